@@ -1,0 +1,69 @@
+# Every step a developer or CI takes. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One instance for the demo, `make dev` and the command line alike.
+export DAGSTER_HOME := $(CURDIR)/.dagster
+# A fresh environment without bytecode costs every process seconds of imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# $(1): lock file, $(2): stamp. The package itself is installed without its
+# dependencies: the lock has them all, with hashes.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cltv_assets needs Python 3.11 or newer; set PYTHON=python3.x")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $(1) into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(2)
+endef
+
+$(VENV)/.installed: requirements.lock pyproject.toml setup.cfg
+	$(call install,requirements.lock,$@)
+
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml setup.cfg
+	$(call install,requirements-dev.lock,$@)
+
+demo: $(VENV)/.installed ## Install, then run every asset and check on 18 months of the CDNOW purchase log
+	@$(BIN)/cltv demo
+
+dev: $(VENV)/.installed ## Open the Dagster UI at http://127.0.0.1:3000 on the same instance and lake
+	@mkdir -p $(DAGSTER_HOME)
+	@test -f $(DAGSTER_HOME)/dagster.yaml || printf 'telemetry:\n  enabled: false\nnux:\n  enabled: false\n' > $(DAGSTER_HOME)/dagster.yaml
+	@$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
+
+test: $(VENV)/.installed-dev ## Install what the tests need and run them
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## Check style, types, the data dictionary and that the definitions load
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m cltv_assets.schemas.dictionary --check docs/data_dictionary.md
+
+format: $(VENV)/.installed-dev ## Format the code and regenerate docs/data_dictionary.md
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+	@$(BIN)/python -m cltv_assets.schemas.dictionary docs/data_dictionary.md
+
+# --no-emit-index-url and the fixed header keep addresses and paths out of the locks.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+lock: ## Pin the dependencies anew, with hashes: embedded, for development, and with Spark and S3
+	@test -x $(BIN)/uv || { test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); $(BIN)/python -m pip install --quiet uv; }
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --all-extras --group dev -o requirements-all.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in -c requirements-all.lock -o requirements.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --group dev -c requirements-all.lock -o requirements-dev.lock
+
+clean: ## Remove the demo's lake and instance, and what tools left behind
+	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
+
+.PHONY: help demo dev test lint format lock clean

@@ -1,0 +1,38 @@
+"""How wrong earlier predictions were, and the month's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from cltv_assets.assets.lake_asset import Input, lake_asset
+from cltv_assets.assets.report_asset import report_asset
+from cltv_assets.checks import Check
+from cltv_assets.io_managers import ALLOW_MISSING
+from cltv_assets.partitions import months_back
+from cltv_assets.schemas import HOLDOUT_EVALUATION, PURCHASE_DAYS
+from cltv_assets.settings import Settings
+from cltv_assets.steps import evaluate
+
+
+def evaluation_assets(
+    settings: Settings, partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]]
+) -> list[dg.AssetsDefinition]:
+    """Return ``holdout_evaluation`` and ``cltv_report``."""
+    nearest, farthest = settings.horizons_months[0], settings.horizons_months[-1]
+    return [
+        lake_asset(
+            [HOLDOUT_EVALUATION],
+            lambda run, _platform: {HOLDOUT_EVALUATION.name: evaluate.evaluate(run)},
+            checks,
+            partitions,
+            [
+                # A month may lack predictions of its own; those that exist are evaluated.
+                Input("cltv_predictions", months_back(farthest, nearest), ALLOW_MISSING),
+                # The horizon, and as long a period before it for a baseline.
+                Input(PURCHASE_DAYS.name, months_back(2 * farthest - 1)),
+            ],
+        ),
+        report_asset(partitions),
+    ]

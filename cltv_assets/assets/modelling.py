@@ -1,0 +1,44 @@
+"""From customers to models and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from cltv_assets.assets.lake_asset import Input, lake_asset
+from cltv_assets.checks import Check
+from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
+from cltv_assets.settings import Settings
+from cltv_assets.steps import fit, predict
+
+
+def modelling_assets(
+    settings: Settings, partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]]
+) -> list[dg.AssetsDefinition]:
+    """Return the two models and the predictions."""
+    predictions = cltv_predictions(settings.horizons_months)
+    population = [Input(REPEAT_CUSTOMERS.name)] if settings.population == "repeat" else []
+    return [
+        lake_asset(
+            [PURCHASE_MODEL],
+            lambda run, _platform: {PURCHASE_MODEL.name: fit.purchase_model(run)},
+            checks,
+            partitions,
+            [Input(RFM_SUMMARY.name)],
+        ),
+        lake_asset(
+            [SPEND_MODEL],
+            lambda run, _platform: {SPEND_MODEL.name: fit.spend_model(run)},
+            checks,
+            partitions,
+            [Input(RFM_SUMMARY.name)],
+        ),
+        lake_asset(
+            [predictions],
+            lambda run, _platform: {predictions.name: predict.predict(run)},
+            checks,
+            partitions,
+            [Input(RFM_SUMMARY.name), Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name), *population],
+        ),
+    ]

@@ -1,0 +1,137 @@
+"""Checks that every table has: columns, grain, month, finite numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.checks.check import Check, Values, Verdict
+from cltv_assets.schemas import TableSchema
+from cltv_assets.steps.month_run import MonthRun
+
+
+def _any_of(conditions: Sequence[ir.BooleanValue]) -> ir.BooleanValue:
+    return reduce(lambda left, right: left | right, conditions)
+
+
+def _count(condition: ir.BooleanValue) -> ir.Scalar:
+    return condition.cast("int64").sum().fill_null(ibis.literal(0))
+
+
+def column_schema(schema: TableSchema) -> Check:
+    """Promise that stored types are the declared ones and that only nullable columns hold nulls.
+
+    The types themselves are refused on sealing, before any check runs; what is
+    left to prove is what no engine can: that required values are there.
+    """
+    required = [column.name for column in schema.columns if not column.nullable]
+
+    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+        return {name: _count(table[name].isnull()) for name in required}
+
+    def judge(values: Values, _run: MonthRun) -> Verdict:
+        missing = {name: count for name, count in values.items() if count}
+        if not missing:
+            text = f"All {len(schema.columns)} columns as declared, none of {len(required)} required null."
+            return Verdict(True, text)
+        shown = ", ".join(f"{name} in {count} rows" for name, count in missing.items())
+        return Verdict(False, f"Required values are missing: {shown}.", {"nulls": missing})
+
+    return Check(
+        "column_schema",
+        "Columns have the declared names and types, and required ones are never null.",
+        judge,
+        measures,
+        examples=lambda table, _run: table.filter(_any_of([table[name].isnull() for name in required])),
+    )
+
+
+def unique_grain(schema: TableSchema) -> Check:
+    """Promise that the grain's columns identify a row."""
+    grain = list(schema.grain)
+
+    def repeated(table: ir.Table) -> ir.Table:
+        groups = table.group_by(grain).aggregate(rows=table.count())
+        return groups.filter(groups.rows > 1)
+
+    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+        return {"repeated": repeated(table).count().as_scalar(), "rows": table.count()}
+
+    def judge(values: Values, _run: MonthRun) -> Verdict:
+        repeats, rows = values["repeated"] or 0, values["rows"]
+        key = ", ".join(grain)
+        if repeats == 0:
+            return Verdict(True, f"{rows:,} rows, each with its own {key}.", {"rows": rows})
+        return Verdict(False, f"{repeats:,} values of ({key}) stand in more than one row.", {"repeated": repeats})
+
+    return Check(
+        "unique_grain",
+        f"One row for each {', '.join(grain)}.",
+        judge,
+        measures,
+        examples=lambda table, _run: repeated(table),
+    )
+
+
+def rows_where(
+    name: str,
+    description: str,
+    wrong: Callable[[ir.Table, MonthRun], ir.BooleanValue],
+    remedy: str = "",
+    blocking: bool = True,
+) -> Check:
+    """Promise that no row meets ``wrong``.
+
+    Parameters
+    ----------
+    name, description : str
+    wrong : callable
+        From table and run to the condition of an offending row.
+    remedy : str
+        What to do about it, said with the failure.
+    blocking : bool
+    """
+
+    def judge(values: Values, _run: MonthRun) -> Verdict:
+        count = values["wrong"]
+        if count == 0:
+            return Verdict(True, f"None of {values['rows']:,} rows breaks it.", {"rows": values["rows"]})
+        message = f"{count:,} of {values['rows']:,} rows break it: {description[0].lower()}{description[1:]} {remedy}"
+        return Verdict(False, message.strip(), {"rows_breaking_it": count, "rows": values["rows"]})
+
+    return Check(
+        name,
+        description,
+        judge,
+        lambda table, run: {"wrong": _count(wrong(table, run)), "rows": table.count()},
+        blocking,
+        lambda table, run: table.filter(wrong(table, run)),
+    )
+
+
+def finite_numbers(schema: TableSchema, non_negative: bool = True) -> Check:
+    """Promise that no float is NaN or infinite, nor negative where that is impossible."""
+    floats = [column.name for column in schema.columns if column.type == "float64"]
+
+    def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
+        bad: list[ir.BooleanValue] = []
+        for name in floats:
+            bad += [table[name].isnan(), table[name].isinf()]
+            if non_negative:
+                bad.append(table[name] < 0)
+        return _any_of([condition.fill_null(False) for condition in bad])
+
+    what = "NaN, infinite or negative" if non_negative else "NaN or infinite"
+    return rows_where("finite_numbers", f"No number is {what}.", wrong)
+
+
+def within_month(column: str) -> Check:
+    """Promise that a date column never leaves the partition's month."""
+
+    def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
+        return ~table[column].between(ibis.literal(run.month.first_day), ibis.literal(run.month.last_day))
+
+    return rows_where("within_month", f"Every {column} lies in the partition's month.", wrong)

@@ -1,0 +1,107 @@
+"""The commands and their options. What they do stands in the modules beside.
+
+Heavy imports happen inside the commands: ``cltv --help`` must not wait for Dagster.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Customer lifetime value, every month, from your transactions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="--debug with any command shows the traceback of an error.",
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings; by default $CLTV_CONFIG, else ./cltv.yaml, else the CDNOW demo."),
+]
+First = Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="First month; by default the first.")]
+Last = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month; by default the last closed.")]
+Select = Annotated[
+    str | None,
+    typer.Option("--select", help="Assets to run, comma-separated; '+' adds what is downstream, as rfm_summary+."),
+]
+
+
+@app.command()
+def run(config: Config = None, first: First = None, last: Last = None, select: Select = None) -> None:
+    """Materialise months, oldest first."""
+    from cltv_assets.cli.running import run_and_report
+
+    run_and_report(config, first, last, select.split(",") if select else None)
+
+
+@app.command()
+def preprocess(config: Config = None, first: First = None, last: Last = None) -> None:
+    """Run the first half: from delivered lines to the RFM summary."""
+    from cltv_assets.cli.running import run_half
+
+    run_half("preprocess", config, first, last)
+
+
+@app.command()
+def model(config: Config = None, first: First = None, last: Last = None) -> None:
+    """Run the second half: models, predictions, evaluation, report."""
+    from cltv_assets.cli.running import run_half
+
+    run_half("model", config, first, last)
+
+
+@app.command()
+def demo(lake: Annotated[Path | None, typer.Option(help="Where to put the demo's lake.")] = None) -> None:
+    """Run all 18 months of the CDNOW purchase log and sum up."""
+    from cltv_assets.cli.running import run_demo
+
+    run_demo(lake)
+
+
+@app.command()
+def summary(config: Config = None, month: Annotated[str | None, typer.Option(metavar="YYYY-MM")] = None) -> None:
+    """Sum up a published month: lines, models, holdout error, the most valuable customers."""
+    from cltv_assets.cli.summary import show_summary
+    from cltv_assets.settings import load_settings
+
+    show_summary(load_settings(config), month)
+
+
+@app.command()
+def status(config: Config = None) -> None:
+    """Show which months exist, are stale, or failed their checks."""
+    from cltv_assets.cli.status import show_status
+
+    show_status(config)
+
+
+@app.command()
+def export(
+    month: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the predictions.")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .csv or .parquet.")],
+    config: Config = None,
+) -> None:
+    """Write a month's predictions to a file."""
+    from cltv_assets.cli.exporting import export_predictions
+
+    export_predictions(config, month, to)
+
+
+@app.command()
+def doctor(config: Config = None) -> None:
+    """Check configuration, source and lake, and say what is wrong."""
+    from cltv_assets.cli.doctor import examine
+
+    examine(config)
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    from cltv_assets import __version__
+
+    typer.echo(__version__)

@@ -1,0 +1,88 @@
+"""``cltv run`` and its kin: run months, show progress, say what failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from cltv_assets.assets.policy import assets_of_half
+from cltv_assets.cli.summary import show_summary
+from cltv_assets.instance import open_instance
+from cltv_assets.months import Month
+from cltv_assets.runner import MonthResult, months_between, run_months
+from cltv_assets.settings import Settings, load_settings
+
+#: Warnings shown in full after the run; the UI has them all.
+_SHOWN_WARNINGS = 12
+
+
+def run_and_report(config: Path | None, first: str | None, last: str | None, assets: Sequence[str] | None) -> None:
+    """Run months and exit with 1 if any failed."""
+    settings = load_settings(config)
+    _run(settings, months_between(settings, first, last), assets)
+
+
+def run_half(half: str, config: Path | None, first: str | None, last: str | None) -> None:
+    """Run the assets of ``'preprocess'`` or ``'model'``."""
+    settings = load_settings(config)
+    _run(settings, months_between(settings, first, last), assets_of_half(half))
+
+
+def run_demo(lake: Path | None) -> None:
+    """Run the CDNOW months, whatever ``cltv.yaml`` says, and sum up."""
+    given = {"lake_uri": str(lake)} if lake else {}
+    settings = Settings.model_validate(given)
+    _run(settings, months_between(settings, None, None), None)
+    show_summary(settings, None)
+
+
+def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
+    console = Console()
+    began = time.monotonic()
+    what = "all assets" if assets is None else ", ".join(assets)
+    console.print(
+        f"{len(months)} months, {months[0]} to {months[-1]}: {what}. "
+        f"Engine {settings.engine}, lake {settings.lake_root}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    done: list[MonthResult] = []
+
+    def after(result: MonthResult) -> None:
+        done.append(result)
+        mark = "[green]done[/]" if result.succeeded else "[red]failed[/]"
+        odd = f", {len(result.warnings)} warnings" if result.warnings else ""
+        console.print(
+            f"  {result.month} {mark} in {result.seconds:.1f} s{odd}  [{len(done)}/{len(months)}]", highlight=False
+        )
+        for error in result.errors:
+            console.print(f"    {error}", markup=False, highlight=False, soft_wrap=True)
+
+    with open_instance(settings) as instance:
+        results = run_months(settings, months, instance, assets, after=after)
+    _say_warnings(console, results)
+    failed = [result.month.key for result in results if not result.succeeded]
+    elapsed = time.monotonic() - began
+    if failed:
+        console.print(
+            f"{len(failed)} of {len(results)} months failed in {elapsed:.0f} s: {', '.join(failed)}. "
+            "Readers keep what those months held before. Mend the cause and run the same command again.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(1)
+    console.print(f"{len(results)} months done in {elapsed:.0f} s.", highlight=False)
+
+
+def _say_warnings(console: Console, results: Sequence[MonthResult]) -> None:
+    """Show what the newest month's checks found odd: earlier ones stand in the UI."""
+    if not results or not results[-1].warnings:
+        return
+    newest = results[-1]
+    console.print(f"Odd in {newest.month} (nothing is blocked by these):", highlight=False)
+    for warning in newest.warnings[:_SHOWN_WARNINGS]:
+        console.print(f"  {warning}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,145 @@
+"""What came out, on one screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ibis
+from rich.console import Console
+from rich.table import Table
+
+from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
+from cltv_assets.months import Month
+from cltv_assets.report import REPORT_FILE, REPORT_NAME
+from cltv_assets.schemas import (
+    CLEANED_TRANSACTIONS,
+    HOLDOUT_EVALUATION,
+    PURCHASE_MODEL,
+    RAW_TRANSACTIONS,
+    REJECTED_TRANSACTIONS,
+    SPEND_MODEL,
+    cltv_predictions,
+)
+from cltv_assets.settings import Settings
+from cltv_assets.transforms.holdout import BASELINES, NAIVE_RATE
+
+_TOP = 10
+
+
+def show_summary(settings: Settings, month: str | None) -> None:
+    """Print the state of the lake and one month's figures.
+
+    Raises
+    ------
+    MissingMonthsError
+        If nothing is published.
+    """
+    console = Console(width=max(100, Console().width))
+    predictions = cltv_predictions(settings.horizons_months)
+    with open_reader(settings) as reader:
+        wanted = named_or_newest(reader, predictions, month)
+        _lines(console, reader)
+        _models(console, reader, wanted)
+        _holdout(console, reader, wanted)
+        _top_customers(console, reader, wanted)
+        _where(console, reader, wanted)
+
+
+def _lines(console: Console, reader: LakeReader) -> None:
+    months = reader.months(RAW_TRANSACTIONS)
+    raw, cleaned, rejected = (
+        sum(reader.lake.table(schema).row_counts(months).values())
+        for schema in (RAW_TRANSACTIONS, CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS)
+    )
+    console.rule(f"{len(months)} months, {months[0]} to {months[-1]}" if months else "no months", align="left")
+    console.print(f"{raw:,} lines in = {cleaned:,} cleaned + {rejected:,} rejected", highlight=False)
+    if rejected:
+        table = reader.lake.table(REJECTED_TRANSACTIONS)
+        lost = reader.engine.read_lake(REJECTED_TRANSACTIONS, table.files(months))
+        by_reason = lost.group_by("reason").aggregate(lines=lost.count()).order_by(ibis.desc("lines"), "reason")
+        for row in reader.engine.collect(by_reason).to_pylist():
+            console.print(f"  {row['lines']:>9,}  {row['reason']}", highlight=False)
+
+
+def _models(console: Console, reader: LakeReader, month: Month) -> None:
+    console.rule(f"Models as of {month.last_day}", align="left")
+    for schema, names in ((PURCHASE_MODEL, ("r", "alpha", "a", "b")), (SPEND_MODEL, ("p", "q", "v"))):
+        for row in reader.engine.collect(reader.month(schema, month)).to_pylist():
+            if row["status"] == "not_fitted":
+                console.print(f"{row['model_name']}: not fitted. {row['status_reason']}", highlight=False)
+                continue
+            shown = ", ".join(_parameter(row, name) for name in names if row[name] is not None)
+            console.print(
+                f"{row['model_name']} ({row['role']}): {shown}; log-likelihood {row['log_likelihood']:,.1f} "
+                f"on {row['customers']:,} customers",
+                highlight=False,
+            )
+            if row["status_reason"]:
+                console.print(f"  {row['status_reason']}", highlight=False)
+
+
+def _parameter(row: dict[str, Any], name: str) -> str:
+    error = row[f"{name}_se"]
+    return f"{name} {row[name]:.4g}" + (f" (se {error:.2g})" if error is not None else "")
+
+
+def _holdout(console: Console, reader: LakeReader, month: Month) -> None:
+    rows = reader.engine.collect(reader.month(HOLDOUT_EVALUATION, month)).to_pylist()
+    console.rule(f"How wrong earlier predictions were, by {month.last_day}", align="left")
+    if not rows:
+        console.print("No prediction is old enough yet.")
+        return
+    value = {(r["horizon_months"], r["target"], r["model_name"], r["metric"]): r["value"] for r in rows}
+    model = next(r["model_name"] for r in rows if r["model_name"] not in BASELINES)
+    table = Table("made at", "target", "predicted", "actual", "bias", "naive bias", "MAE", "naive MAE", box=None)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for h in sorted({r["horizon_months"] for r in rows}):
+        for target in ("purchases", "revenue"):
+            bias, naive_bias = (value.get((h, target, name, "relative_bias")) for name in (model, NAIVE_RATE))
+            table.add_row(
+                f"{month.shift(-h).last_day}, {h} months ahead",
+                target,
+                f"{value[h, target, model, 'total_predicted']:,.0f}",
+                f"{value[h, target, model, 'total_actual']:,.0f}",
+                "" if bias is None else f"{bias:+.1%}",
+                "" if naive_bias is None else f"{naive_bias:+.1%}",
+                f"{value[h, target, model, 'mae']:.4f}",
+                f"{value[h, target, NAIVE_RATE, 'mae']:.4f}",
+            )
+    console.print(table)
+
+
+def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
+    h = reader.settings.horizons_months[-1]
+    unit = reader.settings.currency
+    table = reader.month(cltv_predictions(reader.settings.horizons_months), month)
+    best = table.order_by(ibis.desc(f"cltv_{h}m"), "customer_id").limit(_TOP)
+    console.rule(f"The {_TOP} most valuable customers, next {h} months", align="left")
+    shown = Table("customer", "frequency", "P(alive)", "purchases", f"order value {unit}", f"CLTV {unit}", box=None)
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for row in reader.engine.collect(best).to_pylist():
+        shown.add_row(
+            row["customer_id"],
+            f"{row['frequency']:,}",
+            f"{row['p_alive']:.3f}",
+            f"{row[f'expected_purchases_{h}m']:.2f}",
+            f"{row['expected_order_value']:,.2f}",
+            f"{row[f'cltv_{h}m']:,.2f}",
+        )
+    console.print(shown)
+
+
+def _where(console: Console, reader: LakeReader, month: Month) -> None:
+    console.rule("Next", align="left")
+    root = reader.lake.root
+    report = reader.lake.files(REPORT_NAME).path(month, REPORT_FILE)
+    for what, text in (
+        ("Tables", f"{root}/<name>, one Delta table each"),
+        ("Report", report),
+        ("See the graph, checks and history", "make dev"),
+        ("Export", f"cltv export --month {month} --to predictions.csv"),
+        ("Your own data", "write cltv.yaml (README.md, 'Your own data'), then cltv doctor and cltv run"),
+    ):
+        console.print(f"{what}: {text}", highlight=False, soft_wrap=True)

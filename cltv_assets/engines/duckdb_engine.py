@@ -1,0 +1,115 @@
+"""The embedded engine: Ibis on DuckDB, in this process, no server and no Java."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from cltv_assets.schemas import MONTH, TableSchema
+
+#: Rows to a row group: small enough to keep a writer's memory flat.
+_ROW_GROUP = 122_880
+
+
+class DuckDBEngine:
+    """Ibis on an in-memory DuckDB that spills to a temporary folder.
+
+    Parameters
+    ----------
+    memory_limit : str
+        Above it DuckDB spills to disk, for example ``'2GB'``.
+    """
+
+    name = "duckdb"
+
+    def __init__(self, memory_limit: str = "2GB") -> None:
+        self._spill = tempfile.TemporaryDirectory(prefix="cltv-duckdb-", ignore_cleanup_errors=True)
+        self._connection = ibis.duckdb.connect(
+            memory_limit=memory_limit,
+            temp_directory=self._spill.name,
+            # Rows have no order in a lake; keeping one would cost memory.
+            preserve_insertion_order=False,
+        )
+        self._connection.raw_sql("SET TimeZone = 'UTC'")
+        self._names = (f"cltv_{i}" for i in itertools.count())
+        self._held: list[str] = []
+
+    def read_lake(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
+        """Return published files of a table, lazily, with its ``month`` column."""
+        if not files:
+            empty = pa.schema([*schema.arrow, pa.field(MONTH, pa.date32())]).empty_table()
+            return self.from_arrow(empty)
+        table = self._connection.read_parquet(list(files), hive_partitioning=True)
+        return table.select(*schema.column_names, table[MONTH].cast("date").name(MONTH))
+
+    def read_files(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
+        """Return files of one month, lazily, without a ``month`` column."""
+        if not files:
+            return self.from_arrow(schema.arrow.empty_table())
+        return self._connection.read_parquet(list(files), hive_partitioning=False).select(*schema.column_names)
+
+    def from_arrow(self, table: pa.Table) -> ir.Table:
+        """Hand a small table to the engine."""
+        name = next(self._names)
+        self._connection.con.register(name, table)
+        self._held.append(f'VIEW "{name}"')
+        return self._connection.table(name)
+
+    def cache(self, expression: ir.Table) -> ir.Table:
+        """Compute once what a step reads several times; kept until ``release``."""
+        name = next(self._names)
+        # A temporary table spills to disk above the memory limit, like any other.
+        self._connection.raw_sql(f'CREATE TEMPORARY TABLE "{name}" AS {self._typed(expression, expression.schema())}')
+        self._held.append(f'TABLE "{name}"')
+        return self._connection.table(name)
+
+    def release(self) -> None:
+        """Drop what ``cache`` and ``from_arrow`` hold: the step is over."""
+        for what in self._held:
+            self._connection.raw_sql(f"DROP {what}")
+        self._held.clear()
+
+    def write(self, expression: ir.Table, schema: TableSchema, path: str) -> None:
+        """Compute ``expression`` into one parquet file, cast to ``schema``."""
+        query = self._typed(expression.select(*schema.column_names), schema.ibis)
+        target = path.replace("'", "''")
+        self._connection.raw_sql(
+            f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+        )
+
+    def _typed(self, expression: ir.Table, schema: ibis.Schema) -> str:
+        """Return the query with every column cast for certain.
+
+        Ibis leaves out a cast to the type it believes a column has already, and is
+        wrong about sums: DuckDB widens them, and parquet would hold doubles.
+        """
+        types = self._connection.compiler.type_mapper
+        columns = ", ".join(f'CAST("{name}" AS {types.to_string(dtype)}) AS "{name}"' for name, dtype in schema.items())
+        return f"SELECT {columns} FROM ({self._connection.compile(expression)})"  # noqa: S608 - generated, no user text
+
+    def collect(self, expression: ir.Table) -> pa.Table:
+        """Compute a small result and bring it here."""
+        return self._connection.to_pyarrow(expression)
+
+    def measure(self, table: ir.Table, measures: dict[str, ir.Scalar]) -> dict[str, Any]:
+        """Compute all ``measures`` of ``table`` in one pass."""
+        if not measures:
+            return {}
+        # Ibis gives equal scalar subqueries one name; each distinct measure is computed once.
+        names: dict[Any, str] = {}
+        for scalar in measures.values():
+            names.setdefault(scalar.op(), f"m{len(names)}")
+        distinct = {name: op.to_expr() for op, name in names.items()}
+        row: dict[str, Any] = self.collect(table.aggregate(**distinct)).to_pylist()[0]
+        return {name: row[names[scalar.op()]] for name, scalar in measures.items()}
+
+    def close(self) -> None:
+        """Release memory and the spill folder."""
+        self._connection.disconnect()
+        self._spill.cleanup()

@@ -1,0 +1,64 @@
+"""The errors a user can cause and mend.
+
+Every one carries a message that names the file, line, column, setting or month,
+and a remedy: what to do about it. The command line prints both as one paragraph
+and exits with ``exit_code``; Dagster shows them as a failure without retries.
+Programming errors are not here: they keep their traceback.
+"""
+
+from __future__ import annotations
+
+
+class CltvError(Exception):
+    """A problem that the user can mend.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong and where (file, line, column, setting or month).
+    remedy : str
+        What to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class ConfigError(CltvError):
+    """``cltv.yaml`` or a ``CLTV_*`` variable is wrong."""
+
+    exit_code = 2
+
+
+class SourceError(CltvError):
+    """The delivered data cannot be read as configured."""
+
+    exit_code = 3
+
+
+class LakeError(CltvError):
+    """The lake cannot be read or written."""
+
+    exit_code = 4
+
+
+class MissingMonthsError(LakeError):
+    """A step needs months of a table that were never published."""
+
+
+class ConcurrentPublishError(LakeError):
+    """Another process published the same month of the same table meanwhile."""
+
+
+class LakeFormatError(LakeError):
+    """The lake was written by a newer version of this package."""
+
+
+class ModelError(CltvError):
+    """A model cannot be fitted to, or used with, these numbers."""
+
+    exit_code = 5

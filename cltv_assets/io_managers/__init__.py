@@ -1,0 +1,5 @@
+"""Dagster's way into and out of the lake."""
+
+from cltv_assets.io_managers.lake_io_manager import ALLOW_MISSING, LakeIOManager, lake_io_manager
+
+__all__ = ["ALLOW_MISSING", "LakeIOManager", "lake_io_manager"]

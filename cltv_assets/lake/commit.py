@@ -1,0 +1,166 @@
+"""The commit protocol: one month replaced whole, in one atomic commit.
+
+Delta's commit is atomic and detects conflicts by what a transaction read. Two
+facts of deltalake 1.6, both tried, shape what is here:
+
+- Overwriting different months from the same table version conflicts although
+  nothing is wrong. The files are staged already, so committing them again on
+  the newer version costs milliseconds.
+- Overwriting the same month from the same version does *not* conflict while the
+  month is new: both writers' rows would land. So each commit carries an
+  application transaction, ``month=… -> number of its publications``, and two
+  commits with the same application name do conflict.
+
+That number also tells whether someone else published the month between the
+beginning of the writing and the commit, and that a month without rows was
+published at all.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+
+from cltv_assets.errors import ConcurrentPublishError, LakeError
+from cltv_assets.lake.staging import StagedMonth
+from cltv_assets.lake.storage import month_folder
+from cltv_assets.months import Month
+from cltv_assets.schemas.columns import MONTH
+
+#: With waits growing to a second: minutes of other months' commits, one after the other.
+MAX_ATTEMPTS = 200
+_FIRST_WAIT_SECONDS = 0.02
+_LONGEST_WAIT_SECONDS = 1.0
+
+#: In the commit's metadata: tells our commit from others when its outcome is unclear.
+_PUBLISH_ID = "cltv_assets.publishId"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A landed commit.
+
+    Parameters
+    ----------
+    version : int
+        The table's version that it made.
+    snapshot : int
+        The table's version that it was based on.
+    attempts : int
+        Tries that it took.
+    """
+
+    version: int
+    snapshot: int
+    attempts: int
+
+
+def publications(table: DeltaTable, month: Month) -> int:
+    """Return how often a month was published; 0 for never."""
+    return table.transaction_version(month_folder(month)) or 0
+
+
+def replace_month(
+    load: Callable[[], DeltaTable], folder: str, staged: StagedMonth, metadata: Mapping[str, str]
+) -> Commit:
+    """Make the staged files the month's only files.
+
+    Parameters
+    ----------
+    load : callable
+        Returns the newest version of the table.
+    folder : str
+        The table's folder.
+    staged : StagedMonth
+        What to publish.
+    metadata : mapping
+        Kept in the commit.
+
+    Raises
+    ------
+    ConcurrentPublishError
+        If another process published the month since the writing began.
+    LakeError
+        If the commit cannot be written, or other commits kept coming first.
+    """
+    publish_id = uuid.uuid4().hex
+    properties = CommitProperties(
+        custom_metadata={**metadata, _PUBLISH_ID: publish_id},
+        app_transactions=[Transaction(app_id=month_folder(staged.month), version=staged.base_version + 1)],
+        max_commit_retries=100,
+    )
+    actions: list[AddAction | RemoveAction] = [
+        _add_action(folder, staged.month, file.path, file.bytes, file.footer.delta_statistics())
+        for file in staged.files
+    ]
+    table = load()
+    error: Exception | None = None
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        if publications(table, staged.month) != staged.base_version:
+            raise ConcurrentPublishError(
+                f"Another run published month {staged.month} of table {staged.schema.name} while this one was "
+                "writing it; that run's rows stand, this run's are dropped.",
+                f"If this run's were meant to stand, run month {staged.month} again.",
+            )
+        snapshot = table.version()
+        staged.staging.maybe_published = True
+        error = _try(table, staged, actions, properties)
+        # Look even after an error: a commit may land and still report one (a failed checkpoint, a request that
+        # timed out). With others committing, its version is not simply the next either.
+        table = load()
+        version = _version_of(table, snapshot, publish_id)
+        if version is not None or error is None:
+            return Commit(version or table.version(), snapshot, attempt)
+        # A remote store may still carry out a request that it did not answer.
+        staged.staging.maybe_published = "://" in folder and not isinstance(error, CommitFailedError)
+        if not isinstance(error, CommitFailedError):
+            break
+        longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(attempt, 10))
+        time.sleep(random.uniform(0, longest))  # noqa: S311 - spreads writers, guards nothing
+    raise LakeError(
+        f"Cannot publish month {staged.month} of table {staged.schema.name} ({folder}): {error}.",
+        "Look whether the disk is full or read-only and whether other runs are writing, then run the month again.",
+    ) from error
+
+
+def _try(
+    table: DeltaTable, staged: StagedMonth, actions: list[AddAction | RemoveAction], properties: CommitProperties
+) -> Exception | None:
+    try:
+        table.create_write_transaction(
+            actions,
+            mode="overwrite",
+            schema=staged.schema.delta,
+            partition_by=[MONTH],
+            partition_filters=[(MONTH, "=", staged.month.first_day.isoformat())],
+            commit_properties=properties,
+        )
+    except (DeltaError, OSError) as error:
+        return error
+    return None
+
+
+def _version_of(table: DeltaTable, snapshot: int, publish_id: str) -> int | None:
+    """Return the version that a publish made after ``snapshot``, or None if it made none."""
+    newer = table.version() - snapshot
+    commits = table.history(newer) if newer > 0 else []
+    return next((int(commit["version"]) for commit in commits if commit.get(_PUBLISH_ID) == publish_id), None)
+
+
+def _add_action(folder: str, month: Month, path: str, size: int, statistics: Mapping[str, object]) -> AddAction:
+    return AddAction(
+        path=path.removeprefix(f"{folder}/"),
+        size=size,
+        partition_values={MONTH: month.first_day.isoformat()},
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=json.dumps(statistics),
+    )

@@ -1,0 +1,98 @@
+"""What makes a Delta table one of ours: its format version and its columns.
+
+The version is a property of the Delta table, so it travels with it, survives
+overwrites, and other readers ignore it.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from cltv_assets.errors import LakeError, LakeFormatError
+from cltv_assets.schemas.columns import MONTH, TableSchema
+
+#: Raise it when a reader of today would misread what is written.
+FORMAT_VERSION = 1
+
+_VERSION_KEY = "cltv_assets.formatVersion"
+
+_NOT_OURS = "Move that folder away, or set lake_uri in cltv.yaml (or CLTV_LAKE_URI) to a folder of its own."
+
+
+def configuration() -> dict[str, str]:
+    """Return the properties that a new table is created with."""
+    return {
+        _VERSION_KEY: str(FORMAT_VERSION),
+        # A reader replays at most this many small files of the log. delta-rs would let it grow to 100.
+        "delta.checkpointInterval": "20",
+    }
+
+
+def column_differences(expected: pa.Schema, actual: pa.Schema, *, nullability: bool) -> str:
+    """Say in plain words where ``actual`` differs from ``expected``; empty if nowhere.
+
+    Parameters
+    ----------
+    expected, actual : pyarrow.Schema
+        Names, order and types are compared, metadata is not.
+    nullability : bool
+        Whether to compare nullability too. Engines write every column nullable.
+    """
+    missing = [name for name in expected.names if name not in actual.names]
+    unknown = [name for name in actual.names if name not in expected.names]
+    said = []
+    if missing:
+        said.append(f"missing: {', '.join(missing)}")
+    if unknown:
+        said.append(f"not expected: {', '.join(unknown)}")
+    for field in expected:
+        if field.name in missing:
+            continue
+        found = actual.field(field.name)
+        if found.type != field.type:
+            said.append(f"{field.name} is {found.type} instead of {field.type}")
+        elif nullability and found.nullable != field.nullable:
+            said.append(f"{field.name} is {'nullable' if found.nullable else 'not nullable'}")
+    if not said and expected.names != actual.names:
+        said.append(f"order is {', '.join(actual.names)} instead of {', '.join(expected.names)}")
+    return "; ".join(said)
+
+
+def check_table(table: DeltaTable, schema: TableSchema, uri: str) -> None:
+    """Refuse a Delta table that we would misread or spoil.
+
+    Raises
+    ------
+    LakeFormatError
+        If a newer version of this package wrote it.
+    LakeError
+        If it is not ours, was altered by another program, or has other columns.
+    """
+    written = table.metadata().configuration.get(_VERSION_KEY)
+    if written is None or not written.isdecimal():
+        raise LakeError(f"{uri} is a Delta table that cltv_assets did not create.", _NOT_OURS)
+    if int(written) > FORMAT_VERSION:
+        raise LakeFormatError(
+            f"Table {schema.name} ({uri}) has format version {written}; "
+            f"this version of cltv_assets reads up to {FORMAT_VERSION}.",
+            "A newer cltv_assets wrote this lake: upgrade cltv_assets, or use another lake.",
+        )
+    if table.protocol().min_reader_version > 1:
+        # Deletion vectors and column mapping change what a data file means; we read files as they are.
+        raise LakeError(
+            f"Table {schema.name} ({uri}) was altered by another program: it now needs Delta reader version "
+            f"{table.protocol().min_reader_version}.",
+            f"Undo that there, or move {uri} away and run its months again.",
+        )
+    if table.metadata().partition_columns != [MONTH]:
+        raise LakeError(
+            f"Table {schema.name} ({uri}) is partitioned by {table.metadata().partition_columns}, not by month.",
+            _NOT_OURS,
+        )
+    differences = column_differences(schema.delta, pa.schema(table.schema().to_arrow()), nullability=True)
+    if differences:
+        raise LakeError(
+            f"Table {schema.name} ({uri}) has other columns than this version or these settings write ({differences}).",
+            f"Restore the settings that it was made with, or move {uri} away and run its months again.",
+        )

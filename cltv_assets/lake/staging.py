@@ -1,0 +1,205 @@
+"""Files of a month that no reader sees yet.
+
+They lie in the table's own folder, so publishing them moves nothing, but Delta's
+log does not name them until the commit.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import pyarrow as pa
+from pyarrow import fs
+
+from cltv_assets.errors import LakeError
+from cltv_assets.lake.footers import Footer, read_footer
+from cltv_assets.lake.format import column_differences
+from cltv_assets.lake.storage import Storage, month_folder
+from cltv_assets.months import Month
+from cltv_assets.schemas.columns import MONTH, TableSchema
+
+_ENGINE_FAULT = "This is a fault in the step that writes the table, not in the data: please report it."
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One parquet file of a sealed month.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path or URI.
+    bytes : int
+        Size of the file.
+    footer : Footer
+        Rows, columns and statistics.
+    """
+
+    path: str
+    bytes: int
+    footer: Footer
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file."""
+        return self.footer.rows
+
+
+@dataclass(frozen=True)
+class StagedMonth:
+    """A month that is written and not yet published. Read its ``files`` to check it.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        The table it is for.
+    month : Month
+    files : tuple of StagedFile
+        None for an empty month.
+    base_version : int
+        The month's publication count when the writing began; 0 for a new month.
+    staging : Staging
+        Where the files came from.
+    """
+
+    schema: TableSchema
+    month: Month
+    files: tuple[StagedFile, ...]
+    base_version: int
+    staging: Staging
+
+    @property
+    def paths(self) -> list[str]:
+        """Absolute paths or URIs of the files, for an engine to read."""
+        return [file.path for file in self.files]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all files."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.bytes for file in self.files)
+
+    def discard(self) -> None:
+        """Delete the files, unless they are or may be published."""
+        self.staging.discard()
+
+
+class Staging:
+    """A place for the files of one month. Get one from ``LakeTable.begin``.
+
+    Parameters
+    ----------
+    storage : Storage
+    schema : TableSchema
+    month : Month
+    base_version : int
+        The month's publication count now.
+    """
+
+    def __init__(self, storage: Storage, schema: TableSchema, month: Month, base_version: int) -> None:
+        self.schema = schema
+        self.month = month
+        #: Absolute folder, which exists.
+        self.directory = storage.uri(schema.name, month_folder(month))
+        #: True from the first try to commit until it is certain that it failed.
+        #: Files that a log may name are never deleted.
+        self.maybe_published = False
+        self._storage = storage
+        self._base_version = base_version
+        self._handed_out: list[str] = []
+        self._id = uuid.uuid4().hex
+        storage.make_folder(self.directory)
+
+    def new_file(self) -> str:
+        """Return the path of a parquet file for an engine to write.
+
+        A folder of parquet files under that name, as Spark writes it, is as good.
+        """
+        path = f"{self.directory}/{self._id}-part-{len(self._handed_out)}.parquet"
+        self._handed_out.append(path)
+        return path
+
+    def seal(self) -> StagedMonth:
+        """Look at what was written and return it, ready to check and to publish.
+
+        Files without rows are deleted: an empty month has no files.
+
+        Raises
+        ------
+        LakeError
+            If nothing at all was written, a file is not whole, or its columns
+            are not the table's.
+        """
+        paths = list(self._written())
+        if self._handed_out and not paths:
+            # An empty month is a written file without rows. Nothing at all would clear the month by mistake.
+            raise LakeError(f"The step for {self._where} wrote no file.", _ENGINE_FAULT)
+        files = []
+        for path in paths:
+            file = self._inspect(path)
+            if file.rows:
+                files.append(file)
+            else:
+                self._storage.delete(path)
+        return StagedMonth(self.schema, self.month, tuple(files), self._base_version, self)
+
+    def discard(self) -> None:
+        """Delete what was written, unless it is or may be published."""
+        if self.maybe_published:
+            return
+        for path in self._handed_out:
+            self._storage.delete(path)
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.discard()
+
+    @property
+    def _where(self) -> str:
+        return f"table {self.schema.name}, month {self.month}"
+
+    def _written(self) -> Iterator[str]:
+        """Yield the data files under the names that were handed out."""
+        for path in self._handed_out:
+            info = self._storage.filesystem.get_file_info(self._storage.path(path))
+            if info.type == fs.FileType.File:
+                yield path
+            elif info.type == fs.FileType.Directory:
+                for inside in sorted(self._storage.entries(path, recursive=True), key=lambda i: str(i.path)):
+                    # Hadoop's _SUCCESS and .crc files are no data; Delta's vacuum would keep them for ever.
+                    if inside.base_name.startswith(("_", ".")):
+                        self._storage.filesystem.delete_file(inside.path)
+                    elif inside.type == fs.FileType.File:
+                        yield path + str(inside.path).removeprefix(self._storage.path(path))
+
+    def _inspect(self, path: str) -> StagedFile:
+        try:
+            with self._storage.filesystem.open_input_file(self._storage.path(path)) as source:
+                size = int(source.size())
+                footer = read_footer(source)
+        except (pa.ArrowException, OSError) as error:
+            raise LakeError(
+                f"{path}, written for {self._where}, is not a whole parquet file ({error}).",
+                "Look whether the disk is full, then run the month again.",
+            ) from error
+        if MONTH in footer.schema.names:
+            raise LakeError(
+                f"{path}, written for {self._where}, holds a column 'month'; the folder's name says the month.",
+                _ENGINE_FAULT,
+            )
+        differences = column_differences(self.schema.arrow, footer.schema, nullability=False)
+        if differences:
+            raise LakeError(f"{path}, written for {self._where}, has wrong columns ({differences}).", _ENGINE_FAULT)
+        return StagedFile(path, size, footer)

@@ -1,0 +1,166 @@
+"""Where the lake's bytes live: a local folder, later an object store.
+
+Only what Delta does not do for us: listing, deleting, writing a small file
+atomically, and flushing to disk. Nothing here knows about tables.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pyarrow import fs
+
+from cltv_assets.errors import LakeError
+from cltv_assets.months import Month
+
+#: What to do about a root that cannot be used; every message about one ends so.
+CHOOSE_ROOT = "set lake_uri in cltv.yaml (or CLTV_LAKE_URI) to another folder"
+
+_MONTH_PREFIX = "month="
+
+
+def month_folder(month: Month) -> str:
+    """Return the name of a month's folder: Hive style, the first day of the month."""
+    return f"{_MONTH_PREFIX}{month.first_day.isoformat()}"
+
+
+def month_of_folder(name: str) -> Month | None:
+    """Return the month that a folder is named for, or None if it is no month's."""
+    try:
+        return (
+            Month(dt.date.fromisoformat(name.removeprefix(_MONTH_PREFIX))) if name.startswith(_MONTH_PREFIX) else None
+        )
+    except ValueError:
+        return None
+
+
+class Storage:
+    """The files under one root.
+
+    Parameters
+    ----------
+    root : str
+        A folder (absolute, relative or ``file://``) or an object store's URI.
+    options : mapping, optional
+        Options of the object store, in deltalake's spelling.
+    """
+
+    def __init__(self, root: str, options: Mapping[str, str] | None = None) -> None:
+        scheme = urlsplit(root).scheme if "://" in root else ""
+        self.local = scheme in {"", "file"}
+        if scheme == "file":
+            root = unquote(urlsplit(root).path)
+        #: Absolute path, or URI without a slash at its end.
+        self.root = str(Path(root).expanduser().absolute()) if self.local else root.rstrip("/")
+        #: As deltalake takes them.
+        self.options = dict(options) if options else None
+        if self.local and (unquote(self.root) != self.root or "#" in self.root or "?" in self.root):
+            # delta-rs takes its paths for URLs in places: it would write to one folder and read from another, or
+            # find no history. Better no lake than one that loses track of its commits.
+            raise LakeError(
+                f"The lake's folder {self.root} holds '#', '?' or a percent sign followed by two hexadecimal digits, "
+                "which Delta's paths cannot express.",
+                f"Rename the folder, or {CHOOSE_ROOT}.",
+            )
+
+    @cached_property
+    def filesystem(self) -> fs.FileSystem:
+        """The root's file system. Made at first use: an object store's asks the network."""
+        return fs.LocalFileSystem() if self.local else fs.FileSystem.from_uri(self.root)[0]
+
+    def uri(self, *parts: str) -> str:
+        """Return the absolute path or URI of something under the root."""
+        return "/".join((self.root, *parts))
+
+    def path(self, uri: str) -> str:
+        """Return ``uri`` as ``filesystem`` wants it: without the scheme."""
+        return uri if self.local else uri.split("://", 1)[1]
+
+    def entries(self, uri: str, *, recursive: bool = False) -> list[fs.FileInfo]:
+        """Return what a folder holds; nothing if there is no such folder."""
+        selector = fs.FileSelector(self.path(uri), allow_not_found=True, recursive=recursive)
+        found: list[fs.FileInfo] = self.filesystem.get_file_info(selector)
+        return found
+
+    def size(self, uri: str) -> int | None:
+        """Return a file's size in bytes, or None if there is no such file."""
+        info = self.filesystem.get_file_info(self.path(uri))
+        return int(info.size) if info.type == fs.FileType.File else None
+
+    def make_folder(self, uri: str) -> None:
+        """Create a folder and its parents; an object store needs none."""
+        if self.local:
+            self.filesystem.create_dir(uri, recursive=True)
+
+    def delete(self, uri: str) -> bool:
+        """Delete a file, or a folder with all it holds; return whether there was one."""
+        path = self.path(uri)
+        kind = self.filesystem.get_file_info(path).type
+        try:
+            if kind == fs.FileType.File:
+                self.filesystem.delete_file(path)
+            elif kind == fs.FileType.Directory:
+                self.filesystem.delete_dir(path)
+        except FileNotFoundError:  # another process was faster
+            return False
+        return bool(kind != fs.FileType.NotFound)
+
+    def read(self, uri: str) -> bytes:
+        """Return a file's content."""
+        with self.filesystem.open_input_file(self.path(uri)) as stream:
+            return bytes(stream.read())
+
+    def write_atomically(self, uri: str, content: bytes) -> None:
+        """Write a small file: readers find the old content or the new, never a part.
+
+        An object store shows an object only once it is whole. Locally that takes
+        a temporary file in the same folder and a rename.
+        """
+        if not self.local:
+            with self.filesystem.open_output_stream(self.path(uri)) as stream:
+                stream.write(content)
+            return
+        target = Path(uri)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            temporary.write_bytes(content)
+            self.sync([str(temporary)])
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self.sync([str(target.parent)])
+
+    def sync(self, uris: Iterable[str]) -> None:
+        """Flush files and folders to disk, so that a power cut does not undo them.
+
+        Raises
+        ------
+        FileNotFoundError
+            If one of them is gone.
+        """
+        if not self.local or os.name == "nt":  # Windows opens no folders and flushes names by itself
+            return
+        for uri in uris:
+            descriptor = os.open(uri, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            except OSError as error:
+                # Some network and FUSE mounts cannot flush a folder; there is nothing better to do there.
+                if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+                    raise
+            finally:
+                os.close(descriptor)
+
+    def parents(self, uri: str) -> Iterator[str]:
+        """Yield the folders from the one that holds ``uri`` up to and with the root."""
+        while len(uri) > len(self.root):
+            uri = uri.rsplit("/", 1)[0]
+            yield uri

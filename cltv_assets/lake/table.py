@@ -1,0 +1,338 @@
+"""One Delta table of the lake, read and published by month."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from cltv_assets.errors import LakeError, MissingMonthsError
+from cltv_assets.lake import commit
+from cltv_assets.lake.format import check_table, configuration
+from cltv_assets.lake.staging import StagedMonth, Staging
+from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
+from cltv_assets.months import Month
+from cltv_assets.schemas.columns import MONTH, TableSchema
+
+_LOG = "_delta_log"
+_CREATE_ATTEMPTS = 10
+_CREATE_WAIT_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class PublishedMonth:
+    """A month as published.
+
+    Parameters
+    ----------
+    table : str
+        Name of the table.
+    month : Month
+    uri : str
+        Folder of the month.
+    version : int
+        The table's version that this publication made.
+    rows, bytes : int
+        What it holds.
+    attempts : int
+        Tries that the commit took; more than one where other months were
+        committed at the same moment.
+    """
+
+    table: str
+    month: Month
+    uri: str
+    version: int
+    rows: int
+    bytes: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class _File:
+    month: Month
+    path: str
+    rows: int
+
+
+class LakeTable:
+    """One table of the lake. Get it from ``Lake.table``.
+
+    Every method looks at the table anew and answers from one version of it.
+
+    Parameters
+    ----------
+    storage : Storage
+    schema : TableSchema
+    """
+
+    def __init__(self, storage: Storage, schema: TableSchema) -> None:
+        self.schema = schema
+        #: Absolute folder or URI: what any Delta reader opens.
+        self.uri = storage.uri(schema.name)
+        self._storage = storage
+
+    def ensure(self) -> None:
+        """Create the table if it is missing. Several processes may do so at once.
+
+        Raises
+        ------
+        LakeFormatError
+            If a newer version of this package wrote the table.
+        LakeError
+            If the folder holds something else, or the table has other columns.
+        """
+        self._ensured()
+
+    def begin(self, month: Month) -> Staging:
+        """Open a place to write a month. Creates the table if it is missing.
+
+        Publishing fails if another process publishes the month after this call.
+        """
+        return Staging(self._storage, self.schema, month, commit.publications(self._ensured(), month))
+
+    def publish(self, staged: StagedMonth, commit_metadata: Mapping[str, str] | None = None) -> PublishedMonth:
+        """Replace a month by what was staged for it, in one atomic commit.
+
+        Parameters
+        ----------
+        staged : StagedMonth
+            From ``Staging.seal``. Can be published once. Without files it
+            empties the month.
+        commit_metadata : mapping, optional
+            Kept in Delta's log: the run, the model, ….
+
+        Raises
+        ------
+        ConcurrentPublishError
+            If another process published the month since ``begin``. The staged
+            files are deleted.
+        LakeError
+            If the staged files are gone or changed, hold null where the table
+            must not, or the commit cannot be written.
+        """
+        if staged.schema != self.schema or staged.staging.maybe_published:
+            raise ValueError(f"{staged.month} of {staged.schema.name} is not for {self.schema.name}, or was published")
+        uri = self._month_uri(staged.month)
+        try:
+            self._check_staged(staged)
+            made = commit.replace_month(self._load, self.uri, staged, commit_metadata or {})
+        except BaseException:
+            staged.discard()  # keeps the files where the commit's outcome is unknown
+            raise
+        if self._storage.local:
+            self._storage.sync(self._log_files(made))
+        return PublishedMonth(
+            self.schema.name, staged.month, uri, made.version, staged.rows, staged.bytes, made.attempts
+        )
+
+    def version(self) -> int | None:
+        """Return the table's newest version, or None if there is no table."""
+        table = self._open()
+        return None if table is None else int(table.version())
+
+    def is_published(self, month: Month) -> bool:
+        """Whether a month was ever published, with rows or without."""
+        return month in self.published([month])
+
+    def published(self, months: Iterable[Month]) -> set[Month]:
+        """Return those of ``months`` that were ever published, with rows or without."""
+        table = self._open()
+        return set() if table is None else {month for month in months if commit.publications(table, month)}
+
+    def require(self, months: Iterable[Month], remedy: str | None = None) -> None:
+        """Refuse to go on unless all of ``months`` are published.
+
+        Parameters
+        ----------
+        months : iterable of Month
+        remedy : str, optional
+            What to do; by default the command that makes the missing months.
+
+        Raises
+        ------
+        MissingMonthsError
+            Naming the table and the missing months.
+        """
+        wanted = sorted(set(months))
+        published = self.published(wanted)
+        missing = list(_ranges(month for month in wanted if month not in published))
+        if missing:
+            named = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in missing)
+            commands = " and ".join(f"`cltv run --from {a} --to {b}`" for a, b in missing)
+            raise MissingMonthsError(
+                f"Table {self.schema.name} ({self.uri}) has no data for {named}.", remedy or f"Run {commands} first."
+            )
+
+    def files(self, months: Iterable[Month]) -> list[str]:
+        """Return the published files of just these months, all of one version.
+
+        They stay readable, whatever is published meanwhile, until ``vacuum``.
+        Read them as files (DuckDB, Spark, ``pyarrow.dataset``), with Hive
+        partitioning for the column ``month``. An empty or missing month has none.
+        """
+        return [f"{self.uri}/{file.path}" for file in self._files(months)]
+
+    def row_counts(self, months: Iterable[Month]) -> dict[Month, int]:
+        """Return the rows of those of ``months`` that are published, from the log alone."""
+        table = self._open()
+        if table is None:
+            return {}
+        wanted = set(months)
+        counts = {month: 0 for month in sorted(wanted) if commit.publications(table, month)}
+        for file in self._files(wanted, table):
+            counts[file.month] = counts.get(file.month, 0) + file.rows
+        return counts
+
+    def vacuum(self, older_than_hours: int) -> int:
+        """Delete the files that no reader can need any more; return how many.
+
+        Those are replaced months' files, and what killed writers left behind.
+
+        Parameters
+        ----------
+        older_than_hours : int
+            Spare files written or replaced more recently. Must be longer than
+            the longest run and the longest query: a step that stages for longer
+            finds its files gone and fails.
+        """
+        table = self._open()
+        if table is None:
+            return 0
+        # Ask Delta what is stale, then delete our own kind only: its vacuum takes any file that lies in the folder.
+        stale = table.vacuum(older_than_hours, dry_run=True, enforce_retention_duration=False, full=True)
+        doomed = [path for path in stale if path.startswith(f"{MONTH}=") and path.endswith(".parquet")]
+        oldest = dt.datetime.now(dt.UTC) - dt.timedelta(hours=older_than_hours)
+        doomed += [
+            f"{_LOG}/{info.base_name}"
+            for info in self._storage.entries(f"{self.uri}/{_LOG}")
+            # A writer killed within the commit itself leaves its temporary name.
+            if ".json#" in info.base_name and info.mtime <= oldest
+        ]
+        # Delta names replaced files again and again, long after they are gone: count what there was.
+        return sum(self._storage.delete(f"{self.uri}/{path}") for path in doomed)
+
+    def _ensured(self) -> DeltaTable:
+        """Return the newest version of the table, which is created if it is missing."""
+        error: Exception | None = None
+        for _ in range(_CREATE_ATTEMPTS):
+            table = self._open()
+            if table is not None:
+                return table
+            self._refuse_foreign_folder()
+            try:
+                DeltaTable.create(
+                    self.uri,
+                    schema=self.schema.delta,
+                    mode="ignore",
+                    partition_by=[MONTH],
+                    name=self.schema.name,
+                    description=self.schema.description,
+                    configuration=configuration(),
+                    storage_options=self._storage.options,
+                    raise_if_key_not_exists=False,
+                )
+            except (DeltaError, OSError) as failed:
+                # Most likely another process creates it at this moment: look again.
+                error = failed
+                time.sleep(_CREATE_WAIT_SECONDS)
+        raise LakeError(
+            f"Cannot create table {self.schema.name} at {self.uri}: {error}.",
+            f"Make that folder writable, or {CHOOSE_ROOT}.",
+        ) from error
+
+    def _open(self) -> DeltaTable | None:
+        """Return the newest version of the table, or None if there is none."""
+        try:
+            table = DeltaTable(self.uri, storage_options=self._storage.options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            if self._storage.size(self.uri) is not None:
+                raise LakeError(f"{self.uri} is a file, not a folder.", f"Move it away, or {CHOOSE_ROOT}.") from error
+            raise LakeError(
+                f"Cannot read table {self.schema.name} at {self.uri}: {error}.",
+                f"Look whether the folder is readable, or {CHOOSE_ROOT}.",
+            ) from error
+        check_table(table, self.schema, self.uri)
+        return table
+
+    def _load(self) -> DeltaTable:
+        table = self._open()
+        if table is None:
+            raise LakeError(f"Table {self.schema.name} at {self.uri} is gone.", "Run the month again.")
+        return table
+
+    def _files(self, months: Iterable[Month], table: DeltaTable | None = None) -> list[_File]:
+        table = table or self._open()
+        if table is None:
+            return []
+        wanted = set(months)
+        added = pa.table(table.get_add_actions(flatten=True))
+        columns = (added[name].to_pylist() for name in (f"partition.{MONTH}", "path", "num_records"))
+        files = [_File(Month(first_day), path, rows) for first_day, path, rows in zip(*columns, strict=True)]
+        return sorted((f for f in files if f.month in wanted), key=lambda f: (f.month, f.path))
+
+    def _month_uri(self, month: Month) -> str:
+        return f"{self.uri}/{month_folder(month)}"
+
+    def _refuse_foreign_folder(self) -> None:
+        held = [e.base_name for e in self._storage.entries(self.uri) if not e.base_name.startswith((".", _LOG))]
+        # A table that another process created meanwhile explains what lies there.
+        if held and self._open() is None:
+            raise LakeError(
+                f"{self.uri} is not a table of this lake: it holds {', '.join(sorted(held)[:3])} and no Delta log.",
+                f"Move it away, or {CHOOSE_ROOT}.",
+            )
+
+    def _check_staged(self, staged: StagedMonth) -> None:
+        """Refuse files that vanished, changed or break the table; flush the others to disk."""
+        required = [column.name for column in self.schema.columns if not column.nullable]
+        for file in staged.files:
+            if self._storage.size(file.path) != file.bytes:
+                raise LakeError(
+                    f"{file.path}, written for table {self.schema.name}, month {staged.month}, was removed or changed "
+                    "after it was checked.",
+                    "Look whether a vacuum or a clean-up deletes files younger than a run, then run the month again.",
+                )
+            null = [f"{name} ({n})" for name in required if (n := file.footer.null_counts.get(name, 0))]
+            if null:
+                raise LakeError(
+                    f"{file.path}, written for table {self.schema.name}, month {staged.month}, has rows without "
+                    f"{', '.join(null)}.",
+                    "The table's checks say which; a column that may be empty must be declared so in its schema.",
+                )
+        folders = {folder for file in staged.files for folder in self._storage.parents(file.path)}
+        self._storage.sync([*staged.paths, *sorted(folders)])
+
+    def _log_files(self, made: commit.Commit) -> list[str]:
+        """Return what to flush after a commit: neither we nor delta-rs's rename do it otherwise.
+
+        The versions since the snapshot are others' commits of this very moment,
+        which ours stands on.
+        """
+        names = [f"{version:020}.json" for version in range(made.snapshot, made.version + 1)]
+        names += [f"{made.version:020}.checkpoint.parquet", "_last_checkpoint"]
+        log = f"{self.uri}/{_LOG}"
+        written = (f"{log}/{name}" for name in names)
+        return [path for path in written if self._storage.size(path) is not None] + [log]
+
+
+def _ranges(months: Iterable[Month]) -> Iterator[tuple[Month, Month]]:
+    """Yield the first and last month of each unbroken run."""
+    first = last = None
+    for month in months:
+        if first is None or last is None:
+            first = last = month
+        elif month == last.shift(1):
+            last = month
+        else:
+            yield first, last
+            first = last = month
+    if first is not None and last is not None:
+        yield first, last

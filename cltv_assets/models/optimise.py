@@ -1,0 +1,307 @@
+"""Maximum likelihood from several starts, with convergence told, not assumed.
+
+The parameters are positive, so everything happens in their logarithms. L-BFGS-B
+finds the neighbourhood from each start; Newton steps on the best one take the
+gradient down to rounding. The Hessian is that of central differences of the
+exact gradient, good to about ten digits.
+
+A likelihood may rise for ever in some direction: without dropout in the data,
+the dropout parameters run away. Directions along which the likelihood hardly
+bends are therefore told apart (`Maximum.unidentified`) instead of being
+reported as an estimate with an enormous standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from cltv_assets.errors import ModelError
+from cltv_assets.models.statistics import BoolArray, FloatArray
+
+#: Log parameters in; the log-likelihood and its gradient by log parameters out.
+Objective = Callable[[FloatArray], tuple[float, FloatArray]]
+
+#: Least and largest log parameters.
+Bounds = tuple[FloatArray, FloatArray]
+
+#: A fit whose largest gradient component a customer exceeds this has not converged.
+#: Proper maxima end near 1e-15 (CDNOW), fits at a bound near 1e-10.
+MAX_GRADIENT_NORM = 1e-6
+
+#: Starts count as agreeing when their log-likelihoods a customer differ by less.
+AGREEMENT = 1e-6
+
+#: Least bend of the log-likelihood (nats for one unit of a log parameter squared) at
+#: which a direction counts as identified. 0.1 is a standard error of 3.2 in the log:
+#: the data would not tell a parameter from one twenty times as large.
+MIN_INFORMATION = 0.1
+
+#: A parameter belongs to an unidentified direction from this share of the unit vector.
+MIN_COMPONENT = 0.3
+
+#: Rounding of a log-likelihood, in nats a customer: near the bounds, terms of a million nats
+#: cancel. The gradient keeps more digits, so within this it decides.
+_ROUNDING = 1e-9
+
+_STEP = 1e-3
+_NEWTON_STEPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """Where the log-likelihood is largest, and how well that is known.
+
+    Parameters
+    ----------
+    log_parameters : array of float64, shape (k,)
+    value : float
+        Log-likelihood there, in nats.
+    gradient_norm : float
+        Largest component of the gradient a customer, by log parameters; components
+        that push against a bound do not count.
+    iterations : int
+        L-BFGS-B and Newton iterations of the winning start.
+    starts_agreeing : int
+        Starts whose log-likelihood came within `AGREEMENT` of the best one's, before Newton.
+    hessian : array of float64, shape (k, k)
+        Of the log-likelihood by log parameters, in nats.
+    unidentified : array of bool, shape (k,)
+        Parameters that run away: at a bound, or part of a direction along which the
+        log-likelihood bends less than `MIN_INFORMATION`.
+    positive_definite : bool
+        Whether minus the Hessian is positive definite with no parameter unidentified:
+        a proper maximum.
+    log_standard_errors : array of float64, shape (k,)
+        Of the log parameters, from the observed information; of the identified ones
+        given the others where some are unidentified, and NaN for those.
+    """
+
+    log_parameters: FloatArray
+    value: float
+    gradient_norm: float
+    iterations: int
+    starts_agreeing: int
+    hessian: FloatArray
+    unidentified: BoolArray
+    positive_definite: bool
+    log_standard_errors: FloatArray
+
+
+def maximise(
+    objective: Objective,
+    starts: Sequence[FloatArray],
+    bounds: Bounds,
+    customers: float,
+    *,
+    together: Sequence[tuple[int, ...]] = (),
+    max_iterations: int = 500,
+) -> Maximum:
+    """Maximise a log-likelihood over log parameters.
+
+    Parameters
+    ----------
+    objective : callable
+        Gives the log-likelihood (nats, all customers) and its gradient.
+    starts : sequence of arrays, shape (k,)
+        Log parameters to start from; at least one.
+    bounds : pair of arrays, shape (k,)
+        Least and largest log parameters.
+    customers : float
+        Customers in the likelihood, for measures a customer.
+    together : sequence of tuples of int
+        Positions of parameters that describe one distribution: where the first of a tuple
+        runs away the others follow it, and their values mean nothing by themselves.
+    max_iterations : int
+        L-BFGS-B iterations a start, and Newton steps at the end.
+
+    Raises
+    ------
+    ModelError
+        If the best start has not converged, or converged to a saddle.
+    """
+    lower, upper = bounds
+
+    def loss(point: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = objective(point)
+        return -value / customers, -gradient / customers
+
+    best: FloatArray | None = None
+    iterations = 0
+    values: list[float] = []
+    for start in starts:
+        result = minimize(
+            loss,
+            np.clip(start, lower, upper),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(lower, upper, strict=True)),
+            options={"maxiter": max_iterations, "ftol": 1e-11, "gtol": 1e-6, "maxls": 40},
+        )
+        if not np.isfinite(result.fun):
+            continue
+        if best is None or -result.fun > max(values):
+            best, iterations = np.asarray(result.x, dtype=np.float64), int(result.nit)
+        values.append(-float(result.fun))
+    if best is None:
+        raise ModelError(
+            "The log-likelihood is not finite from any start.",
+            "Look for absurd values among the statistics: frequencies, ages or order values.",
+        )
+    point, newton = _polish(objective, best, bounds, customers, min(_NEWTON_STEPS, max_iterations))
+    value, gradient = objective(point)
+    norm = float(np.max(np.abs(_free_gradient(gradient, point, bounds)))) / customers
+    if not norm <= MAX_GRADIENT_NORM:
+        raise ModelError(
+            f"The fit did not converge: after {iterations + newton} iterations the gradient a customer is "
+            f"{norm:.2g}, above {MAX_GRADIENT_NORM:g}.",
+            "Its parameters are refused. Fit on more months, or look for absurd values among the statistics.",
+        )
+    hessian = hessian_by_differences(objective, point)
+    unidentified = _unidentified(hessian, point, bounds)
+    for first, *others in together:
+        unidentified[others] |= unidentified[first]
+    return Maximum(
+        log_parameters=point,
+        value=value,
+        gradient_norm=norm,
+        iterations=iterations + newton,
+        starts_agreeing=sum(max(values) - v <= AGREEMENT for v in values),
+        hessian=hessian,
+        unidentified=unidentified,
+        positive_definite=not unidentified.any(),
+        log_standard_errors=_standard_errors(hessian, unidentified),
+    )
+
+
+def hessian_by_differences(objective: Objective, point: FloatArray) -> FloatArray:
+    """Return the Hessian by central differences of the exact gradient, of fourth order and made symmetric.
+
+    Fourth order, because parameters on a ridge bend the log-likelihood a million times
+    more across than along it: the error of the large bend must not drown the small one.
+    """
+    rows = []
+    for axis in range(len(point)):
+        shift = np.zeros_like(point)
+        shift[axis] = _STEP
+        near = objective(point + shift)[1] - objective(point - shift)[1]
+        far = objective(point + 2 * shift)[1] - objective(point - 2 * shift)[1]
+        rows.append((8.0 * near - far) / (12.0 * _STEP))
+    hessian = np.array(rows)
+    return np.asarray((hessian + hessian.T) / 2, dtype=np.float64)
+
+
+def _held(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> BoolArray:
+    """Return which parameters stand at a bound with the likelihood rising beyond it."""
+    lower, upper = bounds
+    return np.asarray(((point <= lower) & (gradient < 0)) | ((point >= upper) & (gradient > 0)))
+
+
+def _free_gradient(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> FloatArray:
+    return np.where(_held(gradient, point, bounds), 0.0, gradient)
+
+
+def _polish(
+    objective: Objective, point: FloatArray, bounds: Bounds, customers: float, steps: int
+) -> tuple[FloatArray, int]:
+    """Take Newton steps until one promises less than 1e-10 nats; that one is the last.
+
+    A gain in nats, not a gradient a customer: with millions of customers a gradient
+    that looks small still hides a parameter on its way to the bound.
+    """
+    value, gradient = objective(point)
+    for step_number in range(steps):
+        move, promised = _newton_move(hessian_by_differences(objective, point), gradient, point, bounds)
+        accepted = (
+            _climb(objective, point, (value, gradient), move, bounds, _ROUNDING * customers) if move.any() else None
+        )
+        if accepted is None:
+            return point, step_number
+        point, value, gradient = accepted
+        if promised < 1e-10:
+            return point, step_number + 1
+    return point, steps
+
+
+def _newton_move(
+    hessian: FloatArray, gradient: FloatArray, point: FloatArray, bounds: Bounds
+) -> tuple[FloatArray, float]:
+    """Return a step uphill that ends within the bounds, and the gain in nats that the parabola promises."""
+    lower, upper = bounds
+    free = ~_held(gradient, point, bounds)
+    while free.any():
+        bends, directions = np.linalg.eigh(-hessian[np.ix_(free, free)])
+        along = directions.T @ gradient[free]
+        # Where the likelihood bends upwards or not at all, follow the slope: |bend|, with a floor.
+        moves = along / np.maximum(np.abs(bends), 1e-6)
+        move = np.zeros_like(point)
+        move[free] = directions @ moves
+        outward = free & (((point <= lower) & (move < 0)) | ((point >= upper) & (move > 0)))
+        if outward.any():
+            free &= ~outward
+            continue
+        # A log parameter never moves by more than 1: a factor e is as far as a parabola is trusted.
+        move /= max(1.0, float(np.max(np.abs(move))))
+        # Stop at the first bound on the way. Cutting off each parameter by itself would turn the step.
+        room = np.where(move > 0, upper - point, point - lower)[move != 0] / np.abs(move[move != 0])
+        return move * min(1.0, float(room.min(initial=1.0))), float(along @ moves) / 2
+    return np.zeros_like(point), 0.0
+
+
+def _climb(
+    objective: Objective,
+    point: FloatArray,
+    here: tuple[float, FloatArray],
+    move: FloatArray,
+    bounds: Bounds,
+    rounding: float,
+) -> tuple[FloatArray, float, FloatArray] | None:
+    """Halve ``move`` until it gains; near the top, where rounding hides the gain, until the gradient shrinks."""
+    value, gradient = here
+    slope = np.max(np.abs(_free_gradient(gradient, point, bounds)))
+    for _ in range(30):
+        trial = np.clip(point + move, *bounds)
+        trial_value, trial_gradient = objective(trial)
+        flatter = np.max(np.abs(_free_gradient(trial_gradient, trial, bounds))) < slope
+        if trial_value > value + rounding or (trial_value >= value - rounding and flatter):
+            return trial, trial_value, trial_gradient
+        move = move / 2
+    return None
+
+
+def _unidentified(hessian: FloatArray, point: FloatArray, bounds: Bounds) -> BoolArray:
+    """Return the parameters that the data do not tell.
+
+    Raises
+    ------
+    ModelError
+        If the log-likelihood bends upwards in a direction: a saddle, not a maximum.
+    """
+    lower, upper = bounds
+    unidentified = (point <= lower + 1e-6) | (point >= upper - 1e-6)
+    # Fix what is found and look again: one unknown parameter can blur all directions.
+    while not unidentified.all():
+        known = ~unidentified
+        bends, directions = np.linalg.eigh(-hessian[np.ix_(known, known)])
+        if bends[0] >= MIN_INFORMATION:
+            break
+        if bends[0] < -MIN_INFORMATION:
+            raise ModelError(
+                "The fit ended on a saddle of the log-likelihood, not on a maximum.",
+                "Its parameters are refused. Fit on more months, or look for absurd values among the statistics.",
+            )
+        part = np.abs(directions[:, 0])
+        unidentified[np.flatnonzero(known)[part >= min(MIN_COMPONENT, part.max())]] = True
+    return np.asarray(unidentified, dtype=np.bool_)
+
+
+def _standard_errors(hessian: FloatArray, unidentified: BoolArray) -> FloatArray:
+    errors = np.full(len(unidentified), np.nan)
+    known = ~unidentified
+    if known.any():
+        covariance = np.linalg.inv(-hessian[np.ix_(known, known)])
+        errors[known] = np.sqrt(np.diag(covariance))
+    return errors

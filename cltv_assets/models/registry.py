@@ -1,0 +1,26 @@
+"""The purchase models by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cltv_assets.errors import ModelError
+from cltv_assets.models.bg_nbd import BgNbd
+from cltv_assets.models.nbd import Nbd
+from cltv_assets.models.purchase_model import PurchaseModel
+
+#: A new model needs an entry here and nothing elsewhere.
+PURCHASE_MODELS: Mapping[str, PurchaseModel] = {model.name: model for model in (BgNbd(), Nbd())}
+
+
+def purchase_model(name: str) -> PurchaseModel:
+    """Return the purchase model of that name.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    if name not in PURCHASE_MODELS:
+        raise ModelError(f"There is no purchase model '{name}'.", f"Use one of {', '.join(PURCHASE_MODELS)}.")
+    return PURCHASE_MODELS[name]

@@ -1,0 +1,52 @@
+"""The one partitioning, and windows over it.
+
+Every asset is partitioned by calendar month in the configured time zone. A key is
+``YYYY-MM``; the table column ``month`` holds the month's first day.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import dagster as dg
+from dagster_shared.utils.warnings import BetaWarning
+
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+
+#: Far enough back for any history; Dagster clips it to the months that exist.
+_ALL_HISTORY = 1200
+
+
+def monthly_partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
+    """Return the partitions: from the first month to the last closed or fixed one."""
+    last = settings.fixed_last_month
+    return dg.MonthlyPartitionsDefinition(
+        start_date=settings.first_month.key,
+        end_date=last.shift(1).key if last is not None else None,
+        fmt="%Y-%m",
+        timezone=settings.time_zone,
+    )
+
+
+def months_back(first: int, last: int = 0) -> dg.TimeWindowPartitionMapping:
+    """Map a month to the upstream months from ``first`` to ``last`` months back.
+
+    Months before the first partition do not exist and are left out.
+    """
+    with warnings.catch_warnings():
+        # The parameter is marked beta; a window at the start of history needs it.
+        warnings.simplefilter("ignore", BetaWarning)
+        return dg.TimeWindowPartitionMapping(
+            start_offset=-first, end_offset=-last, allow_nonexistent_upstream_partitions=True
+        )
+
+
+def all_history() -> dg.TimeWindowPartitionMapping:
+    """Map a month to every upstream month up to and with itself."""
+    return months_back(_ALL_HISTORY)
+
+
+def month_of(partition_key: str) -> Month:
+    """Return the month of a partition key."""
+    return Month.parse(partition_key)

@@ -1,0 +1,92 @@
+"""How many customers and lines there are, this month and the one before."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.types as ir
+
+from cltv_assets.schemas import PURCHASE_MODEL, RAW_TRANSACTIONS, REJECTED_TRANSACTIONS, RFM_SUMMARY, cltv_predictions
+from cltv_assets.steps.month_run import MonthRun
+
+
+@dataclass(frozen=True)
+class Population:
+    """One month in five numbers; ``None`` where a month does not have the number.
+
+    Parameters
+    ----------
+    customers, repeat_customers : int or None
+        Ever seen, and seen on two days or more.
+    lines_in, rejected : int or None
+        Delivered lines of the month, and those that were turned away.
+    expected_value : float or None
+        Total predicted value over the longest horizon, in currency.
+    """
+
+    customers: int | None
+    repeat_customers: int | None
+    lines_in: int | None
+    rejected: int | None
+    expected_value: float | None
+
+
+@dataclass(frozen=True)
+class CustomerCounts:
+    """Customers by what the models' pictures need, and no finer.
+
+    Parameters
+    ----------
+    by_frequency : dict of int to int
+        Customers by number of repeat purchases.
+    by_first_day : dict of date to int
+        Customers by first purchase day.
+    """
+
+    by_frequency: dict[int, int]
+    by_first_day: dict[dt.date, int]
+
+    @property
+    def customers(self) -> int:
+        """All customers."""
+        return sum(self.by_frequency.values())
+
+    @property
+    def repeat_customers(self) -> int:
+        """Customers with a repeat purchase."""
+        return sum(n for frequency, n in self.by_frequency.items() if frequency > 0)
+
+
+def customer_counts(run: MonthRun) -> CustomerCounts:
+    """Count the month's customers in the engine."""
+    rfm = run.inputs[RFM_SUMMARY.name]
+    return CustomerCounts(_counts(run, rfm, "frequency"), _counts(run, rfm, "first_purchase"))
+
+
+def _counts(run: MonthRun, table: ir.Table, column: str) -> dict[Any, int]:
+    counted = table.group_by(column).aggregate(n=table.count())
+    return dict(sorted((row[column], row["n"]) for row in run.engine.collect(counted).to_pylist()))
+
+
+def month_before(run: MonthRun) -> Population | None:
+    """Read last month's figures from the lake; ``None`` where none of it is published."""
+    horizon = run.settings.horizons_months[-1]
+    model = run.earlier(PURCHASE_MODEL)
+    customers = repeat = None
+    if model is not None:
+        chosen = model.filter(model.role == "chosen").select("customers", "repeat_customers")
+        for row in run.engine.collect(chosen).to_pylist():
+            customers, repeat = row["customers"], row["repeat_customers"]
+    predictions = run.earlier(cltv_predictions(run.settings.horizons_months))
+    value = None
+    if predictions is not None:
+        value = run.engine.measure(predictions, {"value": predictions[f"cltv_{horizon}m"].sum()})["value"]
+    before = run.month.shift(-1)
+    lines, rejected = (
+        run.earlier_row_counts(schema, 1).get(before) for schema in (RAW_TRANSACTIONS, REJECTED_TRANSACTIONS)
+    )
+    if customers is None and lines is None:
+        return None
+    return Population(customers, repeat, lines, rejected, value)

@@ -1,0 +1,94 @@
+"""Sections bound into one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from cltv_assets import __version__
+from cltv_assets.report import wording
+from cltv_assets.report.data import ReportData
+from cltv_assets.report.sections import (
+    calibration,
+    customers,
+    guide,
+    holdout,
+    matrices,
+    models,
+    quality,
+    summary,
+    value,
+)
+from cltv_assets.report.sections.section import Section
+
+if TYPE_CHECKING:
+    import jinja2
+
+#: The report, in reading order. Each has a template named after its anchor.
+SECTIONS: dict[str, Callable[[ReportData], Section]] = {
+    "summary": summary.section,
+    "value": value.section,
+    "customers": customers.section,
+    "matrices": matrices.section,
+    "calibration": calibration.section,
+    "holdout": holdout.section,
+    "quality": quality.section,
+    "models": models.section,
+    "guide": guide.section,
+}
+
+
+def render(data: ReportData) -> str:
+    """Return the page: one HTML document, everything in it."""
+    sections = [build(data) for build in SECTIONS.values()]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=page_title(data),
+            month=wording.month_name(data.month),
+            end=wording.day(data.month),
+            currency=data.settings.currency,
+            version=__version__,
+            sections=sections,
+        )
+    )
+
+
+def page_title(data: ReportData) -> str:
+    """Return the document's title."""
+    return f"Customer lifetime value, {data.month.key}"
+
+
+def key_plot_png(data: ReportData) -> bytes:
+    """Return one small picture of the month, as PNG: the value's concentration where there is value.
+
+    Without predictions it is P(alive), and without a purchase model how often
+    customers came back.
+    """
+    from cltv_assets.report.figures.calibration import histogram_figure
+    from cltv_assets.report.figures.matrices import p_alive_figure
+    from cltv_assets.report.figures.svg import png
+    from cltv_assets.report.figures.value import concentration_figure
+
+    if data.value is not None and data.value.concentration is not None:
+        return png(concentration_figure(data.value.concentration))
+    if data.matrices is not None:
+        return png(p_alive_figure(data.matrices, data.settings.time_unit))
+    return png(histogram_figure(data.histogram))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("cltv_assets.report", ""),
+        # Customer ids and reasons are foreign text, in whatever template they stand.
+        autoescape=True,
+        # A name that is missing is a mistake, not an empty place.
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

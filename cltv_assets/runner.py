@@ -1,0 +1,159 @@
+"""Runs months through Dagster from the command line.
+
+Through Dagster, not around it: every month is a run in the same instance that the
+UI shows, with its materialisations and check results.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from cltv_assets.build import MONTH_JOB, build_definitions
+from cltv_assets.errors import ConfigError
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+
+#: Dagster's own lines stay off the terminal; the instance keeps every event.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class MonthResult:
+    """How one month went.
+
+    Parameters
+    ----------
+    month : Month
+    succeeded : bool
+    seconds : float
+    errors : list of str
+        Why it failed, one sentence each.
+    warnings : list of str
+        Checks that found something odd: ``table.check: message``.
+    run_id : str
+    """
+
+    month: Month
+    succeeded: bool
+    seconds: float
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    run_id: str = ""
+
+
+def months_between(settings: Settings, first: str | None, last: str | None) -> list[Month]:
+    """Return the months to run.
+
+    Parameters
+    ----------
+    settings : Settings
+    first, last : str or None
+        ``YYYY-MM``; by default the first partition and the last closed one.
+
+    Raises
+    ------
+    ConfigError
+        If the range is empty or leaves the partitions.
+    """
+    earliest, latest = settings.first_month, settings.last_month()
+    try:
+        begin = Month.parse(first) if first else earliest
+        end = Month.parse(last) if last else latest
+    except ValueError as error:
+        raise ConfigError(f"{error}.", "Try again with such a month.") from None
+    if begin < earliest or end > latest:
+        raise ConfigError(
+            f"The months {begin} to {end} reach beyond those that exist, {earliest} to {latest}.",
+            "Choose months inside, or change start_month and end_month.",
+        )
+    if begin > end:
+        raise ConfigError(f"There is no month from {begin} to {end}.", "Swap --from and --to.")
+    return list(begin.until(end))
+
+
+def run_months(
+    settings: Settings,
+    months: Sequence[Month],
+    instance: dg.DagsterInstance,
+    assets: Sequence[str] | None = None,
+    before: Callable[[Month], None] = lambda _month: None,
+    after: Callable[[MonthResult], None] = lambda _result: None,
+) -> list[MonthResult]:
+    """Materialise months one after the other, oldest first.
+
+    A month that fails does not stop the others; those that need it say so.
+
+    Parameters
+    ----------
+    settings : Settings
+    months : sequence of Month
+    instance : DagsterInstance
+    assets : sequence of str, optional
+        Asset selection strings as Dagster takes them (``rfm_summary+``); all by
+        default.
+    before, after : callable
+        Told of each month.
+
+    Raises
+    ------
+    ConfigError
+        If the selection names no asset.
+    """
+    definitions = build_definitions(settings)
+    job = definitions.resolve_job_def(MONTH_JOB)
+    selection = _selected(definitions, assets) if assets else None
+    results = []
+    for month in months:
+        before(month)
+        result = _run_month(job, month, instance, selection)
+        results.append(result)
+        after(result)
+    return results
+
+
+def _selected(definitions: dg.Definitions, assets: Sequence[str]) -> list[dg.AssetKey]:
+    graph = definitions.resolve_asset_graph()
+    try:
+        selection = dg.AssetSelection.from_coercible(list(assets))
+        keys = sorted(selection.resolve(graph))
+    except (dg.DagsterError, dg.DagsterInvalidSubsetError) as error:
+        names = ", ".join(sorted(key.to_user_string() for key in graph.get_all_asset_keys()))
+        raise ConfigError(
+            f"--select {','.join(assets)} is no selection of assets: {' '.join(str(error).split())}",
+            f"Choose among {names}; '+' after or before a name adds what comes after or before it.",
+        ) from None
+    if not keys:
+        raise ConfigError(f"--select {','.join(assets)} selects nothing.", "Name at least one asset.")
+    return keys
+
+
+def _run_month(
+    job: dg.JobDefinition, month: Month, instance: dg.DagsterInstance, selection: list[dg.AssetKey] | None
+) -> MonthResult:
+    began = time.monotonic()
+    result = job.execute_in_process(
+        run_config=_QUIET,
+        instance=instance,
+        partition_key=month.key,
+        asset_selection=selection,
+        raise_on_error=False,
+    )
+    errors = []
+    for event in result.get_step_failure_events():
+        failure = event.step_failure_data
+        user = failure.user_failure_data
+        if user is not None and user.description:
+            errors.append(user.description)
+        elif failure.error is not None:
+            cause = failure.error.cause or failure.error
+            errors.append(f"{event.step_key}: {cause.message.strip()}")
+    warnings = [
+        f"{found.asset_key.to_user_string()}.{found.check_name}: {found.description}"
+        for found in result.get_asset_check_evaluations()
+        if not found.passed and found.severity == dg.AssetCheckSeverity.WARN
+    ]
+    return MonthResult(month, result.success, time.monotonic() - began, errors, warnings, result.run_id)

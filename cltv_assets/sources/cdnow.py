@@ -1,0 +1,95 @@
+"""The CDNOW demo: 23,570 customers' purchases of 1997-01 to 1998-06.
+
+The file ships inside the ``lifetimes`` package. Its folder is looked up without
+importing the package, which would cost three seconds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from cltv_assets.errors import SourceError
+from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.rows import BATCH_LINES, Unsplit, text_batch, unsplit_batch
+from cltv_assets.sources.storage import Storage
+
+#: The file's columns by canonical name, in its order. ``dollar_value`` is what the
+#: whole line is worth, not the price of one disc.
+_COLUMNS = {
+    "customer_id": "customer_id",
+    "transacted_at": "date",
+    "quantity": "number_of_cds",
+    "amount": "dollar_value",
+}
+
+
+def cdnow_path() -> str:
+    """Return the path of ``CDNOW_master.txt``.
+
+    Raises
+    ------
+    SourceError
+        If ``lifetimes`` is not installed.
+    """
+    spec = importlib.util.find_spec("lifetimes")
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        path = Path(folder) / "datasets" / "CDNOW_master.txt"
+        if path.is_file():
+            return path.as_posix()
+    raise SourceError(
+        "The CDNOW demo's data ship with the package lifetimes, which is not installed.",
+        "Install it (pip install lifetimes), or set source.kind and source.path to your own data.",
+    )
+
+
+class CdnowReader:
+    """The demo's file: fields between blanks, a header line.
+
+    Parameters
+    ----------
+    storage : Storage
+    """
+
+    suffixes: tuple[str, ...] = (".txt",)
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def columns(self, file: SourceFile) -> tuple[str, ...]:
+        """Return the header's names."""
+        with self._storage.reading(file.path), self._storage.open_text(file.path, "utf-8") as text:
+            header = tuple(text.readline().split())
+        if header != tuple(_COLUMNS.values()):
+            raise SourceError(
+                f"{file.path}, line 1: the header is not that of the CDNOW data.", "Install lifetimes again."
+            )
+        return header
+
+    def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
+        """Yield all lines after the header."""
+        width = len(self.columns(file))
+        fields = tuple(_COLUMNS)
+        rows: list[list[str]] = []
+        lines: list[int] = []
+        unsplit: list[Unsplit] = []
+        with self._storage.reading(file.path), self._storage.open_text(file.path, "utf-8") as text:
+            for number, line in enumerate(text, 1):
+                row = line.split()
+                if number == 1 or not row:
+                    continue
+                if len(row) != width:
+                    unsplit.append(Unsplit(number, line.rstrip("\r\n")))
+                    continue
+                rows.append(row)
+                lines.append(number)
+                if len(rows) == BATCH_LINES:
+                    yield text_batch(file.name, fields, rows, lines)
+                    rows, lines = [], []
+        if rows:
+            yield text_batch(file.name, fields, rows, lines)
+        if unsplit:
+            yield unsplit_batch(file.name, unsplit)

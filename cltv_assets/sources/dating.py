@@ -1,0 +1,77 @@
+"""In which month a line happened, computed as the cleaning step computes it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import duckdb
+import ibis
+import pyarrow as pa
+
+from cltv_assets.settings import Settings
+from cltv_assets.transforms.timestamps import LOCAL, with_event_times
+
+
+class Dater:
+    """Finds the event months of delivered times.
+
+    Parameters
+    ----------
+    settings : Settings
+        Time format, zone and first month.
+    day : datetime.date
+        The current day in the configured zone. What is dated later than the day
+        after it is in the future: one day is left for clocks that run ahead.
+    """
+
+    def __init__(self, settings: Settings, day: dt.date) -> None:
+        # Beyond these years only the future and the time before the first month lie.
+        years = settings.first_month.first_day.year - 1, settings.last_month(day).first_day.year + 1
+        self._sql = _dating_sql(settings.source.timestamp_format, settings.zone, *years, day)
+        self._connection = duckdb.connect()
+
+    def date(self, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Date delivered times.
+
+        Parameters
+        ----------
+        texts : pyarrow.Array or ChunkedArray
+            Text or null.
+
+        Returns
+        -------
+        months : pyarrow.Array
+            Months since year 0 as int32, null where the text is no valid time.
+        in_future : pyarrow.Array
+            Boolean, null likewise.
+        """
+        # Times repeat, by the day or the minute: each spelling is parsed once.
+        if isinstance(texts, pa.ChunkedArray):
+            texts = texts.combine_chunks()
+        encoded = texts.dictionary_encode()
+        distinct = pa.table({"place": pa.array(range(len(encoded.dictionary)), pa.int64()), "text": encoded.dictionary})
+        self._connection.register("texts", distinct)
+        found = self._connection.sql(self._sql).to_arrow_table()
+        self._connection.unregister("texts")
+        months, in_future = (found[name].combine_chunks() for name in ("event_month", "in_future"))
+        return months.take(encoded.indices), in_future.take(encoded.indices)
+
+    def close(self) -> None:
+        """Release the engine."""
+        self._connection.close()
+
+
+@cache
+def _dating_sql(fmt: str, zone: ZoneInfo, first_year: int, last_year: int, day: dt.date) -> str:
+    """Return the query that dates the table ``texts``; writing it takes a while."""
+    texts = ibis.table({"place": "int64", "text": "string"}, name="texts")
+    dated = with_event_times(texts, "text", fmt, zone, first_year, last_year)
+    month = dated[LOCAL].year().cast("int32") * 12 + dated[LOCAL].month().cast("int32") - 1
+    expression = dated.select(
+        "place",
+        event_month=month.cast("int32"),
+        in_future=dated[LOCAL].date() > ibis.literal(day + dt.timedelta(days=1)),
+    ).order_by("place")
+    return str(ibis.to_sql(expression, dialect="duckdb"))

@@ -1,0 +1,233 @@
+"""Which files a source path means: a file, a folder, a glob, deliveries by ``{month}``.
+
+Listing only; nothing here opens a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cltv_assets.errors import SourceError
+from cltv_assets.months import Month
+from cltv_assets.sources.storage import Entry, Storage
+
+#: Stands in a path for the partition's YYYY-MM.
+MONTH_FIELD = "{month}"
+
+_MONTH_PATTERN = r"\d{4}-(?:0[1-9]|1[0-2])"
+_MAGIC = re.compile(r"[*?\[]")
+#: Names that an error message quotes at most.
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of the source, as listed.
+
+    Parameters
+    ----------
+    path : str
+    name : str
+        Relative to the source's base folder: the ``source_file`` of its lines.
+    delivery : Month or None
+        The month that ``{month}`` stood for.
+    size, mtime_ns : int
+        A file with the same two is taken for unchanged.
+    """
+
+    path: str
+    name: str
+    delivery: Month | None
+    size: int
+    mtime_ns: int
+
+
+def has_months(path: str) -> bool:
+    """Return whether the path names one delivery for each month."""
+    return MONTH_FIELD in path
+
+
+def list_files(storage: Storage, path: str, suffixes: tuple[str, ...]) -> list[SourceFile]:
+    """List the files that a source path means, by name.
+
+    Of a folder that is every file below it whose name ends in one of
+    ``suffixes``, in any case; of a file or a glob whatever it matches. Names that
+    begin with a dot are hidden, and so are folders that begin with an underscore
+    (``_temporary``: Spark's, of a job that has not finished). A symbolic link to
+    another file of the list is left out, or ``latest.csv`` would count twice.
+
+    Raises
+    ------
+    SourceError
+        If nothing matches, or what matches is no readable file.
+    """
+    base, found = _expand(storage, path, suffixes)
+    entries: dict[str, tuple[Entry, str | None]] = {entry.path: (entry, month) for entry, month in found}
+    if not entries:
+        if has_months(path) and storage.stat(base) is not None:
+            return []
+        raise no_match(storage, path, suffixes)
+    files = []
+    for entry, month in _without_aliases(storage, entries):
+        _require_file(entry)
+        name = entry.path.removeprefix(base).lstrip("/")
+        delivery = Month.parse(month) if month else None
+        files.append(SourceFile(entry.path, name, delivery, entry.size, entry.mtime_ns))
+    return sorted(files, key=lambda file: file.name)
+
+
+def no_match(storage: Storage, path: str, suffixes: tuple[str, ...]) -> SourceError:
+    """Return the error for a path that means no file, telling what there is instead."""
+    what = f"holds no {' or '.join('*' + suffix for suffix in suffixes)} file"
+    at = storage.stat(path)
+    problem = f"source.path '{path}' {what if at and at.kind == 'folder' else 'matches no file'}."
+    folder = path
+    while folder and not ((at := storage.stat(folder)) and at.kind == "folder"):
+        folder = folder.rpartition("/")[0]
+    if not folder:
+        return SourceError(problem, "Set source.path to a file, a folder or a glob.")
+    names = [
+        entry.name + ("/" if entry.kind == "folder" else "")
+        for entry in storage.list_folder(folder)
+        if not entry.name.startswith(".")
+    ]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    holds = f"holds {', '.join(names[:_SHOWN])}{more}" if names else "is empty"
+    return SourceError(problem, f"The folder {folder} {holds}; set source.path to what you mean.")
+
+
+def _expand(storage: Storage, path: str, suffixes: tuple[str, ...]) -> tuple[str, Iterable[tuple[Entry, str | None]]]:
+    """Return the base folder, and each match with the text of its ``{month}``."""
+    segments = path.split("/")
+    for at, segment in enumerate(segments):
+        # A name may hold a star or a bracket itself: what exists is meant literally.
+        literal = MONTH_FIELD not in segment and not _MAGIC.search(segment)
+        if literal or (MONTH_FIELD not in segment and storage.stat("/".join(segments[: at + 1])) is not None):
+            continue
+        base = "/".join(segments[:at])
+        at_base = storage.stat(base or "/")
+        if at_base is None or at_base.kind != "folder":
+            return base, []
+        return base, list(_walk(storage, base, segments[at:], None, suffixes))
+    entry = storage.stat(path)
+    if entry is None:
+        return path, []
+    if entry.kind == "folder":
+        return path, [(inner, None) for inner in _below(storage, path, suffixes)]
+    return path.rpartition("/")[0], [(entry, None)]
+
+
+def _walk(
+    storage: Storage, folder: str, segments: list[str], month: str | None, suffixes: tuple[str, ...]
+) -> Iterator[tuple[Entry, str | None]]:
+    """Yield what the rest of a pattern matches below ``folder``."""
+    segment, rest = segments[0], segments[1:]
+    entries = storage.list_folder(folder)
+    if segment == "**":
+        if not rest:
+            yield from ((entry, month) for entry in _below(storage, folder, suffixes))
+            return
+        yield from _walk(storage, folder, rest, month, suffixes)
+        for entry in entries:
+            if entry.kind == "folder" and not _hidden(entry) and not _leads_back(storage, entry.path):
+                yield from _walk(storage, entry.path, segments, month, suffixes)
+        return
+    pattern = _segment_pattern(segment, month)
+    for entry in entries:
+        match = pattern.fullmatch(entry.name)
+        if match is None or (entry.name.startswith(".") and not segment.startswith(".")):
+            continue
+        found = month or match.groupdict().get("month")
+        if rest:
+            if entry.kind == "folder":
+                yield from _walk(storage, entry.path, rest, found, suffixes)
+        elif entry.kind == "folder":
+            yield from ((inner, found) for inner in _below(storage, entry.path, suffixes))
+        else:
+            yield entry, found
+
+
+def _segment_pattern(segment: str, month: str | None) -> re.Pattern[str]:
+    """Translate one path segment; a second ``{month}`` must repeat the first."""
+    parts: list[str] = []
+    named = False
+    for piece in re.findall(r"\{month\}|\*|\?|\[!?\]?[^\]]*\]|.", segment, re.DOTALL):
+        if piece == MONTH_FIELD:
+            parts.append(re.escape(month) if month else "(?P=month)" if named else f"(?P<month>{_MONTH_PATTERN})")
+            named = True
+        elif piece == "*":
+            parts.append(".*")
+        elif piece == "?":
+            parts.append(".")
+        elif len(piece) > 1:
+            negated = piece[1] == "!"
+            inside = piece[2:-1] if negated else piece[1:-1]
+            escaped = re.sub(r"([\\^\]\[&~|])", r"\\\1", inside)
+            parts.append(f"[{'^' if negated else ''}{escaped}]")
+        else:
+            parts.append(re.escape(piece))
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error:
+        raise SourceError(
+            f"source.path: '{segment}' is no valid glob.", "Mend its brackets; write a literal [ as [[]."
+        ) from None
+
+
+def _below(storage: Storage, folder: str, suffixes: tuple[str, ...]) -> Iterator[Entry]:
+    """Yield the data files of a folder and of those below it."""
+    entries = storage.list_folder(folder)
+    if any(entry.name == "_delta_log" for entry in entries):
+        raise SourceError(
+            f"{folder} is a Delta table: its folder also holds files that are no longer part of it.",
+            "Export the table's current rows to a folder of their own and set source.path to that.",
+        )
+    for entry in entries:
+        if _hidden(entry):
+            continue
+        if entry.kind == "folder":
+            if not _leads_back(storage, entry.path):
+                yield from _below(storage, entry.path, suffixes)
+        elif entry.name.lower().endswith(suffixes):
+            yield entry
+
+
+def _hidden(entry: Entry) -> bool:
+    return entry.name.startswith(".") or (entry.kind == "folder" and entry.name.startswith("_"))
+
+
+def _leads_back(storage: Storage, folder: str) -> bool:
+    """Return whether a folder is a link to one that it lies in."""
+    parent = storage.real_path(folder.rpartition("/")[0])
+    return (parent + "/").startswith(storage.real_path(folder).rstrip("/") + "/")
+
+
+def _without_aliases(
+    storage: Storage, entries: dict[str, tuple[Entry, str | None]]
+) -> Iterator[tuple[Entry, str | None]]:
+    chosen: dict[str, tuple[Entry, str | None]] = {}
+    for path, found in sorted(entries.items()):
+        real = storage.real_path(path)
+        # The file itself comes before any link to it.
+        if real not in chosen or storage.real_path(path.rpartition("/")[0]) + "/" + found[0].name == real:
+            chosen[real] = found
+    return iter(chosen.values())
+
+
+def _require_file(entry: Entry) -> None:
+    if entry.kind == "broken":
+        raise SourceError(
+            f"{entry.path} is a symbolic link to a file that does not exist.",
+            "Put its target back, or remove the link.",
+        )
+    if entry.kind != "file":
+        raise SourceError(f"{entry.path} is a pipe, socket or device, not a file.", "Move it out of the source.")
+    try:
+        entry.path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise SourceError(
+            f"The name of the file {entry.path.encode('utf-8', 'backslashreplace').decode()} is not valid UTF-8.",
+            "Rename the file.",
+        ) from None

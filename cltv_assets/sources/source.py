@@ -1,0 +1,243 @@
+"""The source as the platform sees it: months of delivered lines.
+
+Which lines belong to a month: those whose event time falls into it in the
+configured zone; and, of the files of that month, those that have no month of
+their own, because they could not be split into fields, their time cannot be read
+or they are dated in the future. Every line of the source is in exactly one month,
+or counted as lying outside.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cltv_assets.errors import SourceError
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+from cltv_assets.sources.files import SourceFile, has_months, list_files
+from cltv_assets.sources.inspection import SourceReport, inspect_files
+from cltv_assets.sources.landing import LandingCache, month_index
+from cltv_assets.sources.rows import Reader
+from cltv_assets.sources.storage import Storage
+
+#: Months that an error message lists at most.
+_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A month's lines, written.
+
+    Of a source with ``{month}`` in its path, ``before_first``, ``after_last`` and
+    ``out_of_reach`` count lines of this month's own delivery; of any other source
+    they count lines of all its files, the same for every month.
+
+    Parameters
+    ----------
+    month : Month
+    files : list of Path
+        Parquet files in the schema of ``raw_transactions``.
+    lines : int
+        Lines written: those that belong to the month.
+    source_files : int
+        Files that were searched for them.
+    malformed : int
+        Of ``lines``, those that could not be split into fields.
+    undatable : int
+        Of ``lines``, those whose time cannot be read.
+    future : int
+        Of ``lines``, those dated later than tomorrow.
+    late : int
+        Of ``lines``, those from deliveries of other months.
+    before_first : int
+        Lines of no month, dated before the first one.
+    after_last : int
+        Lines of no month, dated after the last one (not yet closed, or past ``end_month``).
+    out_of_reach : int
+        Lines of no month, because their delivery is more than a month early or more
+        than ``source.late_months`` late.
+    """
+
+    month: Month
+    files: list[Path]
+    lines: int
+    source_files: int
+    malformed: int
+    undatable: int
+    future: int
+    late: int
+    before_first: int
+    after_last: int
+    out_of_reach: int
+
+
+@dataclass
+class TransactionSource:
+    """Users' transactions, by month.
+
+    Parameters
+    ----------
+    settings : Settings
+    storage : Storage
+    path : str
+        A file, a folder or a glob, ``{month}`` in it or not.
+    reader : Reader
+        Of the source's format.
+    today : datetime.date, optional
+        Stands for the current day in tests.
+    """
+
+    settings: Settings
+    storage: Storage
+    path: str
+    reader: Reader
+    today: dt.date | None = None
+    _cache: LandingCache | None = field(default=None, init=False, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+
+    def land(self, month: Month, into: Path) -> Landing:
+        """Write the lines that belong to ``month``, ordered by file and line.
+
+        Parameters
+        ----------
+        month : Month
+        into : Path
+            Folder to write to; made where it does not exist.
+
+        Raises
+        ------
+        SourceError
+            If a file cannot be read as configured, or the month was not delivered.
+        """
+        with self._lock:
+            files = self.list_files()
+            if self.by_month:
+                own = [file for file in files if file.delivery == month]
+                if not own:
+                    raise self._not_delivered(month, files)
+                files = [file for file in files if self._reaches(file, month)]
+            else:
+                own = files
+            cache = self._parsed(files)
+            into.mkdir(parents=True, exist_ok=True)
+            path = into / "part-00000.parquet"
+            lines = cache.write(month, files, path)
+            at = month_index(month)
+            tallies = {file: cache.tally(file) for file in files}
+            before, after, beyond = (sum(counts) for counts in zip(*map(self._outside, own), strict=True))
+            return Landing(
+                month=month,
+                files=[path],
+                lines=lines,
+                source_files=len(files),
+                malformed=sum(tally.count(at, "malformed") for tally in tallies.values()),
+                undatable=sum(tally.count(at, "undatable") for tally in tallies.values()),
+                future=sum(tally.count(at, "future") for tally in tallies.values()),
+                late=sum(t.months()[at] for file, t in tallies.items() if file.delivery not in (None, month)),
+                before_first=before,
+                after_last=after,
+                out_of_reach=beyond,
+            )
+
+    def line_counts(self, months: Iterable[Month] | None = None) -> dict[Month, int]:
+        """Count the source's lines by the month they belong to, as it is now.
+
+        Parameters
+        ----------
+        months : iterable of Month, optional
+            By default every month from the first to the last closed one.
+        """
+        with self._lock:
+            if months is None:
+                months = self.settings.first_month.until(self.settings.last_month(self._day()))
+            asked = list(months)
+            files = [file for file in self.list_files() if any(self._reaches(file, month) for month in asked)]
+            cache = self._parsed(files)
+            counts = [(file, cache.tally(file).months()) for file in files]
+            return {
+                month: sum(count[month_index(month)] for file, count in counts if self._reaches(file, month))
+                for month in asked
+            }
+
+    def inspect(self) -> SourceReport:
+        """Look at the source without landing it: the files, their headers, a sample.
+
+        Raises
+        ------
+        SourceError
+            If something is wrong that would spoil a landing.
+        """
+        with self._lock:
+            files = self.list_files()
+            if not files:
+                raise self._not_delivered(self.settings.first_month, files)
+            return inspect_files(self.settings, self.reader, self.path, files, self._day())
+
+    def list_files(self) -> list[SourceFile]:
+        """List the source's files as they are now."""
+        return list_files(self.storage, self.path, self.reader.suffixes)
+
+    @property
+    def by_month(self) -> bool:
+        """Whether the path names one delivery for each month."""
+        return has_months(self.path)
+
+    def close(self) -> None:
+        """Remove the landing cache. The next use makes a new one."""
+        with self._lock:
+            if self._cache is not None:
+                self._cache.close()
+                self._cache = None
+
+    def _day(self) -> dt.date:
+        return self.today or dt.datetime.now(self.settings.zone).date()
+
+    def _parsed(self, files: Sequence[SourceFile]) -> LandingCache:
+        """Return the cache with ``files`` in it."""
+        day = self._day()
+        if self._cache is not None and self._cache.day != day:
+            self.close()
+        if self._cache is None:
+            self._cache = LandingCache(self.settings, self.reader, day)
+        self._cache.ensure(files)
+        return self._cache
+
+    def _reaches(self, file: SourceFile, month: Month) -> bool:
+        """Return whether a month's lines are searched in a file."""
+        if file.delivery is None:
+            return True
+        ahead = month_index(file.delivery) - month_index(month)
+        return -1 <= ahead <= self.settings.source.late_months
+
+    def _outside(self, file: SourceFile) -> tuple[int, int, int]:
+        """Count a file's lines of no month: before the first, after the last, out of reach."""
+        assert self._cache is not None
+        first = month_index(self.settings.first_month)
+        last = month_index(self.settings.last_month(self._day()))
+        before = after = beyond = 0
+        for at, count in self._cache.tally(file).months().items():
+            if at < first:
+                before += count
+            elif at > last:
+                after += count
+            elif file.delivery and not -1 <= month_index(file.delivery) - at <= self.settings.source.late_months:
+                beyond += count
+        return before, after, beyond
+
+    def _not_delivered(self, month: Month, files: Sequence[SourceFile]) -> SourceError:
+        there = sorted({file.delivery.key for file in files if file.delivery})
+        if not there:
+            exist = "Nothing there matches it for any month"
+        elif len(there) <= _SHOWN:
+            exist = f"The months there are {', '.join(there)}"
+        else:
+            exist = f"There are {len(there)} months from {there[0]} to {there[-1]}"
+        return SourceError(
+            f"The delivery of {month} is missing: nothing matches {self.path.replace('{month}', month.key)} "
+            f"(source.path '{self.path}').",
+            f"{exist}. Deliver the month (a header alone, if nothing was sold), or correct source.path.",
+        )

@@ -1,0 +1,116 @@
+"""Predictions of patterns, joined back to customers inside the engine.
+
+The Gamma-Gamma expectation and the discounted value are plain arithmetic, so no
+Python function ever runs over customers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.transforms.quantiles import money_bin
+from cltv_assets.transforms.statistics import PATTERN_KEY
+
+#: Value tiers from the top; the last one takes the rest.
+SEGMENTS = ("top", "high", "middle", "low")
+
+
+@dataclass(frozen=True)
+class SpendParameters:
+    """Parameters of the Gamma-Gamma model: shape ``p``, ``q`` and rate ``v``."""
+
+    p: float
+    q: float
+    v: float
+
+
+def discounted_column(horizon: int, end: str = "") -> str:
+    """Name a pattern column: discounted purchases up to ``horizon`` months."""
+    return f"discounted_{horizon}m{end}"
+
+
+def score_customers(
+    rfm: ir.Table,
+    patterns: ir.Table,
+    spend: SpendParameters,
+    horizons: Sequence[int],
+    gross_margin: float,
+    labels: dict[str, str],
+) -> ir.Table:
+    """Predict every customer of ``rfm``.
+
+    Parameters
+    ----------
+    rfm : ibis table
+        ``rfm_summary`` rows to predict.
+    patterns : ibis table
+        One row a distinct pattern: its key, ``p_alive``, and for each horizon the
+        expected purchases and the discounted ones, each with ``_low``, ``_high``.
+    spend : SpendParameters
+    horizons : sequence of int
+        Months.
+    gross_margin : float
+        Share of spend that is margin.
+    labels : dict
+        Constant columns, such as ``model_name``.
+
+    Returns
+    -------
+    ibis table
+        The columns of ``cltv_predictions`` without ``value_segment``.
+    """
+    scored = rfm.inner_join(patterns, list(PATTERN_KEY))
+    # Fader & Hardie (2013), eq. 5: the mean shrinks towards the population's as
+    # there are fewer repeat purchases; with none it is the population's.
+    x = scored.frequency.cast("float64")
+    order_value = spend.p * (spend.v + x * scored.monetary_value) / (spend.p * x + (spend.q - 1.0))
+    columns: dict[str, ir.Value] = {
+        name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
+    }
+    columns["expected_order_value"] = order_value
+    for h in horizons:
+        for end in ("", "_low", "_high"):
+            columns[f"expected_purchases_{h}m{end}"] = scored[f"expected_purchases_{h}m{end}"]
+            columns[f"cltv_{h}m{end}"] = scored[discounted_column(h, end)] * order_value * gross_margin
+    columns |= {name: ibis.literal(text) for name, text in labels.items()}
+    return scored.select(**columns)
+
+
+def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:
+    """Count customers by predicted value in binned minor units: ``value``, ``n``."""
+    rows = scored.select(minor=_minor(scored[f"cltv_{horizon}m"]))
+    return rows.group_by(value=money_bin(rows.minor)).aggregate(n=rows.count())
+
+
+def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.Table:
+    """Add ``value_segment``.
+
+    Parameters
+    ----------
+    scored : ibis table
+    horizon : int
+        Horizon, in months, whose value makes the tiers.
+    bounds : sequence of int
+        Rising lower bounds of middle, high and top, in binned minor units; empty
+        without customers.
+    """
+    if not bounds:
+        return scored.mutate(value_segment=ibis.literal(SEGMENTS[-1]))
+    value = money_bin(_minor(scored[f"cltv_{horizon}m"]))
+    middle, high, top = bounds
+    segment = ibis.cases(
+        (value > top, ibis.literal("top")),
+        (value > high, ibis.literal("high")),
+        (value > middle, ibis.literal("middle")),
+        else_=ibis.literal("low"),
+    )
+    return scored.mutate(value_segment=segment)
+
+
+def _minor(value: ir.FloatingValue) -> ir.IntegerValue:
+    return (value * 10_000 + 0.5).floor().cast("int64")

@@ -1,0 +1,1 @@
+"""Tests of cltv_assets; the folders mirror the package."""

@@ -1,0 +1,173 @@
+"""Real processes that write and read a lake, for the tests to race and to kill.
+
+They come from a fork server that has the imports done, so a test can afford
+dozens. Each function here runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from multiprocessing.connection import Connection
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier, Event
+from typing import Any
+
+import duckdb
+from deltalake import DeltaTable
+
+from cltv_assets.errors import ConcurrentPublishError, LakeError
+from cltv_assets.lake import Lake
+from cltv_assets.months import Month
+from cltv_assets_tests.lake.table_under_test import JAN, generation_of, orders_in, publish, read, stage
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["cltv_assets_tests.lake.processes"])
+
+WAIT_SECONDS = 60
+FILE_BYTES = 4_000_000
+
+
+def start(target: Any, *arguments: Any) -> Any:
+    """Start a process and return it."""
+    process = CONTEXT.Process(target=target, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+def kill(process: Any) -> None:
+    """Kill -9, and wait until the process is gone."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(WAIT_SECONDS)
+    assert process.exitcode == -signal.SIGKILL, f"it ended by itself with {process.exitcode}"
+
+
+def finish(processes: list[Any]) -> None:
+    """Wait for processes and require that they ended well."""
+    for process in processes:
+        process.join(WAIT_SECONDS)
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        if process.exitcode is None:
+            process.kill()
+    assert set(codes) == {0}, f"exit codes {codes}"
+
+
+def write_and_stop_at(phase: str, root: str, month: Month, generation: int, pipe: Connection) -> None:
+    """Go as far as ``phase`` and wait there to be killed."""
+
+    def reach(here: str) -> None:
+        if here == phase:
+            pipe.send(here)
+            time.sleep(WAIT_SECONDS)
+
+    table = orders_in(root)
+    staging = table.begin(month)
+    reach("begun")
+    with open(staging.new_file(), "wb") as half:  # noqa: PTH123
+        half.write(b"PAR1" + bytes(1000))
+        half.flush()
+        reach("writing")
+    staged = stage(table, month, generation)
+    reach("sealed")
+    table.publish(staged)
+    reach("published")
+
+
+def publish_for_ever(root: str, month: Month, first_generation: int, pipe: Connection) -> None:
+    """Publish one generation after another, saying which begins and which is published."""
+    table = orders_in(root)
+    generation = first_generation
+    while True:
+        staged = stage(table, month, generation)
+        pipe.send(("publishing", generation))
+        table.publish(staged)
+        pipe.send(("published", generation))
+        generation += 1
+
+
+def ensure_and_say(root: str, pipe: Connection) -> None:
+    """Create the table."""
+    table = orders_in(root)
+    pipe.send("creating")
+    table.ensure()
+    pipe.send("created")
+    time.sleep(WAIT_SECONDS)
+
+
+def publish_rounds(root: str, months: list[Month], writer: int, barrier: Barrier, results: Queue[Any]) -> None:
+    """Publish each month of the list in turn, all processes at the same moment."""
+    table = orders_in(root)
+    for turn, month in enumerate(months):
+        barrier.wait(WAIT_SECONDS)
+        generation = 1000 * turn + writer
+        staged = stage(table, month, generation)
+        barrier.wait(WAIT_SECONDS)
+        try:
+            published = table.publish(staged)
+        except ConcurrentPublishError as error:
+            results.put((turn, writer, generation, str(error), 0))
+        else:
+            results.put((turn, writer, generation, None, published.attempts))
+
+
+def create_and_publish(root: str, month: Month, generation: int, barrier: Barrier) -> None:
+    """Publish into a table that nobody has created yet."""
+    table = orders_in(root)
+    barrier.wait(WAIT_SECONDS)
+    table.ensure()
+    publish(table, month, generation)
+
+
+def read_files_until(root: str, stop: Event, results: Queue[Any]) -> None:
+    """Read January by its files with PyArrow and DuckDB, over and over; report the generations."""
+    table = orders_in(root)
+    connection = duckdb.connect(config={"threads": 1})
+    seen = []
+    while not stop.is_set():
+        time.sleep(0.02)  # leaves the writer its share of a small machine
+        seen.append(generation_of(read(table, JAN)))
+        sql = "select * from read_parquet($files, hive_partitioning = true)"
+        seen.append(generation_of(connection.sql(sql, params={"files": table.files([JAN])}).to_arrow_table()))
+    results.put(seen)
+
+
+def read_delta_until(root: str, stop: Event, results: Queue[Any]) -> None:
+    """Read January with nothing of ours, over and over; report the generations."""
+    uri = orders_in(root).uri
+    seen = []
+    while not stop.is_set():
+        time.sleep(0.02)  # leaves the writer its share of a small machine
+        rows = DeltaTable(uri).to_pyarrow_table(filters=[("month", "=", JAN.first_day)])
+        seen.append(generation_of(rows))
+    results.put(seen)
+
+
+def publish_without_room(root: str, month: Month, generation: int, results: Queue[Any]) -> None:
+    """Publish while not one more byte of a file can be written, as on a full disk."""
+    table = orders_in(root)
+    staged = stage(table, month, generation)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    try:
+        table.publish(staged)
+    except LakeError as error:
+        answer = f"{error.problem} {error.remedy}"
+    else:
+        answer = "published"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    results.put(answer)
+
+
+def replace_file_for_ever(root: str, month: Month, pipe: Connection) -> None:
+    """Replace a month's file over and over."""
+    reports = Lake(root).files("cltv_report")
+    turn = 0
+    while True:
+        turn += 1
+        reports.publish(month, "report.html", str(turn % 10).encode() * FILE_BYTES)
+        if turn == 1:
+            pipe.send("running")

@@ -1,0 +1,276 @@
+"""A made shop of a few customers, and its tables for one month."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cltv_assets.engines import Engine
+from cltv_assets.lake import Lake
+from cltv_assets.months import Month
+from cltv_assets.schemas import (
+    HOLDOUT_EVALUATION,
+    MONTH,
+    PURCHASE_DAYS,
+    PURCHASE_MODEL,
+    RAW_TRANSACTIONS,
+    REJECTED_TRANSACTIONS,
+    RFM_SUMMARY,
+    SPEND_MODEL,
+    TableSchema,
+    cltv_predictions,
+)
+from cltv_assets.settings import Settings
+from cltv_assets.sources import open_source
+from cltv_assets.steps.month_run import MonthRun
+
+NOW = Month.parse("1997-04")
+HORIZONS = (1, 3)
+BG_NBD = {"r": 0.4, "alpha": 25.0, "a": 0.8, "b": 2.5}
+GAMMA_GAMMA = {"p": 6.25, "q": 3.74, "v": 15.44}
+LINES_IN = 1_234
+REJECTED = {"missing_customer": 30, "duplicate": 4}
+STATUS = {"status": "fitted", "status_reason": None}
+NOT_FITTED = {"status": "not_fitted", "status_reason": "4 repeat customers; a fit needs 10"}
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Purchase days, the first one first, and made-up predictions."""
+
+    id: str
+    days: tuple[dt.date, ...]
+    p_alive: float
+    value: float
+    segment: str = "low"
+
+    @property
+    def frequency(self) -> int:
+        return len(self.days) - 1
+
+    @property
+    def recency(self) -> int:
+        return (self.days[-1] - self.days[0]).days
+
+    @property
+    def age(self) -> int:
+        return (NOW.last_day - self.days[0]).days
+
+
+def crowd(n: int = 60, seed: int = 5) -> tuple[Customer, ...]:
+    """Draw customers of January to March, some of whom came back until April."""
+    chance = random.Random(seed)
+    found = []
+    for i in range(n):
+        first = dt.date(1997, 1, 1) + dt.timedelta(days=chance.randrange(85))
+        later = {
+            first + dt.timedelta(days=chance.randrange(1, 34)) for _ in range(chance.choice([0, 0, 0, 1, 2, 5, 9]))
+        }
+        found.append(
+            Customer(
+                f"C{i:03d}",
+                tuple(sorted({first, *later})),
+                chance.random(),
+                round(chance.lognormvariate(3, 1.2), 2),
+                chance.choice(["top", "high", "middle", "low"]),
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What is in the month's tables."""
+
+    customers: tuple[Customer, ...] = field(default_factory=crowd)
+    predicted: bool = True
+    purchase: dict[str, Any] = field(default_factory=lambda: {**STATUS, **BG_NBD})
+    spend: dict[str, Any] = field(default_factory=lambda: {**STATUS, **GAMMA_GAMMA})
+    null: dict[str, Any] = field(default_factory=lambda: {**STATUS, "r": 0.3, "alpha": 40.0, "aic": 2400.0})
+    holdout: tuple[dict[str, Any], ...] = ()
+    lines_in: int = LINES_IN
+    rejected: dict[str, int] = field(default_factory=lambda: dict(REJECTED))
+
+    def changed(self, **changes: Any) -> Shop:
+        return replace(self, **changes)
+
+    def without_models(self) -> Shop:
+        nothing = {**NOT_FITTED, "aic": None, "log_likelihood": None}
+        return self.changed(predicted=False, purchase=nothing, spend=nothing, null=nothing)
+
+    def tables(self) -> dict[str, pa.Table]:
+        return {
+            "raw_transactions": _table(RAW_TRANSACTIONS, [_line(i) for i in range(self.lines_in)]),
+            "rejected_transactions": _table(REJECTED_TRANSACTIONS, self._rejected()),
+            "purchase_days": _with_month(_table(PURCHASE_DAYS, [_day(c, d) for c in self.customers for d in c.days])),
+            "rfm_summary": _table(RFM_SUMMARY, [_rfm(customer) for customer in self.customers]),
+            "purchase_model": _table(PURCHASE_MODEL, [self._purchase_row(), self._null_row()]),
+            "spend_model": _table(SPEND_MODEL, [self._spend_row()]),
+            "cltv_predictions": _table(
+                cltv_predictions(HORIZONS), [_prediction(c) for c in self.customers if self.predicted]
+            ),
+            "holdout_evaluation": _table(HOLDOUT_EVALUATION, self.holdout),
+        }
+
+    def run(self, engine: Engine, lake: Path, **settings: Any) -> MonthRun:
+        chosen = Settings(currency="EUR", horizons_months=HORIZONS, lake_uri=str(lake), **settings)
+        inputs = {name: engine.from_arrow(table) for name, table in self.tables().items()}
+        return MonthRun(NOW, chosen, engine, Lake(chosen.lake_root), open_source(chosen), inputs)
+
+    def publish(self, engine: Engine, lake: Path, month: Month, names: Sequence[str]) -> None:
+        """Put tables into a lake as an earlier month."""
+        schemas = {
+            schema.name: schema
+            for schema in (RAW_TRANSACTIONS, REJECTED_TRANSACTIONS, PURCHASE_MODEL, cltv_predictions(HORIZONS))
+        }
+        for name in names:
+            table = Lake(str(lake)).table(schemas[name])
+            table.ensure()
+            staging = table.begin(month)
+            engine.write(engine.from_arrow(self.tables()[name]), schemas[name], staging.new_file())
+            table.publish(staging.seal())
+
+    def _rejected(self) -> list[dict[str, Any]]:
+        reasons = [reason for reason, lines in self.rejected.items() for _ in range(lines)]
+        return [{**_line(i), "reason": reason} for i, reason in enumerate(reasons)]
+
+    def _purchase_row(self) -> dict[str, Any]:
+        return {
+            "model_name": "bg_nbd",
+            "role": "chosen",
+            "log_likelihood": -1000.5,
+            "aic": 2009.0,
+            "patterns": 9,
+            "customers": len(self.customers),
+            "repeat_customers": sum(c.frequency > 0 for c in self.customers),
+            "repeat_purchases": sum(c.frequency for c in self.customers),
+            "time_unit": "day",
+            "observation_end": NOW.last_day,
+            "model_version": "0",
+            "r_se": 0.0125,
+            **self.purchase,
+        }
+
+    def _null_row(self) -> dict[str, Any]:
+        return {**self._purchase_row(), **dict.fromkeys(BG_NBD), "model_name": "nbd", "role": "comparison", **self.null}
+
+    def _spend_row(self) -> dict[str, Any]:
+        return {
+            "model_name": "gamma_gamma",
+            "role": "chosen",
+            "log_likelihood": -500.0,
+            "aic": 1006.0,
+            "patterns": 9,
+            "customers": 20,
+            "excluded_customers": 0,
+            "expected_order_value": 35.2189,
+            "frequency_value_correlation": 0.05,
+            "observation_end": NOW.last_day,
+            "model_version": "0",
+            **self.spend,
+        }
+
+
+def _table(schema: TableSchema, rows: Sequence[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=schema.arrow)
+
+
+def _with_month(days: pa.Table) -> pa.Table:
+    months = pa.array([day.replace(day=1) for day in days["purchase_day"].to_pylist()], pa.date32())
+    return days.append_column(MONTH, months)
+
+
+def _line(number: int) -> dict[str, Any]:
+    return {"source_file": "shop.csv", "source_line": number + 2}
+
+
+def _day(customer: Customer, day: dt.date) -> dict[str, Any]:
+    return {
+        "customer_id": customer.id,
+        "purchase_day": day,
+        "order_count": 1,
+        "line_count": 1,
+        "spend": 10,
+        "refunds": 0,
+    }
+
+
+def _rfm(customer: Customer) -> dict[str, Any]:
+    return {
+        "customer_id": customer.id,
+        "frequency": customer.frequency,
+        "recency": float(customer.recency),
+        "T": float(customer.age),
+        "monetary_value": 10.0,
+        "first_purchase": customer.days[0],
+        "last_purchase": customer.days[-1],
+        "order_count": len(customer.days),
+        "total_spend": 10,
+        "repeat_spend": 0,
+        "total_refunds": 0,
+        "is_repeat": customer.frequency > 0,
+        "r_score": 1,
+        "f_score": 1,
+        "m_score": 1,
+    }
+
+
+def _prediction(customer: Customer) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "customer_id": customer.id,
+        "frequency": customer.frequency,
+        "recency": float(customer.recency),
+        "T": float(customer.age),
+        "monetary_value": 10.0,
+        "p_alive": customer.p_alive,
+        "expected_order_value": 12.5,
+        "value_segment": customer.segment,
+        "model_name": "bg_nbd+gamma_gamma",
+        "model_version": "0",
+    }
+    for h in HORIZONS:
+        value = customer.value * h / HORIZONS[-1]
+        for end, factor in (("", 1.0), ("_low", 0.5), ("_high", 2.0)):
+            row[f"cltv_{h}m{end}"] = value * factor
+            row[f"expected_purchases_{h}m{end}"] = value * factor / 12.5
+    return row
+
+
+def holdout_rows(
+    horizon: int = 1, total: float = 1100.0, model_mae: float = 0.412, name: str = "bg_nbd+gamma_gamma"
+) -> tuple[dict[str, Any], ...]:
+    """Metrics of one horizon: the model 10 % too high, the naive rate 60 %, the last period right."""
+    model = name
+    predicted = {name: total, "naive_rate": 1600.0, "same_as_last_period": 1000.0}
+    mae = {name: model_mae, "naive_rate": 0.655, "same_as_last_period": 0.501}
+    rows = []
+    for target, scale in (("purchases", 1.0), ("revenue", 30.0)):
+        for name, total in predicted.items():
+            metrics = {
+                "total_predicted": total * scale,
+                "total_actual": 1000.0 * scale,
+                "relative_bias": total / 1000.0 - 1,
+                "mae": mae[name] * scale,
+                "rmse": 1.0,
+            }
+            if name == model and target == "purchases":
+                metrics["interval_coverage"] = 0.934
+            rows += [
+                {
+                    "origin_month": NOW.shift(-horizon).first_day,
+                    "horizon_months": horizon,
+                    "target": target,
+                    "model_name": name,
+                    "metric": metric,
+                    "value": value,
+                    "customers": 500,
+                }
+                for metric, value in metrics.items()
+            ]
+    return tuple(rows)

@@ -1,0 +1,275 @@
+"""The page as a reader gets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from matplotlib.figure import Figure
+
+from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.report import ReportData, collect, key_plot_png, problems, render
+from cltv_assets.report.figures.svg import svg
+from cltv_assets.report.page import SECTIONS
+from cltv_assets.report.sections.cautions import cautions
+from cltv_assets.transforms.cleaning import REASONS
+from cltv_assets_tests.report.reading import Page
+from cltv_assets_tests.report.small_shop import (
+    BG_NBD,
+    LINES_IN,
+    NOT_FITTED,
+    NOW,
+    REJECTED,
+    STATUS,
+    Customer,
+    Shop,
+    holdout_rows,
+)
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"><img src=http://evil.example/x onerror='alert(1)'>",
+    "{{ 7 * 7 }}{% raw %}",
+    "</table></section>",
+    "nan",
+    "None",
+    "&amp;",
+    "\N{RIGHT-TO-LEFT OVERRIDE}abc",
+)
+
+
+def test_an_ordinary_month_is_fit_to_publish(page: str, data: ReportData) -> None:
+    assert problems(page, data) == []
+    assert len(page.encode()) < 600_000
+
+
+def test_every_section_is_there_and_titled(page: str) -> None:
+    assert list(Page(page).sections) == list(SECTIONS)
+
+
+def test_every_template_is_packaged() -> None:
+    folder = files("cltv_assets.report")
+    # setup.cfg packages *.html and *.css of this folder and of no other.
+    for name in ("page.html", "style.css", *(f"{anchor}.html" for anchor in SECTIONS)):
+        assert (folder / name).is_file()
+
+
+def test_nothing_is_fetched(page: str) -> None:
+    for tag, name, value in Page(page).attributes:
+        if name in ("src", "href", "xlink:href", "srcset", "action"):
+            assert value.startswith(("#", "data:")), (tag, name, value)
+        assert not name.startswith("on")
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+def test_the_same_facts_give_the_same_page(data: ReportData, page: str) -> None:
+    assert render(data) == page
+
+
+def test_matplotlibs_settings_are_left_alone(data: ReportData) -> None:
+    before = dict(mpl.rcParams)
+    render(data)
+    assert dict(mpl.rcParams) == before
+
+
+def test_pictures_follow_the_page(page: str) -> None:
+    drawings = page.split("<svg")[1:]
+    assert len(drawings) == 5
+    for drawing in drawings:
+        assert 'role="img" aria-label="' in drawing
+        # A colour written out would not follow light and dark.
+        assert "#1c2126" not in drawing.split("</svg>")[0]
+        assert "var(--text)" in drawing
+        # A style sheet inside a drawing would rule the whole page.
+        assert "<style" not in drawing
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+
+
+def test_a_pictures_words_are_text() -> None:
+    drawing = svg(Figure(), "empty", "\"><script>'")
+    assert 'aria-label="&quot;&gt;&lt;script&gt;&#x27;"' in drawing
+
+
+def test_hostile_customers_are_text(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    day = shop.customers[0].days
+    customers = tuple(Customer(name, day, 0.5, 100.0 - i) for i, name in enumerate(HOSTILE))
+    facts = collect(shop.changed(customers=customers).run(engine, lake))
+    page = render(facts)
+    assert problems(page, facts) == []
+    reader = Page(page)
+    assert [row[0] for row in reader.table("Most valuable")] == list(HOSTILE)
+    assert "evil" not in "".join(value for _, _, value in reader.attributes)
+    assert "<script" not in page
+
+
+def test_a_hostile_reason_is_text(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    bad = {**NOT_FITTED, "status_reason": "<b onclick=x>broken</b>", "aic": None, "log_likelihood": None}
+    page = render(collect(shop.changed(predicted=False, purchase=bad).run(engine, lake)))
+    assert "<b onclick" not in page
+    assert "&lt;b onclick=x&gt;broken" in page
+
+
+def test_a_month_without_predictions_says_why(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    facts = collect(shop.without_models().run(engine, lake))
+    page = render(facts)
+    assert problems(page, facts) == []
+    reader = Page(page)
+    assert "no predictions this month" in reader.text("summary")
+    for section in ("summary", "value", "customers", "matrices", "calibration", "models"):
+        assert "4 repeat customers; a fit needs 10" in reader.text(section), section
+    # What happened is still shown.
+    assert f"{sum(one.frequency for one in shop.customers)} times so far" in reader.text("calibration")
+    assert f"{LINES_IN:,} lines delivered" in reader.text("quality")
+
+
+def test_a_month_without_a_spend_model_still_draws_the_purchase_model(
+    engine: DuckDBEngine, lake: Path, shop: Shop
+) -> None:
+    bad = {**NOT_FITTED, "status_reason": "every customer has the same mean order value", "aic": None}
+    facts = collect(shop.changed(predicted=False, spend=bad).run(engine, lake))
+    page = render(facts)
+    assert problems(page, facts) == []
+    assert "the spend model could not be fitted (every customer has the same" in Page(page).text("value")
+    assert facts.matrices is not None
+
+
+def test_a_month_without_anything(engine: DuckDBEngine, lake: Path) -> None:
+    empty = Shop(customers=(), lines_in=0, rejected={}).without_models()
+    facts = collect(empty.run(engine, lake))
+    page = render(facts)
+    assert problems(page, facts) == []
+    assert "Nothing was delivered" in Page(page).text("quality")
+    assert key_plot_png(facts).startswith(b"\x89PNG")
+
+
+def test_a_boundary_is_said_first(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    reason = "dropout cannot be identified: the data show hardly a customer who stopped"
+    runaway = {"status": "boundary", "status_reason": reason, **BG_NBD, "b": 1e7, "r_se": None}
+    reader = Page(render(collect(shop.changed(purchase=runaway).run(engine, lake))))
+    assert reason in reader.text("summary")
+    assert "not identified" in reader.text("models")
+    assert "The model takes nearly everyone to be still a customer" in reader.text("matrices")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"null": {**STATUS, "r": 0.3, "alpha": 40.0, "aic": 2000.0}}, "no better than a model in which nobody"),
+        ({"spend": {**STATUS, "p": 6.0, "q": 4.0, "v": 15.0, "frequency_value_correlation": 0.42}}, "(0.42)"),
+        (
+            {"holdout": holdout_rows(total=1600.0)},
+            "Purchases predicted at the end of March 1997 for 1 month ahead came",
+        ),
+        (
+            {"holdout": holdout_rows(model_mae=0.7)},
+            "continuing each customer's rate so far would have missed by no more",
+        ),
+    ],
+)
+def test_cautions(engine: DuckDBEngine, lake: Path, shop: Shop, changes: dict[str, object], said: str) -> None:
+    found = " ".join(cautions(collect(shop.changed(**changes).run(engine, lake))))
+    assert said in found.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_an_ordinary_month_needs_no_caution(page: str, data: ReportData) -> None:
+    assert cautions(data) == []
+    assert "Before you read on" not in page
+    assert "then fell silent has probably left" in Page(page).text("matrices")
+
+
+def test_lines_are_accounted_for(page: str) -> None:
+    reader = Page(page)
+    rejected = sum(REJECTED.values())
+    text = f"{LINES_IN:,} lines delivered = {LINES_IN - rejected:,} kept + {rejected} rejected"
+    assert text in reader.text("quality")
+    rows = reader.table("Rejected lines")
+    assert rows == [
+        [reason, REASONS[reason], str(lines), f"{lines / LINES_IN:.2%}"] for reason, lines in REJECTED.items()
+    ]
+
+
+def test_holdout(page: str) -> None:
+    reader = Page(page)
+    story = (
+        "1 month ahead, made on 31 March 1997: 1,100 purchases predicted for 500 customers, 1,000 made: 10.0% too "
+        "high. Customer by customer the model missed by 0.412 purchases on average, continuing each one's rate so "
+        "far by 0.655 and expecting the same as in as long before by 0.501. The 80% interval held for 93.4% of "
+        "customers."
+    )
+    assert story in reader.text("holdout")
+    rows = reader.table("Predicted against actual")
+    assert rows[0] == ["1 month ahead: purchases"]
+    assert rows[1] == ["Model: BG/NBD + Gamma-Gamma", "1,100", "1,000", "+10.0%", "0.412"]
+    assert rows[2] == ["Naive: rate so far, continued", "1,600", "1,000", "+60.0%", "0.655"]
+    assert rows[5] == ["Model: BG/NBD + Gamma-Gamma", "33,000", "30,000", "+10.0%", "12.36"]
+
+
+def test_the_model_stands_before_the_baselines_whatever_its_name(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    facts = collect(shop.changed(holdout=holdout_rows(name="zeta")).run(engine, lake))
+    assert [[one.name for one in case.contenders] for case in facts.holdout] == [
+        ["zeta", "naive_rate", "same_as_last_period"]
+    ] * 2
+
+
+def test_parameters_have_their_errors(page: str) -> None:
+    reader = Page(page)
+    rows = next(rows for name, rows in reader.tables.items() if name.startswith("models"))
+    assert rows[1][:4] == ["r", "0.4", "0.013", "\N{EN DASH}"]
+    assert rows[2][:4] == ["alpha", "25", "not identified", "days"]
+    assert "5.84 repeat purchases a year" in reader.text("models")  # 0.4 / 25 * 365.25
+    assert "24.2% on average" in reader.text("models")  # 0.8 / 3.3
+
+
+def test_the_change_since_last_month(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    before = shop.changed(customers=shop.customers[:40], lines_in=1_000, rejected={"duplicate": 34})
+    names = ("raw_transactions", "rejected_transactions", "purchase_model", "cltv_predictions")
+    before.publish(engine, lake, NOW.shift(-1), names)
+    facts = collect(shop.run(engine, lake))
+    assert facts.before is not None
+    assert facts.before.expected_value == pytest.approx(sum(one.value for one in shop.customers[:40]))
+    text = Page(render(facts)).text("summary")
+    assert "April 1997 against March 1997" in text
+    assert "60 +50.0% on last month" in text
+    assert "1,234 +23.4% on last month" in text
+    assert "Lines rejected 34 as last month" in text
+    assert "were rejected, against" not in text
+    grown = sum(one.value for one in shop.customers) / sum(one.value for one in shop.customers[:40]) - 1
+    assert f"{grown:+.1%} on last month" in text
+
+
+def test_a_jump_in_rejections_is_said(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    before = shop.changed(lines_in=100, rejected={"duplicate": 50})
+    before.publish(engine, lake, NOW.shift(-1), ("raw_transactions", "rejected_transactions"))
+    text = Page(render(collect(shop.run(engine, lake)))).text("summary")
+    assert "2.8% of the month's lines were rejected, against 50.0% last month" in text
+
+
+def test_the_first_month_has_none_before_it(page: str) -> None:
+    assert "no figure for last month" in Page(page).text("summary")
+
+
+def test_the_key_plot_is_small(data: ReportData, engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    from dataclasses import replace
+
+    pictures = {
+        key_plot_png(data),
+        key_plot_png(replace(data, value=None)),
+        key_plot_png(replace(data, value=None, matrices=None)),
+    }
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) < 40_000
+
+
+def test_importing_the_report_is_cheap() -> None:
+    heavy = ("matplotlib", "jinja2", "scipy", "dagster", "lifetimes", "pandas")
+    program = f"import sys, cltv_assets.report; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

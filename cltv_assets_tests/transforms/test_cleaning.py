@@ -1,0 +1,263 @@
+"""Every rule of cleaning, and that each line gets exactly one verdict."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.months import Month
+from cltv_assets.schemas import RAW_TRANSACTIONS
+from cltv_assets.settings import Settings
+from cltv_assets.transforms import cleaning
+
+MONTH = Month.parse("2011-03")
+GOOD = {
+    "transaction_id": "536365",
+    "customer_id": "17850",
+    "transacted_at": "2011-03-05 08:26:00",
+    "quantity": "6",
+    "unit_price": "2.55",
+    "amount": None,
+    "currency": None,
+    "source_text": None,
+}
+
+
+def raw_table(rows: list[dict[str, Any]]) -> pa.Table:
+    full = [{**GOOD, **row, "source_file": "f.csv", "source_line": n} for n, row in enumerate(rows, 2)]
+    return pa.Table.from_pylist(full, schema=RAW_TRANSACTIONS.arrow)
+
+
+def clean(
+    engine: DuckDBEngine, config: Settings, rows: list[dict[str, Any]], bound: cleaning.OutlierBound | None = None
+) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
+    """Return cleaned and rejected lines by line number."""
+    classified = cleaning.classify(engine.from_arrow(raw_table(rows)), MONTH, config)
+    treated = cleaning.treat_outliers(classified, bound or cleaning.OutlierBound(None, "cap"))
+    halves = (cleaning.cleaned_transactions(treated), cleaning.rejected_transactions(treated))
+    cleaned, rejected = ({r["source_line"]: r for r in engine.collect(half).to_pylist()} for half in halves)
+    return cleaned, rejected
+
+
+@pytest.fixture
+def config(shop_settings):
+    return shop_settings(source={"cancellation_prefix": "C"})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"source_text": "a,b,c,d,e,f,g"}, "malformed_line"),
+        ({"transacted_at": None}, "missing_date"),
+        ({"transacted_at": "  "}, "missing_date"),
+        ({"transacted_at": "2011-02-30"}, "invalid_date"),
+        ({"transacted_at": "yesterday"}, "invalid_date"),
+        ({"transacted_at": "2911-03-05"}, "date_in_future"),
+        ({"customer_id": None}, "missing_customer"),
+        ({"customer_id": " "}, "missing_customer"),
+        ({"customer_id": "NaN"}, "missing_customer"),
+        ({"quantity": None}, "invalid_quantity"),
+        ({"quantity": "six"}, "invalid_quantity"),
+        ({"quantity": "1e3"}, "invalid_quantity"),
+        ({"unit_price": ""}, "invalid_unit_price"),
+        ({"unit_price": "2.5.5"}, "invalid_unit_price"),
+        ({"unit_price": "-11062.06"}, "negative_unit_price"),
+        ({"quantity": "9999999999999", "unit_price": "99999999999"}, "invalid_amount"),
+        ({"quantity": "0"}, "zero_amount"),
+        ({"unit_price": "0.00"}, "zero_amount"),
+    ],
+)
+def test_each_rule_names_its_reason_and_keeps_the_delivered_text(engine, config, change, reason):
+    cleaned, rejected = clean(engine, config, [{}, change])
+    assert list(cleaned) == [2]
+    assert rejected[3]["reason"] == reason
+    for name, value in change.items():
+        assert rejected[3][name] == value
+
+
+def test_every_reason_is_documented():
+    used = {"malformed_line", "missing_date", "invalid_date", "date_in_future", "missing_customer", "invalid_quantity"}
+    used |= {"invalid_unit_price", "invalid_amount", "wrong_currency", "negative_unit_price", "duplicate"}
+    used |= {"zero_amount", "refund", "outlier"}
+    assert set(cleaning.REASONS) == used
+
+
+def test_a_good_line_is_parsed_and_typed(engine, config):
+    cleaned, rejected = clean(engine, config, [{"customer_id": " 17850.0 ", "unit_price": "1,234.505"}])
+    assert not rejected
+    line = cleaned[2]
+    assert line["customer_id"] == "17850"
+    assert line["quantity"] == Decimal(6)
+    assert line["amount"] == line["amount_delivered"] == Decimal("7407.0300")
+    assert line["kind"] == "purchase"
+    assert str(line["purchase_day"]) == "2011-03-05"
+
+
+def test_a_decimal_comma_is_read_when_configured(engine, shop_settings):
+    german = shop_settings(source={"decimal_separator": ","})
+    cleaned, _ = clean(
+        engine, german, [{"quantity": "1", "unit_price": "1.234,50"}, {"quantity": "2", "unit_price": ",5"}]
+    )
+    assert [cleaned[n]["amount"] for n in (2, 3)] == [Decimal("1234.5"), Decimal(1)]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "amount"),
+    [
+        ("1,000", "173866", "173866000"),
+        ("123456789.1234", "1000.000001", "123456789246.85"),
+        ("0.0001", "0.5", "0.0001"),
+        ("9999999", "99999", "999989900001"),
+    ],
+)
+def test_large_and_small_products_are_exact(engine, config, quantity, price, amount):
+    cleaned, _ = clean(engine, config, [{"quantity": quantity, "unit_price": price}])
+    exact = Decimal(quantity.replace(",", "")) * Decimal(price)
+    assert cleaned[2]["amount"] == exact.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+    assert abs(cleaned[2]["amount"] - Decimal(amount)) < 1
+
+
+@pytest.mark.parametrize(
+    "number", ["99999999999999.99999", "999999999999.9999999", "99999999999.9999999", "9999999999999.99999"]
+)
+def test_numbers_at_the_edge_of_the_type_never_stop_the_query(engine, config, number):
+    rows = [{"quantity": number, "unit_price": "1"}, {"quantity": "1", "unit_price": number}]
+    cleaned, rejected = clean(engine, config, rows)
+    assert len(cleaned) + len(rejected) == 2
+
+
+def test_money_is_exact_where_floats_are_not(engine, config):
+    cleaned, _ = clean(
+        engine, config, [{"quantity": "3", "unit_price": "0.1"}, {"quantity": "1", "unit_price": "0.30"}]
+    )
+    assert cleaned[2]["amount"] == cleaned[3]["amount"] == Decimal("0.3000")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"transaction_id": "C536365", "quantity": "-6"},
+        {"transaction_id": "C536365", "quantity": "6"},
+        {"quantity": "-6"},
+    ],
+)
+def test_a_cancelled_or_negative_line_gives_money_back(engine, config, change):
+    cleaned, rejected = clean(engine, config, [change])
+    assert not rejected
+    assert cleaned[2]["kind"] == "refund"
+    assert cleaned[2]["amount"] == Decimal("-15.30")
+
+
+def test_refunds_are_set_aside_when_configured(engine, shop_settings):
+    config = shop_settings(refunds="drop", source={"cancellation_prefix": "C"})
+    cleaned, rejected = clean(engine, config, [{}, {"transaction_id": "C1", "quantity": "-6"}])
+    assert list(cleaned) == [2]
+    assert rejected[3]["reason"] == "refund"
+
+
+def test_exact_copies_are_dropped_only_when_configured(engine, shop_settings):
+    rows = [{}, {}, {"quantity": "7"}, {}]
+    assert len(clean(engine, shop_settings(), rows)[0]) == 4
+    cleaned, rejected = clean(engine, shop_settings(source={"duplicates": "drop_exact"}), rows)
+    assert sorted(cleaned) == [2, 4]
+    assert {n: row["reason"] for n, row in rejected.items()} == {3: "duplicate", 5: "duplicate"}
+
+
+def test_lines_in_another_currency_are_rejected(engine, shop_settings):
+    columns = {"customer_id": "c", "transacted_at": "t", "amount": "a", "currency": "m"}
+    config = shop_settings(source={"columns": columns})
+    rows = [{"amount": "5", "currency": code} for code in ("GBP", " gbp ", "EUR", None)]
+    cleaned, rejected = clean(engine, config, rows)
+    assert sorted(cleaned) == [2, 3]
+    assert {row["reason"] for row in rejected.values()} == {"wrong_currency"}
+
+
+def test_a_line_without_an_order_number_is_an_order_of_its_own(engine, config):
+    cleaned, _ = clean(engine, config, [{"transaction_id": None}, {"transaction_id": " "}])
+    assert [cleaned[n]["transaction_id"] for n in (2, 3)] == ["f.csv:2", "f.csv:3"]
+
+
+def test_the_local_day_counts_not_the_utc_one(engine, shop_settings):
+    config = shop_settings(time_zone="America/New_York")
+    cleaned, rejected = clean(
+        engine, config, [{"transacted_at": "2011-03-02T03:30:00Z"}, {"transacted_at": "2011-03-01T03:30:00Z"}]
+    )
+    assert str(cleaned[2]["purchase_day"]) == "2011-03-01"
+    assert rejected[3]["reason"] == "date_in_future"  # the reader would have put it into February
+
+
+def test_outliers_are_capped_or_dropped_and_refunds_left_alone(engine, config):
+    rows = [{"quantity": "1", "unit_price": price} for price in ("1", "10", "1000")]
+    rows.append({"quantity": "-1", "unit_price": "1000"})
+    capped, _ = clean(engine, config, rows, cleaning.OutlierBound(Decimal(10), "cap"))
+    assert [capped[n]["amount"] for n in (2, 3, 4, 5)] == [1, 10, 10, -1000]
+    assert capped[4]["amount_delivered"] == 1000
+    kept, dropped = clean(engine, config, rows, cleaning.OutlierBound(Decimal(10), "drop"))
+    assert sorted(kept) == [2, 3, 5]
+    assert dropped[4]["reason"] == "outlier"
+
+
+#: Each example costs a query; shrinking one would take minutes.
+NO_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)
+TEXT = st.one_of(
+    st.none(),
+    st.sampled_from(
+        ["", " ", "0", "-0", "1", "-1", "1.5", "-2.50", ".5", "5.", "1,000", "1e5", "NaN", "inf", "x", "+3"]
+    ),
+    st.text(max_size=6),
+    st.integers(-(10**20), 10**20).map(str),
+    st.decimals(allow_nan=False, allow_infinity=False, places=8).map(lambda d: f"{d:f}"),
+)
+LINE = st.fixed_dictionaries(
+    {
+        "transaction_id": st.one_of(st.none(), st.sampled_from(["1", "C1", " C2", ""])),
+        "customer_id": st.one_of(st.none(), st.sampled_from(["a", "", "17850.0", "nan"]), st.text(max_size=3)),
+        "transacted_at": st.one_of(st.none(), st.sampled_from(["2011-03-01", "2011-04-01", "2011-03-31 23:59"]), TEXT),
+        "quantity": TEXT,
+        "unit_price": TEXT,
+        "source_text": st.one_of(st.none(), st.none(), st.just("a,b")),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None, phases=NO_SHRINK, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(LINE, max_size=25), refunds=st.sampled_from(["net", "drop"]))
+def test_whatever_comes_every_line_lands_on_exactly_one_side(shop_settings, rows, refunds):
+    config = shop_settings(refunds=refunds, source={"cancellation_prefix": "C", "duplicates": "drop_exact"})
+    engine = DuckDBEngine()
+    try:
+        cleaned, rejected = clean(engine, config, rows)
+    finally:
+        engine.close()
+    assert sorted([*cleaned, *rejected]) == list(range(2, len(rows) + 2))
+    for line in cleaned.values():
+        assert line["customer_id"]
+        assert line["transacted_at"] is not None
+        assert (line["kind"] == "refund") == (line["amount"] < 0)
+        assert line["amount"] != 0
+    for line in rejected.values():
+        assert line["reason"] in cleaning.REASONS
+
+
+@settings(max_examples=100, deadline=None, phases=NO_SHRINK)
+@given(text=TEXT)
+def test_numbers_are_read_as_python_reads_them_or_not_at_all(text):
+    engine = DuckDBEngine()
+    try:
+        table = engine.from_arrow(pa.table({"text": pa.array([text], pa.string())}))
+        found = engine.collect(table.select(n=cleaning.decimal_number(table.text, ".", "decimal(18, 4)")))["n"][
+            0
+        ].as_py()
+    finally:
+        engine.close()
+    if found is None:
+        return
+    exact = Decimal(text.strip().replace(",", ""))
+    assert abs(found - exact) <= Decimal("0.00005")
+    assert abs(exact) < 10**13

@@ -1,0 +1,124 @@
+"""Delivered text to times, against Python's own datetime and zone rules."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.transforms.timestamps import LOCAL, UTC, with_event_times, zone_changes
+
+ZONES = ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"]
+
+
+def parse(
+    engine: DuckDBEngine,
+    texts: list[str | None],
+    fmt: str = "iso",
+    zone: str = "UTC",
+    years: tuple[int, int] = (2009, 2013),
+) -> list[tuple[dt.datetime | None, dt.datetime | None]]:
+    table = engine.from_arrow(pa.table({"n": range(len(texts)), "text": pa.array(texts, pa.string())}))
+    times = with_event_times(table, "text", fmt, ZoneInfo(zone), *years)
+    rows = engine.collect(times.order_by("n")).to_pylist()
+    return [(row[LOCAL], row[UTC]) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def shared_engine():
+    opened = DuckDBEngine()
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_wall_clock_times_become_the_instants_that_python_gives(shared_engine, zone):
+    rules = ZoneInfo(zone)
+    start = dt.datetime(2010, 12, 20)
+    walls = [start + dt.timedelta(minutes=30 * n) for n in range(0, 48 * 400)]
+    found = parse(shared_engine, [f"{wall:%Y-%m-%d %H:%M:%S}" for wall in walls], zone=zone)
+    for wall, (local, utc) in zip(walls, found, strict=True):
+        assert local == wall
+        assert utc == wall.replace(tzinfo=rules, fold=0).astimezone(dt.UTC), wall
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_times_with_an_offset_become_local_times_that_python_gives(shared_engine, zone):
+    start = dt.datetime(2010, 12, 20, tzinfo=dt.UTC)
+    instants = [start + dt.timedelta(minutes=30 * n) for n in range(0, 48 * 400)]
+    found = parse(shared_engine, [instant.isoformat() for instant in instants], zone=zone)
+    for instant, (local, utc) in zip(instants, found, strict=True):
+        assert utc == instant
+        assert local == instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), instant
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    when=st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)),
+    offset=st.integers(-14 * 4, 14 * 4),
+)
+def test_any_instant_of_the_calendar_is_read_back(when, offset):
+    engine = DuckDBEngine()
+    try:
+        text = when.replace(tzinfo=dt.timezone(dt.timedelta(minutes=15 * offset))).isoformat()
+        wall_only = when.isoformat(sep=" ")
+        (_, utc), (local, _) = parse(engine, [text, wall_only])
+    finally:
+        engine.close()
+    assert local == when
+    try:
+        expected = dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except OverflowError:
+        return
+    assert utc == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "x", "2011", "2011-02-29", "2011-13-01", "2011-00-10", "2011-04-31", "2011-01-00", "0000-01-01",
+        "2011-01-01 24:00", "2011-01-01 10:60", "2011-01-01 10:00:60", "2011-01-01 10", "2011-1-1", "11-01-2011",
+        "2011-01-01 10:00 PM", "2011-01-01T10:00:00+0", "1.7", "2011-02-2९",
+    ],
+)  # fmt: skip
+def test_what_is_no_time_is_null(shared_engine, text):
+    assert parse(shared_engine, [text]) == [(None, None)]
+
+
+def test_null_stays_null(shared_engine):
+    assert parse(shared_engine, [None]) == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    ("fmt", "text"),
+    [
+        ("%d/%m/%Y %H:%M", "31/12/2011 23:59"),
+        ("%d/%m/%Y %H:%M", "1/2/2011 3:04"),
+        ("%m/%d/%Y", "12/31/2011"),
+        ("%d.%m.%y", "29.02.12"),
+        ("%Y%m%d%H%M%S", "20110203040506"),
+        ("[%Y-%m-%d] %H.%M.%S,%f", "[2011-02-03] 04.05.06,789"),
+    ],
+)
+def test_configured_formats_read_like_strptime(shared_engine, fmt, text):
+    assert parse(shared_engine, [text], fmt)[0][0] == dt.datetime.strptime(text, fmt)
+
+
+@pytest.mark.parametrize("text", ["31/12/2011", "2011-12-31 23:59", "31-12-2011 23:59", "31/13/2011 23:59"])
+def test_a_configured_format_takes_nothing_else(shared_engine, text):
+    assert parse(shared_engine, [text], "%d/%m/%Y %H:%M") == [(None, None)]
+
+
+def test_zone_changes_are_those_of_the_tz_database():
+    changes = zone_changes(ZoneInfo("Europe/London"), 2010, 2011)
+    assert [(at, after - before) for at, before, after in changes] == [
+        (dt.datetime(2010, 3, 28, 1), dt.timedelta(hours=1)),
+        (dt.datetime(2010, 10, 31, 1), dt.timedelta(hours=-1)),
+        (dt.datetime(2011, 3, 27, 1), dt.timedelta(hours=1)),
+        (dt.datetime(2011, 10, 30, 1), dt.timedelta(hours=-1)),
+    ]
