@@ -14,8 +14,8 @@ from dagster_shared.utils.warnings import BetaWarning
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
-#: Far enough back for any history; Dagster clips it to the months that exist.
-_ALL_HISTORY = 1200
+#: Months that may close before the code location is loaded again.
+_YET_TO_CLOSE = 24
 
 
 def monthly_partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
@@ -42,9 +42,13 @@ def months_back(first: int, last: int = 0) -> dg.TimeWindowPartitionMapping:
         )
 
 
-def all_history() -> dg.TimeWindowPartitionMapping:
-    """Map a month to every upstream month up to and with itself."""
-    return months_back(_ALL_HISTORY)
+def all_history(settings: Settings) -> dg.TimeWindowPartitionMapping:
+    """Map a month to every upstream month up to and with itself.
+
+    The offset reaches just far enough, because Dagster walks it month by month.
+    """
+    first, last = settings.first_month.first_day, settings.last_month().first_day
+    return months_back((last.year - first.year) * 12 + last.month - first.month + _YET_TO_CLOSE)
 
 
 def month_of(partition_key: str) -> Month:

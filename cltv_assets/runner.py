@@ -34,7 +34,6 @@ class MonthResult:
         Why it failed, one sentence each.
     warnings : list of str
         Checks that found something odd: ``table.check: message``.
-    run_id : str
     """
 
     month: Month
@@ -42,7 +41,6 @@ class MonthResult:
     seconds: float
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    run_id: str = ""
 
 
 def months_between(settings: Settings, first: str | None, last: str | None) -> list[Month]:
@@ -75,12 +73,52 @@ def months_between(settings: Settings, first: str | None, last: str | None) -> l
     return list(begin.until(end))
 
 
+class MonthRunner:
+    """Runs months of some assets, one Dagster run each.
+
+    Parameters
+    ----------
+    settings : Settings
+    instance : DagsterInstance
+    assets : sequence of str, optional
+        Asset selection strings as Dagster takes them (``rfm_summary+``); all by
+        default.
+
+    Raises
+    ------
+    ConfigError
+        If the selection names no asset.
+    """
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, assets: Sequence[str] | None = None) -> None:
+        definitions = build_definitions(settings)
+        self._job = definitions.resolve_job_def(MONTH_JOB)
+        self._selection = _selected(definitions, assets) if assets else None
+        self._instance = instance
+
+    def run(self, month: Month) -> MonthResult:
+        """Materialise one month; a failure is in the result, not raised."""
+        began = time.monotonic()
+        result = self._job.execute_in_process(
+            run_config=_QUIET,
+            instance=self._instance,
+            partition_key=month.key,
+            asset_selection=self._selection,
+            raise_on_error=False,
+        )
+        warnings = [
+            f"{found.asset_key.to_user_string()}.{found.check_name}: {found.description}"
+            for found in result.get_asset_check_evaluations()
+            if not found.passed and found.severity == dg.AssetCheckSeverity.WARN
+        ]
+        return MonthResult(month, result.success, time.monotonic() - began, _errors(result), warnings)
+
+
 def run_months(
     settings: Settings,
     months: Sequence[Month],
     instance: dg.DagsterInstance,
     assets: Sequence[str] | None = None,
-    before: Callable[[Month], None] = lambda _month: None,
     after: Callable[[MonthResult], None] = lambda _result: None,
 ) -> list[MonthResult]:
     """Materialise months one after the other, oldest first.
@@ -93,25 +131,15 @@ def run_months(
     months : sequence of Month
     instance : DagsterInstance
     assets : sequence of str, optional
-        Asset selection strings as Dagster takes them (``rfm_summary+``); all by
-        default.
-    before, after : callable
-        Told of each month.
-
-    Raises
-    ------
-    ConfigError
-        If the selection names no asset.
+        As `MonthRunner` takes them.
+    after : callable
+        Told of each month that ended.
     """
-    definitions = build_definitions(settings)
-    job = definitions.resolve_job_def(MONTH_JOB)
-    selection = _selected(definitions, assets) if assets else None
+    runner = MonthRunner(settings, instance, assets)
     results = []
     for month in months:
-        before(month)
-        result = _run_month(job, month, instance, selection)
-        results.append(result)
-        after(result)
+        results.append(runner.run(month))
+        after(results[-1])
     return results
 
 
@@ -131,17 +159,8 @@ def _selected(definitions: dg.Definitions, assets: Sequence[str]) -> list[dg.Ass
     return keys
 
 
-def _run_month(
-    job: dg.JobDefinition, month: Month, instance: dg.DagsterInstance, selection: list[dg.AssetKey] | None
-) -> MonthResult:
-    began = time.monotonic()
-    result = job.execute_in_process(
-        run_config=_QUIET,
-        instance=instance,
-        partition_key=month.key,
-        asset_selection=selection,
-        raise_on_error=False,
-    )
+def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Return why steps failed, a sentence or paragraph each."""
     errors = []
     for event in result.get_step_failure_events():
         failure = event.step_failure_data
@@ -151,9 +170,4 @@ def _run_month(
         elif failure.error is not None:
             cause = failure.error.cause or failure.error
             errors.append(f"{event.step_key}: {cause.message.strip()}")
-    warnings = [
-        f"{found.asset_key.to_user_string()}.{found.check_name}: {found.description}"
-        for found in result.get_asset_check_evaluations()
-        if not found.passed and found.severity == dg.AssetCheckSeverity.WARN
-    ]
-    return MonthResult(month, result.success, time.monotonic() - began, errors, warnings, result.run_id)
+    return errors

@@ -26,6 +26,8 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CLTV_CONFIG", "CLTV_LAKE_URI", "CLTV_ENGINE", "DAGSTER_HOME", "CLTV_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+    # Tests that start processes run helpers of this package in them.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
 
 
 @pytest.fixture

@@ -34,5 +34,5 @@ def evaluation_assets(
                 Input(PURCHASE_DAYS.name, months_back(2 * farthest - 1)),
             ],
         ),
-        report_asset(partitions),
+        report_asset(settings, partitions),
     ]

@@ -52,6 +52,6 @@ def preparation_assets(
             lambda run, _platform: {RFM_SUMMARY.name: prepare.rfm_summary(run)},
             checks,
             partitions,
-            [Input(PURCHASE_DAYS.name, all_history())],
+            [Input(PURCHASE_DAYS.name, all_history(settings))],
         ),
     ]

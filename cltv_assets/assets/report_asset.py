@@ -14,11 +14,12 @@ from cltv_assets.partitions import all_history, month_of
 from cltv_assets.report import INPUTS, REPORT_FILE, REPORT_NAME, collect, key_plot_png, problems, render
 from cltv_assets.resources import Platform
 from cltv_assets.schemas import PURCHASE_DAYS
+from cltv_assets.settings import Settings
 
 _CHECK = "report_whole"
 
 
-def report_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def report_asset(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """Return ``cltv_report``."""
     policy = policy_of(REPORT_NAME)
 
@@ -28,7 +29,8 @@ def report_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinitio
         "how wrong earlier predictions were, data quality.",
         ins={
             name: dg.AssetIn(
-                input_manager_key="lake", partition_mapping=all_history() if name == PURCHASE_DAYS.name else None
+                input_manager_key="lake",
+                partition_mapping=all_history(settings) if name == PURCHASE_DAYS.name else None,
             )
             for name in INPUTS
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from cltv_assets.instance import open_instance
 from cltv_assets.months import Month
 from cltv_assets.runner import MonthResult, months_between, run_months
 from cltv_assets.settings import Settings, load_settings
+from cltv_assets.two_halves import WORTH_IT, run_two_halves
 
 #: Warnings shown in full after the run; the UI has them all.
 _SHOWN_WARNINGS = 12
@@ -63,7 +65,10 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
             console.print(f"    {error}", markup=False, highlight=False, soft_wrap=True)
 
     with open_instance(settings) as instance:
-        results = run_months(settings, months, instance, assets, after=after)
+        if assets is None and len(months) >= WORTH_IT and (os.cpu_count() or 1) > 1:
+            results = run_two_halves(settings, months, instance, after)
+        else:
+            results = run_months(settings, months, instance, assets, after)
     _say_warnings(console, results)
     failed = [result.month.key for result in results if not result.succeeded]
     elapsed = time.monotonic() - began

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
@@ -42,32 +43,44 @@ class DuckDBEngine:
 
     def read_lake(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
         """Return published files of a table, lazily, with its ``month`` column."""
-        if not files:
-            empty = pa.schema([*schema.arrow, pa.field(MONTH, pa.date32())]).empty_table()
-            return self.from_arrow(empty)
-        table = self._connection.read_parquet(list(files), hive_partitioning=True)
-        return table.select(*schema.column_names, table[MONTH].cast("date").name(MONTH))
+        return self._read(schema.ibis_with_month, schema.arrow_with_month, files, hive=True)
 
     def read_files(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
         """Return files of one month, lazily, without a ``month`` column."""
+        return self._read(schema.ibis, schema.arrow, files, hive=False)
+
+    def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table:
         if not files:
-            return self.from_arrow(schema.arrow.empty_table())
-        return self._connection.read_parquet(list(files), hive_partitioning=False).select(*schema.column_names)
+            return self.from_arrow(arrow.empty_table())
+        name = next(self._names)
+        columns = ", ".join(f'"{column}"' for column in schema.names)
+        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+        types = (
+            f", hive_partitioning = true, hive_types = {{'{MONTH}': DATE}}" if hive else ", hive_partitioning = false"
+        )
+        self._connection.raw_sql(f'CREATE VIEW "{name}" AS SELECT {columns} FROM read_parquet([{paths}]{types})')
+        self._held.append(f'VIEW "{name}"')
+        return self._table(name, schema)
 
     def from_arrow(self, table: pa.Table) -> ir.Table:
         """Hand a small table to the engine."""
         name = next(self._names)
         self._connection.con.register(name, table)
         self._held.append(f'VIEW "{name}"')
-        return self._connection.table(name)
+        return self._table(name, ibis.Schema.from_pyarrow(table.schema))
 
     def cache(self, expression: ir.Table) -> ir.Table:
         """Compute once what a step reads several times; kept until ``release``."""
         name = next(self._names)
+        schema = expression.schema()
         # A temporary table spills to disk above the memory limit, like any other.
-        self._connection.raw_sql(f'CREATE TEMPORARY TABLE "{name}" AS {self._typed(expression, expression.schema())}')
+        self._connection.raw_sql(f'CREATE TEMPORARY TABLE "{name}" AS {self._typed(expression, schema)}')
         self._held.append(f'TABLE "{name}"')
-        return self._connection.table(name)
+        return self._table(name, schema)
+
+    def _table(self, name: str, schema: ibis.Schema) -> ir.Table:
+        # Ibis would ask DuckDB to describe the table; what it would find is known here.
+        return ops.DatabaseTable(name=name, schema=schema, source=self._connection, namespace=ops.Namespace()).to_expr()
 
     def release(self) -> None:
         """Drop what ``cache`` and ``from_arrow`` hold: the step is over."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cltv_assets.errors import LakeError
 from cltv_assets.lake.files import MonthlyFiles
+from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.storage import CHOOSE_ROOT, Storage
 from cltv_assets.lake.table import LakeTable
 from cltv_assets.schemas.columns import TableSchema
@@ -28,6 +29,7 @@ class Lake:
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self._storage = Storage(root, storage_options)
+        self._handles = Handles(self._storage)
 
     @property
     def root(self) -> str:
@@ -36,7 +38,7 @@ class Lake:
 
     def table(self, schema: TableSchema) -> LakeTable:
         """Return a table, which need not exist yet."""
-        return LakeTable(self._storage, schema)
+        return LakeTable(self._storage, schema, self._handles)
 
     def files(self, name: str) -> MonthlyFiles:
         """Return the monthly files kept under ``name``, such as the reports."""

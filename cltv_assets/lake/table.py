@@ -14,6 +14,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.lake import commit
 from cltv_assets.lake.format import check_table, configuration
+from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
 from cltv_assets.months import Month
@@ -71,11 +72,12 @@ class LakeTable:
     schema : TableSchema
     """
 
-    def __init__(self, storage: Storage, schema: TableSchema) -> None:
+    def __init__(self, storage: Storage, schema: TableSchema, handles: Handles | None = None) -> None:
         self.schema = schema
         #: Absolute folder or URI: what any Delta reader opens.
         self.uri = storage.uri(schema.name)
         self._storage = storage
+        self._handles = handles or Handles(storage)
 
     def ensure(self) -> None:
         """Create the table if it is missing. Several processes may do so at once.
@@ -249,7 +251,7 @@ class LakeTable:
     def _open(self) -> DeltaTable | None:
         """Return the newest version of the table, or None if there is none."""
         try:
-            table = DeltaTable(self.uri, storage_options=self._storage.options)
+            table = self._handles.newest(self.uri)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:

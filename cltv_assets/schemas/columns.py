@@ -115,6 +115,16 @@ class TableSchema:
         return pa.schema([pa.field(c.name, c.arrow_type) for c in self.columns])
 
     @property
+    def ibis_with_month(self) -> ibis.Schema:
+        """Ibis schema of a published table."""
+        return ibis.schema({**dict(self.ibis.items()), MONTH: "date"})
+
+    @property
+    def arrow_with_month(self) -> pa.Schema:
+        """Arrow schema of a published table as engines read it."""
+        return pa.schema([*self.arrow, pa.field(MONTH, pa.date32())])
+
+    @property
     def delta(self) -> pa.Schema:
         """Arrow schema of the Delta table: nullability declared, ``month`` last."""
         fields = [pa.field(c.name, c.arrow_type, nullable=c.nullable) for c in self.columns]
