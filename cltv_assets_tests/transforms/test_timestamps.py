@@ -40,7 +40,7 @@ def shared_engine():
 def test_wall_clock_times_become_the_instants_that_python_gives(shared_engine, zone):
     rules = ZoneInfo(zone)
     start = dt.datetime(2010, 12, 20)
-    walls = [start + dt.timedelta(minutes=30 * n) for n in range(0, 48 * 400)]
+    walls = [start + dt.timedelta(minutes=30 * n) for n in range(48 * 400)]
     found = parse(shared_engine, [f"{wall:%Y-%m-%d %H:%M:%S}" for wall in walls], zone=zone)
     for wall, (local, utc) in zip(walls, found, strict=True):
         assert local == wall
@@ -50,7 +50,7 @@ def test_wall_clock_times_become_the_instants_that_python_gives(shared_engine, z
 @pytest.mark.parametrize("zone", ZONES)
 def test_times_with_an_offset_become_local_times_that_python_gives(shared_engine, zone):
     start = dt.datetime(2010, 12, 20, tzinfo=dt.UTC)
-    instants = [start + dt.timedelta(minutes=30 * n) for n in range(0, 48 * 400)]
+    instants = [start + dt.timedelta(minutes=30 * n) for n in range(48 * 400)]
     found = parse(shared_engine, [instant.isoformat() for instant in instants], zone=zone)
     for instant, (local, utc) in zip(instants, found, strict=True):
         assert utc == instant
