@@ -8,6 +8,7 @@ right one; errors name the file and line.
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import difflib
 import os
@@ -22,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
+from cltv_assets.timestamp_format import compile_format
 
 #: Canonical names that a source may map its columns to.
 CanonicalName = Literal[
@@ -88,8 +90,20 @@ class Source(_Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        try:
+            compile_format(self.timestamp_format)
+        except ValueError as error:
+            raise ValueError(f"timestamp_format: {error}") from None
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ValueError(
+                f"encoding '{self.encoding}' is not known; utf-8, utf-16 and cp1252 are usual ones"
+            ) from None
+        if self.delimiter in '"\r\n':
+            raise ValueError("delimiter cannot be a quote or a line break")
         if self.kind == "cdnow":
-            if self.path is not None or self.columns:
+            if self.path is not None or self.columns or self.timestamp_format != "iso":
                 raise ValueError(
                     "kind 'cdnow' brings its own path and columns; set kind to csv or parquet to read your own data"
                 )

@@ -1,0 +1,1 @@
+"""Benchmarks: each folder has a command and its recorded results."""

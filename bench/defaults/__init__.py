@@ -1,0 +1,1 @@
+"""Which treatment of outliers and refunds predicts best."""
