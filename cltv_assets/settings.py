@@ -372,6 +372,8 @@ def _explain(error: ValidationError, path: Path | None, lines: dict[tuple[str, .
             continue
         message = re.sub(r"^Value error, ", "", item["msg"])
         got = f" (got {item['input']!r})" if place and not isinstance(item["input"], dict) else ""
+        if item["type"] == "string_type" and isinstance(item["input"], bool):
+            message += "; YAML reads a bare Yes, No, On or Off as true or false: put it in quotes"
         problems.append(f"{where}{shown}: {message}{got}.")
     remedy = "Mend these and try again." if len(problems) > 1 else "Mend it and try again."
     return ConfigError(" ".join(problems), remedy)

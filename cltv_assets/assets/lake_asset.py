@@ -98,8 +98,7 @@ def lake_asset(
         stagings: list[Staging] = []
         with faults_as_failures(platform.engine), contextlib.ExitStack() as undo:
             run = platform.month_run(month_of(context.partition_key), upstream)
-            for table in tables:
-                stagings.append(undo.enter_context(run.lake.table(table).begin(run.month)))
+            stagings.extend(undo.enter_context(run.lake.table(table).begin(run.month)) for table in tables)
             staged = _stage(run, compute(run, platform), tables, stagings)
             outcome = _audit(run, staged, checks)
         yield from outcome.check_results
