@@ -14,7 +14,7 @@ FULL = """\
 source:
   kind: csv
   path: data/*.csv
-  columns: {transaction_id: Order, customer_id: Customer, transacted_at: Date, quantity: Quantity, unit_price: UnitPrice}
+  columns: {transaction_id: Order, customer_id: Client, transacted_at: Date, quantity: Quantity, unit_price: UnitPrice}
   cancellation_prefix: C
   duplicates: keep
 refunds: net

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import ibis
 import pyarrow as pa
+from ibis import Schema as IbisSchema
 
 #: The partition column of every table: the first day of the month.
 MONTH = "month"
@@ -101,7 +102,7 @@ class TableSchema:
         return next(column for column in self.columns if column.name == name)
 
     @property
-    def ibis(self) -> ibis.Schema:
+    def ibis(self) -> IbisSchema:
         """Ibis schema of a month's rows, without ``month``.
 
         Nullability is left out on purpose: an engine cannot prove it, the
@@ -115,7 +116,7 @@ class TableSchema:
         return pa.schema([pa.field(c.name, c.arrow_type) for c in self.columns])
 
     @property
-    def ibis_with_month(self) -> ibis.Schema:
+    def ibis_with_month(self) -> IbisSchema:
         """Ibis schema of a published table."""
         return ibis.schema({**dict(self.ibis.items()), MONTH: "date"})
 

@@ -1,0 +1,97 @@
+"""Running months again: the same rows, whatever came meanwhile; late lines are seen and taken."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.reading import REPORT, TABLES, contents, differences, rows_of
+from cltv_assets_tests.e2e.running import run, settings_in
+from cltv_assets_tests.e2e.shop import DIRT, Line, deliver, lines_of_shop, months_of
+
+JAN, FEB, MAR, APR = months_of("2011-01", 4)
+FIRST_HALF = ["raw_transactions", "cleaned_transactions", "rejected_transactions", "purchase_days"]
+LATE: Line = ("L1", "C888", "2011-01-20 12:00:00", "3", "7.00")
+
+
+@pytest.fixture
+def copy(ran: Ran, tmp_path: Path) -> Path:
+    for folder in ("shop", "lake"):
+        shutil.copytree(ran.settings.home / folder, tmp_path / folder)
+    return tmp_path
+
+
+def test_the_same_months_again_change_no_row(ran: Ran, copy: Path) -> None:
+    before = contents(ran.lake)
+    settings = settings_in(copy)
+    results = run(settings, [MAR, JAN])  # an old month after newer ones, and out of order
+    assert all(result.succeeded for result in results)
+    after = contents(settings.lake_root)
+    # Every column of every table, and the report to the byte.
+    assert differences(before, after) == []
+    assert {name for name, _ in after} == {*TABLES, REPORT}
+
+
+def test_an_old_month_knows_nothing_of_newer_ones(ran: Ran, tmp_path: Path) -> None:
+    """A lake that has January and February alone holds what the lake of four months holds for them."""
+    deliver(tmp_path / "shop", {month: ran.lines[month] for month in (JAN, FEB)})
+    settings = settings_in(tmp_path, end_month="2011-02")
+    run(settings, [JAN, FEB])
+    whole = {key: rows for key, rows in contents(ran.lake).items() if key[1] in ("2011-01", "2011-02")}
+    assert differences(whole, contents(settings.lake_root)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("shop/{month}.csv", "{month}.csv"), ("shop/*.csv", "{month}.csv"), ("shop/{month}/sales.csv", "{month}/sales.csv")],
+    ids=["by month", "glob", "a folder a month"],
+)
+def test_late_lines_are_shown_and_taken(tmp_path: Path, path: str, name: str) -> None:
+    months = [JAN, FEB, MAR]
+    lines = lines_of_shop(months, customers=30)
+    for month in months:
+        (tmp_path / "shop" / name.format(month=month)).parent.mkdir(parents=True, exist_ok=True)
+    # Dirt without a date of its own belongs to the month of its file, however the files are named.
+    deliver(tmp_path / "shop", {month: lines[month] for month in (JAN, FEB)}, name)
+    settings = settings_in(tmp_path, source={"path": path}, end_month="2011-03")
+    results = run(settings, [JAN, FEB], FIRST_HALF)
+    assert [result.errors for result in results] == [[], []]
+    before = contents(settings.lake_root)
+    assert [len(rows_of(settings.lake_root, "raw_transactions", m.key)) for m in (JAN, FEB)] == [
+        len(lines[m]) for m in (JAN, FEB)
+    ]
+
+    deliver(tmp_path / "shop", {MAR: [*lines[MAR], LATE]}, name)
+    (march,) = run(settings, [MAR], FIRST_HALF)
+    (warning,) = [text for text in march.warnings if text.startswith("raw_transactions.late_lines")]
+    assert "2011-01 +1" in warning
+    assert "cltv run --from 2011-01 --to 2011-03" in warning
+    # The late line is nobody's until January runs again; March does not swallow it.
+    assert differences(before, {k: v for k, v in contents(settings.lake_root).items() if k[1] != "2011-03"}) == []
+    assert "L1" not in {row["transaction_id"] for row in rows_of(settings.lake_root, "raw_transactions")}
+
+    results = run(settings, [JAN, FEB, MAR], FIRST_HALF)
+    assert not [text for result in results for text in result.warnings if "late_lines" in text]
+    (late,) = [row for row in rows_of(settings.lake_root, "raw_transactions") if row["transaction_id"] == "L1"]
+    assert f"{late['month']:%Y-%m}" == "2011-01"
+    assert "2011-03" in late["source_file"]
+    raw = rows_of(settings.lake_root, "raw_transactions")
+    assert len(raw) == sum(map(len, lines.values())) + 1
+    changed = differences(before, {k: v for k, v in contents(settings.lake_root).items() if k[1] != "2011-03"})
+    assert changed == ["cleaned_transactions 2011-01", "purchase_days 2011-01", "raw_transactions 2011-01"]
+    assert len(rows_of(settings.lake_root, "rejected_transactions")) == 3 * len(DIRT)
+
+
+def test_a_corrected_old_month_reaches_later_ones_when_they_run(ran: Ran, copy: Path) -> None:
+    deliver(copy / "shop", {JAN: [LATE]}, "correction.csv")
+    settings = settings_in(copy)
+    half = [*FIRST_HALF, "rfm_summary", "repeat_customers"]
+    run(settings, [JAN], half)
+    assert "C888" in {row["customer_id"] for row in rows_of(settings.lake_root, "rfm_summary", "2011-01")}
+    assert "C888" not in {row["customer_id"] for row in rows_of(settings.lake_root, "rfm_summary", "2011-04")}
+    run(settings, [APR], half)
+    (row,) = [r for r in rows_of(settings.lake_root, "rfm_summary", "2011-04") if r["customer_id"] == "C888"]
+    assert row["T"] == 100.0  # from 20 January to 30 April
