@@ -1,0 +1,225 @@
+"""Each check catches what it is there for, and passes on good tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from cltv_assets.checks import Finding, audit, checks_of
+from cltv_assets.lake import Lake
+from cltv_assets.months import Month
+from cltv_assets.schemas import TableSchema, all_tables
+from cltv_assets.steps.month_run import MonthRun
+
+MONTH = Month.parse("2011-03")
+DAY = dt.date(2011, 3, 5)
+TABLES = {table.name: table for table in all_tables([3, 6, 12])}
+
+FIT = {
+    "model_name": "bg_nbd", "role": "chosen", "status": "fitted", "status_reason": None, "log_likelihood": -100.0,
+    "aic": 208.0, "gradient_norm": 1e-9, "hessian_positive_definite": True, "iterations": 9, "starts_agreeing": 4,
+    "patterns": 2, "observation_end": MONTH.last_day, "model_version": "0",
+}  # fmt: skip
+PURCHASE = {
+    **FIT, "r": 0.25, "alpha": 30.0, "a": 0.7, "b": 2.0, "r_se": 0.01, "alpha_se": 1.0, "a_se": 0.1, "b_se": 0.2,
+    "customers": 2, "repeat_customers": 1, "repeat_purchases": 1, "time_unit": "day",
+}  # fmt: skip
+NULL_MODEL = {**PURCHASE, "model_name": "nbd", "role": "comparison", "log_likelihood": -150.0, "a": None, "b": None}
+SPEND = {
+    **FIT, "model_name": "gamma_gamma", "p": 6.0, "q": 4.0, "v": 15.0, "p_se": 1.0, "q_se": 0.3, "v_se": 4.0,
+    "customers": 1, "excluded_customers": 0, "mean_order_value": 20.0, "expected_order_value": 30.0,
+    "frequency_value_correlation": 0.1,
+}  # fmt: skip
+LINE = {
+    "transaction_id": "1", "customer_id": "a", "transacted_at": dt.datetime(2011, 3, 5, tzinfo=dt.UTC),
+    "purchase_day": DAY, "kind": "purchase", "quantity": Decimal(1), "amount": Decimal(5),
+    "amount_delivered": Decimal(5), "source_file": "f", "source_line": 2,
+}  # fmt: skip
+RAW = {"transaction_id": "1", "customer_id": "a", "transacted_at": "2011-03-05", "source_file": "f", "source_line": 2}
+RFM = {
+    "customer_id": "a", "frequency": 1, "recency": 3.0, "T": 26.0, "monetary_value": 5.0, "first_purchase": DAY,
+    "last_purchase": dt.date(2011, 3, 8), "order_count": 2, "total_spend": Decimal(9), "repeat_spend": Decimal(5),
+    "total_refunds": Decimal(0), "is_repeat": True, "r_score": 5, "f_score": 5, "m_score": 5,
+}  # fmt: skip
+NEW = {
+    **RFM, "customer_id": "b", "frequency": 0, "recency": 0.0, "monetary_value": 0.0, "last_purchase": DAY,
+    "is_repeat": False, "total_spend": Decimal(1), "repeat_spend": Decimal(0),
+}  # fmt: skip
+
+
+def prediction(customer: str, **changes: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "customer_id": customer, "frequency": 1, "recency": 3.0, "T": 26.0, "monetary_value": 5.0, "p_alive": 0.7,
+        "expected_order_value": 20.0, "value_segment": "low", "model_name": "bg_nbd+gamma_gamma", "model_version": "0",
+    }  # fmt: skip
+    for h in (3, 6, 12):
+        row |= {f"expected_purchases_{h}m": 0.1 * h, f"expected_purchases_{h}m_low": 0.0}
+        row |= {
+            f"expected_purchases_{h}m_high": 2.0,
+            f"cltv_{h}m": 2.0 * h,
+            f"cltv_{h}m_low": 0.0,
+            f"cltv_{h}m_high": 40.0,
+        }
+    return row | changes
+
+
+def metric(name: str, model: str, value: float, **changes: Any) -> dict[str, Any]:
+    row = {"origin_month": dt.date(2010, 12, 1), "horizon_months": 3, "target": "purchases", "customers": 2}
+    return row | {"model_name": model, "metric": name, "value": value} | changes
+
+
+def bought(customer: str, day: dt.date, spend: str) -> dict[str, Any]:
+    row = {"customer_id": customer, "purchase_day": day, "order_count": 1, "line_count": 1}
+    return row | {"spend": Decimal(spend), "refunds": Decimal(0)}
+
+
+#: A small consistent month: rows by table.
+GOOD: dict[str, list[dict[str, Any]]] = {
+    "raw_transactions": [RAW, {**RAW, "source_line": 3}, {**RAW, "source_line": 4}],
+    "cleaned_transactions": [LINE, {**LINE, "source_line": 3, "customer_id": "b", "amount": Decimal(1)}],
+    "rejected_transactions": [{**RAW, "source_line": 4, "reason": "zero_amount"}],
+    "purchase_days": [bought("a", DAY, "4"), bought("a", dt.date(2011, 3, 8), "5"), bought("b", DAY, "1")],
+    "repeat_customers": [
+        {
+            "customer_id": "a", "purchase_day_count": 2, "order_count": 2, "spend": Decimal(9), "refunds": Decimal(0),
+            "first_purchase": DAY, "last_purchase": dt.date(2011, 3, 8), "window_start": dt.date(2010, 4, 1),
+            "window_end": MONTH.last_day,
+        }
+    ],
+    "rfm_summary": [RFM, NEW],
+    "purchase_model": [PURCHASE, NULL_MODEL],
+    "spend_model": [SPEND],
+    "cltv_predictions": [prediction("a"), prediction("b")],
+    "holdout_evaluation": [
+        metric("mae", "bg_nbd+gamma_gamma", 0.5), metric("mae", "naive_rate", 0.6),
+        metric("relative_bias", "bg_nbd+gamma_gamma", -0.1),
+    ],
+}  # fmt: skip
+# purchase_days is checked against cleaned lines of its own, so that its sums are those of GOOD.
+LINES_OF_DAYS = [
+    {**LINE, "amount": Decimal(4)}, {**LINE, "source_line": 3, "amount": Decimal(6)},
+]  # fmt: skip
+
+
+@pytest.fixture
+def findings(engine, shop_settings, tmp_path):
+    """Audit one table of GOOD with some tables replaced; return findings by check name."""
+
+    def look(name: str, changed: Mapping[str, list[dict[str, Any]]] | None = None) -> dict[str, Finding]:
+        rows = {
+            **GOOD,
+            **({"cleaned_transactions": LINES_OF_DAYS} if name == "purchase_days" else {}),
+            **(changed or {}),
+        }
+        inputs = {table: engine.from_arrow(arrow(TABLES[table], rows[table])) for table in rows}
+        settings = shop_settings(start_month="2010-12")
+        run = MonthRun(MONTH, settings, engine, Lake(str(tmp_path / "lake")), NoSource(), inputs)
+        return {f.check.name: f for f in audit(inputs[name], checks_of([3, 6, 12])[name], run)}
+
+    return look
+
+
+class NoSource:
+    def line_counts(self, months):
+        return {}
+
+
+def arrow(table: TableSchema, rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=table.arrow)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_good_month_passes_every_check(findings, name):
+    failed = {check: f.verdict.message for check, f in findings(name).items() if not f.verdict.passed}
+    assert failed == {}
+
+
+NAN, INF = math.nan, math.inf
+PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
+    # table, check that must fail, whether it blocks, replaced tables
+    ("raw_transactions", "unique_grain", True, {"raw_transactions": [RAW, RAW]}),
+    ("raw_transactions", "month_has_lines", False, {"raw_transactions": []}),
+    ("cleaned_transactions", "column_schema", True, {"cleaned_transactions": [{**LINE, "customer_id": None}]}),
+    ("cleaned_transactions", "within_month", True, {"cleaned_transactions": [{**LINE, "purchase_day": dt.date(2011, 4, 1)}]}),
+    ("cleaned_transactions", "lines_reconcile", True, {"rejected_transactions": []}),
+    ("cleaned_transactions", "lines_reconcile", True, {"raw_transactions": [RAW] * 4}),
+    ("cleaned_transactions", "amounts_signed", True, {"cleaned_transactions": [{**LINE, "amount": Decimal(-1)}]}),
+    ("cleaned_transactions", "amounts_signed", True, {"cleaned_transactions": [{**LINE, "kind": "refund"}]}),
+    ("rejected_transactions", "reject_share", True, {"raw_transactions": [RAW]}),
+    ("purchase_days", "unique_grain", True, {"purchase_days": [bought("a", DAY, "5"), bought("a", DAY, "5")]}),
+    ("purchase_days", "spend_reconciles", True, {"purchase_days": [bought("a", DAY, "10.0001")]}),
+    ("purchase_days", "counts_positive", True, {"purchase_days": [{**bought("a", DAY, "10"), "refunds": Decimal(-1)}]}),
+    ("repeat_customers", "repeat_bounds", True, {"repeat_customers": [{**GOOD["repeat_customers"][0], "purchase_day_count": 1}]}),
+    ("repeat_customers", "repeat_bounds", True, {"repeat_customers": [{**GOOD["repeat_customers"][0], "first_purchase": dt.date(2010, 3, 31)}]}),
+    ("rfm_summary", "finite_numbers", True, {"rfm_summary": [{**RFM, "monetary_value": NAN}, NEW]}),
+    ("rfm_summary", "finite_numbers", True, {"rfm_summary": [{**RFM, "monetary_value": -1.0}, NEW]}),
+    ("rfm_summary", "rfm_bounds", True, {"rfm_summary": [{**RFM, "recency": 27.0}, NEW]}),
+    ("rfm_summary", "rfm_bounds", True, {"rfm_summary": [RFM, {**NEW, "recency": 1.0}]}),
+    ("rfm_summary", "rfm_bounds", True, {"rfm_summary": [RFM, {**NEW, "is_repeat": True}]}),
+    ("rfm_summary", "scores_in_range", True, {"rfm_summary": [{**RFM, "r_score": 6}, NEW]}),
+    ("rfm_summary", "everyone_summarised", True, {"rfm_summary": [RFM]}),
+    ("rfm_summary", "spend_reconciles", True, {"rfm_summary": [RFM, {**NEW, "total_spend": Decimal(2)}]}),
+    ("purchase_model", "converged", True, {"purchase_model": [{**PURCHASE, "gradient_norm": 1e-2}, NULL_MODEL]}),
+    ("purchase_model", "converged", True, {"purchase_model": [{**PURCHASE, "hessian_positive_definite": False}, NULL_MODEL]}),
+    ("purchase_model", "finite_numbers", True, {"purchase_model": [{**PURCHASE, "alpha_se": INF}, NULL_MODEL]}),
+    ("purchase_model", "fitted_on_all_customers", True, {"purchase_model": [{**PURCHASE, "customers": 1}, NULL_MODEL]}),
+    ("purchase_model", "model_fitted", False, {"purchase_model": [{**PURCHASE, "status": "not_fitted"}, NULL_MODEL]}),
+    ("purchase_model", "dropout_identified", False, {"purchase_model": [{**PURCHASE, "status": "boundary"}, NULL_MODEL]}),
+    ("purchase_model", "dropout_identified", False, {"purchase_model": [{**PURCHASE, "b": 1e6}, NULL_MODEL]}),
+    ("purchase_model", "dropout_identified", False, {"purchase_model": [PURCHASE, {**NULL_MODEL, "log_likelihood": -101.0}]}),
+    ("spend_model", "fitted_on_all_spenders", True, {"spend_model": [{**SPEND, "customers": 2}]}),
+    ("spend_model", "fitted_on_all_spenders", True, {"rfm_summary": [{**RFM, "monetary_value": 0.0}, NEW]}),
+    ("spend_model", "frequency_value_independent", False, {"spend_model": [{**SPEND, "frequency_value_correlation": -0.5}]}),
+    ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", cltv_3m=NAN), prediction("b")]}),
+    ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", cltv_12m=INF), prediction("b")]}),
+    ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", cltv_3m=-0.1), prediction("b")]}),
+    ("cltv_predictions", "probabilities", True, {"cltv_predictions": [prediction("a", p_alive=1.1), prediction("b")]}),
+    ("cltv_predictions", "intervals_and_horizons", True, {"cltv_predictions": [prediction("a", cltv_3m_low=41.0), prediction("b")]}),
+    ("cltv_predictions", "intervals_and_horizons", True, {"cltv_predictions": [prediction("a", cltv_6m=1.0), prediction("b")]}),
+    ("cltv_predictions", "covers_population", True, {"cltv_predictions": [prediction("a")]}),
+    ("cltv_predictions", "unique_grain", True, {"cltv_predictions": [prediction("a"), prediction("a")]}),
+    ("cltv_predictions", "covers_population", True, {"spend_model": [{**SPEND, "status": "not_fitted"}]}),
+    ("cltv_predictions", "predictions_made", False, {"spend_model": [{**SPEND, "status": "not_fitted"}], "cltv_predictions": []}),
+    ("cltv_predictions", "someone_may_have_left", False, {"cltv_predictions": [prediction("a", p_alive=0.9999), prediction("b", p_alive=1.0)]}),
+    ("holdout_evaluation", "origins_match", True, {"holdout_evaluation": [metric("mae", "m", 1.0, origin_month=dt.date(2010, 11, 1))]}),
+    ("holdout_evaluation", "beats_naive", False, {"holdout_evaluation": [metric("mae", "m", 0.7), metric("mae", "naive_rate", 0.6)]}),
+    ("holdout_evaluation", "bias_within_bounds", False, {"holdout_evaluation": [metric("relative_bias", "m", -0.6)]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "check", "blocks", "changed"), PLANTED, ids=[f"{p[0]}-{p[1]}-{n}" for n, p in enumerate(PLANTED)]
+)
+def test_a_planted_fault_is_found_and_blocks_if_it_is_wrong(findings, table, check, blocks, changed):
+    finding = findings(table, changed)[check]
+    assert not finding.verdict.passed
+    assert finding.blocks is blocks
+    assert len(finding.verdict.message) > 20
+
+
+def test_every_blocking_check_has_a_planted_fault():
+    planted = {(table, check) for table, check, _, _ in PLANTED}
+    structural = {"column_schema", "unique_grain", "within_month", "finite_numbers", "converged"}
+    for table, checks in checks_of([3, 6, 12]).items():
+        for check in checks:
+            shared = check.name in structural and any(name == check.name for _, name in planted)
+            assert not check.blocking or shared or (table, check.name) in planted, (table, check.name)
+
+
+def test_a_failed_row_check_shows_the_offending_rows_and_no_others(findings):
+    found = findings("rfm_summary", {"rfm_summary": [{**RFM, "recency": 27.0}, NEW]})["rfm_bounds"]
+    assert [row["customer_id"] for row in found.examples] == ["a"]
+
+
+def test_all_measures_of_a_table_take_one_query(findings, monkeypatch, engine):
+    calls = []
+    plain = type(engine).collect
+    monkeypatch.setattr(type(engine), "collect", lambda self, e: calls.append(1) or plain(self, e))
+    findings("rfm_summary")
+    assert len(calls) == 1
