@@ -40,7 +40,7 @@ dev: $(VENV)/.installed ## Open the Dagster UI at http://127.0.0.1:3000 on the s
 	@$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
 
 test: $(VENV)/.installed-dev ## Install what the tests need and run them
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadscope
 
 lint: $(VENV)/.installed-dev ## Check style, types, the data dictionary and that the definitions load
 	@$(BIN)/ruff check .

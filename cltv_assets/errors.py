@@ -23,6 +23,8 @@ class CltvError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str) -> None:
+        # One paragraph, whatever line breaks a library put into its message.
+        problem = " ".join(problem.split())
         super().__init__(f"{problem} {remedy}")
         self.problem = problem
         self.remedy = remedy

@@ -63,7 +63,7 @@ def months_between(settings: Settings, first: str | None, last: str | None) -> l
         end = Month.parse(last) if last else latest
     except ValueError as error:
         raise ConfigError(f"{error}.", "Try again with such a month.") from None
-    if begin < earliest or end > latest:
+    if not (earliest <= begin <= latest and earliest <= end <= latest):
         raise ConfigError(
             f"The months {begin} to {end} reach beyond those that exist, {earliest} to {latest}.",
             "Choose months inside, or change start_month and end_month.",

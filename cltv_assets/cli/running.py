@@ -13,9 +13,12 @@ from rich.console import Console
 from cltv_assets.assets.policy import assets_of_half
 from cltv_assets.cli.summary import show_summary
 from cltv_assets.instance import open_instance
+from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.runner import MonthResult, months_between, run_months
+from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings, load_settings
+from cltv_assets.sources import open_source
 from cltv_assets.two_halves import WORTH_IT, run_two_halves
 
 #: Warnings shown in full after the run; the UI has them all.
@@ -43,11 +46,17 @@ def run_demo(lake: Path | None) -> None:
 
 
 def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
+    # Told once and at once, rather than by every month.
+    Lake(settings.lake_root).check_writable()
+    if assets is None or RAW_TRANSACTIONS.name in assets:
+        source = open_source(settings)
+        if not source.list_files():
+            source.inspect()
     console = Console()
     began = time.monotonic()
     what = "all assets" if assets is None else ", ".join(assets)
     console.print(
-        f"{len(months)} months, {months[0]} to {months[-1]}: {what}. "
+        f"{len(months)} month{'s' if len(months) > 1 else ''}, {months[0]} to {months[-1]}: {what}. "
         f"Engine {settings.engine}, lake {settings.lake_root}",
         highlight=False,
         soft_wrap=True,
@@ -57,7 +66,8 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
     def after(result: MonthResult) -> None:
         done.append(result)
         mark = "[green]done[/]" if result.succeeded else "[red]failed[/]"
-        odd = f", {len(result.warnings)} warnings" if result.warnings else ""
+        count = len(result.warnings)
+        odd = f", {count} warning{'s' if count > 1 else ''}" if count else ""
         console.print(
             f"  {result.month} {mark} in {result.seconds:.1f} s{odd}  [{len(done)}/{len(months)}]", highlight=False
         )

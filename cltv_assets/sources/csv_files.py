@@ -104,10 +104,6 @@ class CsvReader:
     def _records(self, file: SourceFile) -> Iterator[_Records]:
         """Open a file; whatever is wrong with its text is told as a SourceError."""
         encoding = self._source.encoding
-        if self._delimiter in '"\r\n':
-            raise SourceError(
-                f"source.delimiter {self._delimiter!r} cannot separate fields.", 'Use for example ",", ";" or "\\t".'
-            )
         with self._storage.reading(file.path):
             head = self._storage.head(file.path, 4)
             for magic, (what, remedy) in _OTHER_FORMATS.items():
