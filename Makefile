@@ -14,13 +14,13 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-# $(1): lock file, $(2): stamp. The package itself is installed without its
-# dependencies: the lock has them all, with hashes.
+# $(1): lock file, $(2): stamp. The lock is complete, so nothing is resolved anew (pip would refuse
+# a pinned package that another one wants with extras); the package itself adds no dependency either.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cltv_assets needs Python 3.11 or newer; set PYTHON=python3.x")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing $(1) into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(2)
 endef
@@ -47,6 +47,9 @@ lint: $(VENV)/.installed-dev ## Check style, types, the data dictionary and that
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m cltv_assets.schemas.dictionary --check docs/data_dictionary.md
+	@mkdir -p $(DAGSTER_HOME)
+	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
+	@$(BIN)/dg check defs > /dev/null
 
 format: $(VENV)/.installed-dev ## Format the code and regenerate docs/data_dictionary.md
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -8,7 +8,6 @@ import dagster as dg
 
 from cltv_assets.assets import all_assets
 from cltv_assets.io_managers import lake_io_manager
-from cltv_assets.partitions import monthly_partitions
 from cltv_assets.resources import platform_resource
 from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings
@@ -34,7 +33,6 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
     month = dg.define_asset_job(
         MONTH_JOB,
         selection=dg.AssetSelection.all(),
-        partitions_def=monthly_partitions(settings),
         description="A month of the whole graph, from delivered lines to predictions and report.",
     )
     resources: dict[str, Any] = {"platform": platform_resource(settings), "lake": lake_io_manager(schemas)}

@@ -87,7 +87,9 @@ def _calm_sqlite() -> Iterator[None]:
 
     def kept_engine(url: str, **options: Any) -> sa.Engine:
         if url not in engines:
-            engine = sa.create_engine(url, **options | {"poolclass": sa.SingletonThreadPool})
+            # A pool and not one connection: Dagster nests its transactions, and an inner one on
+            # the same connection would take the outer one's writes back.
+            engine = sa.create_engine(url, **options | {"poolclass": sa.QueuePool})
             sa.event.listen(engine, "connect", _relax_commits)
             # Dagster disposes of an engine after each use; here that happens once, at the end.
             setattr(engine, "dispose", lambda: None)  # noqa: B010 - the type says it is no attribute

@@ -6,6 +6,7 @@ UI shows, with its materialisations and check results.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
+#: A single plus, which Dagster takes for one step further; here it means all of them.
+_ALL_BEYOND = re.compile(r"^\+(?!\+)|(?<!\+)\+$")
 #: Dagster's own lines stay off the terminal; the instance keeps every event.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -58,6 +61,11 @@ def months_between(settings: Settings, first: str | None, last: str | None) -> l
         If the range is empty or leaves the partitions.
     """
     earliest, latest = settings.first_month, settings.last_month()
+    if earliest > latest:
+        raise ConfigError(
+            f"No month has closed yet: start_month is {earliest} and the last closed month {latest}.",
+            "Set start_month to the first month of your data.",
+        )
     try:
         begin = Month.parse(first) if first else earliest
         end = Month.parse(last) if last else latest
@@ -81,8 +89,8 @@ class MonthRunner:
     settings : Settings
     instance : DagsterInstance
     assets : sequence of str, optional
-        Asset selection strings as Dagster takes them (``rfm_summary+``); all by
-        default.
+        Names of assets; ``+`` after or before a name adds all that is downstream or
+        upstream of it (``rfm_summary+``). All by default.
 
     Raises
     ------
@@ -146,7 +154,9 @@ def run_months(
 def _selected(definitions: dg.Definitions, assets: Sequence[str]) -> list[dg.AssetKey]:
     graph = definitions.resolve_asset_graph()
     try:
-        selection = dg.AssetSelection.from_coercible(list(assets))
+        # Assets of one step are made together: naming one of them names the other.
+        selection = dg.AssetSelection.from_coercible([_ALL_BEYOND.sub("*", name) for name in assets])
+        selection = selection.required_multi_asset_neighbors()
         keys = sorted(selection.resolve(graph))
     except (dg.DagsterError, dg.DagsterInvalidSubsetError) as error:
         names = ", ".join(sorted(key.to_user_string() for key in graph.get_all_asset_keys()))

@@ -195,6 +195,8 @@ class Settings(_Section):
             raise ValueError(
                 f"time_zone '{self.time_zone}' is not an IANA zone" + (f"; did you mean '{near[0]}'?" if near else "")
             )
+        if "://" in self.lake_uri and not self.lake_uri.startswith("file://"):
+            raise ValueError(f"lake_uri '{self.lake_uri}' is on an object store; this version writes to folders only")
         if self.source.kind != "cdnow" and self.start_month is None:
             raise ValueError("start_month is needed: the first month of your data, as YYYY-MM")
         if self.end_month is not None and self.end_month < self.first_month.key:
@@ -238,7 +240,8 @@ class Settings(_Section):
         """The lake's root: an absolute folder, or the URI as given."""
         if "://" in self.lake_uri:
             return self.lake_uri.rstrip("/")
-        return str((self.home / Path(self.lake_uri).expanduser()).resolve())
+        # Not resolve(): a link that leads nowhere must be refused, not written behind.
+        return os.path.normpath(self.home.absolute() / Path(self.lake_uri).expanduser())
 
     @property
     def source_path(self) -> str:

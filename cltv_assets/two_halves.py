@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
+import os
 import queue
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -109,11 +112,37 @@ def _model_months(
     """Model each month as it is prepared, until told that there are no more."""
     settings = Settings.model_validate_json(settings_json)
     # An interrupt reaches both processes; the first one says so and ends this one.
-    with contextlib.suppress(KeyboardInterrupt), open_instance(settings) as instance:
+    with contextlib.suppress(KeyboardInterrupt), _ending_with_parent(), open_instance(settings) as instance:
         runner = MonthRunner(settings, instance, assets_of_half("model"))
         while (key := prepared.get()) is not None:
             modelled.put(runner.run(Month.parse(key)))
         modelled.close()
         modelled.join_thread()
-        return
+        # All is closed. Taking the interpreter down would only let DuckDB's binding print what it still refers to.
+        os._exit(0)
     sys.exit(130)
+
+
+@contextlib.contextmanager
+def _ending_with_parent() -> Iterator[None]:
+    """Let this process end when the first one is killed.
+
+    It would wait for months for ever otherwise, or publish beside the next run.
+    Ending at any moment is safe: the lake takes it for a kill.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    over, say_over = multiprocessing.Pipe(duplex=False)
+
+    def watch() -> None:
+        if parent.sentinel in multiprocessing.connection.wait([parent.sentinel, over]):
+            os._exit(1)
+
+    watcher = threading.Thread(target=watch, name="cltv-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        # A thread that is still there at the interpreter's end keeps it from clearing up.
+        say_over.close()
+        watcher.join()

@@ -109,8 +109,12 @@ def lake_asset(
                 description=f"{run.month} is not published; readers keep what they had. " + " ".join(outcome.blocking),
                 allow_retries=False,
             )
-        # From here on the files belong to the IO manager: nothing may delete them.
-        yield from outcome.outputs
+        try:
+            yield from outcome.outputs
+        finally:
+            # What is or may be published stays; a sibling whose turn never came goes.
+            for staging in stagings:
+                staging.discard()
 
     return asset
 

@@ -11,7 +11,8 @@ from cltv_assets.schemas import RFM_SUMMARY, TableSchema
 from cltv_assets.steps.month_run import MonthRun
 from cltv_assets.transforms.statistics import excluded_spenders
 
-#: Largest gradient component a customer, in log parameters, of a true maximum.
+#: Largest gradient component a customer, in log parameters, of a true maximum. The fit
+#: itself stops at a tenth of it, so what fails here was not made by the fit.
 _GRADIENT = 1e-5
 #: Half the 95 % quantile of chi-squared with two degrees of freedom: what two
 #: parameters that mean nothing gain in log-likelihood.
@@ -122,7 +123,14 @@ def dropout_identified() -> Check:
         null = values["null_log_likelihood"]
         gain = None if null is None else values["log_likelihood"] - null
         facts = {"mean_dropout_probability": dropout, "gain_over_nbd": gain}
-        if values["status"] == "boundary" or dropout < _NO_DROPOUT or (gain is not None and gain < _NO_BETTER):
+        if values["status"] == "boundary" and dropout >= _NO_DROPOUT:
+            message = (
+                f"Dropout is poorly identified from this history: {values['status_reason']}. P(alive) of single "
+                f"customers is a guess. The model gains {gain or 0:.1f} nats on one without dropout. A longer history "
+                "helps."
+            )
+            return Verdict(False, message, facts)
+        if dropout < _NO_DROPOUT or (gain is not None and gain < _NO_BETTER):
             message = (
                 "Dropout cannot be identified from this history: the model says that nearly everyone is still a "
                 "customer, and describes the data hardly better than one without dropout "

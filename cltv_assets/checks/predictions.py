@@ -69,7 +69,7 @@ def predictions_made() -> Check:
 
 
 def probabilities() -> Check:
-    """Promise that P(alive) is a probability, and 1 where nothing can be known."""
+    """Promise that P(alive) is a probability."""
 
     def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
         return ~table.p_alive.between(0.0, 1.0)

@@ -22,10 +22,11 @@ def _count(condition: ir.BooleanValue) -> ir.Scalar:
 
 
 def column_schema(schema: TableSchema) -> Check:
-    """Promise that stored types are the declared ones and that only nullable columns hold nulls.
+    """Promise that only nullable columns hold nulls.
 
-    The types themselves are refused on sealing, before any check runs; what is
-    left to prove is what no engine can: that required values are there.
+    Names and types are proven before any check runs: staged files whose schema is
+    not the declared one are refused on sealing. What is left is what no engine
+    promises: that required values are there.
     """
     required = [column.name for column in schema.columns if not column.nullable]
 

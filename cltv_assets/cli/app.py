@@ -35,7 +35,7 @@ def run(config: Config = None, first: First = None, last: Last = None, select: S
     """Materialise months, oldest first."""
     from cltv_assets.cli.running import run_and_report
 
-    run_and_report(config, first, last, select.split(",") if select else None)
+    run_and_report(config, first, last, None if select is None else [name.strip() for name in select.split(",")])
 
 
 @app.command()

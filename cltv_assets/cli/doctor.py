@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cltv_assets.cli.reading import check_lake
 from cltv_assets.errors import CltvError
 from cltv_assets.instance import dagster_home, open_instance
-from cltv_assets.lake import Lake
+from cltv_assets.runner import months_between
 from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings, load_settings
 from cltv_assets.sources import open_source
@@ -26,6 +27,7 @@ def examine(config: Path | None) -> None:
     console = Console(width=max(100, Console().width))
     try:
         settings = load_settings(config)
+        months_between(settings, None, None)
     except CltvError as error:
         _bad(console, "configuration", error)
         raise SystemExit(error.exit_code) from None
@@ -64,20 +66,19 @@ def _source(settings: Settings) -> str:
         text += f"; of {report.sampled_lines:,} sampled lines {unusable:,} have no usable date"
         if report.first_month and report.last_month:
             text += f", the others run from {report.first_month} to {report.last_month}"
+    if report.last_month and report.last_month.shift(2) < settings.last_month():
+        text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
     if report.missing_deliveries:
         text += f"; no delivery for {', '.join(month.key for month in report.missing_deliveries)}"
     return text
 
 
 def _lake(settings: Settings) -> str:
-    lake = Lake(settings.lake_root)
-    lake.check_writable()
+    lake = check_lake(settings)
     months = list(settings.first_month.until(settings.last_month()))
     held = {}
     for schema in all_tables(settings.horizons_months):
-        table = lake.table(schema)
-        table.version()
-        held[schema.name] = len(table.published(months))
+        held[schema.name] = len(lake.table(schema).published(months))
     fullest = max(held.values(), default=0)
     return f"{lake.root} is writable and holds {fullest} of {len(months)} months"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def export_predictions(config: Path | None, month: str, to: Path) -> None:
             pq.write_table(rows, partial, compression="zstd")
         partial.replace(to)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise ConfigError(
             f"{to} cannot be written: {os.strerror(error.errno) if error.errno else error}.", "Choose another file."
         ) from None

@@ -12,7 +12,7 @@ from cltv_assets.engines import Engine, open_engine
 from cltv_assets.errors import ConfigError, MissingMonthsError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import TableSchema
+from cltv_assets.schemas import TableSchema, all_tables
 from cltv_assets.settings import Settings
 
 
@@ -40,6 +40,21 @@ class LakeReader:
         """Return the published months of a table, oldest first."""
         possible = self.settings.first_month.until(self.settings.last_month())
         return sorted(self.lake.table(schema).published(possible))
+
+
+def check_lake(settings: Settings) -> Lake:
+    """Return the lake if it can be written and this version can read all its tables.
+
+    Raises
+    ------
+    LakeError
+        If it cannot.
+    """
+    lake = Lake(settings.lake_root)
+    lake.check_writable()
+    for schema in all_tables(settings.horizons_months):
+        lake.table(schema).version()
+    return lake
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 
 from cltv_assets.assets.policy import assets_of_half
+from cltv_assets.cli.reading import check_lake
 from cltv_assets.cli.summary import show_summary
+from cltv_assets.errors import ConfigError
 from cltv_assets.instance import open_instance
-from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.runner import MonthResult, months_between, run_months
 from cltv_assets.schemas import RAW_TRANSACTIONS
@@ -41,13 +42,18 @@ def run_demo(lake: Path | None) -> None:
     """Run the CDNOW months, whatever ``cltv.yaml`` says, and sum up."""
     given = {"lake_uri": str(lake)} if lake else {}
     settings = Settings.model_validate(given)
+    if lake is None and Path("cltv.yaml").is_file() and load_settings(None).lake_root == settings.lake_root:
+        raise ConfigError(
+            f"The demo would write into {settings.lake_root}, the lake of the cltv.yaml here.",
+            "Give it one of its own: cltv demo --lake demo-lake.",
+        )
     _run(settings, months_between(settings, None, None), None)
     show_summary(settings, None)
 
 
 def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
     # Told once and at once, rather than by every month.
-    Lake(settings.lake_root).check_writable()
+    check_lake(settings)
     if assets is None or RAW_TRANSACTIONS.name in assets:
         source = open_source(settings)
         if not source.list_files():
@@ -56,7 +62,7 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
     began = time.monotonic()
     what = "all assets" if assets is None else ", ".join(assets)
     console.print(
-        f"{len(months)} month{'s' if len(months) > 1 else ''}, {months[0]} to {months[-1]}: {what}. "
+        f"{_months(len(months))}, {months[0]} to {months[-1]}: {what}. "
         f"Engine {settings.engine}, lake {settings.lake_root}",
         highlight=False,
         soft_wrap=True,
@@ -84,13 +90,17 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
     elapsed = time.monotonic() - began
     if failed:
         console.print(
-            f"{len(failed)} of {len(results)} months failed in {elapsed:.0f} s: {', '.join(failed)}. "
+            f"{len(failed)} of {_months(len(results))} failed in {elapsed:.0f} s: {', '.join(failed)}. "
             "Readers keep what those months held before. Mend the cause and run the same command again.",
             highlight=False,
             soft_wrap=True,
         )
         raise typer.Exit(1)
-    console.print(f"{len(results)} months done in {elapsed:.0f} s.", highlight=False)
+    console.print(f"{_months(len(results))} done in {elapsed:.0f} s.", highlight=False)
+
+
+def _months(count: int) -> str:
+    return "1 month" if count == 1 else f"{count} months"
 
 
 def _say_warnings(console: Console, results: Sequence[MonthResult]) -> None:

@@ -57,11 +57,13 @@ def show_status(config: Path | None) -> None:
     found = month_statuses(settings)
     console = Console(width=max(100, Console().width))
     table = Table("month", "state", "failed checks", "warnings", "late lines", box=None)
+    # The name of a failed check is what the reader came for: other columns give way.
+    table.columns[2].no_wrap = True
     for month, state in found.items():
         table.add_row(
             month.key,
             _state(state),
-            ", ".join(state.failed) or "-",
+            "\n".join(state.failed) or "-",
             str(len(state.odd)) if state.odd else "-",
             f"{state.late:+,}" if state.late else "-",
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from typing import Any
 
 import ibis
@@ -34,7 +37,7 @@ def show_summary(settings: Settings, month: str | None) -> None:
     MissingMonthsError
         If nothing is published.
     """
-    console = Console(width=max(100, Console().width))
+    console = Console(width=max(110, Console().width))
     predictions = cltv_predictions(settings.horizons_months)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, predictions, month)
@@ -92,6 +95,7 @@ def _holdout(console: Console, reader: LakeReader, month: Month) -> None:
     value = {(r["horizon_months"], r["target"], r["model_name"], r["metric"]): r["value"] for r in rows}
     model = next(r["model_name"] for r in rows if r["model_name"] not in BASELINES)
     table = Table("made at", "target", "predicted", "actual", "bias", "naive bias", "MAE", "naive MAE", box=None)
+    table.columns[0].no_wrap = True
     for column in table.columns[2:]:
         column.justify = "right"
     for h in sorted({r["horizon_months"] for r in rows}):
@@ -134,12 +138,14 @@ def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
 def _where(console: Console, reader: LakeReader, month: Month) -> None:
     console.rule("Next", align="left")
     root = reader.lake.root
+    # As the reader can type it: `make demo` activates no environment.
+    command = "cltv" if shutil.which("cltv") else os.path.relpath(sys.argv[0])
     report = reader.lake.files(REPORT_NAME).path(month, REPORT_FILE)
     for what, text in (
         ("Tables", f"{root}/<name>, one Delta table each"),
         ("Report", report),
         ("See the graph, checks and history", "make dev"),
-        ("Export", f"cltv export --month {month} --to predictions.csv"),
-        ("Your own data", "write cltv.yaml (README.md, 'Your own data'), then cltv doctor and cltv run"),
+        ("Export", f"{command} export --month {month} --to predictions.csv"),
+        ("Your own data", f"write cltv.yaml (README.md, 'Your own data'), then {command} doctor and {command} run"),
     ):
         console.print(f"{what}: {text}", highlight=False, soft_wrap=True)

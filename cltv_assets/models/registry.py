@@ -9,7 +9,8 @@ from cltv_assets.models.bg_nbd import BgNbd
 from cltv_assets.models.nbd import Nbd
 from cltv_assets.models.purchase_model import PurchaseModel
 
-#: A new model needs an entry here and nothing elsewhere.
+#: A new model needs an entry here, columns for its parameters in ``schemas`` and, to be
+#: used, to be chosen in ``steps.fit``.
 PURCHASE_MODELS: Mapping[str, PurchaseModel] = {model.name: model for model in (BgNbd(), Nbd())}
 
 

@@ -218,8 +218,13 @@ class LandingCache:
         """Return the month of the file's lines that have none of their own."""
         if file.delivery is not None:
             return month_index(file.delivery)
-        earliest = min((month for month, _ in counts if month is not None), default=self._first)
-        return min(max(earliest, self._first), self._last)
+        lines: Counter[int] = Counter()
+        for (month, _), count in counts.items():
+            if month is not None:
+                lines[month] += count
+        # The month of most of its lines: one late line must not move the others' company.
+        usual = min(lines, key=lambda month: (-lines[month], month), default=self._first)
+        return min(max(usual, self._first), self._last)
 
     def _stage(self, files: Sequence[SourceFile], path: Path) -> None:
         dater = Dater(self._settings, self.day)

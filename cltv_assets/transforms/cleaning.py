@@ -23,7 +23,7 @@ REASONS: dict[str, str] = {
     "malformed_line": "The line could not be split into the header's columns.",
     "missing_date": "No transaction time.",
     "invalid_date": "The transaction time is not a valid time in the configured format.",
-    "date_in_future": "The transaction time lies after the day of delivery.",
+    "date_in_future": "The transaction time lies after the day that follows the delivery.",
     "missing_customer": "No customer id, so the purchase belongs to nobody.",
     "invalid_quantity": "The quantity is missing or not a number.",
     "invalid_unit_price": "The unit price is missing or not a number.",

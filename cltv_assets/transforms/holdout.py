@@ -92,20 +92,27 @@ def _totals(days: ir.Table, first: Month, last: Month, settings: Settings, prefi
 
 
 def error_measures(table: ir.Table, contender: str, target: str) -> dict[str, ir.Scalar]:
-    """Aggregate one contender's errors; ``metrics_of`` turns them into metrics."""
+    """Aggregate one contender's errors, by ``contender|target|metric``."""
     predicted, actual = table[f"{contender}_{target}"], table[f"actual_{target}"]
     error = predicted - actual
+    customers = table.count()
     measures = {
-        "mae": error.abs().mean(),
-        "rmse": (error * error).mean().sqrt(),
-        "total_predicted": predicted.sum(),
-        "total_actual": actual.sum(),
-        "customers": table.count(),
+        "mae": _exact_sum(error.abs()) / customers,
+        "rmse": (_exact_sum(error * error) / customers).sqrt(),
+        "total_predicted": _exact_sum(predicted),
+        "total_actual": _exact_sum(actual),
+        "customers": customers,
     }
     return {f"{contender}|{target}|{name}": value for name, value in measures.items()}
+
+
+def _exact_sum(values: ir.FloatingValue) -> ir.FloatingScalar:
+    """Sum independently of the rows' order, which differs from run to run: floats would not."""
+    return values.cast("decimal(38, 9)").sum().cast("float64")
 
 
 def coverage_measure(table: ir.Table, contender: str) -> dict[str, ir.Scalar]:
     """Aggregate how often the model's 80 % interval held the outcome."""
     inside = table.actual_purchases.between(table.low, table.high)
-    return {f"{contender}|purchases|interval_coverage": inside.cast("float64").mean()}
+    share = inside.cast("int64").sum().cast("float64") / table.count()
+    return {f"{contender}|purchases|interval_coverage": share}

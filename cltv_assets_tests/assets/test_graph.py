@@ -74,9 +74,7 @@ def test_the_checks_declared_are_those_evaluated(
     graph = definitions.resolve_asset_graph()
     declared = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
     evaluated = {
-        (table, check.name)
-        for table, checks in checks_of(shop_settings().horizons_months).items()
-        for check in checks
+        (table, check.name) for table, checks in checks_of(shop_settings().horizons_months).items() for check in checks
     }
     assert declared == evaluated | {(REPORT, "report_whole")}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +96,7 @@ def test_a_month_that_never_passed_does_not_exist(home: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["raw_transactions", "rejected_transactions", "cltv_predictions"])
-def test_an_exception_in_the_middle_of_a_write(
-    home: Path, monkeypatch: pytest.MonkeyPatch, table: str
-) -> None:
+def test_an_exception_in_the_middle_of_a_write(home: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     settings = settings_of(home)
     before = contents(settings.lake_root)
     deliver(home / "shop", {JAN: [("X1", "C777", "2011-01-09 09:00:00", "1", "9.99")]}, "second.csv")
@@ -132,9 +129,7 @@ def test_an_exception_in_the_middle_of_a_write(
 
 
 @pytest.mark.parametrize("table", ["purchase_days", "cleaned_transactions"])
-def test_a_failed_commit_keeps_the_published_month(
-    home: Path, monkeypatch: pytest.MonkeyPatch, table: str
-) -> None:
+def test_a_failed_commit_keeps_the_published_month(home: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     settings = settings_of(home)
     before = contents(settings.lake_root)
     publish = LakeTable.publish

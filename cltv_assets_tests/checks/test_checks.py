@@ -223,3 +223,18 @@ def test_all_measures_of_a_table_take_one_query(findings, monkeypatch, engine):
     monkeypatch.setattr(type(engine), "collect", lambda self, e: calls.append(1) or plain(self, e))
     findings("rfm_summary")
     assert len(calls) == 1
+
+
+def test_a_boundary_fit_with_real_dropout_is_not_called_one_without(findings):
+    unclear = {
+        **PURCHASE,
+        "status": "boundary",
+        "status_reason": "the spread cannot be identified",
+        "a": 180.0,
+        "b": 820.0,
+    }
+    message = findings("purchase_model", {"purchase_model": [unclear, NULL_MODEL]})[
+        "dropout_identified"
+    ].verdict.message
+    assert "the spread cannot be identified" in message
+    assert "nearly everyone" not in message

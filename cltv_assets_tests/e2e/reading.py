@@ -71,8 +71,11 @@ def unfinished_files(lake: Path | str) -> list[str]:
             continue
         log = "".join(path.read_text(encoding="utf-8") for path in (folder / "_delta_log").glob("*.json"))
         named = set(re.findall(r'"path":"([^"]+)"', log))
-        left += [str(path) for path in folder.rglob("*.parquet") if "_delta_log" not in path.parts
-                 and str(path.relative_to(folder)) not in named]
+        left += [
+            str(path)
+            for path in folder.rglob("*.parquet")
+            if "_delta_log" not in path.parts and str(path.relative_to(folder)) not in named
+        ]
     return left
 
 

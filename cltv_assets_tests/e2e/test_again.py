@@ -10,7 +10,7 @@ import pytest
 from cltv_assets_tests.e2e.conftest import Ran
 from cltv_assets_tests.e2e.reading import REPORT, TABLES, contents, differences, rows_of
 from cltv_assets_tests.e2e.running import run, settings_in
-from cltv_assets_tests.e2e.shop import DIRT, Line, deliver, lines_of_shop, months_of
+from cltv_assets_tests.e2e.shop import DIRT, HEADER, Line, deliver, lines_of_shop, months_of
 
 JAN, FEB, MAR, APR = months_of("2011-01", 4)
 FIRST_HALF = ["raw_transactions", "cleaned_transactions", "rejected_transactions", "purchase_days"]
@@ -45,17 +45,14 @@ def test_an_old_month_knows_nothing_of_newer_ones(ran: Ran, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
-    [("shop/{month}.csv", "{month}.csv"), ("shop/*.csv", "{month}.csv"), ("shop/{month}/sales.csv", "{month}/sales.csv")],
-    ids=["by month", "glob", "a folder a month"],
+    ("path", "late_file"),
+    [("shop/{month}.csv", "2011-03.csv"), ("shop/2011-*.csv", "2011-03-late.csv")],
+    ids=["in a later delivery", "in a file of a glob"],
 )
-def test_late_lines_are_shown_and_taken(tmp_path: Path, path: str, name: str) -> None:
+def test_late_lines_are_shown_and_taken(tmp_path: Path, path: str, late_file: str) -> None:
     months = [JAN, FEB, MAR]
     lines = lines_of_shop(months, customers=30)
-    for month in months:
-        (tmp_path / "shop" / name.format(month=month)).parent.mkdir(parents=True, exist_ok=True)
-    # Dirt without a date of its own belongs to the month of its file, however the files are named.
-    deliver(tmp_path / "shop", {month: lines[month] for month in (JAN, FEB)}, name)
+    deliver(tmp_path / "shop", {month: lines[month] for month in (JAN, FEB)})
     settings = settings_in(tmp_path, source={"path": path}, end_month="2011-03")
     results = run(settings, [JAN, FEB], FIRST_HALF)
     assert [result.errors for result in results] == [[], []]
@@ -64,7 +61,11 @@ def test_late_lines_are_shown_and_taken(tmp_path: Path, path: str, name: str) ->
         len(lines[m]) for m in (JAN, FEB)
     ]
 
-    deliver(tmp_path / "shop", {MAR: [*lines[MAR], LATE]}, name)
+    deliver(tmp_path / "shop", {MAR: lines[MAR]})
+    with (tmp_path / "shop" / late_file).open("a", encoding="utf-8") as file:
+        if not file.tell():
+            file.write(",".join(HEADER) + "\n")
+        file.write(",".join(LATE) + "\n")
     (march,) = run(settings, [MAR], FIRST_HALF)
     (warning,) = [text for text in march.warnings if text.startswith("raw_transactions.late_lines")]
     assert "2011-01 +1" in warning
@@ -77,7 +78,7 @@ def test_late_lines_are_shown_and_taken(tmp_path: Path, path: str, name: str) ->
     assert not [text for result in results for text in result.warnings if "late_lines" in text]
     (late,) = [row for row in rows_of(settings.lake_root, "raw_transactions") if row["transaction_id"] == "L1"]
     assert f"{late['month']:%Y-%m}" == "2011-01"
-    assert "2011-03" in late["source_file"]
+    assert late["source_file"] == late_file
     raw = rows_of(settings.lake_root, "raw_transactions")
     assert len(raw) == sum(map(len, lines.values())) + 1
     changed = differences(before, {k: v for k, v in contents(settings.lake_root).items() if k[1] != "2011-03"})

@@ -33,8 +33,7 @@ def delivered(ran: Ran, month: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("month", MONTHS)
 def test_raw_is_cleaned_plus_rejected_to_the_row(ran: Ran, month: str) -> None:
     raw, cleaned, rejected = (
-        [(row["source_file"], row["source_line"]) for row in rows_of(ran.lake, name, month)]
-        for name in TABLES[:3]
+        [(row["source_file"], row["source_line"]) for row in rows_of(ran.lake, name, month)] for name in TABLES[:3]
     )
     assert len(raw) == len(delivered(ran, month))
     assert sorted(raw) == sorted(cleaned + rejected)
@@ -105,7 +104,9 @@ def test_holdout_looks_back_exactly_its_horizon(ran: Ran) -> None:
     # The actual purchases are those of the days table: customers known at the origin, days of the horizon.
     known = {row["customer_id"] for row in rows_of(ran.lake, "cltv_predictions", "2011-03")}
     days = [
-        row for row in rows_of(ran.lake, "purchase_days", "2011-04") if row["order_count"] and row["customer_id"] in known
+        row
+        for row in rows_of(ran.lake, "purchase_days", "2011-04")
+        if row["order_count"] and row["customer_id"] in known
     ]
     actual = {
         row["value"]
@@ -142,7 +143,7 @@ def test_metadata_of_each_materialisation(ran: Ran, name: str) -> None:
         assert shown["dagster/partition_row_count"].value == len(rows_of(ran.lake, name, month))
         uri = str(shown["dagster/uri"].value)
         assert uri == f"{ran.lake}/{name}/month={month}-01"
-        files = [path for path in Path(uri).glob("*.parquet")] if Path(uri).exists() else []
+        files = list(Path(uri).glob("*.parquet")) if Path(uri).exists() else []
         assert shown["bytes"].value == sum(path.stat().st_size for path in files)
         version = shown["table_version"].value
         assert isinstance(version, int)
@@ -181,7 +182,9 @@ def test_any_delta_reader_opens_a_table(ran: Ran, name: str) -> None:
         params={"paths": paths},
     ).to_arrow_table()
     assert by_duckdb.schema.field("month").type == pa.date32()
-    mine, theirs = (sorted(map(repr, t.select(table.column_names).to_pylist())) for t in (table, by_duckdb))
+    # DuckDB calls the same zone Etc/UTC.
+    alike = by_duckdb.select(table.column_names).cast(table.schema)
+    mine, theirs = (sorted(map(repr, t.to_pylist())) for t in (table, alike))
     assert mine == theirs
 
     scanned = pads.dataset(paths, partitioning=pads.partitioning(pa.schema([("month", pa.date32())]), flavor="hive"))
@@ -192,7 +195,8 @@ def test_any_delta_reader_opens_a_table(ran: Ran, name: str) -> None:
 
 
 def test_one_month_is_read_by_its_partition(ran: Ran) -> None:
-    uris = deltalake.DeltaTable(f"{ran.lake}/cltv_predictions").file_uris([("month", "=", "2011-03-01")])
+    table = deltalake.DeltaTable(f"{ran.lake}/cltv_predictions")
+    uris = table.file_uris(file_pruning_predicate="month = '2011-03-01'")
     assert [re.search(r"month=[\d-]+", uri)[0] for uri in uris] == ["month=2011-03-01"]  # type: ignore[index]
     assert table_of(ran.lake, "cltv_predictions").filter(pads.field("month") == dt.date(2011, 3, 1)).num_rows == len(
         rows_of(ran.lake, "rfm_summary", "2011-03")

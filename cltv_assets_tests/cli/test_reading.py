@@ -1,0 +1,131 @@
+"""Help, and the commands that read a lake: ``export`` and ``summary``."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from cltv_assets import __version__
+from cltv_assets.cli import main
+from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.reading import rows_of
+from cltv_assets_tests.e2e.running import cltv, values_in
+
+COMMANDS = ("run", "preprocess", "model", "status", "export", "doctor", "summary", "demo", "version")
+OPTIONS = {
+    "run": ("--config", "--from", "--to", "--select"),
+    "preprocess": ("--config", "--from", "--to"),
+    "model": ("--config", "--from", "--to"),
+    "export": ("--config", "--month", "--to"),
+    "summary": ("--config", "--month"),
+    "demo": ("--lake",),
+}
+
+
+def code_of(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def config(ran: Ran, tmp_path: Path) -> Path:
+    """Settings elsewhere that name the lake which has run."""
+    path = tmp_path / "elsewhere.yaml"
+    path.write_text(yaml.safe_dump(values_in(lake_uri=str(ran.lake))), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert code_of(command, "--help") == 0
+    said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert "Usage: cltv" in said
+    for option in OPTIONS.get(command, ()):
+        assert option in said
+
+
+def test_the_executable_names_its_commands(tmp_path: Path) -> None:
+    done = cltv("--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [command for command in COMMANDS if command not in done.stdout] == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("version") == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+def test_export_equals_the_table(ran: Ran, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = sorted(rows_of(ran.lake, "cltv_predictions", "2011-03"), key=lambda row: str(row["customer_id"]))
+    for name in ("out.parquet", "new folder/out.csv"):
+        assert code_of("export", "--config", str(config), "--month", "2011-03", "--to", str(tmp_path / name)) == 0
+        assert f"{len(expected)} predictions of 2011-03 written" in capsys.readouterr().out
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.schema.field("month").type == pa.date32()
+    assert table.to_pylist() == expected
+    with (tmp_path / "new folder/out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    # Floats are written with every digit: read back they are the same.
+    as_read = [
+        {
+            key: type(value)(rows[i][key]) if isinstance(value, float | int | str) else rows[i][key]
+            for key, value in row.items()
+        }
+        for i, row in enumerate(expected)
+    ]
+    assert as_read == [row | {"month": row["month"].isoformat()} for row in expected]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_export_refuses_what_it_cannot_write(
+    ran: Ran, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    target = tmp_path / "file" / "out.csv"
+    assert code_of("export", "--config", str(config), "--month", "2011-03", "--to", str(target)) == 2
+    assert capsys.readouterr().err.startswith("cltv: ")
+    assert code_of("export", "--config", str(config), "--month", "2011-09", "--to", str(tmp_path / "out.csv")) == 4
+    assert "2011-09" in capsys.readouterr().err
+
+
+def test_export_over_an_old_file_replaces_it(
+    ran: Ran, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old", encoding="utf-8")
+    assert code_of("export", "--config", str(config), "--month", "2011-04", "--to", str(target)) == 0
+    assert target.read_text(encoding="utf-8").count("\n") == len(rows_of(ran.lake, "cltv_predictions", "2011-04")) + 1
+
+
+@pytest.mark.parametrize("month", ["2011-01", "2011-04"])
+def test_summary_of_a_month(ran: Ran, config: Path, capsys: pytest.CaptureFixture[str], month: str) -> None:
+    assert code_of("summary", "--config", str(config), "--month", month) == 0
+    said = capsys.readouterr().out
+    raw, cleaned, rejected = (
+        len(rows_of(ran.lake, name)) for name in ("raw_transactions", "cleaned_transactions", "rejected_transactions")
+    )
+    assert f"{raw} lines in = {cleaned} cleaned + {rejected} rejected" in said
+    best = max(rows_of(ran.lake, "cltv_predictions", month), key=lambda row: row["cltv_2m"])
+    assert re.search(rf"{best['customer_id']} .*{best['cltv_2m']:,.2f}", said)
+    assert "nan" not in said.lower().split()
+    assert os.linesep.join(said.splitlines()[-5:]).count("Report") == 1
+
+
+def test_doctor_of_a_lake_in_use(ran: Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cltv.yaml"
+    source = {"path": str(ran.settings.home / "shop")}
+    path.write_text(yaml.safe_dump(values_in(lake_uri=str(ran.lake), source=source)), encoding="utf-8")
+    assert code_of("doctor") == 0
+    said = capsys.readouterr().out
+    assert "4 files" in said
+    assert "holds 4 of 4 months" in said
+    assert "Nothing is wrong." in said

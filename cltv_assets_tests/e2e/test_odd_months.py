@@ -1,0 +1,202 @@
+"""Months that break programs: empty, one customer, nobody who comes back, the last day, every other setting."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import deltalake
+
+from cltv_assets.months import Month
+from cltv_assets.runner import MonthResult
+from cltv_assets.settings import Settings
+from cltv_assets_tests.e2e.reading import REPORT, TABLES, contents, not_finite, rows_of
+from cltv_assets_tests.e2e.running import run, settings_in
+from cltv_assets_tests.e2e.shop import Line, deliver, lines_of_shop, months_of
+
+JAN, FEB, MAR = months_of("2011-01", 3)
+FIRST_HALF = [
+    "raw_transactions",
+    "cleaned_transactions",
+    "rejected_transactions",
+    "purchase_days",
+    "repeat_customers",
+    "rfm_summary",
+]
+
+
+def sale(customer: str, day: str, price: str = "10.00", quantity: str = "1") -> Line:
+    return (f"{customer}/{day}", customer, f"{day} 12:00:00", quantity, price)
+
+
+def in_order(settings: Settings, months: list[Month], assets: list[str] | None = None) -> list[MonthResult]:
+    results = run(settings, months, assets)
+    assert [result.errors for result in results] == [[] for _ in months]
+    return results
+
+
+def warned(result: MonthResult) -> set[str]:
+    return {text.split(":")[0] for text in result.warnings}
+
+
+def test_an_empty_month_in_the_middle(tmp_path: Path) -> None:
+    lines = lines_of_shop([JAN, FEB, MAR], customers=60)
+    deliver(tmp_path / "shop", {JAN: lines[JAN], MAR: lines[MAR]})
+    settings = settings_in(tmp_path, end_month="2011-03")
+    _, empty, after = in_order(settings, [JAN, FEB, MAR])
+    assert "raw_transactions.month_has_lines" in warned(empty)
+    assert "raw_transactions.month_has_lines" not in warned(after)
+    found = contents(settings.lake_root)
+    for name in TABLES[:4]:
+        assert (name, "2011-02") not in found
+        # A real publish, not a month left out: it stands in the table's own log.
+        assert deltalake.DeltaTable(f"{settings.lake_root}/{name}").version() >= 3
+    # History goes on: everyone of January has a row, a month older.
+    before, later = (
+        {row["customer_id"]: row for row in rows_of(settings.lake_root, "rfm_summary", m)}
+        for m in ("2011-01", "2011-02")
+    )
+    assert before.keys() == later.keys()
+    assert {later[c]["T"] - before[c]["T"] for c in before} == {28.0}
+    assert {later[c]["recency"] - before[c]["recency"] for c in before} == {0.0}
+    assert len(rows_of(settings.lake_root, "cltv_predictions", "2011-03")) == len(
+        rows_of(settings.lake_root, "rfm_summary", "2011-03")
+    )
+    actual = [
+        r["value"]
+        for r in rows_of(settings.lake_root, "holdout_evaluation", "2011-02")
+        if r["metric"] == "total_actual"
+    ]
+    assert set(actual) == {0.0}
+    assert {month for name, month in found if name == REPORT} == {"2011-01", "2011-02", "2011-03"}
+    assert not_finite(settings.lake_root) == []
+
+    # A month that had lines and has none any more is emptied by running it again.
+    deliver(tmp_path / "shop", {JAN: [], MAR: lines[MAR]})
+    in_order(settings, [JAN], FIRST_HALF)
+    assert {name for name, month in contents(settings.lake_root) if month == "2011-01"} == {*TABLES[6:9], REPORT}
+
+
+def test_few_customers_none_of_whom_comes_back(tmp_path: Path) -> None:
+    """First a month of one customer, who buys on its last day; then one more customer, and no model either."""
+    deliver(tmp_path / "shop", {JAN: [sale("only", "2011-01-31")], FEB: [sale("other", "2011-02-28")]})
+    settings = settings_in(tmp_path, end_month="2011-02")
+    for result in in_order(settings, [JAN, FEB]):
+        assert {
+            "purchase_model.model_fitted",
+            "spend_model.model_fitted",
+            "cltv_predictions.predictions_made",
+        } <= warned(result)
+    (row,) = rows_of(settings.lake_root, "rfm_summary", "2011-01")
+    assert (row["T"], row["recency"], row["frequency"], row["monetary_value"]) == (0.0, 0.0, 0, 0.0)
+    ages = {row["customer_id"]: row["T"] for row in rows_of(settings.lake_root, "rfm_summary", "2011-02")}
+    assert ages == {"only": 28.0, "other": 0.0}
+    for name in ("purchase_model", "spend_model"):
+        for model in rows_of(settings.lake_root, name):
+            assert model["status"] == "not_fitted"
+            assert model["status_reason"]
+    assert rows_of(settings.lake_root, "repeat_customers") == []
+    assert rows_of(settings.lake_root, "cltv_predictions") == []
+    assert rows_of(settings.lake_root, "holdout_evaluation") == []
+    assert {month for name, month in contents(settings.lake_root) if name == REPORT} == {"2011-01", "2011-02"}
+    page = Path(settings.lake_root, REPORT, "month=2011-02-01/report.html").read_text(encoding="utf-8").lower()
+    assert "nan" not in page.split("<body", 1)[1].replace("finance", "").split()
+    assert not_finite(settings.lake_root) == []
+
+
+def test_a_month_of_dirt_alone(tmp_path: Path) -> None:
+    # All of it rejected is more than checks.reject_share unless that is 1.
+    deliver(tmp_path / "shop", {JAN: lines_of_shop([JAN], customers=0)[JAN]})
+    settings = settings_in(tmp_path, end_month="2011-01", checks={"reject_share": 1.0})
+    in_order(settings, [JAN])
+    assert len(rows_of(settings.lake_root, "rejected_transactions")) == len(
+        rows_of(settings.lake_root, "raw_transactions")
+    )
+    assert rows_of(settings.lake_root, "rfm_summary") == []
+    (strict,) = run(settings_in(tmp_path, end_month="2011-01"), [JAN], FIRST_HALF)
+    assert "rejected_transactions.reject_share" in strict.errors[0]
+
+
+def test_someone_new_on_the_last_day_is_predicted(tmp_path: Path) -> None:
+    lines = lines_of_shop([JAN], customers=80)
+    deliver(tmp_path / "shop", {JAN: [*lines[JAN], ("N1", "NEW", "2011-01-31 23:59:59", "1", "12.50")]})
+    settings = settings_in(
+        tmp_path,
+        end_month="2011-01",
+        population="all",
+        time_unit="week",
+        outliers={"method": "quantile", "upper": 0.9, "action": "cap"},
+    )
+    in_order(settings, [JAN])
+    (row,) = [row for row in rows_of(settings.lake_root, "cltv_predictions") if row["customer_id"] == "NEW"]
+    assert (row["T"], row["recency"], row["frequency"]) == (0.0, 0.0, 0)
+    assert row["p_alive"] == 1.0
+    assert row["cltv_1m"] > 0
+    assert not_finite(settings.lake_root) == []
+
+    # Weeks are days over seven, and the models say so.
+    for customer in rows_of(settings.lake_root, "rfm_summary"):
+        days = (dt.date(2011, 1, 31) - customer["first_purchase"]).days
+        assert abs(customer["T"] * 7 - days) < 1e-9
+    assert {row["time_unit"] for row in rows_of(settings.lake_root, "purchase_model")} == {"week"}
+
+    # Capped lines keep their delivered amount beside the capped one, and no line is lost.
+    cleaned = rows_of(settings.lake_root, "cleaned_transactions")
+    assert len(cleaned) == len([line for line in lines[JAN] if line[0].startswith(("I", "RI"))]) + 1
+    capped = [row for row in cleaned if row["amount"] != row["amount_delivered"]]
+    assert capped
+    (bound,) = {row["amount"] for row in capped}
+    assert all(row["amount_delivered"] > bound for row in capped)
+    assert max(row["amount"] for row in cleaned) == bound
+
+
+def test_repeat_population_and_dropped_refunds_and_outliers(tmp_path: Path) -> None:
+    lines = lines_of_shop([JAN, FEB], customers=80)
+    deliver(tmp_path / "shop", lines)
+    settings = settings_in(
+        tmp_path,
+        end_month="2011-02",
+        population="repeat",
+        refunds="drop",
+        outliers={"method": "iqr", "iqr_factor": 1.5, "action": "drop"},
+        repeat_window_months=1,
+    )
+    in_order(settings, [JAN, FEB])
+    repeat = {row["customer_id"] for row in rows_of(settings.lake_root, "repeat_customers", "2011-02")}
+    assert repeat
+    assert {row["customer_id"] for row in rows_of(settings.lake_root, "cltv_predictions", "2011-02")} == repeat
+    # The models are fitted on everybody all the same: on repeaters alone they would be biased.
+    (model,) = [r for r in rows_of(settings.lake_root, "purchase_model", "2011-02") if r["role"] == "chosen"]
+    assert model["customers"] == len(rows_of(settings.lake_root, "rfm_summary", "2011-02")) > len(repeat)
+
+    reasons = [row["reason"] for row in rows_of(settings.lake_root, "rejected_transactions")]
+    refunds = [line for month in lines.values() for line in month if line[0].startswith("RI")]
+    assert reasons.count("refund") == len(refunds) > 0
+    assert reasons.count("outlier") > 0
+    assert len(rows_of(settings.lake_root, "raw_transactions")) == len(reasons) + len(
+        rows_of(settings.lake_root, "cleaned_transactions")
+    )
+    assert {row["refunds"] for row in rows_of(settings.lake_root, "purchase_days")} == {Decimal(0)}
+    assert not_finite(settings.lake_root) == []
+
+
+def test_refunds_net_or_dropped(tmp_path: Path) -> None:
+    lines: list[Any] = [
+        sale("A", "2011-01-03", "40.00"),
+        sale("A", "2011-01-10", "40.00"),
+        sale("A", "2011-01-11", "40.00", "-1"),
+        sale("B", "2011-01-04", "30.00", "-1"),  # only ever returned something: no customer
+        sale("C", "2011-01-05", "10.00"),
+        sale("C", "2011-01-06", "20.00"),
+        sale("C", "2011-01-06", "100.00", "-1"),  # more back than ever spent: worth nothing, not less
+    ]
+    deliver(tmp_path / "shop", {JAN: lines})
+    values = {}
+    for refunds in ("net", "drop"):
+        settings = settings_in(tmp_path, end_month="2011-01", refunds=refunds, lake_uri=f"lake-{refunds}")
+        in_order(settings, [JAN], FIRST_HALF)
+        values[refunds] = {r["customer_id"]: r["monetary_value"] for r in rows_of(settings.lake_root, "rfm_summary")}
+        assert {r["frequency"] for r in rows_of(settings.lake_root, "rfm_summary")} == {1}
+    assert values == {"net": {"A": 20.0, "C": 0.0}, "drop": {"A": 40.0, "C": 20.0}}
