@@ -144,7 +144,7 @@ def test_a_wrong_source(shop: Path, capsys: Said, changes: dict[str, object], na
     if "columns" in changes:
         # Found in a month's files: the month fails, and says why.
         assert code == 1
-        assert "1 of 1 months failed" in said.out
+        assert "1 of 1 month failed" in said.out
         assert named in said.out
     else:
         assert code == 3

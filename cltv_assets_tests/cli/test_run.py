@@ -63,7 +63,7 @@ def test_a_failed_check_and_its_repair(
     said = capsys.readouterr()
     assert "2011-01 failed" in said.out
     assert "rejected_transactions.reject_share" in said.out
-    assert "1 of 1 months failed" in said.out
+    assert "1 of 1 month failed" in said.out
     assert "Traceback" not in said.out + said.err
     assert differences(before, contents(tmp_path / "lake")) == ["raw_transactions 2011-01"]
     assert code_of("status") == 1

@@ -182,8 +182,8 @@ def test_only_changed_files_are_parsed_again(tmp_path: Path, open_at: Opener, mo
     reads = count_reads(monkeypatch)
     write(tmp_path / "in/a.csv", "2024-02-09", "2024-01-01", "soon", "2024-02-03")
     write(tmp_path / "in/c.csv", "2024-02-04")
-    assert ids(landed(source, "2024-02", tmp_path)) == ["2024-02-09", "2024-02-03", "2024-02-02", "2024-02-04"]
-    assert ids(landed(source, "2024-01", tmp_path)) == ["2024-01-01", "soon"]
+    assert ids(landed(source, "2024-02", tmp_path)) == ["2024-02-09", "soon", "2024-02-03", "2024-02-02", "2024-02-04"]
+    assert ids(landed(source, "2024-01", tmp_path)) == ["2024-01-01"]
     assert landed(source, "2024-03", tmp_path) == []
     assert reads == ["a.csv", "c.csv"]
     # Of the same size: the time of the change tells.
