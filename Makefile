@@ -36,7 +36,7 @@ demo: $(VENV)/.installed ## Install, then run every asset and check on 18 months
 
 dev: $(VENV)/.installed ## Open the Dagster UI at http://127.0.0.1:3000 on the same instance and lake
 	@mkdir -p $(DAGSTER_HOME)
-	@test -f $(DAGSTER_HOME)/dagster.yaml || printf 'telemetry:\n  enabled: false\nnux:\n  enabled: false\n' > $(DAGSTER_HOME)/dagster.yaml
+	@test -f $(DAGSTER_HOME)/dagster.yaml || cp deploy/dagster.yaml $(DAGSTER_HOME)/
 	@$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
 
 test: $(VENV)/.installed-dev ## Install what the tests need and run them
