@@ -1,0 +1,71 @@
+"""The engine's arithmetic of value, against published figures and the models' own."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cltv_assets.models.gamma_gamma import expected_value
+from cltv_assets.transforms.scoring import SpendParameters, score_customers, with_segments
+
+#: Fader & Hardie (2013), CDNOW: parameters as printed.
+PUBLISHED = SpendParameters(p=6.25, q=3.74, v=15.44)
+DAY = dt.date(1997, 1, 1)
+
+
+def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0):
+    """Score one customer for each pair; each has a pattern of its own."""
+    n = len(frequency)
+    days = [DAY + dt.timedelta(days=i) for i in range(n)]
+    key = {"frequency": pa.array(frequency, pa.int64()), "first_purchase": days, "last_purchase": days}
+    rfm = pa.table(
+        {
+            **key,
+            "customer_id": [f"{i:03}" for i in range(n)],
+            "recency": [0.0] * n,
+            "T": [1.0] * n,
+            "monetary_value": [float(m) for m in monetary_value],
+        }
+    )
+    patterns = {**key, "p_alive": [0.5] * n}
+    for end, purchases in (("", 2.0), ("_low", 1.0), ("_high", 3.0)):
+        patterns |= {f"expected_purchases_3m{end}": [purchases] * n, f"discounted_3m{end}": [purchases * 0.9] * n}
+    found = score_customers(
+        engine.from_arrow(rfm), engine.from_arrow(pa.table(patterns)), spend, [3], margin, {"model_name": "m"}
+    )
+    return engine.collect(found.order_by("customer_id"))
+
+
+def test_the_published_expectations_come_out(engine):
+    # The first customers of cdnow_customers_summary_with_transactions and what they are printed with.
+    frequency, mean = [2, 1, 0, 0, 0, 7, 1, 0, 2, 0], [22.35, 11.77, 0, 0, 0, 73.74, 11.77, 0, 25.55, 0]
+    found = score(engine, frequency, mean)["expected_order_value"].to_pylist()
+    printed = [24.65, 18.91, 35.17, 35.17, 35.17, 71.46, 18.91, 35.17, 27.28, 35.17]
+    # Parameters are printed to three digits, hence half a percent.
+    assert found == pytest.approx(printed, rel=5e-3)
+
+
+def test_the_engine_and_the_models_agree(engine):
+    rng = np.random.default_rng(5)
+    frequency = rng.integers(0, 300, 200)
+    mean = np.where(frequency > 0, rng.lognormal(3, 1, 200), 0.0)
+    found = score(engine, frequency, mean)["expected_order_value"].to_numpy()
+    expected = expected_value({"p": PUBLISHED.p, "q": PUBLISHED.q, "v": PUBLISHED.v}, frequency, mean)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_value_is_discounted_purchases_times_order_value_times_margin(engine):
+    row = score(engine, [2], [22.35], margin=0.4).to_pylist()[0]
+    for end, purchases in (("", 2.0), ("_low", 1.0), ("_high", 3.0)):
+        assert row[f"expected_purchases_3m{end}"] == purchases
+        assert row[f"cltv_3m{end}"] == pytest.approx(purchases * 0.9 * row["expected_order_value"] * 0.4, rel=1e-12)
+
+
+def test_segments_are_cut_at_their_bounds(engine):
+    values = engine.from_arrow(pa.table({"cltv_3m": [0.0, 1.0, 1.5, 2.0, 3.0, 9.0]}))
+    found = engine.collect(with_segments(values, 3, [10_000, 20_000, 30_000]).order_by("cltv_3m"))
+    assert found["value_segment"].to_pylist() == ["low", "low", "middle", "middle", "high", "top"]
+    assert set(engine.collect(with_segments(values, 3, []))["value_segment"].to_pylist()) == {"low"}
