@@ -58,6 +58,7 @@ def shop(tmp_path: Path) -> Path:
         (("summary", "--month", "nope"), "'nope' is not a month", "YYYY-MM"),
         (("export", "--month", "nope", "--to", "out.csv"), "'nope' is not a month", "YYYY-MM"),
         (("export", "--month", "2011-01", "--to", "out.xlsx"), "out.xlsx", ".parquet"),
+        (("demo",), "would write into", "--lake"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import deltalake
 
+from cltv_assets.assets.policy import assets_of_half
 from cltv_assets.months import Month
 from cltv_assets.runner import MonthResult
 from cltv_assets.settings import Settings
@@ -17,14 +18,7 @@ from cltv_assets_tests.e2e.running import run, settings_in
 from cltv_assets_tests.e2e.shop import Line, deliver, lines_of_shop, months_of
 
 JAN, FEB, MAR = months_of("2011-01", 3)
-FIRST_HALF = [
-    "raw_transactions",
-    "cleaned_transactions",
-    "rejected_transactions",
-    "purchase_days",
-    "repeat_customers",
-    "rfm_summary",
-]
+FIRST_HALF = assets_of_half("preprocess")
 
 
 def sale(customer: str, day: str, price: str = "10.00", quantity: str = "1") -> Line:
