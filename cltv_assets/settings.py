@@ -1,10 +1,4 @@
-"""Every setting, in one pydantic model, from ``cltv.yaml`` and ``CLTV_*`` variables.
-
-Nothing is read at import: ``load_settings`` reads when it is called. Variables
-override the file: ``CLTV_LAKE_URI``, ``CLTV_ENGINE``, and for nested keys two
-underscores, ``CLTV_SOURCE__PATH``. An unknown key is an error that suggests the
-right one; errors name the file and line.
-"""
+"""Every setting, in one pydantic model. ``settings_file`` reads it from ``cltv.yaml`` and variables."""
 
 from __future__ import annotations
 
@@ -15,13 +9,19 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.timestamp_format import compile_format
 
@@ -29,9 +29,6 @@ from cltv_assets.timestamp_format import compile_format
 CanonicalName = Literal[
     "transaction_id", "customer_id", "transacted_at", "quantity", "unit_price", "amount", "currency"
 ]
-
-#: Variables that belong to the command line and the deployment, not to the settings.
-_OTHER_VARIABLES = {"CLTV_CONFIG", "CLTV_DEBUG"}
 
 #: What the demo needs that a source of one's own does not.
 CDNOW_FIRST_MONTH, CDNOW_LAST_MONTH = "1997-01", "1998-06"
@@ -152,6 +149,58 @@ class Segments(_Section):
         return self
 
 
+class Spark(_Section):
+    """How ``engine: spark`` reaches Spark."""
+
+    master: str | None = Field(
+        None, description="local[*], spark://host:7077, yarn or k8s://…; local[*] if neither it nor remote is given."
+    )
+    remote: str | None = Field(None, pattern=r"^sc://", description="A Spark Connect server: sc://host:15002.")
+    conf: dict[str, str] = Field(default_factory=dict, description="Any Spark setting, passed through as it is.")
+    jars: str | None = Field(
+        None, description="A folder made by `cltv jars --into`; without one Spark fetches its S3 jars itself."
+    )
+
+    @field_validator("conf", mode="before")
+    @classmethod
+    def _as_text(cls, values: Any) -> Any:
+        # YAML reads true and 4 as what they look like; Spark takes text.
+        if not isinstance(values, Mapping):
+            return values
+        return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values.items()}
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.master and self.remote:
+            raise ValueError("spark names both master and remote: keep one of them")
+        return self
+
+
+class S3(_Section):
+    """How s3:// addresses are reached.
+
+    Credentials come from AWS's own chain (variables, profile, instance role) or from
+    variables named here; their values never stand in a file.
+    """
+
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://[^/]+/?$", description="Of a store other than Amazon's, as http://host:9000."
+    )
+    region: str | None = None
+    profile: str | None = Field(None, description="A profile of the AWS configuration files.")
+    access_key_id_variable: str | None = Field(None, description="Environment variable that holds the key's id.")
+    secret_access_key_variable: str | None = Field(None, description="Environment variable that holds the secret.")
+    session_token_variable: str | None = Field(None, description="Environment variable that holds a session token.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.access_key_id_variable is None) != (self.secret_access_key_variable is None):
+            raise ValueError("s3 needs access_key_id_variable and secret_access_key_variable together")
+        if self.profile and self.access_key_id_variable:
+            raise ValueError("s3 names both a profile and variables for the key: keep one of them")
+        return self
+
+
 class CheckThresholds(_Section):
     """When a check speaks up. What is wrong blocks regardless; these are for the odd."""
 
@@ -183,7 +232,9 @@ class Settings(_Section):
     checks: CheckThresholds = Field(default_factory=CheckThresholds)
     time_unit: Literal["day", "week"] = "day"
     lake_uri: str = "./lake"
-    engine: Literal["duckdb"] = "duckdb"
+    s3: S3 = Field(default_factory=S3)
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark: Spark = Field(default_factory=Spark)
     duckdb_memory_limit: str = Field("2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$")
     #: Folder that relative paths start from: that of cltv.yaml, or the current one.
     home: Path = Field(default_factory=Path.cwd)
@@ -195,8 +246,8 @@ class Settings(_Section):
             raise ValueError(
                 f"time_zone '{self.time_zone}' is not an IANA zone" + (f"; did you mean '{near[0]}'?" if near else "")
             )
-        if "://" in self.lake_uri and not self.lake_uri.startswith("file://"):
-            raise ValueError(f"lake_uri '{self.lake_uri}' is on an object store; this version writes to folders only")
+        if "://" in self.lake_uri and not re.match(r"file://|s3://[^/]+(/|$)", self.lake_uri):
+            raise ValueError(f"lake_uri '{self.lake_uri}' is neither a folder nor s3://bucket/prefix")
         if self.source.kind != "cdnow" and self.start_month is None:
             raise ValueError("start_month is needed: the first month of your data, as YYYY-MM")
         if self.end_month is not None and self.end_month < self.first_month.key:
@@ -251,132 +302,3 @@ class Settings(_Section):
             return path
         # Not resolve(): a glob's stars are no file names.
         return os.path.normpath(self.home / Path(path).expanduser())
-
-
-def load_settings(config: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read ``cltv.yaml`` and ``CLTV_*`` variables.
-
-    Parameters
-    ----------
-    config : path, optional
-        The file; by default ``$CLTV_CONFIG``, else ``cltv.yaml`` in the current
-        folder where there is one, else the demo's settings.
-    environ : mapping, optional
-        The variables, ``os.environ`` by default.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or any setting is wrong.
-    """
-    environ = os.environ if environ is None else environ
-    named = config or environ.get("CLTV_CONFIG")
-    path = Path(named) if named else Path("cltv.yaml")
-    values: dict[str, Any] = {}
-    lines: dict[tuple[str, ...], int] = {}
-    home = Path.cwd()
-    if path.is_file():
-        values, lines = _read_yaml(path)
-        home = path.resolve().parent
-    elif named:
-        raise ConfigError(
-            f"The configuration file {path} does not exist.", "Give the right path, or leave it out to run the demo."
-        )
-    _apply_variables(values, environ)
-    values.setdefault("home", home)
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        raise _explain(error, path if lines else None, lines) from None
-
-
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
-    """Return the file's values, and the line of each key for error messages."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not readable YAML: {detail}.", "Mend the file at that place.") from None
-    if values is None:
-        return {}, {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no settings.", "Write 'key: value' lines; README.md shows an example.")
-    lines: dict[tuple[str, ...], int] = {}
-
-    def walk(node: yaml.Node, at: tuple[str, ...]) -> None:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                place = (*at, str(key.value))
-                if place in lines:
-                    raise ConfigError(
-                        f"{path}, line {key.start_mark.line + 1}: {'.'.join(place)} stands there twice.",
-                        "Keep one of the two.",
-                    )
-                lines[place] = key.start_mark.line + 1
-                walk(value, place)
-
-    if node is not None:
-        walk(node, ())
-    return values, lines
-
-
-def _apply_variables(values: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """Lay ``CLTV_*`` variables over the file's values, parsing each as YAML."""
-    for name, text in sorted(environ.items()):
-        if not name.startswith("CLTV_") or name in _OTHER_VARIABLES:
-            continue
-        keys = name.removeprefix("CLTV_").lower().split("__")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        target = values
-        for key in keys[:-1]:
-            inner = target.get(key)
-            target[key] = dict(inner) if isinstance(inner, dict) else {}
-            target = target[key]
-        target[keys[-1]] = value
-    # YAML reads an empty variable as null: an unset value rather than an empty one.
-
-
-def _names_at(place: tuple[str, ...]) -> list[str]:
-    """Return the keys that are legal beside the last one of ``place``."""
-    model: type[BaseModel] = Settings
-    for key in place[:-1]:
-        field = model.model_fields.get(key)
-        if field is None:
-            return []
-        annotation = field.annotation
-        if key == "columns":
-            return list(get_args(CanonicalName))
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return [name for name in model.model_fields if name != "home"]
-
-
-def _explain(error: ValidationError, path: Path | None, lines: dict[tuple[str, ...], int]) -> ConfigError:
-    """Turn pydantic's findings into one paragraph that names line and remedy."""
-    problems: list[str] = []
-    for item in error.errors():
-        place = tuple(str(part) for part in item["loc"] if part != "[key]")
-        shown = ".".join(place) or "the settings"
-        known = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
-        where = f"{path}, line {known}: " if path and known else (f"{path}: " if path else "")
-        unknown_key = item["type"] == "extra_forbidden" or item["loc"][-1:] == ("[key]",)
-        if unknown_key:
-            legal = _names_at(place)
-            near = difflib.get_close_matches(place[-1], legal, 1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"the keys there are {', '.join(legal)}."
-            variable = "" if known else f" (variable CLTV_{'__'.join(place).upper()})"
-            problems.append(f"{where}unknown key '{shown}'{variable}; {hint}")
-            continue
-        message = re.sub(r"^Value error, ", "", item["msg"])
-        got = f" (got {item['input']!r})" if place and not isinstance(item["input"], dict) else ""
-        if item["type"] == "string_type" and isinstance(item["input"], bool):
-            message += "; YAML reads a bare Yes, No, On or Off as true or false: put it in quotes"
-        problems.append(f"{where}{shown}: {message}{got}.")
-    remedy = "Mend these and try again." if len(problems) > 1 else "Mend it and try again."
-    return ConfigError(" ".join(problems), remedy)

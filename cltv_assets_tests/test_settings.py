@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.errors import ConfigError
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
+from cltv_assets.settings_file import load_settings
 
 FULL = """\
 source:

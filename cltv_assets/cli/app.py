@@ -66,7 +66,7 @@ def demo(lake: Annotated[Path | None, typer.Option(help="Where to put the demo's
 def summary(config: Config = None, month: Annotated[str | None, typer.Option(metavar="YYYY-MM")] = None) -> None:
     """Sum up a published month: lines, models, holdout error, the most valuable customers."""
     from cltv_assets.cli.summary import show_summary
-    from cltv_assets.settings import load_settings
+    from cltv_assets.settings_file import load_settings
 
     show_summary(load_settings(config), month)
 

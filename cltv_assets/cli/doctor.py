@@ -12,7 +12,8 @@ from cltv_assets.errors import CltvError
 from cltv_assets.instance import dagster_home, open_instance
 from cltv_assets.runner import months_between
 from cltv_assets.schemas import all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
+from cltv_assets.settings_file import load_settings
 from cltv_assets.sources import open_source
 
 

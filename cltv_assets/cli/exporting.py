@@ -14,7 +14,7 @@ import typer
 from cltv_assets.cli.reading import named_or_newest, open_reader
 from cltv_assets.errors import ConfigError
 from cltv_assets.schemas import cltv_predictions
-from cltv_assets.settings import load_settings
+from cltv_assets.settings_file import load_settings
 
 
 def export_predictions(config: Path | None, month: str, to: Path) -> None:

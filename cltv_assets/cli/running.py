@@ -18,7 +18,8 @@ from cltv_assets.instance import open_instance
 from cltv_assets.months import Month
 from cltv_assets.runner import MonthResult, months_between, run_months
 from cltv_assets.schemas import RAW_TRANSACTIONS
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
+from cltv_assets.settings_file import load_settings
 from cltv_assets.sources import open_source
 from cltv_assets.two_halves import WORTH_IT, run_two_halves
 

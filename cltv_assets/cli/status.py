@@ -19,7 +19,8 @@ from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT_FILE, REPORT_NAME
 from cltv_assets.schemas import RAW_TRANSACTIONS, all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
+from cltv_assets.settings_file import load_settings
 from cltv_assets.sources import open_source
 
 
