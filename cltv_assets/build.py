@@ -8,7 +8,7 @@ import dagster as dg
 
 from cltv_assets.assets import all_assets
 from cltv_assets.io_managers import lake_io_manager
-from cltv_assets.resources import platform_resource
+from cltv_assets.resources import platform_resource, s3_resource, uses_s3
 from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings
 
@@ -23,7 +23,7 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
     ----------
     settings : Settings
     **overrides
-        Resources to put in place of the usual ones, by key (``platform``, ``lake``).
+        Resources to put in place of the usual ones, by key (``platform``, ``lake``, ``s3``, ``spark``).
 
     Returns
     -------
@@ -36,6 +36,13 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
         description="A month of the whole graph, from delivered lines to predictions and report.",
     )
     resources: dict[str, Any] = {"platform": platform_resource(settings), "lake": lake_io_manager(schemas)}
+    if uses_s3(settings):
+        resources["s3"] = s3_resource(settings)
+    if settings.engine == "spark":
+        # dagster-pyspark is not part of the embedded installation.
+        from cltv_assets.resources.spark import spark_resource
+
+        resources["spark"] = spark_resource(settings)
     return dg.Definitions(
         assets=all_assets(settings),
         jobs=[month],

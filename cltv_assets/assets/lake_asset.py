@@ -12,7 +12,8 @@ on the month they had.
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import dagster as dg
 import ibis.expr.types as ir
@@ -26,8 +27,10 @@ from cltv_assets.resources import Platform
 from cltv_assets.schemas import MONTH, TableSchema
 from cltv_assets.steps.month_run import MonthRun
 
-#: From the run and its inputs to one expression for each table.
-Compute = Callable[[MonthRun, Platform], Mapping[str, ir.Table]]
+#: A table as an expression for the engine, or as local parquet files that need none.
+Made: TypeAlias = ir.Table | Sequence[Path]
+#: From the run and its inputs to each table.
+Compute = Callable[[MonthRun, Platform], Mapping[str, Made]]
 Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult[StagedMonth]]
 
 _PREVIEW_ROWS = 5
@@ -153,12 +156,17 @@ def column_schema(table: TableSchema) -> dg.TableSchema:
 
 
 def _stage(
-    run: MonthRun, made: Mapping[str, ir.Table], tables: Sequence[TableSchema], stagings: Sequence[Staging]
+    run: MonthRun, made: Mapping[str, Made], tables: Sequence[TableSchema], stagings: Sequence[Staging]
 ) -> list[StagedMonth]:
     """Write each table's files where no reader sees them."""
     staged = []
     for table, staging in zip(tables, stagings, strict=True):
-        run.engine.write(made[table.name], table, staging.new_file())
+        content = made[table.name]
+        if isinstance(content, ir.Table):
+            run.engine.write(content, table, staging.new_file())
+        else:
+            for file in content:
+                staging.adopt(file)
         staged.append(staging.seal())
     return staged
 

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cltv_assets.cli.reading import check_lake
+from cltv_assets.cli.reading import check_lake, configured_source
 from cltv_assets.errors import CltvError
 from cltv_assets.instance import dagster_home, open_instance
 from cltv_assets.runner import months_between
 from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings
 from cltv_assets.settings_file import load_settings
-from cltv_assets.sources import open_source
 
 
 def examine(config: Path | None) -> None:
@@ -60,7 +59,7 @@ def _bad(console: Console, name: str, error: CltvError) -> None:
 
 
 def _source(settings: Settings) -> str:
-    report = open_source(settings).inspect()
+    report = configured_source(settings).inspect()
     text = f"{report.files:,} files, {report.bytes:,} bytes at {report.path}"
     if report.sampled_lines:
         unusable = report.malformed + report.undatable + report.future

@@ -1,4 +1,8 @@
-"""Published tables for the command line: read through the engine, without Dagster."""
+"""Published tables for the command line, read without Dagster.
+
+Always by the embedded engine, whichever wrote them: a look at the newest month must
+not wait for a cluster.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-from cltv_assets.engines import Engine, open_engine
+from cltv_assets.engines import Engine
+from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.errors import ConfigError, MissingMonthsError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
+from cltv_assets.resources import object_store_for
 from cltv_assets.schemas import TableSchema, all_tables
 from cltv_assets.settings import Settings
+from cltv_assets.sources import TransactionSource, open_source
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,16 @@ class LakeReader:
         return sorted(self.lake.table(schema).published(possible))
 
 
+def open_lake(settings: Settings) -> Lake:
+    """Return the configured lake; nothing is asked of it yet."""
+    return Lake(settings.lake_root, object_store_for(settings))
+
+
+def configured_source(settings: Settings) -> TransactionSource:
+    """Return the configured source; nothing is read yet."""
+    return open_source(settings, objects=object_store_for(settings))
+
+
 def check_lake(settings: Settings) -> Lake:
     """Return the lake if it can be written and this version can read all its tables.
 
@@ -50,7 +67,7 @@ def check_lake(settings: Settings) -> Lake:
     LakeError
         If it cannot.
     """
-    lake = Lake(settings.lake_root)
+    lake = open_lake(settings)
     lake.check_writable()
     for schema in all_tables(settings.horizons_months):
         lake.table(schema).version()
@@ -60,9 +77,10 @@ def check_lake(settings: Settings) -> Lake:
 @contextlib.contextmanager
 def open_reader(settings: Settings) -> Iterator[LakeReader]:
     """Open an engine over the configured lake."""
-    engine = open_engine(settings)
+    objects = object_store_for(settings)
+    engine = DuckDBEngine(settings.duckdb_memory_limit, objects)
     try:
-        yield LakeReader(settings, engine, Lake(settings.lake_root))
+        yield LakeReader(settings, engine, Lake(settings.lake_root, objects))
     finally:
         engine.close()
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from cltv_assets.assets.policy import assets_of_half
-from cltv_assets.cli.reading import check_lake
+from cltv_assets.cli.reading import check_lake, configured_source
 from cltv_assets.cli.summary import show_summary
 from cltv_assets.errors import ConfigError
 from cltv_assets.instance import open_instance
@@ -20,7 +20,6 @@ from cltv_assets.runner import MonthResult, months_between, run_months
 from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
 from cltv_assets.settings_file import load_settings
-from cltv_assets.sources import open_source
 from cltv_assets.two_halves import WORTH_IT, run_two_halves
 
 #: Warnings shown in full after the run; the UI has them all.
@@ -56,7 +55,7 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
     # Told once and at once, rather than by every month.
     check_lake(settings)
     if assets is None or RAW_TRANSACTIONS.name in assets:
-        source = open_source(settings)
+        source = configured_source(settings)
         if not source.list_files():
             source.inspect()
     console = Console()

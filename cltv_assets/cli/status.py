@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cltv_assets.build import build_definitions
+from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.errors import SourceError
 from cltv_assets.instance import open_instance
 from cltv_assets.lake import Lake
@@ -21,7 +22,6 @@ from cltv_assets.report import REPORT_FILE, REPORT_NAME
 from cltv_assets.schemas import RAW_TRANSACTIONS, all_tables
 from cltv_assets.settings import Settings
 from cltv_assets.settings_file import load_settings
-from cltv_assets.sources import open_source
 
 
 @dataclass
@@ -95,7 +95,7 @@ def month_statuses(settings: Settings) -> dict[Month, MonthStatus]:
     """Return every closed month's status, oldest first."""
     months = list(settings.first_month.until(settings.last_month()))
     found = {month: MonthStatus() for month in months}
-    lake = Lake(settings.lake_root)
+    lake = open_lake(settings)
     for schema in all_tables(settings.horizons_months):
         there = lake.table(schema).published(months)
         for month in months:
@@ -170,7 +170,7 @@ def _add_checks(found: Mapping[Month, MonthStatus], instance: dg.DagsterInstance
 def _add_late(found: Mapping[Month, MonthStatus], settings: Settings, lake: Lake) -> None:
     held = lake.table(RAW_TRANSACTIONS).row_counts(found)
     try:
-        delivered = open_source(settings).line_counts(sorted(held))
+        delivered = configured_source(settings).line_counts(sorted(held))
     except SourceError:
         # The doctor explains a broken source; what is in the lake can still be shown.
         return

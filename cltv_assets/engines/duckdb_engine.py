@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -12,6 +13,8 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from cltv_assets.engines.remote_files import is_remote, remote_dataset
+from cltv_assets.lake.object_store import ObjectStore
 from cltv_assets.schemas import MONTH, TableSchema
 
 #: Rows to a row group: small enough to keep a writer's memory flat.
@@ -25,11 +28,14 @@ class DuckDBEngine:
     ----------
     memory_limit : str
         Above it DuckDB spills to disk, for example ``'2GB'``.
+    objects : ObjectStore, optional
+        Where ``s3://`` files are read from and written to.
     """
 
     name = "duckdb"
 
-    def __init__(self, memory_limit: str = "2GB") -> None:
+    def __init__(self, memory_limit: str = "2GB", objects: ObjectStore | None = None) -> None:
+        self._objects = objects
         self._spill = tempfile.TemporaryDirectory(prefix="cltv-duckdb-", ignore_cleanup_errors=True)
         self._connection = ibis.duckdb.connect(
             memory_limit=memory_limit,
@@ -53,6 +59,10 @@ class DuckDBEngine:
         if not files:
             return self.from_arrow(arrow.empty_table())
         name = next(self._names)
+        if self._objects is not None and is_remote(files[0]):
+            self._connection.con.register(name, remote_dataset(self._objects, files, arrow, hive))
+            self._held.append(f'VIEW "{name}"')
+            return self._table(name, schema)
         columns = ", ".join(f'"{column}"' for column in schema.names)
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
         types = (
@@ -92,6 +102,18 @@ class DuckDBEngine:
     def write(self, expression: ir.Table, schema: TableSchema, path: str) -> None:
         """Compute ``expression`` into one parquet file, cast to ``schema``."""
         query = self._typed(expression.select(*schema.column_names), schema.ibis)
+        if self._objects is None or not is_remote(path):
+            self._copy(query, path)
+            return
+        # DuckDB reaches S3 by an extension that has to be downloaded; Arrow is here.
+        local = Path(self._spill.name) / f"{next(self._names)}.parquet"
+        try:
+            self._copy(query, str(local))
+            self._objects.upload(local, path)
+        finally:
+            local.unlink(missing_ok=True)
+
+    def _copy(self, query: str, path: str) -> None:
         target = path.replace("'", "''")
         self._connection.raw_sql(
             f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"

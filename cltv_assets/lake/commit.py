@@ -32,6 +32,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from cltv_assets.errors import ConcurrentPublishError, LakeError
 from cltv_assets.lake.staging import StagedMonth
 from cltv_assets.lake.storage import month_folder
+from cltv_assets.lake.store_faults import fault_of
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH
 
@@ -125,6 +126,8 @@ def replace_month(
             break
         longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(attempt, 10))
         time.sleep(random.uniform(0, longest))  # noqa: S311 - spreads writers, guards nothing
+    if "://" in folder and error is not None and not isinstance(error, CommitFailedError):
+        raise fault_of(error, f"{folder}/{month_folder(staged.month)}") from error
     raise LakeError(
         f"Cannot publish month {staged.month} of table {staged.schema.name} ({folder}): {error}.",
         "Look whether the disk is full or read-only and whether other runs are writing, then run the month again.",

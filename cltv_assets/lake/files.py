@@ -84,5 +84,6 @@ class MonthlyFiles:
             and info.mtime <= oldest
         ]
         for info in stale:
-            self._storage.filesystem.delete_file(info.path)
+            with self._storage.asking(self.uri):
+                self._storage.filesystem.delete_file(info.path)
         return len(stale)

@@ -18,7 +18,8 @@ class Handles:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._open: dict[str, DeltaTable] = {}
+        #: Each with the options that it was opened with: renewed credentials need a new handle.
+        self._open: dict[str, tuple[DeltaTable, dict[str, str] | None]] = {}
 
     def newest(self, uri: str) -> DeltaTable:
         """Return the newest version of the table.
@@ -30,8 +31,9 @@ class Handles:
         deltalake.exceptions.DeltaError, OSError
             If it cannot be read.
         """
-        kept = self._open.pop(uri, None)
-        if kept is not None and self._still_there(uri, kept):
+        options = self._storage.options
+        kept, of = self._open.pop(uri, (None, None))
+        if kept is not None and of == options and self._still_there(uri, kept):
             try:
                 kept.update_incremental()
             except (DeltaError, OSError):
@@ -39,8 +41,8 @@ class Handles:
                 kept = None
         else:
             kept = None
-        table = kept or DeltaTable(uri, storage_options=self._storage.options)
-        self._open[uri] = table
+        table = kept or DeltaTable(uri, storage_options=options)
+        self._open[uri] = table, options
         return table
 
     def _still_there(self, uri: str, table: DeltaTable) -> bool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from cltv_assets.errors import LakeError
 from cltv_assets.lake.files import MonthlyFiles
 from cltv_assets.lake.handles import Handles
-from cltv_assets.lake.storage import CHOOSE_ROOT, Storage
+from cltv_assets.lake.object_store import ObjectStore
+from cltv_assets.lake.probe import check_folder, check_object_store
+from cltv_assets.lake.storage import Storage
 from cltv_assets.lake.table import LakeTable
 from cltv_assets.schemas.columns import TableSchema
 
@@ -23,12 +20,13 @@ class Lake:
     ----------
     root : str
         A local folder, or an object store's URI.
-    storage_options : mapping, optional
-        Options of the object store, in deltalake's spelling.
+    objects : ObjectStore, optional
+        How to reach it, where ``root`` is not a folder.
     """
 
-    def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
-        self._storage = Storage(root, storage_options)
+    def __init__(self, root: str, objects: ObjectStore | None = None) -> None:
+        self._storage = Storage(root, objects)
+        self._objects = objects
         self._handles = Handles(self._storage)
 
     @property
@@ -45,46 +43,14 @@ class Lake:
         return MonthlyFiles(self._storage, name)
 
     def check_writable(self) -> None:
-        """Find out now, rather than at the first publish, whether the root can be written.
+        """Find out now, rather than at the first publish, whether the root can be written safely.
 
         Raises
         ------
         LakeError
             If it cannot, saying why and what to do.
         """
-        if not self._storage.local:
-            return
-        root = Path(self.root)
-        for place in (root, *root.parents):
-            if place.is_symlink() and not place.exists():
-                raise LakeError(
-                    f"The lake {root} cannot be used: {place} is a link that leads nowhere.",
-                    f"Mount or create what it points to, or {CHOOSE_ROOT}.",
-                )
-            if place.exists() and not place.is_dir():
-                raise LakeError(
-                    f"The lake {root} cannot be used: {place} is a file, not a folder.",
-                    f"Move that file away, or {CHOOSE_ROOT}.",
-                )
-        probe = root / f".writable-{uuid.uuid4().hex}"
-        linked = probe.with_suffix(".link")
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"probe")
-        except OSError as error:
-            raise LakeError(
-                f"The lake {root} cannot be written: {error.strerror or error}.",
-                f"Give the user who runs this permission and room to write there, or {CHOOSE_ROOT}.",
-            ) from error
-        try:
-            os.link(probe, linked)  # how delta-rs makes a commit atomic
-        except OSError as error:
-            raise LakeError(
-                f"The lake {root} is on a file system without hard links ({error.strerror or error}), "
-                "which atomic commits need.",
-                f"To use a local disk, {CHOOSE_ROOT}.",
-            ) from error
-        finally:
-            for path in (probe, linked):
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
+        if self._storage.local:
+            check_folder(Path(self.root))
+        elif self._objects is not None:
+            check_object_store(self._objects, self.root)

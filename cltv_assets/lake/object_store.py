@@ -11,14 +11,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pyarrow import fs
 
+from cltv_assets.lake.store_faults import fault_of
+
 #: Retries of Arrow's client: waits double from 25 ms, so twelve outlast half a minute of errors.
 _ARROW_ATTEMPTS = 12
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10.0, 60.0
+#: Bytes to a part of an upload.
+_CHUNK = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class ObjectStore:
     Parameters
     ----------
     credentials : callable
-        Returns the credentials of now, or None where there are none.
+        Returns the credentials of now.
     client : callable
         Returns a boto3 client.
     endpoint_url : str, optional
@@ -53,7 +58,7 @@ class ObjectStore:
 
     def __init__(
         self,
-        credentials: Callable[[], Credentials | None],
+        credentials: Callable[[], Credentials],
         client: Callable[[], Any],
         endpoint_url: str | None = None,
         region: str | None = None,
@@ -63,7 +68,7 @@ class ObjectStore:
         self.region = region or "us-east-1"
         self._credentials = credentials
         self._client = client
-        self._arrow: tuple[Credentials | None, fs.S3FileSystem] | None = None
+        self._arrow: tuple[Credentials, fs.S3FileSystem] | None = None
         if self.endpoint_url:
             # Amazon's libraries add checksums that other stores may not know; they read these variables only.
             for name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
@@ -74,7 +79,7 @@ class ObjectStore:
         """Whether the endpoint is reached by plain http."""
         return urlsplit(self.endpoint_url or "").scheme == "http"
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self) -> Credentials:
         """Return the credentials of now."""
         return self._credentials()
 
@@ -90,10 +95,9 @@ class ObjectStore:
         if self.insecure:
             options["AWS_ALLOW_HTTP"] = "true"
         now = self.credentials()
-        if now is not None:
-            options |= {"AWS_ACCESS_KEY_ID": now.access_key_id, "AWS_SECRET_ACCESS_KEY": now.secret_access_key}
-            if now.session_token:
-                options["AWS_SESSION_TOKEN"] = now.session_token
+        options |= {"AWS_ACCESS_KEY_ID": now.access_key_id, "AWS_SECRET_ACCESS_KEY": now.secret_access_key}
+        if now.session_token:
+            options["AWS_SESSION_TOKEN"] = now.session_token
         return options
 
     def filesystem(self) -> fs.S3FileSystem:
@@ -103,13 +107,10 @@ class ObjectStore:
             named: dict[str, Any] = {}
             if self.endpoint_url:
                 named |= {"endpoint_override": self.endpoint_url, "scheme": urlsplit(self.endpoint_url).scheme}
-            if now is not None:
-                named |= {
-                    "access_key": now.access_key_id,
-                    "secret_key": now.secret_access_key,
-                    "session_token": now.session_token,
-                }
             made = fs.S3FileSystem(
+                access_key=now.access_key_id,
+                secret_key=now.secret_access_key,
+                session_token=now.session_token,
                 region=self.region,
                 retry_strategy=fs.AwsDefaultS3RetryStrategy(max_attempts=_ARROW_ATTEMPTS),
                 connect_timeout=_CONNECT_SECONDS,
@@ -119,3 +120,23 @@ class ObjectStore:
             )
             self._arrow = (now, made)
         return self._arrow[1]
+
+    def upload(self, source: Path, uri: str) -> None:
+        """Copy a local file to the store, where nobody sees it before it is whole.
+
+        Raises
+        ------
+        LakeError
+            If the store refuses it.
+        """
+        try:
+            fs.copy_files(
+                str(source),
+                uri.removeprefix("s3://"),
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=self.filesystem(),
+                chunk_size=_CHUNK,
+                use_threads=False,
+            )
+        except OSError as error:
+            raise fault_of(error, uri) from error

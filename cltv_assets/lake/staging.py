@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from pyarrow import fs
 from cltv_assets.errors import LakeError
 from cltv_assets.lake.footers import Footer, read_footer
 from cltv_assets.lake.format import column_differences
-from cltv_assets.lake.storage import Storage, month_folder
+from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH, TableSchema
 
@@ -126,6 +127,16 @@ class Staging:
         self._handed_out.append(path)
         return path
 
+    def adopt(self, file: Path) -> None:
+        """Move in a local parquet file that has the table's columns already."""
+        try:
+            self._storage.move_in(file, self.new_file())
+        except OSError as error:
+            raise LakeError(
+                f"Cannot write {self.directory}: {error.strerror or error}.",
+                f"Look whether the disk is full or read-only, or {CHOOSE_ROOT}.",
+            ) from error
+
     def seal(self) -> StagedMonth:
         """Look at what was written and return it, ready to check and to publish.
 
@@ -173,20 +184,24 @@ class Staging:
     def _written(self) -> Iterator[str]:
         """Yield the data files under the names that were handed out."""
         for path in self._handed_out:
-            info = self._storage.filesystem.get_file_info(self._storage.path(path))
+            info = self._storage.info(path)
             if info.type == fs.FileType.File:
                 yield path
             elif info.type == fs.FileType.Directory:
                 for inside in sorted(self._storage.entries(path, recursive=True), key=lambda i: str(i.path)):
                     # Hadoop's _SUCCESS and .crc files are no data; Delta's vacuum would keep them for ever.
                     if inside.base_name.startswith(("_", ".")):
-                        self._storage.filesystem.delete_file(inside.path)
+                        with self._storage.asking(path):
+                            self._storage.filesystem.delete_file(inside.path)
                     elif inside.type == fs.FileType.File:
                         yield path + str(inside.path).removeprefix(self._storage.path(path))
 
     def _inspect(self, path: str) -> StagedFile:
         try:
-            with self._storage.filesystem.open_input_file(self._storage.path(path)) as source:
+            with (
+                self._storage.asking(path),
+                self._storage.filesystem.open_input_file(self._storage.path(path)) as source,
+            ):
                 size = int(source.size())
                 footer = read_footer(source)
         except (pa.ArrowException, OSError) as error:

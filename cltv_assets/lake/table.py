@@ -17,6 +17,7 @@ from cltv_assets.lake.format import check_table, configuration
 from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
+from cltv_assets.lake.store_faults import fault_of
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH, TableSchema
 
@@ -243,6 +244,8 @@ class LakeTable:
                 # Most likely another process creates it at this moment: look again.
                 error = failed
                 time.sleep(_CREATE_WAIT_SECONDS)
+        if error is not None and not self._storage.local:
+            raise fault_of(error, self.uri) from error
         raise LakeError(
             f"Cannot create table {self.schema.name} at {self.uri}: {error}.",
             f"Make that folder writable, or {CHOOSE_ROOT}.",
@@ -255,6 +258,8 @@ class LakeTable:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
+            if not self._storage.local:
+                raise fault_of(error, self.uri) from error
             if self._storage.size(self.uri) is not None:
                 raise LakeError(f"{self.uri} is a file, not a folder.", f"Move it away, or {CHOOSE_ROOT}.") from error
             raise LakeError(

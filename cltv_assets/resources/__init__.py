@@ -1,5 +1,6 @@
-"""Dagster resources: thin handles on the engine, the lake and the source."""
+"""Dagster resources: thin handles on the engine, the lake, the source, S3 and Spark."""
 
 from cltv_assets.resources.platform import Platform, platform_resource
+from cltv_assets.resources.s3 import object_store_for, s3_resource, uses_s3
 
-__all__ = ["Platform", "platform_resource"]
+__all__ = ["Platform", "object_store_for", "platform_resource", "s3_resource", "uses_s3"]

@@ -8,7 +8,7 @@ first use; loading definitions opens nothing at all.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ import dagster as dg
 
 from cltv_assets.engines import Engine, open_engine
 from cltv_assets.lake import Lake
+from cltv_assets.lake.object_store import ObjectStore
 from cltv_assets.months import Month
+from cltv_assets.resources.s3 import uses_s3
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
 from cltv_assets.steps.month_run import MonthRun
+
+#: Keys of the resources that it stands on.
+S3, SPARK = "s3", "spark"
 
 
 class Platform:
@@ -29,10 +34,21 @@ class Platform:
     Parameters
     ----------
     settings : Settings
+    objects : callable, optional
+        Returns how S3 is reached; asked once, when something on S3 is.
+    session : callable, optional
+        Returns the run's Spark session.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        objects: Callable[[], ObjectStore] | None = None,
+        session: Callable[[], Any] | None = None,
+    ) -> None:
         self.settings = settings
+        self._find_objects = objects
+        self._session = session
         self._engine: Engine | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -40,13 +56,27 @@ class Platform:
     def engine(self) -> Engine:
         """The run's engine."""
         if self._engine is None:
-            self._engine = open_engine(self.settings)
+            self._engine = open_engine(self.settings, self.objects, self._session)
         return self._engine
 
     @cached_property
+    def objects(self) -> ObjectStore | None:
+        """How S3 is reached, where anything is on it."""
+        return None if self._find_objects is None else self._find_objects()
+
+    @cached_property
     def lake(self) -> Lake:
-        """The lake."""
-        return Lake(self.settings.lake_root)
+        """The lake.
+
+        Raises
+        ------
+        LakeError
+            If it is on an object store that cannot be written, or where commits are not safe.
+        """
+        lake = Lake(self.settings.lake_root, self.objects)
+        if self.objects is not None:
+            lake.check_writable()
+        return lake
 
     @property
     def scratch(self) -> Path:
@@ -57,7 +87,8 @@ class Platform:
 
     def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
         """Return what a step may know."""
-        return MonthRun(month, self.settings, self.engine, self.lake, open_source(self.settings), dict(inputs))
+        source = open_source(self.settings, objects=self.objects)
+        return MonthRun(month, self.settings, self.engine, self.lake, source, dict(inputs))
 
     def close(self) -> None:
         """Release what was opened."""
@@ -68,11 +99,24 @@ class Platform:
 
 
 def platform_resource(settings: Settings) -> dg.ResourceDefinition:
-    """Return the resource that gives each run its ``Platform``."""
+    """Return the resource that gives each run its ``Platform``.
 
-    @dg.resource(description=f"Engine {settings.engine}, lake {settings.lake_root}, source {settings.source.kind}.")
-    def platform(_context: dg.InitResourceContext) -> Iterator[Platform]:
-        opened = Platform(settings)
+    It stands on the resources ``s3`` and ``spark`` where the settings call for them.
+    """
+    on_s3, on_spark = uses_s3(settings), settings.engine == "spark"
+    needed = {name for name, wanted in ((S3, on_s3), (SPARK, on_spark)) if wanted}
+
+    @dg.resource(
+        description=f"Engine {settings.engine}, lake {settings.lake_root}, source {settings.source.kind}.",
+        required_resource_keys=needed,
+    )
+    def platform(context: dg.InitResourceContext) -> Iterator[Platform]:
+        resources: Any = context.resources
+        opened = Platform(
+            settings,
+            objects=(lambda: resources.s3.object_store()) if on_s3 else None,
+            session=(lambda: resources.spark.spark_session) if on_spark else None,
+        )
         try:
             yield opened
         finally:

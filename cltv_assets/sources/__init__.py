@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 
+from cltv_assets.lake.object_store import ObjectStore
 from cltv_assets.settings import Settings
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
@@ -25,7 +26,9 @@ _open: dict[tuple[str, dt.date | None], TransactionSource] = {}
 _lock = threading.Lock()
 
 
-def open_source(settings: Settings, today: dt.date | None = None) -> TransactionSource:
+def open_source(
+    settings: Settings, today: dt.date | None = None, objects: ObjectStore | None = None
+) -> TransactionSource:
     """Return the configured source; nothing is read yet.
 
     The same settings give the same object for as long as the process lives, so
@@ -36,6 +39,8 @@ def open_source(settings: Settings, today: dt.date | None = None) -> Transaction
     settings : Settings
     today : datetime.date, optional
         Stands for the current day in tests.
+    objects : ObjectStore, optional
+        How an ``s3://`` source is reached; that of the first call counts.
 
     Raises
     ------
@@ -45,15 +50,15 @@ def open_source(settings: Settings, today: dt.date | None = None) -> Transaction
     key = settings.model_dump_json(), today
     with _lock:
         if key not in _open:
-            _open[key] = _new_source(settings, today)
+            _open[key] = _new_source(settings, today, objects)
         return _open[key]
 
 
-def _new_source(settings: Settings, today: dt.date | None) -> TransactionSource:
+def _new_source(settings: Settings, today: dt.date | None, objects: ObjectStore | None) -> TransactionSource:
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, CdnowReader(storage), today)
-    storage, path = storage_of(settings.source_path)
+    storage, path = storage_of(settings.source_path, objects)
     reader: Reader
     if settings.source.kind == "csv":
         reader = CsvReader(storage, settings.source)

@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from cltv_assets.errors import SourceError
+from cltv_assets.lake.object_store import ObjectStore
+from cltv_assets.lake.store_faults import explain
 
 Kind = Literal["file", "folder", "broken", "special"]
 
@@ -56,19 +58,25 @@ class Storage:
 
     Parameters
     ----------
-    filesystem : pyarrow.fs.FileSystem, optional
-        ``None`` for the local one.
+    filesystem : pyarrow.fs.FileSystem or callable, optional
+        ``None`` for the local one; a function that returns one whose credentials are
+        those of now.
     """
 
     def __init__(self, filesystem: Any = None) -> None:
         self.is_local = filesystem is None
-        self._filesystem = pafs.LocalFileSystem() if filesystem is None else filesystem
+        self._given = pafs.LocalFileSystem() if filesystem is None else filesystem
+
+    @property
+    def _filesystem(self) -> Any:
+        return self._given() if callable(self._given) else self._given
 
     def stat(self, path: str) -> Entry | None:
         """Return what ``path`` is now, ``None`` where nothing is."""
         if self.is_local:
             return _local_entry(Path(path))
-        return _remote_entry(self._filesystem.get_file_info(path))
+        with _asking(path):
+            return _remote_entry(self._filesystem.get_file_info(path))
 
     def list_folder(self, path: str) -> list[Entry]:
         """Return a folder's entries by name, without those of its folders."""
@@ -81,7 +89,8 @@ class Storage:
                 ) from None
             found = [_local_entry(name) for name in names]
         else:
-            found = [_remote_entry(info) for info in self._filesystem.get_file_info(pafs.FileSelector(path))]
+            with _asking(path):
+                found = [_remote_entry(info) for info in self._filesystem.get_file_info(pafs.FileSelector(path))]
         return sorted((entry for entry in found if entry is not None), key=lambda entry: entry.path)
 
     def real_path(self, path: str) -> str:
@@ -108,6 +117,8 @@ class Storage:
         except PermissionError:
             raise SourceError(f"{path} may not be read: permission denied.", "Grant read permission on it.") from None
         except OSError as error:
+            if not self.is_local:
+                raise _store_fault(error, path) from None
             raise SourceError(
                 f"{path} cannot be read: {' '.join(str(error).split())}.", "Deliver the file again, whole and readable."
             ) from None
@@ -155,8 +166,14 @@ class Storage:
             return cast("bytes", stream.read(count))
 
 
-def storage_of(path: str) -> tuple[Storage, str]:
+def storage_of(path: str, objects: ObjectStore | None = None) -> tuple[Storage, str]:
     """Return the filesystem of a path or URI, and the path in it.
+
+    Parameters
+    ----------
+    path : str
+    objects : ObjectStore, optional
+        How ``s3://`` addresses are reached.
 
     Raises
     ------
@@ -168,6 +185,8 @@ def storage_of(path: str) -> tuple[Storage, str]:
     scheme, _, rest = path.partition("://")
     if scheme == "file":
         return Storage(), "/" + rest.lstrip("/")
+    if scheme == "s3" and objects is not None:
+        return Storage(objects.filesystem), rest.rstrip("/")
     # Of the rest only the bucket is a URI: stars and {month} are none of its characters.
     bucket, _, key = rest.partition("/")
     try:
@@ -178,6 +197,23 @@ def storage_of(path: str) -> tuple[Storage, str]:
             "Use a local path or s3://bucket/prefix.",
         ) from None
     return Storage(filesystem), f"{root}/{key}".rstrip("/")
+
+
+@contextmanager
+def _asking(path: str) -> Iterator[None]:
+    """Turn an object store's refusal into an error that says what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _store_fault(error, path) from None
+
+
+def _store_fault(error: OSError, path: str) -> SourceError:
+    uri = f"s3://{path}"
+    problem, remedy = explain(error, uri)
+    return SourceError(f"source.path: {uri}: {problem} ({' '.join(str(error).split())}).", remedy)
 
 
 def _local_entry(path: Path) -> Entry | None:

@@ -16,14 +16,20 @@ from cltv_assets.transforms.quantiles import binned_money_counts, quantiles, val
 _QUINTILES = (0.2, 0.4, 0.6, 0.8)
 
 
-def raw_transactions(run: MonthRun, landing_folder: Path) -> ir.Table:
-    """Land the month's delivered lines and hand them to the engine.
+def raw_transactions(run: MonthRun, landing_folder: Path) -> list[Path]:
+    """Land the month's delivered lines.
 
     Parameters
     ----------
     run : MonthRun
     landing_folder : Path
         Where the lines may lie until they are written to the lake.
+
+    Returns
+    -------
+    list of Path
+        Local parquet files with the table's columns. No engine has touched them: one on a
+        cluster could not see them before they are in the lake.
     """
     folder = Path(tempfile.mkdtemp(dir=landing_folder))
     landing = run.source.land(run.month, folder)
@@ -33,7 +39,7 @@ def raw_transactions(run: MonthRun, landing_folder: Path) -> ir.Table:
     # Lines that no month holds: shown with every month, so that nothing is lost in silence.
     outside = {name: getattr(landing, name) for name in ("before_first", "after_last", "out_of_reach")}
     run.notes["lines_of_no_month"] = {name: count for name, count in outside.items() if count} or "none"
-    return run.engine.read_files(RAW_TRANSACTIONS, [str(path) for path in landing.files])
+    return landing.files
 
 
 def split_transactions(run: MonthRun) -> dict[str, ir.Table]:

@@ -1,0 +1,89 @@
+"""What an object store's errors mean, and what to do about them.
+
+Arrow, delta-rs and boto3 each wrap the store's answer in words of their own; the
+code that S3 gave is somewhere in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from cltv_assets.errors import LakeError
+
+_AGAIN = "Nothing is published that was not whole; readers keep what they had."
+
+#: Pattern of the error's text; what is wrong; what to do. The first that matches counts.
+_FAULTS: tuple[tuple[str, str, str], ...] = (
+    (
+        r"NoSuchBucket|NO_SUCH_BUCKET|specified bucket does not exist|bucket '[^']*': AWS Error (NO_SUCH|RESOURCE_NOT)",
+        "the bucket {bucket} does not exist",
+        "Create it, or name another bucket in cltv.yaml.",
+    ),
+    (
+        r"ExpiredToken|EXPIRED_TOKEN|TokenRefreshRequired|RequestExpired|token (has|is) expired",
+        "the credentials have expired",
+        "Renew them (a new session token, or `aws sso login`), then run the month again. " + _AGAIN,
+    ),
+    (
+        r"RequestTimeTooSkewed|REQUEST_TIME_TOO_SKEWED",
+        "this machine's clock differs from the store's by too much",
+        "Set the clock right, then run the month again.",
+    ),
+    (
+        r"InvalidAccessKeyId|INVALID_ACCESS_KEY_ID|SignatureDoesNotMatch|SIGNATURE_DOES_NOT_MATCH|InvalidToken"
+        r"|INVALID_CLIENT_TOKEN_ID|UNRECOGNIZED_CLIENT|AuthorizationHeaderMalformed",
+        "the store does not accept the credentials or the region",
+        "Look at the AWS_* variables or the profile, and at s3.region in cltv.yaml.",
+    ),
+    (
+        r"NoCredentials|Unable to locate credentials|CredentialsNotLoaded|anonymous|no providers in chain",
+        "there are no credentials for it",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or s3.profile in cltv.yaml.",
+    ),
+    (
+        r"AccessDenied|ACCESS_DENIED|AllAccessDisabled|Forbidden|\b403\b",
+        "the store denies access to {where}",
+        "Allow these credentials to list, read, write and delete there. " + _AGAIN,
+    ),
+    (
+        r"QuotaExceeded|EntityTooLarge|InsufficientStorage|NoSpace|\b507\b",
+        "the store has no room left",
+        "Make room or raise the quota, then run the month again. " + _AGAIN,
+    ),
+)
+#: delta-rs colours its messages.
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
+_OTHERWISE = (
+    "the store did not answer as it should",
+    "Look whether it is up and reachable (s3.endpoint_url), then run the month again. " + _AGAIN,
+)
+
+
+def explain(error: BaseException, uri: str) -> tuple[str, str]:
+    """Return what is wrong and what to do, for an error that came from an object store.
+
+    Parameters
+    ----------
+    error : exception
+        Of Arrow, delta-rs or boto3.
+    uri : str
+        What was asked for.
+    """
+    bucket = urlsplit(uri).netloc
+    for pattern, problem, remedy in _FAULTS:
+        if re.search(pattern, str(error)):
+            return problem.format(bucket=bucket, where=uri), remedy
+    return _OTHERWISE
+
+
+def fault_of(error: BaseException, uri: str) -> LakeError:
+    """Return the error to raise for one that came from an object store."""
+    problem, remedy = explain(error, uri)
+    return LakeError(f"{uri}: {problem} ({_short(error)}).", remedy)
+
+
+def _short(error: BaseException) -> str:
+    # A store's page of XML helps nobody.
+    text = " ".join(_COLOURS.sub("", str(error)).split())
+    return text if len(text) <= 300 else text[:297] + "..."
