@@ -33,19 +33,26 @@ class Handles:
         """
         options = self._storage.options
         kept, of = self._open.pop(uri, (None, None))
-        if kept is not None and of == options and self._still_there(uri, kept):
+        if kept is not None and (of != options or not self._has_version(uri, kept.version(), checkpointed=True)):
+            # Renewed credentials, or the table was deleted, perhaps made again.
+            kept = None
+        if kept is not None and self._has_version(uri, kept.version() + 1):
             try:
                 kept.update_incremental()
             except (DeltaError, OSError):
                 # Moved, replaced or expired under the handle: opening anew finds out which.
                 kept = None
-        else:
-            kept = None
         table = kept or DeltaTable(uri, storage_options=options)
         self._open[uri] = table, options
         return table
 
-    def _still_there(self, uri: str, table: DeltaTable) -> bool:
-        """Tell a table that moved on from one that was deleted and made again."""
-        entry = f"{uri}/_delta_log/{table.version():020d}"
-        return any(self._storage.size(entry + ending) is not None for ending in (".json", ".checkpoint.parquet"))
+    def _has_version(self, uri: str, version: int, checkpointed: bool = False) -> bool:
+        """Return whether the log has a version's entry.
+
+        Versions have no gaps, so a handle whose next version is not there is the newest.
+        Asking for one name is many times cheaper on an object store than listing the log.
+        """
+        entry = f"{uri}/_delta_log/{version:020d}"
+        if self._storage.size(f"{entry}.json") is not None:
+            return True
+        return checkpointed and self._storage.size(f"{entry}.checkpoint.parquet") is not None

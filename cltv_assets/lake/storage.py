@@ -125,8 +125,15 @@ class Storage:
 
     def size(self, uri: str) -> int | None:
         """Return a file's size in bytes, or None if there is no such file."""
-        info = self.info(uri)
-        return int(info.size) if info.type == fs.FileType.File else None
+        if self.local:
+            info = self.info(uri)
+            return int(info.size) if info.type == fs.FileType.File else None
+        try:
+            # One request; asking what a name is would also list what lies below it.
+            with self.asking(uri), self.filesystem.open_input_file(self.path(uri)) as stream:
+                return int(stream.size())
+        except FileNotFoundError:
+            return None
 
     def info(self, uri: str) -> fs.FileInfo:
         """Return what a path is: a file, a folder, or nothing."""

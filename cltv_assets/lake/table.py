@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -146,7 +147,12 @@ class LakeTable:
     def published(self, months: Iterable[Month]) -> set[Month]:
         """Return those of ``months`` that were ever published, with rows or without."""
         table = self._open()
-        return set() if table is None else {month for month in months if commit.publications(table, month)}
+        if table is None:
+            return set()
+        # The log itself is read only for what has no files: an empty month, or none at all.
+        wanted = set(months)
+        with_rows = {file.month for file in self._files(wanted, table)}
+        return with_rows | {month for month in wanted - with_rows if commit.publications(table, month)}
 
     def require(self, months: Iterable[Month], remedy: str | None = None) -> None:
         """Refuse to go on unless all of ``months`` are published.
@@ -187,10 +193,11 @@ class LakeTable:
         if table is None:
             return {}
         wanted = set(months)
-        counts = {month: 0 for month in sorted(wanted) if commit.publications(table, month)}
+        rows: Counter[Month] = Counter()
         for file in self._files(wanted, table):
-            counts[file.month] = counts.get(file.month, 0) + file.rows
-        return counts
+            rows[file.month] += file.rows
+        empty = [month for month in wanted - set(rows) if commit.publications(table, month)]
+        return dict(sorted({**rows, **dict.fromkeys(empty, 0)}.items()))
 
     def vacuum(self, older_than_hours: int) -> int:
         """Delete the files that no reader can need any more; return how many.
