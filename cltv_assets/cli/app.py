@@ -38,12 +38,29 @@ def run(config: Config = None, first: First = None, last: Last = None, select: S
     run_and_report(config, first, last, None if select is None else [name.strip() for name in select.split(",")])
 
 
+#: Where Dagster Pipes keeps what passes: as variables, or as arguments where those cannot be set.
+PipesContext = Annotated[
+    str | None, typer.Option("--dagster-pipes-context", envvar="DAGSTER_PIPES_CONTEXT", hidden=True)
+]
+PipesMessages = Annotated[str | None, typer.Option("--dagster-pipes-messages", hidden=True)]
+
+
 @app.command()
-def preprocess(config: Config = None, first: First = None, last: Last = None) -> None:
+def preprocess(
+    config: Config = None,
+    first: First = None,
+    last: Last = None,
+    launched: PipesContext = None,
+    _messages: PipesMessages = None,
+) -> None:
     """Run the first half: from delivered lines to the RFM summary."""
+    if launched:
+        from cltv_assets.cli.launched import run_launched
+
+        return run_launched(first, last)
     from cltv_assets.cli.running import run_half
 
-    run_half("preprocess", config, first, last)
+    return run_half("preprocess", config, first, last)
 
 
 @app.command()
@@ -82,7 +99,7 @@ def status(config: Config = None) -> None:
 @app.command()
 def export(
     month: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the predictions.")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .csv or .parquet.")],
+    to: Annotated[str, typer.Option(metavar="FILE", help="A file or s3://bucket/name; ends in .csv or .parquet.")],
     config: Config = None,
 ) -> None:
     """Write a month's predictions to a file."""
@@ -97,6 +114,18 @@ def doctor(config: Config = None) -> None:
     from cltv_assets.cli.doctor import examine
 
     examine(config)
+
+
+@app.command()
+def jars(
+    into: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put them; made if it is not there.")],
+    config: Config = None,
+) -> None:
+    """Fetch the jars with which Spark reads and writes s3://, once, for machines without network."""
+    from cltv_assets.cli.jars import fetch_jars
+    from cltv_assets.settings_file import load_settings
+
+    fetch_jars(load_settings(config), into)
 
 
 @app.command()

@@ -1,47 +1,77 @@
-"""``cltv export``: a month's predictions as one file."""
+"""``cltv export``: a month's predictions as one file, local or on S3."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import typer
 
-from cltv_assets.cli.reading import named_or_newest, open_reader
+from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
 from cltv_assets.errors import ConfigError
+from cltv_assets.resources import object_store_for
 from cltv_assets.schemas import cltv_predictions
+from cltv_assets.settings import Settings
 from cltv_assets.settings_file import load_settings
 
 
-def export_predictions(config: Path | None, month: str, to: Path) -> None:
+def export_predictions(config: Path | None, month: str, to: str) -> None:
     """Write ``cltv_predictions`` of ``month`` to ``to``, sorted by customer.
+
+    The rows stream through: as many customers as there are fit into any memory.
+
+    Parameters
+    ----------
+    config : Path or None
+    month : str
+        ``YYYY-MM``.
+    to : str
+        A local file or an ``s3://`` address that ends in ``.csv`` or ``.parquet``.
 
     Raises
     ------
     ConfigError
         If the file's ending is unknown or it cannot be written.
+    LakeError
+        If the store refuses it.
     MissingMonthsError
         If the month is not published.
     """
-    if to.suffix not in (".csv", ".parquet"):
+    if not to.endswith((".csv", ".parquet")):
         raise ConfigError(f"--to {to} ends in neither .csv nor .parquet.", "Give it one of these endings.")
     settings = load_settings(config)
     schema = cltv_predictions(settings.horizons_months)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, schema, month)
-        rows: pa.Table = reader.engine.collect(reader.month(schema, wanted).order_by("customer_id"))
+        rows = reader.month(schema, wanted).order_by("customer_id")
+        written = _upload(reader, rows, settings, to) if "://" in to else _write_whole(reader, rows, Path(to))
+    typer.echo(f"{written:,} predictions of {wanted} written to {to}")
+
+
+def _upload(reader: LakeReader, rows: ir.Table, settings: Settings, to: str) -> int:
+    objects = object_store_for(settings.model_copy(update={"lake_uri": to}))
+    if objects is None:
+        raise ConfigError(f"--to {to} is neither a file nor s3://bucket/name.", "Give one of these.")
+    with tempfile.TemporaryDirectory(prefix="cltv-export-") as folder:
+        local = Path(folder) / Path(to).name
+        written = _write(reader, rows, local)
+        objects.upload(local, to)
+    return written
+
+
+def _write_whole(reader: LakeReader, rows: ir.Table, to: Path) -> int:
     # Beside the target and renamed, so that nobody picks up half a file.
-    partial = to.with_name(f".{to.name}.partial")
+    partial = to.with_name(f".partial-{to.name}")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        if to.suffix == ".csv":
-            pa_csv.write_csv(rows, partial)
-        else:
-            pq.write_table(rows, partial, compression="zstd")
+        written = _write(reader, rows, partial)
         partial.replace(to)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -49,4 +79,19 @@ def export_predictions(config: Path | None, month: str, to: Path) -> None:
         raise ConfigError(
             f"{to} cannot be written: {os.strerror(error.errno) if error.errno else error}.", "Choose another file."
         ) from None
-    typer.echo(f"{rows.num_rows:,} predictions of {wanted} written to {to}")
+    return written
+
+
+def _write(reader: LakeReader, rows: ir.Table, to: Path) -> int:
+    batches: Iterator[pa.RecordBatch] = reader.engine.stream(rows)
+    first = next(batches, None)
+    schema = first.schema if first is not None else rows.schema().to_pyarrow()
+    written = 0
+    with (
+        pa_csv.CSVWriter(to, schema) if to.suffix == ".csv" else pq.ParquetWriter(to, schema, compression="zstd") as out
+    ):
+        while first is not None:
+            out.write_batch(first)
+            written += first.num_rows
+            first = next(batches, None)
+    return written

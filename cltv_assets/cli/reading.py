@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-from cltv_assets.engines import Engine
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.errors import ConfigError, MissingMonthsError
 from cltv_assets.lake import Lake
@@ -28,7 +27,7 @@ class LakeReader:
     """An engine over a lake."""
 
     settings: Settings
-    engine: Engine
+    engine: DuckDBEngine
     lake: Lake
 
     def month(self, schema: TableSchema, month: Month) -> ir.Table:
