@@ -22,7 +22,7 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.settings import CanonicalName, Settings
 
 #: Variables that belong to the command line and the deployment, not to the settings.
-_OTHER_VARIABLES = {"CLTV_CONFIG", "CLTV_DEBUG"}
+_OTHER_VARIABLES = {"CLTV_CONFIG", "CLTV_DEBUG", "CLTV_LOGS_BUCKET", "CLTV_LOGS_PREFIX"}
 
 
 def load_settings(config: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:

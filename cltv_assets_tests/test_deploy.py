@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
+import yaml
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
@@ -20,3 +21,9 @@ def test_the_instance_configuration_is_what_it_says(tmp_path):
         assert instance.run_retries_max_retries == 1
         assert instance.run_retries_retry_on_asset_or_op_failure is False
         assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] == 300
+
+
+def test_the_instance_with_logs_on_s3_differs_in_nothing_else():
+    plain, on_s3 = (yaml.safe_load((DEPLOY / name).read_text()) for name in ("dagster.yaml", "dagster-s3.yaml"))
+    assert on_s3.pop("compute_logs")["class"] == "S3ComputeLogManager"
+    assert on_s3 == plain

@@ -81,7 +81,9 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
             console.print(f"    {error}", markup=False, highlight=False, soft_wrap=True)
 
     with open_instance(settings) as instance:
-        if assets is None and len(months) >= WORTH_IT and (os.cpu_count() or 1) > 1:
+        # On Spark the cluster is what works; a second process would only bring a second driver.
+        embedded = settings.engine == "duckdb" and (os.cpu_count() or 1) > 1
+        if assets is None and len(months) >= WORTH_IT and embedded:
             results = run_two_halves(settings, months, instance, after)
         else:
             results = run_months(settings, months, instance, assets, after)

@@ -5,6 +5,7 @@ Import it late: an embedded installation has no dagster-aws.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Self
 
 import boto3
@@ -59,4 +60,6 @@ class StoreResource(S3Resource):  # type: ignore[misc] # untyped where the extra
                 ) from None
             return Credentials(now.access_key, now.secret_key, now.token)
 
-        return ObjectStore(credentials, self.get_client, self.endpoint_url, session.region_name)
+        # boto3 takes these variables by itself; the other libraries have to be told.
+        named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return ObjectStore(credentials, self.get_client, self.endpoint_url or named, session.region_name)
