@@ -64,3 +64,9 @@ class ModelError(CltvError):
     """A model cannot be fitted to, or used with, these numbers."""
 
     exit_code = 5
+
+
+class EngineError(CltvError):
+    """The engine's machines, memory, disk or rights do not suffice."""
+
+    exit_code = 6

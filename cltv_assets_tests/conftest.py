@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from cltv_assets.engines import Engine
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.settings import Settings
+
+#: Servers for the tests that want them; without the option --cluster none is started.
+pytest_plugins = ("cltv_assets_tests.cluster.fixtures",)
 
 SHOP_COLUMNS = {
     "transaction_id": "invoice",
@@ -18,6 +22,39 @@ SHOP_COLUMNS = {
     "quantity": "quantity",
     "unit_price": "price",
 }
+
+
+#: Folders whose tests run on every engine that the option names; the others on the embedded one.
+ON_EVERY_ENGINE = ("transforms", "checks", "engines")
+ENGINES = ("duckdb", "spark")
+
+#: Tests on real servers; ``make test-cluster`` runs them.
+CLUSTER = Path(__file__).parent / "cluster"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", action="store_true", help="Run the tests that start S3 and Spark servers, too.")
+    parser.addoption("--engines", default="duckdb", help="Engines to test, separated by commas: duckdb,spark.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "local: on a local folder only, not on S3")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # Not collected, rather than skipped: these tests need programs that the package does not.
+    unwanted = not config.getoption("--cluster") and CLUSTER in (collection_path, *collection_path.parents)
+    return True if unwanted else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine_name" not in metafunc.fixturenames:
+        return
+    names = metafunc.config.getoption("--engines").split(",")
+    if not set(names) <= set(ENGINES):
+        raise pytest.UsageError(f"--engines={','.join(names)}: the engines are {', '.join(ENGINES)}")
+    everywhere = metafunc.definition.path.parent.name in ON_EVERY_ENGINE
+    metafunc.parametrize("engine_name", names if everywhere else ["duckdb"], scope="session")
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +67,43 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
 
 
+@pytest.fixture(scope="session")
+def spark_settings() -> Settings:
+    """Return the settings of the one Spark session of the tests."""
+    # Few partitions: the tests' tables have few rows, and a task costs more than they do.
+    conf = {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "2g"}
+    return Settings.model_validate({"engine": "spark", "spark": {"master": "local[2]", "conf": conf}})
+
+
+@pytest.fixture(scope="session")
+def spark_lease(spark_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Hold the one Spark session of the tests, started when a test first needs it."""
+    from cltv_assets.engines.spark_session import SparkLease
+
+    lease = SparkLease(spark_settings)
+    yield lease
+    lease.stop()
+
+
+def _open(name: str, request: pytest.FixtureRequest) -> Engine:
+    if name == "duckdb":
+        return DuckDBEngine()
+    from cltv_assets.engines.spark_engine import SparkEngine
+
+    return SparkEngine(request.getfixturevalue("spark_lease").session)
+
+
 @pytest.fixture
-def engine() -> Iterator[DuckDBEngine]:
-    opened = DuckDBEngine()
+def engine(engine_name: str, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    opened = _open(engine_name, request)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def shared_engine(engine_name: str, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Return one engine for many tests, each of which leaves nothing in it that others would notice."""
+    opened = _open(engine_name, request)
     yield opened
     opened.close()
 

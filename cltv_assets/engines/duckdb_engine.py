@@ -13,6 +13,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from cltv_assets.engines.measuring import measure
 from cltv_assets.engines.remote_files import is_remote, remote_dataset
 from cltv_assets.lake.object_store import ObjectStore
 from cltv_assets.schemas import MONTH, TableSchema
@@ -143,15 +144,7 @@ class DuckDBEngine:
 
     def measure(self, table: ir.Table, measures: dict[str, ir.Scalar]) -> dict[str, Any]:
         """Compute all ``measures`` of ``table`` in one pass."""
-        if not measures:
-            return {}
-        # Ibis gives equal scalar subqueries one name; each distinct measure is computed once.
-        names: dict[Any, str] = {}
-        for scalar in measures.values():
-            names.setdefault(scalar.op(), f"m{len(names)}")
-        distinct = {name: op.to_expr() for op, name in names.items()}
-        row: dict[str, Any] = self.collect(table.aggregate(**distinct)).to_pylist()[0]
-        return {name: row[names[scalar.op()]] for name, scalar in measures.items()}
+        return measure(table, measures, self.collect)
 
     def close(self) -> None:
         """Release memory and the spill folder."""

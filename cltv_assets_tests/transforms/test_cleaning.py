@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.engines import Engine
 from cltv_assets.months import Month
 from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
@@ -35,7 +35,7 @@ def raw_table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def clean(
-    engine: DuckDBEngine, config: Settings, rows: list[dict[str, Any]], bound: cleaning.OutlierBound | None = None
+    engine: Engine, config: Settings, rows: list[dict[str, Any]], bound: cleaning.OutlierBound | None = None
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
     """Return cleaned and rejected lines by line number."""
     classified = cleaning.classify(engine.from_arrow(raw_table(rows)), MONTH, config)
@@ -228,13 +228,10 @@ LINE = st.fixed_dictionaries(
 
 @settings(max_examples=60, deadline=None, phases=NO_SHRINK, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(LINE, max_size=25), refunds=st.sampled_from(["net", "drop"]))
-def test_whatever_comes_every_line_lands_on_exactly_one_side(shop_settings, rows, refunds):
+def test_whatever_comes_every_line_lands_on_exactly_one_side(shared_engine, shop_settings, rows, refunds):
     config = shop_settings(refunds=refunds, source={"cancellation_prefix": "C", "duplicates": "drop_exact"})
-    engine = DuckDBEngine()
-    try:
-        cleaned, rejected = clean(engine, config, rows)
-    finally:
-        engine.close()
+    cleaned, rejected = clean(shared_engine, config, rows)
+    shared_engine.release()
     assert sorted([*cleaned, *rejected]) == list(range(2, len(rows) + 2))
     for line in cleaned.values():
         assert line["customer_id"]
@@ -247,15 +244,11 @@ def test_whatever_comes_every_line_lands_on_exactly_one_side(shop_settings, rows
 
 @settings(max_examples=100, deadline=None, phases=NO_SHRINK)
 @given(text=TEXT)
-def test_numbers_are_read_as_python_reads_them_or_not_at_all(text):
-    engine = DuckDBEngine()
-    try:
-        table = engine.from_arrow(pa.table({"text": pa.array([text], pa.string())}))
-        found = engine.collect(table.select(n=cleaning.decimal_number(table.text, ".", "decimal(18, 4)")))["n"][
-            0
-        ].as_py()
-    finally:
-        engine.close()
+def test_numbers_are_read_as_python_reads_them_or_not_at_all(shared_engine, text):
+    table = shared_engine.from_arrow(pa.table({"text": pa.array([text], pa.string())}))
+    read = table.select(n=cleaning.decimal_number(table.text, ".", "decimal(18, 4)"))
+    found = shared_engine.collect(read)["n"][0].as_py()
+    shared_engine.release()
     if found is None:
         return
     exact = Decimal(text.strip().replace(",", ""))

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.engines import Engine
 from cltv_assets.transforms.timestamps import LOCAL, UTC, with_event_times, zone_changes
 
 ZONES = ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"]
 
 
 def parse(
-    engine: DuckDBEngine,
+    engine: Engine,
     texts: list[str | None],
     fmt: str = "iso",
     zone: str = "UTC",
@@ -26,14 +26,8 @@ def parse(
     table = engine.from_arrow(pa.table({"n": range(len(texts)), "text": pa.array(texts, pa.string())}))
     times = with_event_times(table, "text", fmt, ZoneInfo(zone), *years)
     rows = engine.collect(times.order_by("n")).to_pylist()
+    engine.release()
     return [(row[LOCAL], row[UTC]) for row in rows]
-
-
-@pytest.fixture(scope="module")
-def shared_engine():
-    opened = DuckDBEngine()
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -62,14 +56,10 @@ def test_times_with_an_offset_become_local_times_that_python_gives(shared_engine
     when=st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)),
     offset=st.integers(-14 * 4, 14 * 4),
 )
-def test_any_instant_of_the_calendar_is_read_back(when, offset):
-    engine = DuckDBEngine()
-    try:
-        text = when.replace(tzinfo=dt.timezone(dt.timedelta(minutes=15 * offset))).isoformat()
-        wall_only = when.isoformat(sep=" ")
-        (_, utc), (local, _) = parse(engine, [text, wall_only])
-    finally:
-        engine.close()
+def test_any_instant_of_the_calendar_is_read_back(shared_engine, when, offset):
+    text = when.replace(tzinfo=dt.timezone(dt.timedelta(minutes=15 * offset))).isoformat()
+    wall_only = when.isoformat(sep=" ")
+    (_, utc), (local, _) = parse(shared_engine, [text, wall_only])
     assert local == when
     try:
         expected = dt.datetime.fromisoformat(text).astimezone(dt.UTC)

@@ -1,0 +1,219 @@
+"""The engine for more than one machine: Ibis on Spark, compiled to SQL.
+
+No Python function runs on the cluster, so its machines need nothing of this
+package. Works with a classic session and through Spark Connect alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from cltv_assets.engines.measuring import measure
+from cltv_assets.engines.spark_faults import is_sparks, spark_faults
+from cltv_assets.engines.spark_s3a import MAGIC_COMMITTER, bucket_of, literal_path, s3a_conf, spark_path
+from cltv_assets.lake.object_store import Credentials, ObjectStore
+from cltv_assets.schemas import MONTH, TableSchema
+
+#: Bytes of shuffled rows that become one file; compressed by parquet they are a quarter to a half.
+_ROWS_TO_A_FILE = "768m"
+
+
+class SparkEngine:
+    """Ibis on a Spark session, which is made when first needed.
+
+    Parameters
+    ----------
+    session : callable
+        Returns the session. Whoever made it stops it.
+    objects : ObjectStore, optional
+        How classic sessions reach ``s3://``; a Connect server has credentials of its own.
+    on_close : callable, optional
+        Called when the engine is closed, for an owner of the session that ends with it.
+    """
+
+    name = "spark"
+
+    def __init__(
+        self,
+        session: Callable[[], Any],
+        objects: ObjectStore | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._make_session = session
+        self._objects = objects
+        self._on_close = on_close
+        # Sessions may be shared: names are this engine's own.
+        prefix = f"cltv_{uuid.uuid4().hex[:8]}"
+        self._names = (f"{prefix}_{i}" for i in itertools.count())
+        self._views: list[str] = []
+        self._cached: list[Any] = []
+        self._told: dict[str, Credentials | None] = {}
+
+    @cached_property
+    def _session(self) -> Any:
+        return self._make_session()
+
+    @cached_property
+    def _backend(self) -> Any:
+        with spark_faults():
+            return ibis.pyspark.connect(self._session)
+
+    @cached_property
+    def _is_remote(self) -> bool:
+        return ".connect." in type(self._session).__module__
+
+    def read_lake(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
+        """Return published files of a table, lazily, with its ``month`` column."""
+        return self._read(schema.ibis_with_month, schema.arrow_with_month, files, hive=True)
+
+    def read_files(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
+        """Return files of one month, lazily, without a ``month`` column."""
+        return self._read(schema.ibis, schema.arrow, files, hive=False)
+
+    def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table:
+        if not files:
+            return self.from_arrow(arrow.empty_table())
+        with spark_faults():
+            for file in files:
+                self._reach(file)
+            reader = self._session.read.schema(_spark_schema(schema))
+            if hive:
+                reader = reader.option("basePath", spark_path(files[0].partition(f"/{MONTH}=")[0]))
+            else:
+                # Without this a folder's name would become a column.
+                reader = reader.option("recursiveFileLookup", "true")
+            frame = reader.parquet(*(literal_path(file) for file in files)).select(*map(_quoted, schema.names))
+            return self._view(frame, schema)
+
+    def from_arrow(self, table: pa.Table) -> ir.Table:
+        """Hand a small table to the engine."""
+        schema = ibis.Schema.from_pyarrow(table.schema)
+        with spark_faults():
+            return self._view(self._session.createDataFrame(table, schema=_spark_schema(schema)), schema)
+
+    def cache(self, expression: ir.Table) -> ir.Table:
+        """Compute once what a step reads several times; kept until ``release``."""
+        schema = expression.schema()
+        with spark_faults():
+            from pyspark import StorageLevel
+
+            frame = self._session.sql(self._typed(expression, schema)).persist(StorageLevel.MEMORY_AND_DISK)
+            self._cached.append(frame)
+            return self._view(frame, schema)
+
+    def _view(self, frame: Any, schema: ibis.Schema) -> ir.Table:
+        name = next(self._names)
+        frame.createOrReplaceTempView(name)
+        self._views.append(name)
+        # Ibis would ask Spark to describe the view; what it would find is known here.
+        return ops.DatabaseTable(name=name, schema=schema, source=self._backend, namespace=ops.Namespace()).to_expr()
+
+    def release(self) -> None:
+        """Drop what ``cache`` and ``from_arrow`` hold: the step is over."""
+        views, cached = self._views, self._cached
+        self._views, self._cached = [], []
+        try:
+            for frame in cached:
+                frame.unpersist()
+            for name in views:
+                self._session.catalog.dropTempView(name)
+        except Exception as error:
+            # A session that is gone holds nothing, and what ended it is already being told.
+            if not is_sparks(error):
+                raise
+
+    def write(self, expression: ir.Table, schema: TableSchema, path: str) -> None:
+        """Compute ``expression`` into a folder of parquet files, cast to ``schema``.
+
+        The files have some hundred megabytes where there is that much: a small
+        month has one, an empty one has one without rows.
+        """
+        query = self._typed(expression.select(*schema.column_names), schema.ibis)
+        # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
+        query = f"SELECT /*+ REBALANCE */ * FROM ({query})"  # noqa: S608 - generated, no user text
+        options = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": _ROWS_TO_A_FILE}
+        with spark_faults():
+            if bucket_of(path) is not None and not self._is_remote:
+                options |= MAGIC_COMMITTER
+            self._reach(path)
+            with _settings(self._session, options):
+                self._session.sql(query).write.option("compression", "zstd").parquet(spark_path(path))
+
+    def _typed(self, expression: ir.Table, schema: ibis.Schema) -> str:
+        """Return the query with every column cast for certain.
+
+        Ibis leaves out a cast to the type it believes a column has already; Spark
+        widens sums and narrows products.
+        """
+        types = self._backend.compiler.type_mapper
+        columns = ", ".join(
+            f"CAST({_quoted(name)} AS {types.to_string(dtype)}) AS {_quoted(name)}" for name, dtype in schema.items()
+        )
+        return f"SELECT {columns} FROM ({self._backend.compile(expression)})"  # noqa: S608 - generated, no user text
+
+    def collect(self, expression: ir.Table) -> pa.Table:
+        """Compute a small result and bring it here."""
+        with spark_faults():
+            found: pa.Table = self._session.sql(self._backend.compile(expression)).toArrow()
+        return found.cast(expression.schema().to_pyarrow())
+
+    def measure(self, table: ir.Table, measures: dict[str, ir.Scalar]) -> dict[str, Any]:
+        """Compute all ``measures`` of ``table`` in one pass."""
+        return measure(table, measures, self.collect)
+
+    def close(self) -> None:
+        """Release what this engine made. The session is its owner's."""
+        self.release()
+        if self._on_close is not None:
+            self._on_close()
+
+    def _reach(self, path: str) -> None:
+        """Tell the session how to reach a path's bucket, again when the credentials were renewed."""
+        bucket = bucket_of(path)
+        if bucket is None or self._objects is None or self._is_remote:
+            return
+        now = self._objects.credentials()
+        if bucket in self._told and self._told[bucket] == now:
+            return
+        for key, value in s3a_conf(self._objects, bucket).items():
+            self._session.conf.set(key, value)
+        if bucket in self._told:
+            # Hadoop keeps a file system by bucket, with the keys it was opened with.
+            self._session._jvm.org.apache.hadoop.fs.FileSystem.closeAll()
+        self._told[bucket] = now
+
+
+def _spark_schema(schema: ibis.Schema) -> Any:
+    from ibis.backends.pyspark.datatypes import PySparkSchema
+
+    return PySparkSchema.from_ibis(schema)
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+@contextmanager
+def _settings(session: Any, values: Mapping[str, str]) -> Iterator[None]:
+    """Set session settings for one statement."""
+    before = {key: session.conf.get(key, None) for key in values}
+    for key, value in values.items():
+        session.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                session.conf.unset(key)
+            else:
+                session.conf.set(key, value)

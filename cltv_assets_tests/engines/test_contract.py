@@ -1,0 +1,142 @@
+"""What steps and checks rely on, held against every engine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cltv_assets.engines import open_engine
+from cltv_assets.settings import Settings
+from cltv_assets_tests.engines import contract
+from cltv_assets_tests.engines.contract import EVERY_TYPE, ROWS
+
+
+def test_types_and_values_pass_through_unchanged(engine):
+    contract.check_types_are_kept(engine)
+
+
+def test_written_files_are_read_back(engine, tmp_path):
+    contract.check_written_files_are_read_back(engine, tmp_path)
+
+
+def test_an_empty_result_is_a_file_without_rows(engine, tmp_path):
+    contract.check_an_empty_result_is_a_file_without_rows(engine, tmp_path)
+
+
+def test_no_files_are_an_empty_table(engine):
+    assert engine.collect(engine.read_files(EVERY_TYPE, [])).equals(EVERY_TYPE.arrow.empty_table())
+    assert engine.collect(engine.read_lake(EVERY_TYPE, [])).schema.equals(EVERY_TYPE.arrow_with_month)
+
+
+def test_only_the_files_named_are_read(engine, tmp_path):
+    for month, value in ((1, "a"), (2, "b"), (3, "c")):
+        folder = tmp_path / "every_type" / f"month=2011-0{month}-01"
+        folder.mkdir(parents=True)
+        for copy in ("published", "left_behind"):
+            rows = contract.table([{"text": f"{value} {copy}"}])
+            pq.write_table(rows, folder / f"{copy}.parquet")
+    files = [str(tmp_path / "every_type" / f"month=2011-0{m}-01" / "published.parquet") for m in (1, 3)]
+    found = engine.collect(engine.read_lake(EVERY_TYPE, files)).to_pylist()
+    assert {(row["text"], row["month"]) for row in found} == {
+        ("a published", dt.date(2011, 1, 1)),
+        ("c published", dt.date(2011, 3, 1)),
+    }
+
+
+def test_columns_are_found_by_name_whatever_their_order(engine, tmp_path):
+    path = tmp_path / "turned.parquet"
+    pq.write_table(contract.table().select(list(reversed(EVERY_TYPE.column_names))), path)
+    found = engine.collect(engine.read_files(EVERY_TYPE, [str(path)]))
+    assert contract.sorted_rows(found) == contract.sorted_rows(contract.table())
+
+
+def test_products_and_sums_of_money_are_exact_to_the_last_digit(engine):
+    quantity, price = Decimal("99999999999999.9999"), Decimal("9999999999999.999999")
+    given = pa.table(
+        {
+            "q": pa.array([quantity, Decimal("-0.0001")], pa.decimal128(18, 4)),
+            "p": pa.array([price, Decimal("0.000001")], pa.decimal128(19, 6)),
+        }
+    )
+    t = engine.from_arrow(given)
+    # As the transformations do. (10^14 - 10^-4)(10^13 - 10^-6) = 10^27 - 10^8 - 10^9 + 10^-10
+    found = engine.collect(t.select(p=(t.q * t.p).cast("decimal(38, 10)")))["p"].to_pylist()
+    assert sorted(found) == [Decimal("-0.0000000001"), Decimal("999999999999999998900000000.0000000001")]
+    many = engine.from_arrow(pa.table({"m": pa.array([Decimal("0.1000")] * 1001, pa.decimal128(18, 4))}))
+    assert engine.measure(many, {"sum": many.m.sum()})["sum"] == Decimal("100.1")
+
+
+def test_an_overflow_stops_the_query_and_makes_no_null(engine):
+    t = engine.from_arrow(pa.table({"n": pa.array([2**63 - 1], pa.int64())}))
+    # DuckDB and Spark have no error in common; that there is one is the point.
+    with pytest.raises(Exception, match=re.compile("overflow", re.IGNORECASE)):
+        engine.collect(t.select(n=t.n + 1))
+
+
+def test_collected_types_are_the_expressions(engine):
+    t = engine.from_arrow(contract.table())
+    made = t.aggregate(
+        n=t.count(), d=t.day.min(), m=t.money.sum(), i=t.small.sum(), x=t.real.max(), s=t.text.max(), at=t.at.max()
+    )
+    assert engine.collect(made).schema.equals(made.schema().to_pyarrow())
+
+
+def test_naive_times_stay_naive(engine):
+    t = engine.from_arrow(pa.table({"w": pa.array([dt.datetime(1900, 3, 1, 2, 30, 0, 7)], pa.timestamp("us"))}))
+    found = engine.collect(t.select(w=t.w, later=t.w + ibis.interval(seconds=90)))
+    assert found.to_pylist() == [
+        {"w": dt.datetime(1900, 3, 1, 2, 30, 0, 7), "later": dt.datetime(1900, 3, 1, 2, 31, 30, 7)}
+    ]
+
+
+def test_nulls_first_and_last(engine):
+    t = engine.from_arrow(contract.table())
+    up = engine.collect(t.order_by(ibis.asc(t.small, nulls_first=True)).select("small"))["small"].to_pylist()
+    assert up == [None, -(2**31), 0, 2**31 - 1]
+    down = engine.collect(t.order_by(ibis.desc(t.small, nulls_first=False)).select("small"))["small"].to_pylist()
+    assert down == [2**31 - 1, 0, -(2**31), None]
+
+
+def test_text_in_an_expression_is_text(engine):
+    t = engine.from_arrow(contract.table())
+    for row in ROWS[:3]:
+        found = engine.collect(t.filter(t.text == row["text"]).select("small"))["small"].to_pylist()
+        assert found == [row["small"]]
+
+
+def test_what_is_cached_is_kept_until_the_release(engine, tmp_path):
+    path = tmp_path / "gone.parquet"
+    pq.write_table(contract.table(), path)
+    t = engine.read_files(EVERY_TYPE, [str(path)])
+    kept = engine.cache(t.filter(t.small == 0))
+    assert engine.collect(kept).num_rows == 1
+    path.unlink()
+    assert engine.collect(kept).schema.equals(EVERY_TYPE.arrow)
+    engine.release()
+    with pytest.raises(Exception, match=re.compile("not found|does not exist|cannot be found", re.IGNORECASE)):
+        engine.collect(kept)
+    engine.release()
+
+
+def test_measures_are_one_query_and_equal_ones_are_computed_once(engine, monkeypatch):
+    t = engine.from_arrow(contract.table())
+    asked = []
+    plain = type(engine).collect
+    monkeypatch.setattr(type(engine), "collect", lambda self, e: asked.append(e.columns) or plain(self, e))
+    found = engine.measure(t, {"one": t.count(), "again": t.count(), "largest": t.small.max()})
+    assert found == {"one": 4, "again": 4, "largest": 2**31 - 1}
+    assert [len(columns) for columns in asked] == [2]
+    assert engine.measure(t, {}) == {}
+
+
+def test_opening_an_engine_starts_nothing():
+    # A master that does not exist would fail if it were asked for anything.
+    engine = open_engine(Settings.model_validate({"engine": "spark", "spark": {"master": "spark://127.0.0.1:1"}}))
+    assert engine.name == "spark"
+    engine.close()
