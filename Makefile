@@ -6,13 +6,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SPARK_JARS := .cache/spark-jars
 # One instance for the demo, `make dev` and the command line alike.
 export DAGSTER_HOME := $(CURDIR)/.dagster
 # A fresh environment without bytecode costs every process seconds of imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 # $(1): lock file, $(2): stamp. The lock is complete, so nothing is resolved anew (pip would refuse
 # a pinned package that another one wants with extras); the package itself adds no dependency either.
@@ -31,6 +32,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml setup.cfg
 $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml setup.cfg
 	$(call install,requirements-dev.lock,$@)
 
+$(VENV)/.installed-all: requirements-all.lock pyproject.toml setup.cfg
+	$(call install,requirements-all.lock,$@)
+
 demo: $(VENV)/.installed ## Install, then run every asset and check on 18 months of the CDNOW purchase log
 	@$(BIN)/cltv demo
 
@@ -41,6 +45,16 @@ dev: $(VENV)/.installed ## Open the Dagster UI at http://127.0.0.1:3000 on the s
 
 test: $(VENV)/.installed-dev ## Install what the tests need and run them
 	@$(BIN)/python -m pytest -n auto --dist loadscope
+
+# One process after the other: two Sparks at once would take turns on the memory of a small machine.
+CLUSTER_TESTS ?= cltv_assets_tests/cluster cltv_assets_tests/lake cltv_assets_tests/engines cltv_assets_tests/transforms
+test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3 server and real Spark servers, which it installs
+	@.ci/install-servers
+	@$(BIN)/python -m pytest --cluster --engines=duckdb,spark --durations=25 $(CLUSTER_TESTS)
+
+$(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
+	@$(BIN)/cltv jars --into $(SPARK_JARS)
+	@touch $@
 
 lint: $(VENV)/.installed-dev ## Check style, types, the data dictionary and that the definitions load
 	@$(BIN)/ruff check .
@@ -69,4 +83,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test lint format lock clean
+.PHONY: help demo dev test test-cluster lint format lock clean

@@ -60,6 +60,16 @@ _OTHERWISE = (
 )
 
 
+#: How delta-rs begins what a store told it; its other errors are about the table.
+_FROM_STORE = re.compile(r"Generic S3 error|object store|Error performing|Error (after|from) .*retr")
+
+
+def from_store(error: BaseException) -> bool:
+    """Return whether an error of delta-rs on an object store came from the store, not from the table's log."""
+    text = str(error)
+    return bool(_FROM_STORE.search(text)) or any(re.search(pattern, text) for pattern, _, _ in _FAULTS)
+
+
 def explain(error: BaseException, uri: str) -> tuple[str, str]:
     """Return what is wrong and what to do, for an error that came from an object store.
 

@@ -18,7 +18,7 @@ from cltv_assets.lake.format import check_table, configuration
 from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
-from cltv_assets.lake.store_faults import fault_of
+from cltv_assets.lake.store_faults import fault_of, from_store
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH, TableSchema
 
@@ -224,8 +224,10 @@ class LakeTable:
             # A writer killed within the commit itself leaves its temporary name.
             if ".json#" in info.base_name and info.mtime <= oldest
         ]
-        # Delta names replaced files again and again, long after they are gone: count what there was.
-        return sum(self._storage.delete(f"{self.uri}/{path}") for path in doomed)
+        # Delta names replaced files again and again, long after they are gone: count what there was. On S3 it also
+        # names the empty object that stands for a folder; deleting that would take the published files inside along.
+        addresses = (f"{self.uri}/{path}" for path in doomed)
+        return sum(self._storage.delete(uri) for uri in addresses if self._storage.size(uri) is not None)
 
     def _ensured(self) -> DeltaTable:
         """Return the newest version of the table, which is created if it is missing."""
@@ -265,7 +267,7 @@ class LakeTable:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            if not self._storage.local:
+            if not self._storage.local and from_store(error):
                 raise fault_of(error, self.uri) from error
             if self._storage.size(self.uri) is not None:
                 raise LakeError(f"{self.uri} is a file, not a folder.", f"Move it away, or {CHOOSE_ROOT}.") from error

@@ -5,19 +5,37 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.lake import Lake, LakeTable
+from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.table_under_test import ORDERS
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(str(tmp_path / "lake"))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on a local folder, and with --cluster on S3 too; those marked ``local`` on a folder only."""
+    if "place" not in metafunc.fixturenames:
+        return
+    local_only = metafunc.definition.get_closest_marker("local") is not None
+    on_s3 = metafunc.config.getoption("--cluster") and not local_only
+    metafunc.parametrize("place", ["folder", "s3"] if on_s3 else ["folder"], indirect=True)
 
 
 @pytest.fixture
-def table(lake: Lake) -> LakeTable:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "folder":
+        return Place(str(tmp_path / "lake"))
+    bucket, server = request.getfixturevalue("bucket"), request.getfixturevalue("s3_server")
+    return Place(f"s3://{bucket}/lake", server.endpoint_url, server.access_key, server.secret_key)
+
+
+@pytest.fixture
+def lake(place: Place) -> Lake:
+    return place.lake()
+
+
+@pytest.fixture
+def table(place: Place, lake: Lake) -> LakeTable:
     return lake.table(ORDERS)
 
 
-def parquet_files(table: LakeTable) -> set[str]:
-    """Every parquet data file on disk, published or not."""
-    return {str(path) for path in Path(table.uri).rglob("*.parquet") if "_delta_log" not in path.parts}
+def parquet_files(place: Place, table: LakeTable) -> set[str]:
+    """Every parquet data file of a table, published or not."""
+    return {file for file in place.files_below(table.uri) if file.endswith(".parquet") and "/_delta_log/" not in file}

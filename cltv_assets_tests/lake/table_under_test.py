@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from cltv_assets.lake import Lake, LakeTable, PublishedMonth, StagedMonth
+from cltv_assets.lake import LakeTable, PublishedMonth, StagedMonth
 from cltv_assets.months import Month
 from cltv_assets.schemas import MONEY, Column, TableSchema
+from cltv_assets_tests.lake.place import Place
 
 ORDERS = TableSchema(
     "orders",
@@ -53,8 +54,8 @@ def stage(table: LakeTable, month: Month, generation: int, count: int = ROWS) ->
     """Write a month into two files and seal it."""
     staging = table.begin(month)
     rows = rows_of(month, generation, count)
-    pq.write_table(rows.slice(0, count // 2), staging.new_file())
-    pq.write_table(rows.slice(count // 2), staging.new_file())
+    for part in (rows.slice(0, count // 2), rows.slice(count // 2)):
+        pq.write_table(part, table._storage.path(staging.new_file()), filesystem=table._storage.filesystem)
     return staging.seal()
 
 
@@ -63,14 +64,16 @@ def publish(table: LakeTable, month: Month, generation: int, count: int = ROWS) 
     return table.publish(stage(table, month, generation, count))
 
 
-def orders_in(root: str) -> LakeTable:
-    """Return the table in a lake."""
-    return Lake(root).table(ORDERS)
+def orders_in(place: Place) -> LakeTable:
+    """Return the table in a lake, opened anew."""
+    return place.lake().table(ORDERS)
 
 
 def read(table: LakeTable, month: Month) -> pa.Table:
     """Read a month the way engines do: by its files."""
-    return ds.dataset(table.files([month]), schema=ORDERS.arrow, format="parquet").to_table()
+    storage = table._storage
+    paths = [storage.path(file) for file in table.files([month])]
+    return ds.dataset(paths, schema=ORDERS.arrow, format="parquet", filesystem=storage.filesystem).to_table()
 
 
 def generation_of(rows: pa.Table) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cltv_assets.lake import Lake, LakeTable
+from cltv_assets.lake import LakeTable
 from cltv_assets.months import Month
 from cltv_assets_tests.lake.conftest import parquet_files
+from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.processes import (
     CONTEXT,
     create_and_publish,
@@ -19,29 +19,30 @@ from cltv_assets_tests.lake.processes import (
     read_files_until,
     start,
 )
-from cltv_assets_tests.lake.table_under_test import JAN, ORDERS, ROWS, generation_of, publish, read
+from cltv_assets_tests.lake.table_under_test import FEB, JAN, ROWS, generation_of, orders_in, publish, read
 
 WRITERS = 8
 ROUNDS = 6
 DUELS = 40
 
 
-def race(root: str, months_of_writers: list[list[Month]]) -> list[tuple[int, int, int, str | None, int]]:
+def race(place: Place, months_of_writers: list[list[Month]]) -> list[tuple[int, int, int, str | None, int]]:
     """Let one process a list publish its months in step with the others; return what each said of each round."""
     barrier, results = CONTEXT.Barrier(len(months_of_writers)), CONTEXT.Queue()
     processes = [
-        start(publish_rounds, root, months, writer, barrier, results) for writer, months in enumerate(months_of_writers)
+        start(publish_rounds, place, months, writer, barrier, results)
+        for writer, months in enumerate(months_of_writers)
     ]
     said = [results.get(timeout=60) for months in months_of_writers for _ in months]
     finish(processes)
     return said
 
 
-def test_eight_processes_on_eight_months(lake: Lake, table: LakeTable) -> None:
+def test_eight_processes_on_eight_months(place: Place, table: LakeTable) -> None:
     table.ensure()
     months = list(JAN.until(JAN.shift(WRITERS - 1)))
     # The first round finds every month new, the others replace it.
-    said = race(lake.root, [[month] * ROUNDS for month in months])
+    said = race(place, [[month] * ROUNDS for month in months])
     assert [error for *_, error, _ in said if error] == []
     for writer, month in enumerate(months):
         assert generation_of(read(table, month)) == 1000 * (ROUNDS - 1) + writer
@@ -50,8 +51,17 @@ def test_eight_processes_on_eight_months(lake: Lake, table: LakeTable) -> None:
     assert max(attempts for *_, attempts in said) > 1, "the processes never met: this tests nothing"
 
 
+def test_two_processes_on_a_month_each_for_fifty_rounds(place: Place, table: LakeTable) -> None:
+    table.ensure()
+    said = race(place, [[JAN] * 50, [FEB] * 50])
+    assert [error for *_, error, _ in said if error] == []
+    assert table.version() == 100, "each publication is one commit"
+    assert [generation_of(read(table, month)) for month in (JAN, FEB)] == [1000 * 49, 1000 * 49 + 1]
+    assert max(attempts for *_, attempts in said) > 1, "the processes never met: this tests nothing"
+
+
 @pytest.mark.parametrize("kind", ["new months", "existing month", "existing months, emptied before"])
-def test_two_processes_on_one_month(lake: Lake, table: LakeTable, kind: str) -> None:
+def test_two_processes_on_one_month(place: Place, table: LakeTable, kind: str) -> None:
     months = [JAN] * DUELS if kind == "existing month" else list(JAN.until(JAN.shift(DUELS - 1)))
     table.ensure()
     if kind == "existing month":
@@ -60,7 +70,7 @@ def test_two_processes_on_one_month(lake: Lake, table: LakeTable, kind: str) -> 
         for month in months:
             publish(table, month, -1, count=0)
     published = table.version() or 0
-    said = race(lake.root, [months, months])
+    said = race(place, [months, months])
     for turn, month in enumerate(months):
         of_turn = [(generation, error) for t, _, generation, error, _ in said if t == turn]
         winners = [generation for generation, error in of_turn if error is None]
@@ -72,26 +82,26 @@ def test_two_processes_on_one_month(lake: Lake, table: LakeTable, kind: str) -> 
     assert table.version() == published + DUELS
     assert {writer for _, writer, _, error, _ in said if error} == {0, 1}, "one always won: no race took place"
     table.vacuum(0)
-    assert parquet_files(table) == set(table.files(months))
+    assert parquet_files(place, table) == set(table.files(months))
 
 
-def test_eight_processes_create_the_table(tmp_path: Path) -> None:
+def test_eight_processes_create_the_table(place: Place) -> None:
     months = list(JAN.until(JAN.shift(WRITERS - 1)))
     for turn in range(4):
-        lake = Lake(str(tmp_path / f"lake{turn}"))
+        lake = place.below(f"lake{turn}")
         barrier = CONTEXT.Barrier(WRITERS)
-        finish([start(create_and_publish, lake.root, month, i, barrier) for i, month in enumerate(months)])
-        table = lake.table(ORDERS)
+        finish([start(create_and_publish, lake, month, i, barrier) for i, month in enumerate(months)])
+        table = orders_in(lake)
         assert [generation_of(read(table, month)) for month in months] == list(range(WRITERS))
 
 
 @pytest.mark.parametrize("overwrites", [100, pytest.param(1000, marks=pytest.mark.slow)])
-def test_readers_during_overwrites(lake: Lake, table: LakeTable, overwrites: int) -> None:
+def test_readers_during_overwrites(place: Place, table: LakeTable, overwrites: int) -> None:
     publish(table, JAN, 0)
     stop = CONTEXT.Event()
     queues: list[Any] = [CONTEXT.Queue(), CONTEXT.Queue()]
     readers = [
-        start(reader, lake.root, stop, queue)
+        start(reader, place, stop, queue)
         for reader, queue in zip((read_files_until, read_delta_until), queues, strict=True)
     ]
     for generation in range(1, overwrites + 1):

@@ -9,26 +9,30 @@ exit handlers, so these are plain interpreters.
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from cltv_assets_tests.lake.place import Place
+
 SCRIPT = """
 import sys
+from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.table_under_test import JAN, FEB, orders_in, generation_of, publish, read
-table = orders_in(sys.argv[1])
+table = orders_in(Place(*sys.argv[2:]))
 for generation in range(5):
     publish(table, JAN, generation)
     publish(table, FEB, generation, count=0)
 rows = read(table, JAN)
 print(generation_of(rows), table.row_counts([JAN, FEB]), table.vacuum(0))
-import duckdb
-print(duckdb.execute("select count(*) from read_parquet($f)", {"f": table.files([JAN])}).fetchall())
-if sys.argv[2] == "raise":
+if not sys.argv[3]:
+    import duckdb
+    print(duckdb.execute("select count(*) from read_parquet($f)", {"f": table.files([JAN])}).fetchall())
+if sys.argv[1] == "raise":
     raise SystemExit(3)
-if sys.argv[2] == "lose":
+if sys.argv[1] == "lose":
     slow = table.begin(JAN)
     publish(table, JAN, 9)
     try:
@@ -39,10 +43,10 @@ if sys.argv[2] == "lose":
 
 
 @pytest.mark.parametrize(("ending", "code"), [("return", 0), ("raise", 3), ("lose", 0)])
-def test_exit_code(tmp_path: Path, ending: str, code: int) -> None:
+def test_exit_code(place: Place, ending: str, code: int) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path / f"{ending}{i}"), ending],
+            [sys.executable, "-c", SCRIPT, ending, *dataclasses.astuple(place.below(f"{ending}{i}"))],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -17,6 +17,9 @@ from pyarrow import fs
 from cltv_assets.lake import LakeTable
 from cltv_assets_tests.lake.table_under_test import FEB, JAN, MAR, ORDERS, ROWS, publish, rows_of
 
+#: They read paths; what reads S3 is tested with the engines.
+pytestmark = pytest.mark.local
+
 
 @pytest.fixture
 def written_by_duckdb(table: LakeTable) -> LakeTable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,11 +11,11 @@ from deltalake import DeltaTable, write_deltalake
 
 from cltv_assets.errors import CltvError, LakeError, LakeFormatError
 from cltv_assets.lake import FORMAT_VERSION, Lake, LakeTable
-from cltv_assets.lake.storage import Storage
 from cltv_assets.schemas import Column
 from cltv_assets_tests.lake.conftest import parquet_files
+from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.processes import CONTEXT, finish, publish_without_room, start
-from cltv_assets_tests.lake.table_under_test import FEB, JAN, ORDERS, generation_of, publish, read
+from cltv_assets_tests.lake.table_under_test import FEB, JAN, ORDERS, generation_of, orders_in, publish, read
 
 
 def test_check_writable_makes_the_folder_and_leaves_it_empty(tmp_path: Path) -> None:
@@ -38,6 +37,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path, below: str) -> None:
     assert in_the_way.read_text() == "mine"
 
 
+@pytest.mark.local
 def test_a_file_where_the_table_should_be(lake: Lake, table: LakeTable) -> None:
     lake.check_writable()
     Path(table.uri).write_text("mine")
@@ -66,29 +66,31 @@ def test_a_folder_name_that_delta_cannot_express(tmp_path: Path, name: str) -> N
         Lake(str(tmp_path / name))
 
 
-def test_a_full_disk_leaves_the_month_and_says_so(table: LakeTable, lake: Lake) -> None:
+@pytest.mark.local
+def test_a_full_disk_leaves_the_month_and_says_so(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     results = CONTEXT.Queue()
-    process = start(publish_without_room, lake.root, JAN, 2, results)
+    process = start(publish_without_room, place, JAN, 2, results)
     answer = results.get(timeout=30)
     finish([process])
     assert "Cannot publish month 2024-01 of table orders" in answer
     assert "disk is full" in answer
     assert generation_of(read(table, JAN)) == 1
-    assert parquet_files(table) == set(table.files([JAN]))
+    assert parquet_files(place, table) == set(table.files([JAN]))
     publish(table, JAN, 3)
     assert generation_of(read(table, JAN)) == 3
 
 
-def test_the_format_version_survives_overwrites(table: LakeTable) -> None:
+def test_the_format_version_survives_overwrites(place: Place, table: LakeTable) -> None:
     for generation in range(25):
         publish(table, JAN, generation)
-    assert DeltaTable(table.uri).metadata().configuration["cltv_assets.formatVersion"] == str(FORMAT_VERSION)
+    kept = DeltaTable(table.uri, storage_options=place.options).metadata().configuration
+    assert kept["cltv_assets.formatVersion"] == str(FORMAT_VERSION)
 
 
-def test_a_lake_written_by_a_newer_version(table: LakeTable) -> None:
+def test_a_lake_written_by_a_newer_version(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
-    newer = DeltaTable(table.uri)
+    newer = DeltaTable(table.uri, storage_options=place.options)
     newer.alter.set_table_properties({"cltv_assets.formatVersion": "2"}, raise_if_not_exists=False)
     for use in (table.ensure, table.version, lambda: table.begin(JAN), lambda: table.files([JAN])):
         with pytest.raises(LakeFormatError) as caught:
@@ -98,21 +100,19 @@ def test_a_lake_written_by_a_newer_version(table: LakeTable) -> None:
         assert "upgrade cltv_assets" in caught.value.remedy
 
 
-def test_a_delta_table_of_someone_else_is_left_alone(table: LakeTable) -> None:
-    write_deltalake(table.uri, pa.table({"a": [1]}))
+def test_a_delta_table_of_someone_else_is_left_alone(place: Place, table: LakeTable) -> None:
+    write_deltalake(table.uri, pa.table({"a": [1]}), storage_options=place.options)
     for use in (table.ensure, lambda: table.begin(JAN), lambda: table.vacuum(0)):
         with pytest.raises(LakeError, match="did not create"):
             use()
-    assert DeltaTable(table.uri).version() == 0
+    assert DeltaTable(table.uri, storage_options=place.options).version() == 0
 
 
-def test_a_folder_of_someone_else_is_left_alone(table: LakeTable) -> None:
-    folder = Path(table.uri)
-    folder.mkdir(parents=True)
-    (folder / "thesis.parquet").write_text("mine")
+def test_a_folder_of_someone_else_is_left_alone(place: Place, table: LakeTable) -> None:
+    place.write(f"{table.uri}/thesis.parquet", b"mine")
     with pytest.raises(LakeError, match=r"not a table of this lake: it holds thesis\.parquet"):
         table.begin(JAN)
-    assert [entry.name for entry in folder.iterdir()] == ["thesis.parquet"]
+    assert place.names(table.uri) == ["thesis.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -134,25 +134,27 @@ def test_a_table_with_other_columns(lake: Lake, table: LakeTable, columns: tuple
         assert "Restore the settings" in caught.value.remedy
 
 
-def test_a_table_that_another_program_gave_features_we_do_not_read(table: LakeTable) -> None:
+def test_a_table_that_another_program_gave_features_we_do_not_read(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
-    DeltaTable(table.uri).alter.set_table_properties({"delta.enableDeletionVectors": "true"})
+    DeltaTable(table.uri, storage_options=place.options).alter.set_table_properties(
+        {"delta.enableDeletionVectors": "true"}
+    )
     with pytest.raises(LakeError, match="altered by another program"):
         table.files([JAN])
 
 
-def test_a_damaged_log_is_an_error_with_a_remedy(table: LakeTable) -> None:
+def test_a_damaged_log_is_an_error_with_a_remedy(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
-    (Path(table.uri) / "_delta_log" / f"{1:020}.json").write_text("{ torn")
+    place.write(f"{table.uri}/_delta_log/{1:020}.json", b"{ torn")
     # A process that read the log before the damage keeps its snapshot; a new one must say so.
-    with pytest.raises(CltvError, match="Cannot read table orders"):
-        LakeTable(Storage(str(Path(table.uri).parent)), table.schema).files([JAN])
+    with pytest.raises(CltvError, match=r"Cannot read table orders|/orders: the store did not answer as it should"):
+        orders_in(place).files([JAN])
 
 
-def test_a_table_deleted_and_made_anew_is_noticed_through_an_open_lake(table: LakeTable) -> None:
+def test_a_table_deleted_and_made_anew_is_noticed_through_an_open_lake(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     publish(table, FEB, 2)
-    shutil.rmtree(table.uri)
+    place.storage.delete(table.uri)
     assert table.version() is None
-    publish(LakeTable(Storage(str(Path(table.uri).parent)), table.schema), FEB, 3)
+    publish(orders_in(place), FEB, 3)
     assert table.published([JAN, FEB]) == {FEB}

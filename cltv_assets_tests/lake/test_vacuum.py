@@ -11,6 +11,7 @@ import pytest
 from cltv_assets.errors import LakeError
 from cltv_assets.lake import LakeTable
 from cltv_assets_tests.lake.conftest import parquet_files
+from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.table_under_test import FEB, JAN, generation_of, publish, read, stage
 
 
@@ -19,19 +20,20 @@ def make_older(path: str | Path, hours: float) -> None:
     os.utime(path, (then, then))
 
 
-def test_replaced_files_and_orphans_go_and_published_ones_stay(table: LakeTable) -> None:
+def test_replaced_files_and_orphans_go_and_published_ones_stay(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     publish(table, JAN, 2)
     publish(table, FEB, 3)
     stage(table, JAN, 4)
     assert table.vacuum(0) == 4
     assert table.vacuum(0) == 0
-    assert parquet_files(table) == set(table.files([JAN, FEB]))
+    assert parquet_files(place, table) == set(table.files([JAN, FEB]))
     assert generation_of(read(table, JAN)) == 2
     assert generation_of(read(table, FEB)) == 3
 
 
-def test_young_files_are_spared(table: LakeTable) -> None:
+@pytest.mark.local  # S3 lets nobody change an object's time
+def test_young_files_are_spared(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     old = table.files([JAN])
     publish(table, JAN, 2)
@@ -39,12 +41,12 @@ def test_young_files_are_spared(table: LakeTable) -> None:
     for path in (*old, *crashed.paths, *table.files([JAN])):
         make_older(path, 30)
     assert table.vacuum(24) == 2, "only the crashed writer's: the others are published, were until now, or are young"
-    assert parquet_files(table) == {*old, *running.paths, *table.files([JAN])}
+    assert parquet_files(place, table) == {*old, *running.paths, *table.files([JAN])}
     table.publish(running)
     assert generation_of(read(table, JAN)) == 3
 
 
-def test_a_writer_whose_files_were_vacuumed_fails(table: LakeTable) -> None:
+def test_a_writer_whose_files_were_vacuumed_fails(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     staged = stage(table, JAN, 2)
     table.vacuum(0)
@@ -53,7 +55,8 @@ def test_a_writer_whose_files_were_vacuumed_fails(table: LakeTable) -> None:
     assert generation_of(read(table, JAN)) == 1
 
 
-def test_other_people_s_files_stay(table: LakeTable) -> None:
+@pytest.mark.local  # S3 lets nobody change an object's time
+def test_other_people_s_files_stay(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     others = [Path(table.uri) / "README.txt", Path(table.uri) / "month=2024-01-01" / "notes.txt"]
     for path in others:
@@ -63,7 +66,8 @@ def test_other_people_s_files_stay(table: LakeTable) -> None:
     assert all(path.exists() for path in others)
 
 
-def test_what_a_writer_killed_within_a_commit_leaves_in_the_log(table: LakeTable) -> None:
+@pytest.mark.local  # on S3 a commit is one upload
+def test_what_a_writer_killed_within_a_commit_leaves_in_the_log(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     # delta-rs writes a commit under this name and links it to its final one.
     left = Path(table.uri) / "_delta_log" / f"{2:020}.json#1"

@@ -1,0 +1,137 @@
+"""The whole graph on each engine and storage gives the tables of the embedded run on a folder.
+
+Each run is ``cltv run`` in a process of its own with a ``cltv.yaml`` that differs in
+engine and storage only, as a team's would that changes two settings.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cltv_assets.schemas import REJECTED_TRANSACTIONS
+from cltv_assets.settings import Settings
+from cltv_assets.transforms.cleaning import REASONS
+from cltv_assets_tests.cluster.tables import differences, rows
+from cltv_assets_tests.conftest import SHOP_COLUMNS
+from cltv_assets_tests.e2e.running import cltv
+from cltv_assets_tests.e2e.shop import HEADER, lines_of_shop, months_of
+
+Make = Callable[..., Settings]
+
+#: Engine and storage; each is held against the embedded engine on a folder.
+PLACES = [("duckdb", "s3"), ("spark", "local"), ("cluster", "s3"), ("connect", "s3")]
+ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_daily"
+RUN_SECONDS = 600
+
+
+@pytest.fixture(scope="module")
+def dirty_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three months with every reason to reject a line."""
+    folder = tmp_path_factory.mktemp("dirty") / "shop"
+    folder.mkdir()
+    for month, lines in lines_of_shop(months_of("2011-01", 3), customers=60).items():
+        day = month.first_day.replace(day=20)
+        twice = ("X1", "C001", f"{day} 11:00:00", "1", "7.00")
+        with (folder / f"{month}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow((*HEADER, "currency"))
+            # The line with too many fields stays one: a field for the currency would not mend it.
+            writer.writerows((*line, "GBP") for line in [*lines, twice, twice])
+            writer.writerow(("X2", "C001", f"{day} 11:00:00", "1", "7.00", "EUR"))
+            writer.writerow(("X3", "C002", f"{day} 11:00:00", "2", "99999.00", "GBP"))
+            writer.writerow(("X4", "C\u00e9line \U0001f6d2", f"{day} 23:59:59", "3", '"1,234.50"', "GBP"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scenarios(dirty_shop: Path) -> dict[str, dict[str, Any]]:
+    """Return settings by name, without engine and storage."""
+    shop = {
+        "source": {"kind": "csv", "path": str(dirty_shop), "columns": SHOP_COLUMNS},
+        "start_month": "2011-01",
+        "end_month": "2011-03",
+        "currency": "GBP",
+        "time_zone": "Europe/London",
+        "horizons_months": [1, 2],
+    }
+    strict_source = shop["source"] | {"columns": SHOP_COLUMNS | {"currency": "currency"}, "duplicates": "drop_exact"}
+    strict = {"refunds": "drop", "outliers": {"method": "quantile", "upper": 0.98, "action": "drop"}}
+    found: dict[str, dict[str, Any]] = {
+        "dirty": shop | strict | {"source": strict_source},
+        "cdnow": {"end_month": "1997-02", "horizons_months": [1]},
+    }
+    if ONLINE_RETAIL.is_dir():
+        found["online retail"] = {
+            "source": {
+                "kind": "csv",
+                "path": str(ONLINE_RETAIL / "2010-12-*.csv"),
+                "columns": {
+                    "transaction_id": "InvoiceNo",
+                    "customer_id": "CustomerID",
+                    "transacted_at": "InvoiceDate",
+                    "quantity": "Quantity",
+                    "unit_price": "UnitPrice",
+                },
+                "cancellation_prefix": "C",
+            },
+            "start_month": "2010-12",
+            "end_month": "2010-12",
+            "currency": "GBP",
+            "time_zone": "Europe/London",
+        }
+    return found
+
+
+def run(settings: Settings, home: Path) -> None:
+    """Run all months as a user would."""
+    home.mkdir(parents=True, exist_ok=True)
+    values = settings.model_dump(mode="json", exclude_defaults=True, exclude={"home"})
+    (home / "cltv.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    done = cltv("run", cwd=home, timeout=RUN_SECONDS)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def reference(
+    scenarios: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Settings]:
+    """Return the embedded run of a scenario, made when first asked for."""
+    made: dict[str, Settings] = {}
+
+    def of(name: str) -> Settings:
+        if name not in made:
+            home = tmp_path_factory.mktemp("reference")
+            made[name] = Settings.model_validate({"home": home, "lake_uri": str(home / "lake")} | scenarios[name])
+            run(made[name], home)
+        return made[name]
+
+    return of
+
+
+@pytest.mark.parametrize(("engine", "storage"), PLACES)
+def test_equal_tables(
+    engine: str,
+    storage: str,
+    cluster_settings: Make,
+    scenarios: dict[str, dict[str, Any]],
+    reference: Callable[[str], Settings],
+    tmp_path: Path,
+) -> None:
+    for name, values in scenarios.items():
+        settings = cluster_settings(engine, storage, **values)
+        settings = settings.model_copy(update={"lake_uri": f"{settings.lake_uri}-{name.replace(' ', '-')}"})
+        run(settings, tmp_path / name)
+        months = [month.key for month in settings.first_month.until(settings.last_month())]
+        assert differences(reference(name), settings, months) == []
+
+
+def test_the_dirty_shop_has_every_reason(reference: Callable[[str], Settings]) -> None:
+    settings = reference("dirty")
+    found = {row["reason"] for row in rows(settings, REJECTED_TRANSACTIONS, ["2011-01", "2011-02", "2011-03"])}
+    assert found == set(REASONS)
