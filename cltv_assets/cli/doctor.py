@@ -36,6 +36,7 @@ def examine(config: Path | None) -> None:
     examinations: list[tuple[str, Callable[[Settings], str]]] = [
         ("source", _source),
         ("lake", _lake),
+        ("engine", _engine),
         ("dagster", _dagster),
     ]
     for name, look in examinations:
@@ -81,6 +82,17 @@ def _lake(settings: Settings) -> str:
         held[schema.name] = len(lake.table(schema).published(months))
     fullest = max(held.values(), default=0)
     return f"{lake.root} is writable and holds {fullest} of {len(months)} months"
+
+
+def _engine(settings: Settings) -> str:
+    if settings.engine == "duckdb":
+        return f"duckdb, spilling to disk above {settings.duckdb_memory_limit}"
+    from cltv_assets.engines.spark_session import spark_session
+
+    where = settings.spark.remote or settings.spark.master or "local[*]"
+    # Started for real: what is wrong with Java, jars or the cluster shows nowhere else.
+    with spark_session(settings) as lease:
+        return f"spark {lease.session().version} at {where.partition(';')[0]}"
 
 
 def _dagster(settings: Settings) -> str:
