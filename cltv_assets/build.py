@@ -23,7 +23,7 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
     ----------
     settings : Settings
     **overrides
-        Resources to put in place of the usual ones, by key (``platform``, ``lake``, ``s3``, ``spark``).
+        Resources to put in place of the usual ones, by key (``platform``, ``lake``, ``s3``, ``spark``, ``pipes``).
 
     Returns
     -------
@@ -43,6 +43,10 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
         from cltv_assets.resources.spark import spark_resource
 
         resources["spark"] = spark_resource(settings)
+    if settings.pipes.kind:
+        from cltv_assets.resources.pipes import pipes_resource
+
+        resources["pipes"] = pipes_resource(settings)
     return dg.Definitions(
         assets=all_assets(settings),
         jobs=[month],

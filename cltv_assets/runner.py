@@ -21,7 +21,7 @@ from cltv_assets.settings import Settings
 #: A single plus, which Dagster takes for one step further; here it means all of them.
 _ALL_BEYOND = re.compile(r"^\+(?!\+)|(?<!\+)\+$")
 #: Dagster's own lines stay off the terminal; the instance keeps every event.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class MonthRunner:
         """Materialise one month; a failure is in the result, not raised."""
         began = time.monotonic()
         result = self._job.execute_in_process(
-            run_config=_QUIET,
+            run_config=QUIET,
             instance=self._instance,
             partition_key=month.key,
             asset_selection=self._selection,
@@ -119,7 +119,7 @@ class MonthRunner:
             for found in result.get_asset_check_evaluations()
             if not found.passed and found.severity == dg.AssetCheckSeverity.WARN
         ]
-        return MonthResult(month, result.success, time.monotonic() - began, _errors(result), warnings)
+        return MonthResult(month, result.success, time.monotonic() - began, errors_of(result), warnings)
 
 
 def run_months(
@@ -169,7 +169,7 @@ def _selected(definitions: dg.Definitions, assets: Sequence[str]) -> list[dg.Ass
     return keys
 
 
-def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
+def errors_of(result: dg.ExecuteInProcessResult) -> list[str]:
     """Return why steps failed, a sentence or paragraph each."""
     errors = []
     for event in result.get_step_failure_events():

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from cltv_assets.months import Month
+from cltv_assets.remote.settings import Pipes
 from cltv_assets.timestamp_format import compile_format
 
 #: Canonical names that a source may map its columns to.
@@ -235,6 +236,7 @@ class Settings(_Section):
     s3: S3 = Field(default_factory=S3)
     engine: Literal["duckdb", "spark"] = "duckdb"
     spark: Spark = Field(default_factory=Spark)
+    pipes: Pipes = Field(default_factory=Pipes)
     duckdb_memory_limit: str = Field("2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$")
     #: Folder that relative paths start from: that of cltv.yaml, or the current one.
     home: Path = Field(default_factory=Path.cwd)

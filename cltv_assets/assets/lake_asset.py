@@ -75,15 +75,11 @@ def lake_asset(
     partitions : PartitionsDefinition
     inputs : sequence of Input
     """
-    specs = [
-        dg.AssetCheckSpec(check.name, asset=table.name, description=check.description, blocking=check.blocking)
-        for table in tables
-        for check in checks[table.name]
-    ]
+    specs = check_specs(tables, checks)
 
     @dg.multi_asset(
         name="_and_".join(table.name for table in tables),
-        outs={table.name: _asset_out(table) for table in tables},
+        outs={table.name: asset_out(table) for table in tables},
         ins={
             given.table: dg.AssetIn(
                 partition_mapping=given.months, metadata=dict(given.metadata or {}), input_manager_key="lake"
@@ -122,7 +118,17 @@ def lake_asset(
     return asset
 
 
-def _asset_out(table: TableSchema) -> dg.AssetOut:
+def check_specs(tables: Sequence[TableSchema], checks: Mapping[str, Sequence[Check]]) -> list[dg.AssetCheckSpec]:
+    """Return the checks of ``tables`` as Dagster declares them."""
+    return [
+        dg.AssetCheckSpec(check.name, asset=table.name, description=check.description, blocking=check.blocking)
+        for table in tables
+        for check in checks[table.name]
+    ]
+
+
+def asset_out(table: TableSchema) -> dg.AssetOut:
+    """Return the table as Dagster declares it."""
     policy = policy_of(table.name)
     return dg.AssetOut(
         description=table.description,

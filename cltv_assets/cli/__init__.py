@@ -36,7 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def preprocess_main() -> None:
     """Run ``cltv preprocess``, as its own command."""
-    main(["preprocess", *sys.argv[1:]])
+    try:
+        main(["preprocess", *sys.argv[1:]])
+    except SystemExit as end:
+        # Where a job's runner calls this function, even an exit with 0 may count as a failure.
+        if end.code:
+            raise
 
 
 def model_main() -> None:

@@ -6,10 +6,10 @@ package. Works with a classic session and through Spark Connect alike.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -105,11 +105,15 @@ class SparkEngine:
         """Compute once what a step reads several times; kept until ``release``."""
         schema = expression.schema()
         with spark_faults():
-            from pyspark import StorageLevel
-
-            frame = self._session.sql(self._typed(expression, schema)).persist(StorageLevel.MEMORY_AND_DISK)
+            frame = self._persisted(self._session.sql(self._typed(expression, schema)))
             self._cached.append(frame)
             return self._view(frame, schema)
+
+    @staticmethod
+    def _persisted(frame: Any) -> Any:
+        from pyspark import StorageLevel
+
+        return frame.persist(StorageLevel.MEMORY_AND_DISK)
 
     def _view(self, frame: Any, schema: ibis.Schema) -> ir.Table:
         name = next(self._names)
@@ -139,15 +143,21 @@ class SparkEngine:
         month has one, an empty one has one without rows.
         """
         query = self._typed(expression.select(*schema.column_names), schema.ibis)
-        # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
-        query = f"SELECT /*+ REBALANCE */ * FROM ({query})"  # noqa: S608 - generated, no user text
         options = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": _ROWS_TO_A_FILE}
-        with spark_faults():
+        with spark_faults(), contextlib.ExitStack() as after:
             if bucket_of(path) is not None and not self._is_remote:
                 options |= MAGIC_COMMITTER
             self._reach(path)
-            with _settings(self._session, options):
-                self._session.sql(query).write.option("compression", "zstd").parquet(spark_path(path))
+            frame = self._session.sql(query)
+            if "Exchange" in self._session.sql(f"EXPLAIN {query}").collect()[0][0]:
+                # The size asked for below would count for these exchanges too, and leave a large
+                # aggregation a handful of tasks: they run before it is asked for.
+                frame = self._persisted(frame)
+                after.callback(frame.unpersist)
+                frame.count()
+            after.enter_context(_settings(self._session, options))
+            # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
+            frame.hint("rebalance").write.option("compression", "zstd").parquet(spark_path(path))
 
     def _typed(self, expression: ir.Table, schema: ibis.Schema) -> str:
         """Return the query with every column cast for certain.
@@ -203,7 +213,7 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _settings(session: Any, values: Mapping[str, str]) -> Iterator[None]:
     """Set session settings for one statement."""
     before = {key: session.conf.get(key, None) for key in values}

@@ -1,0 +1,68 @@
+"""The settings of a preparation that runs elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: Parameters of RunJobFlow without which Amazon refuses it.
+_JOB_FLOW = ("ReleaseLabel", "Instances", "JobFlowRole", "ServiceRole")
+
+
+class Pipes(BaseModel):
+    """Where the months' first halves run; without ``kind`` they run in this process."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["databricks", "emr", "emr_serverless"] | None = None
+    bucket: str | None = Field(None, description="S3 bucket through which context and messages pass.")
+    prefix: str = Field("cltv-pipes/", description="Prefix of their keys; nothing else is under it.")
+    volume: str | None = Field(
+        None, pattern=r"^/Volumes/", description="Databricks: a Unity Catalog volume in place of the bucket."
+    )
+    cluster_id: str | None = Field(None, description="Databricks: a cluster that exists.")
+    new_cluster: dict[str, Any] | None = Field(None, description="Databricks: the cluster to make for each month.")
+    wheel: str | None = Field(None, description="Databricks: where the package's wheel lies; empty if installed there.")
+    application_id: str | None = Field(None, description="EMR Serverless: the application.")
+    execution_role: str | None = Field(None, description="EMR Serverless: ARN of the role that the job has.")
+    entry_point: str | None = Field(None, description="EMR: s3:// address of remote/entry_point.py.")
+    spark_submit: str = Field("", description="EMR: further arguments of spark-submit, such as --archives.")
+    job: dict[str, Any] = Field(
+        default_factory=dict, description="Further parameters of RunJobFlow, StartJobRun or jobs.submit."
+    )
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="Settings that differ there, such as spark.master; laid over all others."
+    )
+    poll_seconds: float = Field(10.0, gt=0, description="How often to look for messages.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind is None:
+            return self
+        if not self.bucket and not (self.kind == "databricks" and self.volume):
+            raise ValueError("pipes needs bucket: context and messages pass through it (on Databricks volume will do)")
+        problem = {"databricks": self._databricks, "emr": self._emr, "emr_serverless": self._serverless}[self.kind]()
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    def _databricks(self) -> str | None:
+        if (self.cluster_id is None) == (self.new_cluster is None):
+            return "pipes of kind databricks needs either cluster_id or new_cluster"
+        return None
+
+    def _emr(self) -> str | None:
+        missing = [name for name in _JOB_FLOW if name not in self.job] + ([] if self.entry_point else ["entry_point"])
+        if missing:
+            return f"pipes of kind emr lacks {', '.join(missing)} (all but entry_point under job)"
+        return None
+
+    def _serverless(self) -> str | None:
+        needed = {
+            "application_id": self.application_id,
+            "execution_role": self.execution_role,
+            "entry_point": self.entry_point,
+        }
+        missing = [name for name, value in needed.items() if not value]
+        return f"pipes of kind emr_serverless lacks {', '.join(missing)}" if missing else None
