@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import typer
@@ -80,7 +81,7 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
         for error in result.errors:
             console.print(f"    {error}", markup=False, highlight=False, soft_wrap=True)
 
-    with open_instance(settings) as instance:
+    with _kept_session(settings), open_instance(settings) as instance:
         # On Spark the cluster is what works; a second process would only bring a second driver.
         embedded = settings.engine == "duckdb" and (os.cpu_count() or 1) > 1
         if assets is None and len(months) >= WORTH_IT and embedded:
@@ -99,6 +100,22 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
         )
         raise typer.Exit(1)
     console.print(f"{_months(len(results))} done in {elapsed:.0f} s.", highlight=False)
+
+
+@contextlib.contextmanager
+def _kept_session(settings: Settings) -> Iterator[None]:
+    """Let the months of one command share a Spark session: each run of its own would wait for executors anew.
+
+    What is wrong with Java, jars or the cluster is told once, and before any month.
+    """
+    if settings.engine != "spark":
+        yield
+        return
+    from cltv_assets.engines.spark_session import spark_session
+
+    with spark_session(settings) as lease:
+        lease.session()
+        yield
 
 
 def _months(count: int) -> str:

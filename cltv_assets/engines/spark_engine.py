@@ -57,7 +57,7 @@ class SparkEngine:
         self._names = (f"{prefix}_{i}" for i in itertools.count())
         self._views: list[str] = []
         self._cached: list[Any] = []
-        self._told: dict[str, Credentials | None] = {}
+        self._told: dict[str, Credentials] = {}
 
     @cached_property
     def _session(self) -> Any:
@@ -193,11 +193,14 @@ class SparkEngine:
         if bucket is None or self._objects is None or self._is_remote:
             return
         now = self._objects.credentials()
-        if bucket in self._told and self._told[bucket] == now:
+        if self._told.get(bucket) == now:
             return
-        for key, value in s3a_conf(self._objects, bucket).items():
+        wanted = s3a_conf(self._objects, bucket)
+        # The session may be older than this engine: months of one command share it.
+        renewed = any(self._session.conf.get(key, None) not in (None, value) for key, value in wanted.items())
+        for key, value in wanted.items():
             self._session.conf.set(key, value)
-        if bucket in self._told:
+        if renewed:
             # Hadoop keeps a file system by bucket, with the keys it was opened with.
             self._session._jvm.org.apache.hadoop.fs.FileSystem.closeAll()
         self._told[bucket] = now

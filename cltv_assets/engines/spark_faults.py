@@ -24,6 +24,8 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"OutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY|Container killed by YARN for exceeding|OOMKilled|exit code 137"
+        # How executors end without memory: Java's own handler, or the kernel.
+        r"|exited with code (52|137)"
         r"|GC overhead limit|ErrorNotifier.*memory|Cannot broadcast the table",
         "Spark ran out of memory",
         f"Raise spark.driver.memory or spark.executor.memory in spark.conf, or give it more executors. {_AGAIN}",
@@ -31,6 +33,12 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
     (
         r"ExpiredToken|TokenRefreshRequired|security token included in the request is expired",
         "S3 says that the credentials have expired",
+        f"Renew them and run the month again; for runs longer than a token, give the cluster a role. {_AGAIN}",
+    ),
+    (
+        # The answer to a HEAD has no body, so the code that says why is missing.
+        r"getFileStatus on .*Status Code: 400|AWSBadRequestException.*\(Service: S3, Status Code: 400",
+        "S3 refuses to answer and does not say why, as it does when the credentials have expired",
         f"Renew them and run the month again; for runs longer than a token, give the cluster a role. {_AGAIN}",
     ),
     (

@@ -39,7 +39,7 @@ def s3a_conf(objects: ObjectStore, bucket: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        ``fs.s3a.…`` settings. Without credentials S3A looks for its own.
+        ``fs.s3a.…`` settings.
     """
     own = {"endpoint.region": objects.region}
     if objects.endpoint_url:
@@ -49,11 +49,10 @@ def s3a_conf(objects: ObjectStore, bucket: str) -> dict[str, str]:
             "connection.ssl.enabled": str(urlsplit(objects.endpoint_url).scheme == "https").lower(),
         }
     now = objects.credentials()
-    if now is not None:
-        own |= {"access.key": now.access_key_id, "secret.key": now.secret_access_key}
-        own["aws.credentials.provider"] = _TEMPORARY if now.session_token else _SIMPLE
-        if now.session_token:
-            own["session.token"] = now.session_token
+    own |= {"access.key": now.access_key_id, "secret.key": now.secret_access_key}
+    own["aws.credentials.provider"] = _TEMPORARY if now.session_token else _SIMPLE
+    if now.session_token:
+        own["session.token"] = now.session_token
     named = {f"fs.s3a.bucket.{bucket}.{key}": value for key, value in own.items()}
     return named | _CHOSEN
 

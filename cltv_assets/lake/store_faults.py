@@ -26,6 +26,12 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
         "Renew them (a new session token, or `aws sso login`), then run the month again. " + _AGAIN,
     ),
     (
+        # The answer to a HEAD has no body, so the code that says why is missing.
+        r"HTTP status 400\) during Head",
+        "the store refuses to answer and does not say why, as it does when the credentials have expired",
+        "Renew them (a new session token, or `aws sso login`), then run the month again. " + _AGAIN,
+    ),
+    (
         r"RequestTimeTooSkewed|REQUEST_TIME_TOO_SKEWED",
         "this machine's clock differs from the store's by too much",
         "Set the clock right, then run the month again.",
