@@ -1,0 +1,1 @@
+"""The whole pipeline on each engine, next to a plain pandas notebook: time and memory a stage."""

@@ -1,0 +1,161 @@
+"""Measure the pipeline on one engine, in a fresh process, and keep the result.
+
+``python -m bench.engines run --transactions 1000000 --engine duckdb --folder DIR``
+writes ``DIR/results/1000000-duckdb.json`` and prints its table; the transactions are
+made first if they are not there. ``python -m bench.engines tables --folder DIR`` prints
+the tables of ``RESULTS.md`` from all results in it. Linux only: it reads ``/proc``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.engines.processes import Sampler
+from bench.engines.results import Result, measured
+from bench.engines.stages import read_stages
+from bench.engines.tables import all_tables, table_of
+
+ENGINES = ("duckdb", "spark", "cluster", "pandas")
+_GIB = 2**30
+_LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; 1 if the run did not finish."""
+    parser = argparse.ArgumentParser(prog="python -m bench.engines", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="measure one engine at one size")
+    run.add_argument("--transactions", type=int, required=True, help="lines of the whole year, a multiple of ten")
+    run.add_argument("--engine", choices=ENGINES, required=True)
+    run.add_argument("--duckdb-memory", default="2GB", help="settings.duckdb_memory_limit")
+    run.add_argument("--driver-memory", default="2g", help="spark.driver.memory")
+    run.add_argument("--executor-memory", default="1500m", help="spark.executor.memory on the cluster")
+    run.add_argument(
+        "--session", choices=("month", "kept"), default="kept", help="a Spark session for each month, or one"
+    )
+    run.add_argument("--limit-gib", type=float, default=16, help="end the run above this memory")
+    run.add_argument("--minutes", type=float, default=60, help="end the run after this time")
+    tables = commands.add_parser("tables", help="print the tables of all results")
+    for command in (run, tables):
+        command.add_argument("--folder", type=Path, required=True, help="for transactions, lakes and results")
+    options = parser.parse_args(arguments)
+    results = options.folder.absolute() / "results"
+    if options.command == "tables":
+        print(all_tables([Result.read(file) for file in results.glob("*.json")]))
+        return 0
+    result = _measure(options)
+    results.mkdir(parents=True, exist_ok=True)
+    result.write(results / f"{options.transactions}-{options.engine}.json")
+    print(table_of(result))
+    return 0 if result.ended == "finished" else 1
+
+
+def _measure(options: argparse.Namespace) -> Result:
+    folder = options.folder.absolute()
+    source = folder / "source" / str(options.transactions)
+    # In a process of its own: what making the data took is no part of the measurement.
+    subprocess.run(
+        [sys.executable, "-m", "bench.engines.population", str(source), str(options.transactions)], check=True
+    )
+    home = folder / f"{options.transactions}-{options.engine}"
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "out").mkdir(parents=True)
+    with _engine(options, home) as (values, servers):
+        command = _command(values, source, home, options.session)
+        environment = os.environ | {"DAGSTER_HOME": str(home / "dagster"), "TMPDIR": str(home / "tmp")}
+        (home / "tmp").mkdir()
+        with (home / "log.txt").open("w") as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
+            sampler = Sampler([process.pid, *servers], int(options.limit_gib * _GIB))
+            begin = time.time()
+            sampler.start()
+            ended = _wait(process, sampler, options.minutes * 60)
+            sampler.stop()
+    (home / "samples.json").write_text(json.dumps([asdict(sample) for sample in sampler.samples]))
+    stages, answer = read_stages(home / "out")
+    if ended == "finished" and answer is None:
+        ended = f"failed with exit code {process.returncode}: {_last_line(home / 'log.txt')}"
+    settings = {
+        name: getattr(options, name)
+        for name in ("duckdb_memory", "driver_memory", "executor_memory", "session")
+        if values is not None and (name == "duckdb_memory") == (options.engine == "duckdb")
+    }
+    return measured(options.transactions, options.engine, ended, begin, stages, answer, sampler.samples, settings)
+
+
+def _command(values: dict[str, Any] | None, source: Path, home: Path, session: str) -> list[str]:
+    if values is None:
+        return [sys.executable, "-m", "bench.engines.notebook", str(source), str(home / "out")]
+    from bench.engines.pipeline import settings_for
+
+    settings = home / "settings.json"
+    settings.write_text(settings_for(source, home, values).model_dump_json())
+    return [sys.executable, "-m", "bench.engines.pipeline", str(settings), str(home / "out"), session]
+
+
+@contextlib.contextmanager
+def _engine(options: argparse.Namespace, home: Path) -> Iterator[tuple[dict[str, Any] | None, list[int]]]:
+    """Give the settings of the engine, and the processes that serve it."""
+    if options.engine == "pandas":
+        yield None, []
+    elif options.engine == "duckdb":
+        yield {"engine": "duckdb", "duckdb_memory_limit": options.duckdb_memory}, []
+    else:
+        conf = {"spark.driver.memory": options.driver_memory, "spark.local.dir": str(home / "spark"), **_LOOPBACK}
+        if options.engine == "spark":
+            yield {"engine": "spark", "spark": {"master": "local[2]", "conf": conf}}, []
+            return
+        # The tests' cluster: a master and two workers of one core each, as processes.
+        from cltv_assets_tests.cluster.spark_cluster import SparkCluster
+
+        logs, scratch = home / "logs", home / "spark"
+        logs.mkdir()
+        scratch.mkdir()
+        with SparkCluster(logs, scratch, memory=options.executor_memory) as cluster:
+            conf |= {
+                "spark.executor.memory": options.executor_memory,
+                "spark.executor.cores": "1",
+                "spark.cores.max": "2",
+                "spark.sql.shuffle.partitions": "16",
+            }
+            servers = [worker.pid for worker in cluster.workers]
+            yield {"engine": "spark", "spark": {"master": cluster.master_url, "conf": conf}}, servers
+
+
+def _wait(process: subprocess.Popen[bytes], sampler: Sampler, seconds: float) -> str:
+    """Wait for the process's end, or end it; say which."""
+    until = time.monotonic() + seconds
+    try:
+        while process.poll() is None:
+            if sampler.exceeded:
+                return "ended at the memory limit"
+            if time.monotonic() > until:
+                return f"ended after {seconds / 60:.0f} minutes"
+            time.sleep(0.1)
+        return "finished" if process.returncode == 0 else f"failed with exit code {process.returncode}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait()
+
+
+def _last_line(file: Path) -> str:
+    lines = file.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
