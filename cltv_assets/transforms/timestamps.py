@@ -34,6 +34,11 @@ _NAMES = {
     "%z": "offset",
 }
 
+#: ISO with a time in whole seconds and no offset, as most deliveries are. Its numbers stand at
+#: fixed places: cutting them out takes a quarter of the time of one regular expression each.
+_PLAIN = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}$"
+_PLACES = {"%Y": (0, 4), "%m": (5, 2), "%d": (8, 2), "%H": (11, 2), "%M": (14, 2), "%S": (17, 2)}
+
 #: Names of the columns that ``with_event_times`` adds.
 LOCAL, UTC = "event_local", "event_utc"
 
@@ -94,10 +99,17 @@ def with_event_times(
 def _with_wall_clock(table: ir.Table, column: str, pattern: TimestampPattern) -> ir.Table:
     """Add ``_wall``, the written time without zone, null where it is no valid one."""
     text = table[column]
-    parts = {
-        f"_p_{_NAMES[directive]}": text.re_extract(pattern.regex, group) for directive, group in pattern.groups.items()
-    }
-    table = table.mutate(_matches=text.re_search(pattern.regex).fill_null(False), **parts)
+    parts = {directive: text.re_extract(pattern.regex, group) for directive, group in pattern.groups.items()}
+    matches = text.re_search(pattern.regex)
+    if pattern == compile_format("iso"):
+        table = table.mutate(_is_plain=text.re_search(_PLAIN).fill_null(False))
+        plain = table["_is_plain"]
+        cut = {name: text.substr(*_PLACES[name]) if name in _PLACES else ibis.literal("") for name in parts}
+        parts = {name: ibis.ifelse(plain, cut[name], general) for name, general in parts.items()}
+        matches = plain | matches
+    table = table.mutate(
+        _matches=matches.fill_null(False), **{f"_p_{_NAMES[name]}": value for name, value in parts.items()}
+    )
 
     def part(directive: str, default: str) -> ir.StringValue:
         if directive not in pattern.groups:
