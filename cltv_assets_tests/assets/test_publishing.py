@@ -12,6 +12,7 @@ import pytest
 from cltv_assets.assets import report_asset
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import LakeTable
+from cltv_assets.lake.storage import Storage
 from cltv_assets.runner import MonthRunner
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.reading import contents, differences, rows_of, unfinished_files
@@ -100,16 +101,24 @@ def test_an_exception_in_the_middle_of_a_write(home: Path, monkeypatch: pytest.M
     settings = settings_of(home)
     before = contents(settings.lake_root)
     deliver(home / "shop", {JAN: [("X1", "C777", "2011-01-09 09:00:00", "1", "9.99")]}, "second.csv")
-    whole = DuckDBEngine.write
+    by_engine, as_delivered = DuckDBEngine.write, Storage.move_in
 
-    def half(self: DuckDBEngine, expression: Any, schema: Any, path: str) -> None:
-        whole(self, expression, schema, path)
-        if schema.name == table:
+    def halve(path: str) -> None:
+        if f"/{table}/" in path:
             file = Path(path)
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(DuckDBEngine, "write", half)
+    def write(self: DuckDBEngine, expression: Any, schema: Any, path: str) -> None:
+        by_engine(self, expression, schema, path)
+        halve(path)
+
+    def move_in(self: Storage, source: Path, path: str) -> None:
+        as_delivered(self, source, path)
+        halve(path)
+
+    monkeypatch.setattr(DuckDBEngine, "write", write)
+    monkeypatch.setattr(Storage, "move_in", move_in)
     (failed,) = run(settings, [JAN])
     assert not failed.succeeded
     assert "No space left on device" in failed.errors[0]

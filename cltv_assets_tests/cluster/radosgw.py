@@ -112,6 +112,10 @@ class Radosgw:
 
     def remove_bucket(self, name: str) -> None:
         """Delete a bucket with all it holds, at once: the store has little memory."""
+        client = self.client()
+        # Debian's radosgw-admin crashes on a bucket with an upload that was begun and never ended.
+        for upload in client.list_multipart_uploads(Bucket=name).get("Uploads", []):
+            client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
         self._manage("bucket", "rm", f"--bucket={name}", "--purge-objects", "--bypass-gc")
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:

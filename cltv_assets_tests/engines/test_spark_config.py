@@ -93,10 +93,6 @@ def test_temporary_credentials_bring_their_token():
     assert "fs.s3a.bucket.shop.endpoint" not in found
 
 
-def test_without_credentials_spark_looks_for_its_own():
-    assert not [key for key in s3a_conf(store(None, None), "shop") if "key" in key or "provider" in key]
-
-
 @pytest.mark.parametrize(
     ("text", "said", "remedy"),
     [
