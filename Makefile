@@ -50,7 +50,7 @@ test: $(VENV)/.installed-dev ## Install what the tests need and run them
 CLUSTER_TESTS ?= cltv_assets_tests/cluster cltv_assets_tests/lake cltv_assets_tests/engines cltv_assets_tests/transforms
 test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3 server and real Spark servers, which it installs
 	@.ci/install-servers
-	@$(BIN)/python -m pytest --cluster --engines=duckdb,spark --durations=25 $(CLUSTER_TESTS)
+	@$(BIN)/python -m pytest --cluster --engines=spark --durations=25 $(CLUSTER_TESTS)
 
 $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)

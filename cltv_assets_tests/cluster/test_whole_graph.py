@@ -26,6 +26,8 @@ Make = Callable[..., Settings]
 
 #: Engine and storage; each is held against the embedded engine on a folder.
 PLACES = [("duckdb", "s3"), ("spark", "local"), ("cluster", "s3"), ("connect", "s3")]
+#: The largest data set, on each engine once: on two cores a month on Spark takes most of a minute.
+WITH_ONLINE_RETAIL = [("duckdb", "s3"), ("cluster", "s3")]
 ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_daily"
 RUN_SECONDS = 600
 
@@ -64,7 +66,7 @@ def scenarios(dirty_shop: Path) -> dict[str, dict[str, Any]]:
     strict = {"refunds": "drop", "outliers": {"method": "quantile", "upper": 0.98, "action": "drop"}}
     found: dict[str, dict[str, Any]] = {
         "dirty": shop | strict | {"source": strict_source},
-        "cdnow": {"end_month": "1997-02", "horizons_months": [1]},
+        "cdnow": {"end_month": "1997-01", "horizons_months": [1]},
     }
     if ONLINE_RETAIL.is_dir():
         found["online retail"] = {
@@ -124,6 +126,8 @@ def test_equal_tables(
     tmp_path: Path,
 ) -> None:
     for name, values in scenarios.items():
+        if name == "online retail" and (engine, storage) not in WITH_ONLINE_RETAIL:
+            continue
         settings = cluster_settings(engine, storage, **values)
         settings = settings.model_copy(update={"lake_uri": f"{settings.lake_uri}-{name.replace(' ', '-')}"})
         run(settings, tmp_path / name)

@@ -10,12 +10,12 @@ from cltv_assets_tests.lake.table_under_test import ORDERS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on a local folder, and with --cluster on S3 too; those marked ``local`` on a folder only."""
+    """Run a test on a local folder, or with --cluster on S3; those marked ``local`` on a folder always."""
     if "place" not in metafunc.fixturenames:
         return
     local_only = metafunc.definition.get_closest_marker("local") is not None
     on_s3 = metafunc.config.getoption("--cluster") and not local_only
-    metafunc.parametrize("place", ["folder", "s3"] if on_s3 else ["folder"], indirect=True)
+    metafunc.parametrize("place", ["s3" if on_s3 else "folder"], indirect=True)
 
 
 @pytest.fixture
