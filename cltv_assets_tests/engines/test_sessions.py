@@ -95,11 +95,11 @@ def in_a_dagster_run() -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
     @dg.asset(required_resource_keys={"spark"})
-    def idle(context: dg.AssetExecutionContext) -> None:
+    def idle(context) -> None:
         seen["java"] = SparkContext._gateway is not None
 
     @dg.asset(required_resource_keys={"spark"})
-    def busy(context: dg.AssetExecutionContext) -> None:
+    def busy(context) -> None:
         made = context.resources.spark
         seen["kind"] = isinstance(made, SparkResource)
         seen["rows"] = made.spark_session.range(7).count()
