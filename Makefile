@@ -47,7 +47,7 @@ test: $(VENV)/.installed-dev ## Install what the tests need and run them
 	@$(BIN)/python -m pytest -n auto --dist loadscope
 
 # One process after the other: two Sparks at once would take turns on the memory of a small machine.
-CLUSTER_TESTS ?= cltv_assets_tests/cluster cltv_assets_tests/lake cltv_assets_tests/engines cltv_assets_tests/transforms
+CLUSTER_TESTS ?= $(addprefix cltv_assets_tests/,cluster lake engines transforms checks)
 test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3 server and real Spark servers, which it installs
 	@.ci/install-servers
 	@$(BIN)/python -m pytest --cluster --engines=spark --durations=25 $(CLUSTER_TESTS)
