@@ -214,8 +214,61 @@ class CheckThresholds(_Section):
     holdout_bias: float = Field(0.5, gt=0, description="Warn above this absolute relative bias of the total.")
 
 
+#: ``36h``: a number and one of these.
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _duration(value: object) -> object:
+    """Read ``36h``, ``2d`` or ``90s``; what is none of these is left to pydantic."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
+    return dt.timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else value
+
+
+def _not_negative(value: dt.timedelta) -> dt.timedelta:
+    if value < dt.timedelta(0):
+        raise ValueError("a duration cannot be negative")
+    return value
+
+
+Duration = Annotated[dt.timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
+
+
+class Automation(_Section):
+    """How months come to be made without anybody."""
+
+    trigger: Literal["due", "cron"] = Field(
+        "due", description="due: each month when it is due, and what later changes touch. cron: the monthly schedule."
+    )
+    due: dict[str, Duration] = Field(
+        default_factory=dict,
+        description="Asset to how long after the month closes it is due, as 36h or 2d; an asset is never due "
+        "before what it is made from.",
+    )
+    overdue_after: Duration = Field(
+        dt.timedelta(days=1), description="How long after it was due a month that is not there is overdue."
+    )
+    late_data_months: int = Field(
+        3, ge=0, le=120, description="How many months before the newest are still brought up to date by themselves."
+    )
+    webhook_variable: str = Field(
+        "CLTV_WEBHOOK_URL",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the webhook's address (Slack-compatible).",
+    )
+
+
 class Settings(_Section):
     """Every setting of the platform."""
+
+    asset_prefix: str = Field(
+        "",
+        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
+        description="Put before every asset, job, sensor and resource: two graphs in one deployment do not collide.",
+    )
+    environment: Literal["development", "production"] = Field(
+        "development", description="production: sensors and schedules run from the start. development: none does."
+    )
+    automation: Automation = Field(default_factory=Automation)
 
     source: Source = Field(default_factory=lambda: Source.model_validate({}))
     refunds: Literal["net", "drop"] = "net"
