@@ -52,6 +52,14 @@ test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3
 	@.ci/install-servers
 	@$(BIN)/python -m pytest --cluster --engines=spark --durations=25 $(CLUSTER_TESTS)
 
+test-browser: $(VENV)/.installed-dev ## Test the Dagster UI in a real browser, which it installs
+	@.ci/install-browser
+	@$(BIN)/python -m pytest --browser --durations=10 cltv_assets_tests/e2e/browser
+
+test-production: $(VENV)/.installed-all ## Test the production instance of deploy/ with PostgreSQL, nginx and S3, which it installs
+	@.ci/install-production
+	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production cltv_assets_tests/test_deploy.py
+
 $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)
 	@touch $@
@@ -73,14 +81,16 @@ format: $(VENV)/.installed-dev ## Format the code and regenerate docs/data_dicti
 # --no-emit-index-url and the fixed header keep addresses and paths out of the locks.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
-lock: ## Pin the dependencies anew, with hashes: embedded, for development, and with Spark and S3
+lock: ## Pin the dependencies anew, with hashes: embedded, for development, with Spark and S3, for production
 	@test -x $(BIN)/uv || { test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); $(BIN)/python -m pip install --quiet uv; }
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --all-extras --group dev -o requirements-all.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in -c requirements-all.lock -o requirements.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --group dev -c requirements-all.lock -o requirements-dev.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production -c requirements-all.lock -o requirements-production.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
 
 clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-cluster lint format lock clean
+.PHONY: help demo dev test test-browser test-production test-cluster lint format lock clean

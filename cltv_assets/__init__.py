@@ -2,7 +2,31 @@
 
 From raw transactions to a validated lifetime-value prediction for every
 customer, every month. ``cltv_assets.definitions`` is the code location;
-``cltv_assets.build`` makes the same definitions from settings of your own.
+``cltv_assets.build`` makes the same definitions from settings of your own, and
+``CltvComponent`` from a ``defs.yaml``.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cltv_assets.component import CltvComponent
+
+__all__ = ["CltvComponent", "__version__"]
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Late: the package must not bring in Dagster by being imported.
+    if name == "CltvComponent":
+        from cltv_assets.component import CltvComponent
+
+        return CltvComponent
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # Dagster looks here for components.
+    return sorted({*globals(), *__all__})

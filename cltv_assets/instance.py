@@ -17,6 +17,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +26,21 @@ import sqlalchemy as sa
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 
+from cltv_assets.component_file import project_root
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
+from cltv_assets.settings_file import COMPONENT_FILES
 
-#: What a fresh instance of ours says: nothing leaves the machine, no welcome dialog.
-_INSTANCE_YAML = """\
-# Dagster instance of cltv_assets.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-"""
+#: What a fresh instance of ours says; ``deploy/dagster.yaml`` is the same.
+_INSTANCE_YAML = "instance.yaml"
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Return ``$DAGSTER_HOME``, else ``.dagster`` beside the configuration."""
+    """Return ``$DAGSTER_HOME``, else ``.dagster`` beside the configuration; for a component, in its project's root."""
     named = os.environ.get("DAGSTER_HOME")
-    return (Path(named).expanduser() if named else settings.home / ".dagster").resolve()
+    is_component = any((settings.home / name).is_file() for name in COMPONENT_FILES)
+    beside = project_root(settings.home) if is_component else settings.home
+    return (Path(named).expanduser() if named else beside / ".dagster").resolve()
 
 
 def prepare_home(home: Path) -> None:
@@ -55,7 +54,7 @@ def prepare_home(home: Path) -> None:
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():
-            (home / "dagster.yaml").write_text(_INSTANCE_YAML, encoding="utf-8")
+            (home / "dagster.yaml").write_bytes(resources.files("cltv_assets").joinpath(_INSTANCE_YAML).read_bytes())
     except OSError as error:
         raise ConfigError(
             f"Dagster's folder {home} cannot be written: {error.strerror}.", "Set DAGSTER_HOME to a folder that can."
@@ -75,12 +74,12 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     prepare_home(home)
     # Dagster also reads the variable itself, for example for compute logs.
     os.environ["DAGSTER_HOME"] = str(home)
-    with _calm_sqlite(), dg.DagsterInstance.from_config(str(home)) as instance:
+    with calm_sqlite(), dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
 
 @contextlib.contextmanager
-def _calm_sqlite() -> Iterator[None]:
+def calm_sqlite() -> Iterator[None]:
     """Let Dagster's SQLite storages keep their connections while months run."""
     engines: dict[str, sa.Engine] = {}
 

@@ -51,6 +51,23 @@ def all_history(settings: Settings) -> dg.TimeWindowPartitionMapping:
     return months_back((last.year - first.year) * 12 + last.month - first.month + _YET_TO_CLOSE)
 
 
+def upstream_months(mapping: dg.PartitionMapping | None, month: Month, first: Month) -> list[Month]:
+    """Return the upstream months that a month is made from.
+
+    Parameters
+    ----------
+    mapping : PartitionMapping or None
+        One of `months_back`; ``None`` for the same month.
+    month : Month
+    first : Month
+        The first partition; there are none before it.
+    """
+    if not isinstance(mapping, dg.TimeWindowPartitionMapping):
+        return [month]
+    begin, end = max(month.shift(mapping.start_offset), first), month.shift(mapping.end_offset)
+    return list(begin.until(end)) if begin <= end else []
+
+
 def month_of(partition_key: str) -> Month:
     """Return the month of a partition key."""
     return Month.parse(partition_key)

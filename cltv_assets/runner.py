@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -16,10 +16,13 @@ import dagster as dg
 from cltv_assets.build import MONTH_JOB, build_definitions
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
+from cltv_assets.naming import Names
 from cltv_assets.settings import Settings
 
 #: A single plus, which Dagster takes for one step further; here it means all of them.
 _ALL_BEYOND = re.compile(r"^\+(?!\+)|(?<!\+)\+$")
+#: One asset by its plain name, with its pluses.
+_PLAIN = re.compile(r"([+*]*)(\w+)([+*]*)")
 #: Dagster's own lines stay off the terminal; the instance keeps every event.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -100,8 +103,9 @@ class MonthRunner:
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance, assets: Sequence[str] | None = None) -> None:
         definitions = build_definitions(settings)
-        self._job = definitions.resolve_job_def(MONTH_JOB)
-        self._selection = _selected(definitions, assets) if assets else None
+        names = Names(settings.asset_prefix)
+        whole = definitions.resolve_job_def(names.name(MONTH_JOB))
+        self._job = part_of(whole, _selected(definitions, assets, names)) if assets else whole
         self._instance = instance
 
     def run(self, month: Month) -> MonthResult:
@@ -111,11 +115,10 @@ class MonthRunner:
             run_config=QUIET,
             instance=self._instance,
             partition_key=month.key,
-            asset_selection=self._selection,
             raise_on_error=False,
         )
         warnings = [
-            f"{found.asset_key.to_user_string()}.{found.check_name}: {found.description}"
+            f"{Names.table(found.asset_key)}.{found.check_name}: {found.description}"
             for found in result.get_asset_check_evaluations()
             if not found.passed and found.severity == dg.AssetCheckSeverity.WARN
         ]
@@ -151,22 +154,39 @@ def run_months(
     return results
 
 
-def _selected(definitions: dg.Definitions, assets: Sequence[str]) -> list[dg.AssetKey]:
+def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefinition:
+    """Return the job for some of its assets, with the checks that the whole job has of them.
+
+    Dagster would add the others: ``on_time`` looks at all months and says nothing of one.
+    """
+    wanted = set(assets)
+    checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in wanted}
+    return job.get_subset(asset_selection=wanted, asset_check_selection=checks)
+
+
+def _selected(definitions: dg.Definitions, assets: Sequence[str], names: Names) -> list[dg.AssetKey]:
     graph = definitions.resolve_asset_graph()
     try:
         # Assets of one step are made together: naming one of them names the other.
-        selection = dg.AssetSelection.from_coercible([_ALL_BEYOND.sub("*", name) for name in assets])
+        selection = dg.AssetSelection.from_coercible([_as_dagster_says(name, names) for name in assets])
         selection = selection.required_multi_asset_neighbors()
         keys = sorted(selection.resolve(graph))
     except (dg.DagsterError, dg.DagsterInvalidSubsetError) as error:
-        names = ", ".join(sorted(key.to_user_string() for key in graph.get_all_asset_keys()))
+        plain = ", ".join(sorted(Names.table(key) for key in graph.get_all_asset_keys()))
         raise ConfigError(
             f"--select {','.join(assets)} is no selection of assets: {' '.join(str(error).split())}",
-            f"Choose among {names}; '+' after or before a name adds what comes after or before it.",
+            f"Choose among {plain}; '+' after or before a name adds what comes after or before it.",
         ) from None
     if not keys:
         raise ConfigError(f"--select {','.join(assets)} selects nothing.", "Name at least one asset.")
     return keys
+
+
+def _as_dagster_says(selection: str, names: Names) -> str:
+    """Put the key of the asset where its plain name stands, and ``*`` for a lone plus."""
+    found = _PLAIN.fullmatch(selection)
+    whole = f"{found[1]}{names.key(found[2]).to_user_string()}{found[3]}" if found else selection
+    return _ALL_BEYOND.sub("*", whole)
 
 
 def errors_of(result: dg.ExecuteInProcessResult) -> list[str]:

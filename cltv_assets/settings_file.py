@@ -21,8 +21,18 @@ from pydantic import BaseModel, ValidationError
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import CanonicalName, Settings
 
+#: A brand's settings as Dagster's components keep them: under `attributes`.
+COMPONENT_FILES = ("defs.yaml", "defs.yml")
+
 #: Variables that belong to the command line and the deployment, not to the settings.
-_OTHER_VARIABLES = {"CLTV_CONFIG", "CLTV_DEBUG", "CLTV_LOGS_BUCKET", "CLTV_LOGS_PREFIX"}
+_OTHER_VARIABLES = {
+    "CLTV_CONFIG",
+    "CLTV_DEBUG",
+    "CLTV_LOGS_BUCKET",
+    "CLTV_LOGS_PREFIX",
+    "CLTV_UI_URL",
+    "CLTV_WEBHOOK_URL",
+}
 
 
 def load_settings(config: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -47,6 +57,11 @@ def load_settings(config: str | os.PathLike[str] | None = None, environ: Mapping
     values: dict[str, Any] = {}
     lines: dict[tuple[str, ...], int] = {}
     home = Path.cwd()
+    if path.name in COMPONENT_FILES and path.is_file():
+        # Templates may need Dagster, which a plain configuration does not.
+        from cltv_assets.component_file import settings_of_component_file
+
+        return settings_of_component_file(path)
     if path.is_file():
         values, lines = _read_yaml(path)
         home = path.resolve().parent
@@ -56,25 +71,64 @@ def load_settings(config: str | os.PathLike[str] | None = None, environ: Mapping
         )
     _apply_variables(values, environ)
     values.setdefault("home", home)
+    return validated(values, path if lines else None, lines)
+
+
+def validated(values: Mapping[str, Any], path: Path | None, lines: Mapping[tuple[str, ...], int]) -> Settings:
+    """Return the settings that ``values`` say.
+
+    Parameters
+    ----------
+    values : mapping
+        As YAML gives them.
+    path : Path, optional
+        The file that they stand in, for messages.
+    lines : mapping
+        The line of each key, by its keys from the outside in.
+
+    Raises
+    ------
+    ConfigError
+        If any is wrong, naming file, line and remedy.
+    """
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, path if lines else None, lines) from None
+        raise _explain(error, path, lines) from None
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     """Return the file's values, and the line of each key for error messages."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not readable YAML: {detail}.", "Mend the file at that place.") from None
+    documents = read_documents(path)
+    if len(documents) > 1:
+        raise ConfigError(f"{path} holds {len(documents)} documents.", "Remove the lines '---' between them.")
+    values, lines = documents[0] if documents else (None, {})
     if values is None:
         return {}, {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no settings.", "Write 'key: value' lines; README.md shows an example.")
+    return values, lines
+
+
+def read_documents(path: Path) -> list[tuple[Any, dict[tuple[str, ...], int]]]:
+    """Return what each document of a YAML file says, with the line of each key.
+
+    Raises
+    ------
+    ConfigError
+        If it is not readable, or a key stands there twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        values = list(yaml.safe_load_all(text))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError(f"{path} is not readable YAML: {detail}.", "Mend the file at that place.") from None
+    return [(value, _lines_of(path, node)) for value, node in zip(values, nodes, strict=True)]
+
+
+def _lines_of(path: Path, node: yaml.Node | None) -> dict[tuple[str, ...], int]:
     lines: dict[tuple[str, ...], int] = {}
 
     def walk(node: yaml.Node, at: tuple[str, ...]) -> None:
@@ -91,7 +145,7 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
 
     if node is not None:
         walk(node, ())
-    return values, lines
+    return lines
 
 
 def _apply_variables(values: dict[str, Any], environ: Mapping[str, str]) -> None:
@@ -129,7 +183,7 @@ def _names_at(place: tuple[str, ...]) -> list[str]:
     return [name for name in model.model_fields if name != "home"]
 
 
-def _explain(error: ValidationError, path: Path | None, lines: dict[tuple[str, ...], int]) -> ConfigError:
+def _explain(error: ValidationError, path: Path | None, lines: Mapping[tuple[str, ...], int]) -> ConfigError:
     """Turn pydantic's findings into one paragraph that names line and remedy."""
     problems: list[str] = []
     for item in error.errors():

@@ -13,7 +13,7 @@ from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.settings import Settings
 
 #: Servers for the tests that want them; without the option --cluster none is started.
-pytest_plugins = ("cltv_assets_tests.cluster.fixtures",)
+pytest_plugins = ("cltv_assets_tests.cluster.fixtures", "cltv_assets_tests.production.plugin")
 
 SHOP_COLUMNS = {
     "transaction_id": "invoice",
@@ -30,10 +30,13 @@ ENGINES = ("duckdb", "spark")
 
 #: Tests on real servers; ``make test-cluster`` runs them.
 CLUSTER = Path(__file__).parent / "cluster"
+#: Tests in a real browser; ``make test-browser`` runs them.
+BROWSER = Path(__file__).parent / "e2e" / "browser"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", action="store_true", help="Run the tests that start S3 and Spark servers, too.")
+    parser.addoption("--browser", action="store_true", help="Run the tests of the Dagster UI in Chromium, too.")
     parser.addoption("--engines", default="duckdb", help="Engines to test, separated by commas: duckdb,spark.")
 
 
@@ -43,8 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     # Not collected, rather than skipped: these tests need programs that the package does not.
-    unwanted = not config.getoption("--cluster") and CLUSTER in (collection_path, *collection_path.parents)
-    return True if unwanted else None
+    where = (collection_path, *collection_path.parents)
+    unwanted = [CLUSTER] if not config.getoption("--cluster") else []
+    unwanted += [BROWSER] if not config.getoption("--browser") else []
+    return True if any(folder in where for folder in unwanted) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

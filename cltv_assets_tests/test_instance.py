@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
 
-from cltv_assets.instance import dagster_home, open_instance
+from cltv_assets.instance import dagster_home, open_instance, prepare_home
 from cltv_assets.settings import Settings
 
 KEYS = ["1997-01", "1997-02", "1997-03"]
@@ -49,3 +51,10 @@ def test_the_storages_are_dagsters_own_again_afterwards():
         assert sqlite_run_storage.create_engine is not sa.create_engine
     assert sqlite_event_log.create_engine is sa.create_engine
     assert sqlite_run_storage.create_engine is sa.create_engine
+
+
+def test_a_fresh_instance_is_the_one_of_deploy(tmp_path: Path) -> None:
+    """`make demo` makes the instance that `make dev` opens: queue, pool and freshness must be there."""
+    prepare_home(tmp_path / "home")
+    deployed = Path(__file__).parents[1] / "deploy" / "dagster.yaml"
+    assert (tmp_path / "home" / "dagster.yaml").read_bytes() == deployed.read_bytes()

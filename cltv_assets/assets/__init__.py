@@ -7,23 +7,33 @@ import dagster as dg
 from cltv_assets.assets.evaluation import evaluation_assets
 from cltv_assets.assets.ingestion import ingestion_assets
 from cltv_assets.assets.modelling import modelling_assets
+from cltv_assets.assets.policy import kinds_of
 from cltv_assets.assets.preparation import preparation_assets
 from cltv_assets.assets.remote_preparation import remote_preparation
 from cltv_assets.checks import checks_of
+from cltv_assets.naming import Names
 from cltv_assets.partitions import monthly_partitions
 from cltv_assets.settings import Settings
 
 
 def all_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Return every asset, in the order of the graph."""
+    names = Names(settings.asset_prefix)
     partitions = monthly_partitions(settings)
     checks = checks_of(settings.horizons_months)
     if settings.pipes.kind:
-        prepared = [remote_preparation(partitions, checks)]
+        prepared = [remote_preparation(partitions, checks, names)]
     else:
-        prepared = [*ingestion_assets(partitions, checks), *preparation_assets(settings, partitions, checks)]
-    return [
+        prepared = [
+            *ingestion_assets(partitions, checks, names),
+            *preparation_assets(settings, partitions, checks, names),
+        ]
+    assets = [
         *prepared,
-        *modelling_assets(settings, partitions, checks),
-        *evaluation_assets(settings, partitions, checks),
+        *modelling_assets(settings, partitions, checks, names),
+        *evaluation_assets(settings, partitions, checks, names),
     ]
+    # Of the deployment rather than of the stage, hence for all of them here.
+    return list(
+        dg.map_asset_specs(lambda spec: spec.merge_attributes(kinds=kinds_of(names.table(spec.key), settings)), assets)
+    )

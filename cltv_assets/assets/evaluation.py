@@ -10,6 +10,7 @@ from cltv_assets.assets.lake_asset import Input, lake_asset
 from cltv_assets.assets.report_asset import report_asset
 from cltv_assets.checks import Check
 from cltv_assets.io_managers import ALLOW_MISSING
+from cltv_assets.naming import Names
 from cltv_assets.partitions import months_back
 from cltv_assets.schemas import HOLDOUT_EVALUATION, PURCHASE_DAYS
 from cltv_assets.settings import Settings
@@ -17,7 +18,10 @@ from cltv_assets.steps import evaluate
 
 
 def evaluation_assets(
-    settings: Settings, partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]]
+    settings: Settings,
+    partitions: dg.PartitionsDefinition[str],
+    checks: Mapping[str, Sequence[Check]],
+    names: Names,
 ) -> list[dg.AssetsDefinition]:
     """Return ``holdout_evaluation`` and ``cltv_report``."""
     nearest, farthest = settings.horizons_months[0], settings.horizons_months[-1]
@@ -27,6 +31,7 @@ def evaluation_assets(
             lambda run, _platform: {HOLDOUT_EVALUATION.name: evaluate.evaluate(run)},
             checks,
             partitions,
+            names,
             [
                 # A month may lack predictions of its own; those that exist are evaluated.
                 Input("cltv_predictions", months_back(farthest, nearest), ALLOW_MISSING),
@@ -34,5 +39,5 @@ def evaluation_assets(
                 Input(PURCHASE_DAYS.name, months_back(2 * farthest - 1)),
             ],
         ),
-        report_asset(settings, partitions),
+        report_asset(settings, partitions, names),
     ]

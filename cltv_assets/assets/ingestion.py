@@ -8,12 +8,13 @@ import dagster as dg
 
 from cltv_assets.assets.lake_asset import lake_asset
 from cltv_assets.checks import Check
+from cltv_assets.naming import Names
 from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.steps import prepare
 
 
 def ingestion_assets(
-    partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]]
+    partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]], names: Names
 ) -> list[dg.AssetsDefinition]:
     """Return ``raw_transactions``."""
     return [
@@ -22,5 +23,6 @@ def ingestion_assets(
             lambda run, platform: {RAW_TRANSACTIONS.name: prepare.raw_transactions(run, platform.scratch)},
             checks,
             partitions,
+            names,
         )
     ]

@@ -19,11 +19,16 @@ import dagster as dg
 import ibis.expr.types as ir
 
 from cltv_assets.assets.policy import policy_of
-from cltv_assets.checks import Check, Finding, audit
+from cltv_assets.assets.presentation import check_result, column_schema, metadata_of
+from cltv_assets.assets.ranges import Event, MonthMade, make_months
+from cltv_assets.checks import Check, audit
 from cltv_assets.failures import faults_as_failures
+from cltv_assets.io_managers import publish
 from cltv_assets.lake import StagedMonth, Staging
-from cltv_assets.partitions import month_of
-from cltv_assets.resources import Platform
+from cltv_assets.months import Month
+from cltv_assets.naming import Names
+from cltv_assets.partitions import month_of, upstream_months
+from cltv_assets.resources import LAKE, PLATFORM, POOL, Platform
 from cltv_assets.schemas import MONTH, TableSchema
 from cltv_assets.steps.month_run import MonthRun
 
@@ -31,9 +36,7 @@ from cltv_assets.steps.month_run import MonthRun
 Made: TypeAlias = ir.Table | Sequence[Path]
 #: From the run and its inputs to each table.
 Compute = Callable[[MonthRun, Platform], Mapping[str, Made]]
-Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult[StagedMonth]]
-
-_PREVIEW_ROWS = 5
+Events = Iterator[Event]
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def lake_asset(
     compute: Compute,
     checks: Mapping[str, Sequence[Check]],
     partitions: dg.PartitionsDefinition[str],
+    names: Names,
     inputs: Sequence[Input] = (),
 ) -> dg.AssetsDefinition:
     """Return the asset, or assets of one step, that make ``tables``.
@@ -73,70 +77,123 @@ def lake_asset(
     checks : mapping
         Every table's checks.
     partitions : PartitionsDefinition
+    names : Names
     inputs : sequence of Input
     """
-    specs = check_specs(tables, checks)
+    specs = check_specs(tables, checks, names, partitions)
+    platform_key = names.name(PLATFORM)
 
     @dg.multi_asset(
-        name="_and_".join(table.name for table in tables),
-        outs={table.name: asset_out(table) for table in tables},
+        name=names.name("_and_".join(table.name for table in tables)),
+        outs={table.name: asset_out(table, names) for table in tables},
         ins={
             given.table: dg.AssetIn(
-                partition_mapping=given.months, metadata=dict(given.metadata or {}), input_manager_key="lake"
+                key=names.key(given.table),
+                partition_mapping=given.months,
+                metadata=dict(given.metadata or {}),
+                input_manager_key=names.name(LAKE),
             )
             for given in inputs
         },
         check_specs=specs,
         partitions_def=partitions,
-        required_resource_keys={"platform"},
+        required_resource_keys={platform_key},
         # A step that makes two tables makes both or none.
         can_subset=False,
+        pool=names.name(POOL),
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def asset(context: dg.AssetExecutionContext, **upstream: ir.Table) -> Events:
-        platform: Platform = context.resources.platform
-        stagings: list[Staging] = []
-        with faults_as_failures(platform.engine), contextlib.ExitStack() as undo:
-            run = platform.month_run(month_of(context.partition_key), upstream)
-            stagings.extend(undo.enter_context(run.lake.table(table).begin(run.month)) for table in tables)
-            staged = _stage(run, compute(run, platform), tables, stagings)
-            outcome = _audit(run, staged, checks)
-        yield from outcome.check_results
-        if outcome.blocking:
-            for staging in stagings:
-                staging.discard()
-            raise dg.Failure(
-                description=f"{run.month} is not published; readers keep what they had. " + " ".join(outcome.blocking),
-                allow_retries=False,
-            )
-        try:
-            yield from outcome.outputs
-        finally:
-            # What is or may be published stays; a sibling whose turn never came goes.
-            for staging in stagings:
-                staging.discard()
+    def asset(context: dg.AssetExecutionContext, **upstream: Any) -> Events:
+        platform: Platform = getattr(context.resources, platform_key)
+        first = platform.settings.first_month
+
+        def make(month: Month, read: Mapping[str, ir.Table]) -> MonthMade:
+            return _make(platform, names, tables, compute, checks, month, read)
+
+        if context.has_partition_key:
+            made = make(month_of(context.partition_key), upstream)
+            yield from _yield_one(made)
+            return
+
+        def make_in_range(month: Month) -> MonthMade:
+            with faults_as_failures():
+                windows = {given.table: upstream_months(given.months, month, first) for given in inputs}
+                read = {table: upstream[table].read(months) for table, months in windows.items()}
+            made = make(month, read)
+            return replace(made, publish=lambda staged: publish(platform, staged, context.run.run_id))
+
+        yield from make_months(context, [table.name for table in tables], names, platform.failed, make_in_range)
 
     return asset
 
 
-def check_specs(tables: Sequence[TableSchema], checks: Mapping[str, Sequence[Check]]) -> list[dg.AssetCheckSpec]:
-    """Return the checks of ``tables`` as Dagster declares them."""
+def _make(
+    platform: Platform,
+    names: Names,
+    tables: Sequence[TableSchema],
+    compute: Compute,
+    checks: Mapping[str, Sequence[Check]],
+    month: Month,
+    inputs: Mapping[str, ir.Table],
+) -> MonthMade:
+    """Stage a month's files and hold them against the checks."""
+    stagings: list[Staging] = []
+
+    def discard() -> None:
+        # What is or may be published stays; a sibling whose turn never came goes.
+        for staging in stagings:
+            staging.discard()
+
+    with faults_as_failures(platform.engine), contextlib.ExitStack() as undo:
+        run = platform.month_run(month, inputs)
+        stagings.extend(undo.enter_context(run.lake.table(table).begin(run.month)) for table in tables)
+        staged = _stage(run, compute(run, platform), tables, stagings)
+        outcome = _audit(run, staged, checks, names)
+    refusal = f"{month} is not published; readers keep what they had. " if outcome.blocking else ""
+    return MonthMade(outcome.check_results, refusal + " ".join(outcome.blocking), outcome.outputs, discard=discard)
+
+
+def _yield_one(made: MonthMade) -> Events:
+    """Hand a month of its own run to Dagster, whose IO manager publishes it."""
+    try:
+        yield from made.check_results
+        if made.refusal:
+            raise dg.Failure(description=made.refusal, allow_retries=False)
+        yield from made.outputs
+    finally:
+        made.discard()
+
+
+def check_specs(
+    tables: Sequence[TableSchema],
+    checks: Mapping[str, Sequence[Check]],
+    names: Names,
+    partitions: dg.PartitionsDefinition[str],
+) -> list[dg.AssetCheckSpec]:
+    """Return the checks of ``tables`` as Dagster declares them: every month has its own result."""
     return [
-        dg.AssetCheckSpec(check.name, asset=table.name, description=check.description, blocking=check.blocking)
+        dg.AssetCheckSpec(
+            check.name,
+            asset=names.key(table.name),
+            description=check.description,
+            blocking=check.blocking,
+            partitions_def=partitions,
+        )
         for table in tables
         for check in checks[table.name]
     ]
 
 
-def asset_out(table: TableSchema) -> dg.AssetOut:
+def asset_out(table: TableSchema, names: Names) -> dg.AssetOut:
     """Return the table as Dagster declares it."""
     policy = policy_of(table.name)
     return dg.AssetOut(
+        key=names.key(table.name),
         description=table.description,
-        group_name=policy.group,
+        group_name=names.name(policy.group),
         owners=list(policy.owners),
-        kinds=set(policy.kinds),
         tags=dict(policy.tags),
-        io_manager_key="lake",
+        io_manager_key=names.name(LAKE),
         dagster_type=dg.Any,
         metadata={
             "dagster/column_schema": column_schema(table),
@@ -144,21 +201,6 @@ def asset_out(table: TableSchema) -> dg.AssetOut:
             "partition_expr": MONTH,
         },
     )
-
-
-def column_schema(table: TableSchema) -> dg.TableSchema:
-    """Return the table's columns as Dagster shows them."""
-    columns = [
-        dg.TableColumn(
-            column.name,
-            column.type,
-            description=column.meaning + (f" [{column.unit}]" if column.unit else ""),
-            constraints=dg.TableColumnConstraints(nullable=column.nullable),
-        )
-        for column in table.columns
-    ]
-    month = dg.TableColumn(MONTH, "date", description="The partition: first day of the month.")
-    return dg.TableSchema(columns=[*columns, month])
 
 
 def _stage(
@@ -184,7 +226,9 @@ class _Outcome:
     outputs: list[dg.MaterializeResult[StagedMonth]]
 
 
-def _audit(run: MonthRun, staged: Sequence[StagedMonth], checks: Mapping[str, Sequence[Check]]) -> _Outcome:
+def _audit(
+    run: MonthRun, staged: Sequence[StagedMonth], checks: Mapping[str, Sequence[Check]], names: Names
+) -> _Outcome:
     """Hold the written files against their checks."""
     written = {part.schema.name: run.engine.read_files(part.schema, part.paths) for part in staged}
     # Identities between tables are checked on what was written, not on a plan.
@@ -193,53 +237,9 @@ def _audit(run: MonthRun, staged: Sequence[StagedMonth], checks: Mapping[str, Se
     for part in staged:
         name = part.schema.name
         for finding in audit(written[name], checks[name], seen):
-            outcome.check_results.append(_check_result(name, finding))
+            outcome.check_results.append(check_result(names.key(name), finding))
             if finding.blocks:
                 outcome.blocking.append(f"{name}.{finding.check.name}: {finding.verdict.message}")
-        preview = run.engine.collect(written[name].limit(_PREVIEW_ROWS)).to_pylist()
-        metadata = {"preview": dg.MetadataValue.md(markdown_table(preview)), **_shown(run.notes)}
-        outcome.outputs.append(dg.MaterializeResult(asset_key=name, value=part, metadata=metadata))
+        metadata = metadata_of(part.schema, written[name], seen)
+        outcome.outputs.append(dg.MaterializeResult(asset_key=names.key(name), value=part, metadata=metadata))
     return outcome
-
-
-def _check_result(table: str, finding: Finding) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {"message": finding.verdict.message, **_shown(finding.verdict.facts)}
-    if finding.examples:
-        metadata["examples"] = dg.MetadataValue.md(markdown_table(finding.examples))
-    return dg.AssetCheckResult(
-        passed=finding.verdict.passed,
-        asset_key=table,
-        check_name=finding.check.name,
-        severity=dg.AssetCheckSeverity.ERROR if finding.check.blocking else dg.AssetCheckSeverity.WARN,
-        description=finding.verdict.message,
-        metadata=metadata,
-    )
-
-
-def _shown(facts: Mapping[str, object]) -> dict[str, Any]:
-    """Turn facts into metadata: numbers as numbers, the rest readable."""
-    shown: dict[str, Any] = {}
-    for name, value in facts.items():
-        if isinstance(value, bool | int | float | str):
-            shown[name] = value
-        elif isinstance(value, Mapping):
-            shown[name] = dg.MetadataValue.json({str(key): inner for key, inner in value.items()})
-        elif value is not None:
-            shown[name] = str(value)
-    return shown
-
-
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as a Markdown table."""
-    if not rows:
-        return "_no rows_"
-    names = list(rows[0])
-
-    def cell(value: object) -> str:
-        if isinstance(value, float):
-            return f"{value:.6g}"
-        return str("" if value is None else value).replace("|", "\\|").replace("\n", " ")
-
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    lines += ["| " + " | ".join(cell(row[name]) for name in names) + " |" for row in rows]
-    return "\n".join(lines)

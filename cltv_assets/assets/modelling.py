@@ -8,13 +8,17 @@ import dagster as dg
 
 from cltv_assets.assets.lake_asset import Input, lake_asset
 from cltv_assets.checks import Check
+from cltv_assets.naming import Names
 from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
 from cltv_assets.settings import Settings
 from cltv_assets.steps import fit, predict
 
 
 def modelling_assets(
-    settings: Settings, partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]]
+    settings: Settings,
+    partitions: dg.PartitionsDefinition[str],
+    checks: Mapping[str, Sequence[Check]],
+    names: Names,
 ) -> list[dg.AssetsDefinition]:
     """Return the two models and the predictions."""
     predictions = cltv_predictions(settings.horizons_months)
@@ -25,6 +29,7 @@ def modelling_assets(
             lambda run, _platform: {PURCHASE_MODEL.name: fit.purchase_model(run)},
             checks,
             partitions,
+            names,
             [Input(RFM_SUMMARY.name)],
         ),
         lake_asset(
@@ -32,6 +37,7 @@ def modelling_assets(
             lambda run, _platform: {SPEND_MODEL.name: fit.spend_model(run)},
             checks,
             partitions,
+            names,
             [Input(RFM_SUMMARY.name)],
         ),
         lake_asset(
@@ -39,6 +45,7 @@ def modelling_assets(
             lambda run, _platform: {predictions.name: predict.predict(run)},
             checks,
             partitions,
+            names,
             [Input(RFM_SUMMARY.name), Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name), *population],
         ),
     ]

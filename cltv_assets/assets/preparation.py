@@ -8,6 +8,7 @@ import dagster as dg
 
 from cltv_assets.assets.lake_asset import Input, lake_asset
 from cltv_assets.checks import Check
+from cltv_assets.naming import Names
 from cltv_assets.partitions import all_history, months_back
 from cltv_assets.schemas import (
     CLEANED_TRANSACTIONS,
@@ -22,7 +23,10 @@ from cltv_assets.steps import prepare
 
 
 def preparation_assets(
-    settings: Settings, partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]]
+    settings: Settings,
+    partitions: dg.PartitionsDefinition[str],
+    checks: Mapping[str, Sequence[Check]],
+    names: Names,
 ) -> list[dg.AssetsDefinition]:
     """Return the assets from cleaned lines to the RFM summary."""
     return [
@@ -31,6 +35,7 @@ def preparation_assets(
             lambda run, _platform: prepare.split_transactions(run),
             checks,
             partitions,
+            names,
             [Input(RAW_TRANSACTIONS.name)],
         ),
         lake_asset(
@@ -38,6 +43,7 @@ def preparation_assets(
             lambda run, _platform: {PURCHASE_DAYS.name: prepare.purchase_days(run)},
             checks,
             partitions,
+            names,
             [Input(CLEANED_TRANSACTIONS.name)],
         ),
         lake_asset(
@@ -45,6 +51,7 @@ def preparation_assets(
             lambda run, _platform: {REPEAT_CUSTOMERS.name: prepare.repeat_customers(run)},
             checks,
             partitions,
+            names,
             [Input(PURCHASE_DAYS.name, months_back(settings.repeat_window_months - 1))],
         ),
         lake_asset(
@@ -52,6 +59,7 @@ def preparation_assets(
             lambda run, _platform: {RFM_SUMMARY.name: prepare.rfm_summary(run)},
             checks,
             partitions,
+            names,
             [Input(PURCHASE_DAYS.name, all_history(settings))],
         ),
     ]

@@ -15,8 +15,10 @@ import dagster as dg
 from cltv_assets.assets.lake_asset import asset_out, check_specs
 from cltv_assets.checks import Check
 from cltv_assets.failures import faults_as_failures
+from cltv_assets.naming import Names
 from cltv_assets.partitions import month_of
 from cltv_assets.remote.launching import Launcher, Told
+from cltv_assets.resources import PIPES, POOL
 from cltv_assets.schemas import (
     CLEANED_TRANSACTIONS,
     PURCHASE_DAYS,
@@ -48,7 +50,7 @@ _MADE_OF = {
 
 
 def remote_preparation(
-    partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]]
+    partitions: dg.PartitionsDefinition[str], checks: Mapping[str, Sequence[Check]], names: Names
 ) -> dg.AssetsDefinition:
     """Return the step that makes every table of the first half elsewhere.
 
@@ -57,20 +59,25 @@ def remote_preparation(
     partitions : PartitionsDefinition
     checks : mapping
         Every table's checks.
+    names : Names
     """
+    pipes_key = names.name(PIPES)
 
     @dg.multi_asset(
-        name="remote_preparation",
-        outs={table.name: asset_out(table) for table in _TABLES},
-        internal_asset_deps={name: {dg.AssetKey(above) for above in made_of} for name, made_of in _MADE_OF.items()},
-        check_specs=check_specs(_TABLES, checks),
+        name=names.name("remote_preparation"),
+        outs={table.name: asset_out(table, names) for table in _TABLES},
+        internal_asset_deps={name: {names.key(above) for above in made_of} for name, made_of in _MADE_OF.items()},
+        check_specs=check_specs(_TABLES, checks, names, partitions),
         partitions_def=partitions,
-        required_resource_keys={"pipes"},
+        required_resource_keys={pipes_key},
         # The job runs the whole half.
         can_subset=False,
+        pool=names.name(POOL),
+        # A job of its own for each month: the service's clusters come and go with it.
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
     )
     def remote_preparation(context: dg.AssetExecutionContext) -> Events:
-        launcher: Launcher = context.resources.pipes
+        launcher: Launcher = getattr(context.resources, pipes_key)
         with faults_as_failures():
             told = launcher.launch(context, month_of(context.partition_key))
         for result in told.results:
@@ -82,8 +89,11 @@ def remote_preparation(
 
 def _described(result: dg.AssetCheckResult) -> dg.AssetCheckResult:
     """Give a check result its sentence again, which Pipes carries as metadata only."""
-    message = (result.metadata or {}).get("message")
-    return result._replace(description=str(message.value)) if isinstance(message, dg.MetadataValue) else result
+    metadata = dict(result.metadata or {})
+    message = metadata.pop("message", None)
+    if not isinstance(message, dg.MetadataValue):
+        return result
+    return result._replace(description=str(message.value), metadata=metadata)
 
 
 def _raise_unless_whole(month: str, told: Told) -> None:
@@ -95,7 +105,7 @@ def _raise_unless_whole(month: str, told: Told) -> None:
         Without retries where the far end said why; with them where the job broke off.
     """
     made = {
-        result.asset_key.to_user_string()
+        Names.table(result.asset_key)
         for result in told.results
         if isinstance(result, dg.MaterializeResult) and result.asset_key
     }

@@ -2,42 +2,47 @@
 
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
 
-import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 import ibis.expr.types as ir
 
 from cltv_assets.assets.policy import policy_of
+from cltv_assets.assets.presentation import report_metadata
+from cltv_assets.assets.ranges import Event, MonthMade, make_months
 from cltv_assets.failures import faults_as_failures
+from cltv_assets.months import Month
+from cltv_assets.naming import Names
 from cltv_assets.partitions import all_history, month_of
-from cltv_assets.report import INPUTS, REPORT_FILE, REPORT_NAME, collect, key_plot_png, problems, render
-from cltv_assets.resources import Platform
+from cltv_assets.report import INPUTS, REPORT_FILE, REPORT_NAME, collect, essentials, problems, render
+from cltv_assets.resources import LAKE, PLATFORM, POOL, Platform
 from cltv_assets.schemas import PURCHASE_DAYS
 from cltv_assets.settings import Settings
 
 _CHECK = "report_whole"
 
 
-def report_asset(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def report_asset(settings: Settings, partitions: dg.PartitionsDefinition[str], names: Names) -> dg.AssetsDefinition:
     """Return ``cltv_report``."""
     policy = policy_of(REPORT_NAME)
+    platform_key = names.name(PLATFORM)
 
     @dg.asset(
-        name=REPORT_NAME,
+        key=names.key(REPORT_NAME),
         description="The month's report as one self-contained HTML file: expected value, segments, models, "
         "how wrong earlier predictions were, data quality.",
         ins={
             name: dg.AssetIn(
-                input_manager_key="lake",
+                key=names.key(name),
+                input_manager_key=names.name(LAKE),
                 partition_mapping=all_history(settings) if name == PURCHASE_DAYS.name else None,
             )
             for name in INPUTS
         },
         partitions_def=partitions,
-        group_name=policy.group,
+        group_name=names.name(policy.group),
         owners=list(policy.owners),
-        kinds=set(policy.kinds),
         tags=dict(policy.tags),
         metadata={
             "grain": "one file a month",
@@ -48,38 +53,56 @@ def report_asset(settings: Settings, partitions: dg.PartitionsDefinition[str]) -
         check_specs=[
             dg.AssetCheckSpec(
                 _CHECK,
-                asset=REPORT_NAME,
+                asset=names.key(REPORT_NAME),
                 description="Every section is there, every number is a number, nothing is fetched from a network.",
                 blocking=True,
+                partitions_def=partitions,
             )
         ],
-        required_resource_keys={"platform"},
+        required_resource_keys={platform_key},
+        pool=names.name(POOL),
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def cltv_report(
-        context: dg.AssetExecutionContext, **upstream: ir.Table
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        platform: Platform = context.resources.platform
-        with faults_as_failures(platform.engine):
-            run = platform.month_run(month_of(context.partition_key), upstream)
-            data = collect(run)
-            html = render(data)
-            found = problems(html, data)
-            picture = base64.b64encode(key_plot_png(data)).decode()
-        message = " ".join(found) or "Whole and self-contained."
-        yield dg.AssetCheckResult(passed=not found, check_name=_CHECK, description=message)
-        if found:
-            raise dg.Failure(
-                description=f"The report of {run.month} is not published; readers keep what they had. {message}",
-                allow_retries=False,
-            )
-        path = run.lake.files(REPORT_NAME).publish(run.month, REPORT_FILE, html.encode())
-        yield dg.MaterializeResult(
-            metadata={
-                "dagster/uri": path,
-                "bytes": len(html.encode()),
-                "report": dg.MetadataValue.path(path),
-                "picture": dg.MetadataValue.md(f"![The month's key picture](data:image/png;base64,{picture})"),
-            }
-        )
+    def cltv_report(context: dg.AssetExecutionContext, **upstream: Any) -> Iterator[Event]:
+        platform: Platform = getattr(context.resources, platform_key)
+
+        def make(month: Month, read: Mapping[str, ir.Table]) -> MonthMade:
+            return _make(platform, names, month, read)
+
+        if context.has_partition_key:
+            made = make(month_of(context.partition_key), upstream)
+            yield from made.check_results
+            if made.refusal:
+                raise dg.Failure(description=made.refusal, allow_retries=False)
+            yield dg.MaterializeResult(metadata=made.publish(None))
+            return
+
+        def make_in_range(month: Month) -> MonthMade:
+            with faults_as_failures():
+                history = list(platform.settings.first_month.until(month))
+                months = {name: history if name == PURCHASE_DAYS.name else [month] for name in INPUTS}
+                return make(month, {name: upstream[name].read(months[name]) for name in INPUTS})
+
+        yield from make_months(context, [REPORT_NAME], names, platform.failed, make_in_range)
 
     return cltv_report
+
+
+def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, ir.Table]) -> MonthMade:
+    """Render a month's report and look at it."""
+    with faults_as_failures(platform.engine):
+        run = platform.month_run(month, inputs)
+        data = collect(run)
+        html = render(data)
+        found = problems(html, data)
+        shown = essentials(data)
+    message = " ".join(found) or "Whole and self-contained."
+    key = names.key(REPORT_NAME)
+    result = dg.AssetCheckResult(passed=not found, asset_key=key, check_name=_CHECK, description=message)
+    refusal = f"The report of {month} is not published; readers keep what they had. {message}" if found else ""
+
+    def publish(_value: None) -> Mapping[str, Any]:
+        path = run.lake.files(REPORT_NAME).publish(month, REPORT_FILE, html.encode())
+        return report_metadata(month, path, len(html.encode()), shown)
+
+    return MonthMade([result], refusal, [dg.MaterializeResult(asset_key=key)], publish)

@@ -26,21 +26,24 @@ def _chosen(table: ir.Table, columns: Sequence[str]) -> dict[str, ir.Scalar]:
 
 
 def model_fitted() -> Check:
-    """Warn when the data cannot support a model: predictions are withheld."""
+    """Warn when the data cannot support a model: predictions are withheld.
+
+    Its facts are the parameters: Dagster draws a check's numbers over its evaluations.
+    """
+    words = ("model_name", "status", "status_reason")
+
+    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+        # A parameter is a column with a standard error.
+        return _chosen(table, (*words, *(name for name in table.columns if f"{name}_se" in table.columns)))
 
     def judge(values: Values, _run: MonthRun) -> Verdict:
         if values["status"] != "not_fitted":
-            return Verdict(True, f"{values['model_name']}: {values['status']}.")
+            parameters = {name: value for name, value in values.items() if name not in words and value is not None}
+            return Verdict(True, f"{values['model_name']}: {values['status']}.", parameters)
         reason = values["status_reason"]
         return Verdict(False, f"No model this month, and no predictions: {reason}")
 
-    return Check(
-        "model_fitted",
-        "The data supports a model.",
-        judge,
-        lambda table, _run: _chosen(table, ("model_name", "status", "status_reason")),
-        blocking=False,
-    )
+    return Check("model_fitted", "The data supports a model.", judge, measures, blocking=False)
 
 
 def converged() -> Check:

@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.checks.check import Check, Values, Verdict
+from cltv_assets.lake.storage import month_folder
 from cltv_assets.schemas import RAW_TRANSACTIONS, REJECTED_TRANSACTIONS, TableSchema
 from cltv_assets.steps.month_run import MonthRun
 
@@ -89,6 +90,11 @@ def late_lines() -> Check:
     )
 
 
+def _place_of_rejected(run: MonthRun) -> dict[str, str]:
+    """Return where a month's rejected lines lie once it is published."""
+    return {"rejected_lines": f"{run.lake.table(REJECTED_TRANSACTIONS).uri}/{month_folder(run.month)}"}
+
+
 def lines_reconcile() -> Check:
     """Promise that raw = cleaned + rejected, to the line."""
 
@@ -98,14 +104,14 @@ def lines_reconcile() -> Check:
 
         return {name: count(name) for name in ("raw_transactions", "cleaned_transactions", "rejected_transactions")}
 
-    def judge(values: Values, _run: MonthRun) -> Verdict:
+    def judge(values: Values, run: MonthRun) -> Verdict:
         raw, cleaned, rejected = (
             values[name] for name in ("raw_transactions", "cleaned_transactions", "rejected_transactions")
         )
         facts = {"raw": raw, "cleaned": cleaned, "rejected": rejected}
         text = f"{raw:,} raw lines, {cleaned:,} cleaned + {rejected:,} rejected"
         if raw == cleaned + rejected:
-            return Verdict(True, f"{text}.", facts)
+            return Verdict(True, f"{text}.", facts | _place_of_rejected(run))
         return Verdict(False, f"{text}: {raw - cleaned - rejected:+,} lines are unaccounted for.", facts)
 
     return Check("lines_reconcile", "raw = cleaned + rejected, to the line.", judge, measures)
@@ -124,7 +130,7 @@ def reject_share() -> Check:
         facts = {"rejected": rejected, "raw": raw, "share": round(share, 4)}
         text = f"{rejected:,} of {raw:,} lines are rejected ({share:.1%})"
         if share <= limit:
-            return Verdict(True, f"{text}.", facts)
+            return Verdict(True, f"{text}.", facts | _place_of_rejected(run))
         message = (
             f"{text}, more than the {limit:.0%} allowed by checks.reject_share. "
             "See the reasons below: often a column is mapped wrongly or a format differs."
@@ -137,7 +143,13 @@ def reject_share() -> Check:
         judge,
         measures,
         examples=lambda table, _run: (
-            table.group_by("reason").aggregate(lines=table.count()).order_by(ibis.desc("lines"), "reason")
+            table.group_by("reason")
+            .aggregate(
+                lines=table.count(),
+                # One of them, to look at in the delivery: the month itself is not published.
+                such_as=(table.source_file + ", line " + table.source_line.cast("string")).min(),
+            )
+            .order_by(ibis.desc("lines"), "reason")
         ),
     )
 

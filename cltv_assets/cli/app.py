@@ -89,6 +89,18 @@ def summary(config: Config = None, month: Annotated[str | None, typer.Option(met
 
 
 @app.command()
+def report(
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="By default the newest.")] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Whether to open it in the browser.")] = True,
+    config: Config = None,
+) -> None:
+    """Open a month's report in the browser, and say where it lies."""
+    from cltv_assets.cli.report import open_report
+
+    open_report(config, month, show)
+
+
+@app.command()
 def status(config: Config = None) -> None:
     """Show which months exist, are stale, or failed their checks."""
     from cltv_assets.cli.status import show_status
@@ -114,6 +126,43 @@ def doctor(config: Config = None) -> None:
     from cltv_assets.cli.doctor import examine
 
     examine(config)
+
+
+@app.command()
+def forget(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="As the tables have it.")],
+    config: Config = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and change nothing.")] = False,
+    later: Annotated[
+        bool, typer.Option("--source-cleaned-later", help="Go on although the source still has the customer.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase one customer from every table, month and report, and from the previews that Dagster keeps."""
+    from cltv_assets.cli.forgetting import forget_customer
+
+    forget_customer(config, customer, dry_run=dry_run, source_cleaned_later=later, ask=not yes)
+
+
+@app.command()
+def vacuum(
+    config: Config = None,
+    keep_days: Annotated[
+        int, typer.Option("--keep-days", min=1, help="Spare files replaced more recently; longer than any run.")
+    ] = 7,
+) -> None:
+    """Delete files that no reader can need: those of replaced months, and what killed runs left."""
+    from cltv_assets.cli.housekeeping import vacuum_lake
+
+    vacuum_lake(config, keep_days)
+
+
+@app.command()
+def adopt(config: Config = None) -> None:
+    """Hand the lake over to the graph of this configuration, after asset_prefix was changed."""
+    from cltv_assets.cli.housekeeping import adopt_lake
+
+    adopt_lake(config)
 
 
 @app.command()

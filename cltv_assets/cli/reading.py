@@ -50,7 +50,7 @@ class LakeReader:
 
 def open_lake(settings: Settings) -> Lake:
     """Return the configured lake; nothing is asked of it yet."""
-    return Lake(settings.lake_root, object_store_for(settings))
+    return Lake(settings.lake_root, object_store_for(settings), settings.asset_prefix)
 
 
 def configured_source(settings: Settings) -> TransactionSource:
@@ -79,7 +79,7 @@ def open_reader(settings: Settings) -> Iterator[LakeReader]:
     objects = object_store_for(settings)
     engine = DuckDBEngine(settings.duckdb_memory_limit, objects)
     try:
-        yield LakeReader(settings, engine, Lake(settings.lake_root, objects))
+        yield LakeReader(settings, engine, Lake(settings.lake_root, objects, settings.asset_prefix))
     finally:
         engine.close()
 

@@ -18,6 +18,8 @@ from cltv_assets.errors import SourceError
 from cltv_assets.instance import open_instance
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
+from cltv_assets.naming import Names
+from cltv_assets.partitions import upstream_months
 from cltv_assets.report import REPORT_FILE, REPORT_NAME
 from cltv_assets.schemas import RAW_TRANSACTIONS, all_tables
 from cltv_assets.settings import Settings
@@ -107,7 +109,7 @@ def month_statuses(settings: Settings) -> dict[Month, MonthStatus]:
             found[month].missing.append(REPORT_NAME)
     with open_instance(settings) as instance:
         _add_stale(found, settings, instance)
-        _add_checks(found, instance)
+        _add_checks(found, settings, instance)
     _add_late(found, settings, lake)
     return found
 
@@ -128,30 +130,22 @@ def _add_stale(found: Mapping[Month, MonthStatus], settings: Settings, instance:
                 continue
             for parent in node.parent_keys:
                 mapping = node.partition_mappings.get(parent)
-                for needed in _upstream_months(month, mapping, settings):
-                    newer = made[parent].get(needed, 0) > at
-                    if newer or (parent, needed) in stale:
+                for needed in upstream_months(mapping, month, settings.first_month):
+                    newer = made[parent].get(needed.key, 0) > at
+                    if newer or (parent, needed.key) in stale:
                         stale.add((key, month.key))
             if (key, month.key) in stale:
-                state.stale.append(key.to_user_string())
+                state.stale.append(Names.table(key))
 
 
-def _upstream_months(month: Month, mapping: dg.PartitionMapping | None, settings: Settings) -> list[str]:
-    if not isinstance(mapping, dg.TimeWindowPartitionMapping):
-        return [month.key]
-    first = max(month.shift(mapping.start_offset), settings.first_month)
-    return [upstream.key for upstream in first.until(month.shift(mapping.end_offset))]
-
-
-def _add_checks(found: Mapping[Month, MonthStatus], instance: dg.DagsterInstance) -> None:
+def _add_checks(found: Mapping[Month, MonthStatus], settings: Settings, instance: dg.DagsterInstance) -> None:
     """Add what each check said when it last looked at the month."""
+    names = Names(settings.asset_prefix)
     last: dict[str, dict[str, tuple[bool, bool]]] = defaultdict(dict)
     records = instance.get_run_records(order_by="create_timestamp", ascending=True)
     keys = {month.key for month in found}
     for record in records:
-        partition = record.dagster_run.tags.get("dagster/partition")
-        if partition not in keys:
-            continue
+        of_run = record.dagster_run.tags.get("dagster/partition")
         events = instance.get_records_for_run(
             record.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
         ).records
@@ -159,7 +153,15 @@ def _add_checks(found: Mapping[Month, MonthStatus], instance: dg.DagsterInstance
             happened = event.event_log_entry.dagster_event
             if happened is not None:
                 evaluated = happened.asset_check_evaluation_data
-                name = f"{evaluated.asset_key.to_user_string()}.{evaluated.check_name}"
+                table = Names.table(evaluated.asset_key)
+                if evaluated.asset_key != names.key(table):
+                    # Of another graph on the same instance.
+                    continue
+                # A backfill makes many months in one run; each result names its own.
+                partition = evaluated.partition or of_run
+                if partition not in keys:
+                    continue
+                name = f"{table}.{evaluated.check_name}"
                 last[partition][name] = (evaluated.passed, evaluated.severity == dg.AssetCheckSeverity.ERROR)
     for month, state in found.items():
         for name, (passed, blocking) in sorted(last[month.key].items()):

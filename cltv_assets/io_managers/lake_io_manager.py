@@ -9,7 +9,8 @@ give wrong answers in silence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -17,12 +18,64 @@ import ibis.expr.types as ir
 
 from cltv_assets.failures import faults_as_failures
 from cltv_assets.lake import StagedMonth
+from cltv_assets.months import Month
+from cltv_assets.naming import Names
 from cltv_assets.partitions import month_of
-from cltv_assets.resources import Platform
+from cltv_assets.resources import PLATFORM, Platform
 from cltv_assets.schemas import TableSchema
 
 #: Input metadata: read the months that exist instead of insisting on all.
 ALLOW_MISSING = {"missing_months": "allow"}
+
+
+@dataclass(frozen=True)
+class LakeWindow:
+    """Reads months of one upstream table.
+
+    Parameters
+    ----------
+    platform : Platform
+    schema : TableSchema
+    holes : bool
+        Whether to read the months that exist instead of insisting on all.
+    """
+
+    platform: Platform
+    schema: TableSchema
+    holes: bool
+
+    def read(self, months: Sequence[Month]) -> ir.Table:
+        """Return months as one lazy table.
+
+        Raises
+        ------
+        LakeError
+            If one of them was never published.
+        """
+        table = self.platform.lake.table(self.schema)
+        if self.holes:
+            months = sorted(table.published(months))
+        else:
+            table.require(months)
+        return self.platform.engine.read_lake(self.schema, table.files(months))
+
+
+def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, Any]:
+    """Publish a staged month and return what its materialisation says of it.
+
+    Raises
+    ------
+    dagster.Failure
+        If the lake refused it.
+    """
+    with faults_as_failures():
+        published = platform.lake.table(staged.schema).publish(staged, {"dagster_run_id": run_id})
+    return {
+        "dagster/uri": published.uri,
+        "dagster/partition_row_count": published.rows,
+        "table_version": published.version,
+        "bytes": published.bytes,
+    }
 
 
 class LakeIOManager(dg.IOManager):
@@ -41,36 +94,26 @@ class LakeIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: StagedMonth) -> None:
         """Publish a staged month."""
+        context.add_output_metadata(publish(self._platform, obj, context.run_id or ""))
+
+    def load_input(self, context: dg.InputContext) -> ir.Table | LakeWindow:
+        """Return the upstream months as one lazy table; in a run of many months, what reads them."""
+        schema = self._schemas[Names.table(context.asset_key)]
+        holes = (context.definition_metadata or {}).get("missing_months") == "allow"
+        window = LakeWindow(self._platform, schema, holes)
+        if not context.has_partition_key:
+            return window
         with faults_as_failures():
-            published = self._platform.lake.table(obj.schema).publish(obj, {"dagster_run_id": context.run_id or ""})
-        context.add_output_metadata(
-            {
-                "dagster/uri": published.uri,
-                "dagster/partition_row_count": published.rows,
-                "table_version": published.version,
-                "bytes": published.bytes,
-            }
-        )
-
-    def load_input(self, context: dg.InputContext) -> ir.Table:
-        """Return the upstream months as one lazy table."""
-        schema = self._schemas[context.asset_key.path[-1]]
-        table = self._platform.lake.table(schema)
-        months = [month_of(key) for key in context.asset_partition_keys]
-        with faults_as_failures():
-            if (context.definition_metadata or {}).get("missing_months") == "allow":
-                months = sorted(table.published(months))
-            else:
-                table.require(months)
-            return self._platform.engine.read_lake(schema, table.files(months))
+            return window.read([month_of(key) for key in context.asset_partition_keys])
 
 
-def lake_io_manager(schemas: Mapping[str, TableSchema]) -> dg.IOManagerDefinition:
+def lake_io_manager(schemas: Mapping[str, TableSchema], names: Names) -> dg.IOManagerDefinition:
     """Return the IO manager over the run's ``platform``."""
+    platform_key = names.name(PLATFORM)
 
-    @dg.io_manager(required_resource_keys={"platform"}, description="Delta tables, one folder a table.")
+    @dg.io_manager(required_resource_keys={platform_key}, description="Delta tables, one folder a table.")
     def lake(context: dg.InitResourceContext) -> LakeIOManager:
-        platform: Any = context.resources.platform
+        platform: Any = getattr(context.resources, platform_key)
         return LakeIOManager(platform, schemas)
 
     return lake

@@ -16,13 +16,16 @@ from cltv_assets.schemas.columns import MONTH, TableSchema
 FORMAT_VERSION = 1
 
 _VERSION_KEY = "cltv_assets.formatVersion"
+#: Whose table it is: the prefix of the graph. A table without it belongs to the graph without a prefix.
+_GRAPH_KEY = "cltv_assets.graph"
 
 _NOT_OURS = "Move that folder away, or set lake_uri in cltv.yaml (or CLTV_LAKE_URI) to a folder of its own."
 
 
-def configuration() -> dict[str, str]:
-    """Return the properties that a new table is created with."""
+def configuration(graph: str = "") -> dict[str, str]:
+    """Return the properties that a new table of the graph ``graph`` is created with."""
     return {
+        **({_GRAPH_KEY: graph} if graph else {}),
         _VERSION_KEY: str(FORMAT_VERSION),
         # A reader replays at most this many small files of the log. delta-rs would let it grow to 100.
         "delta.checkpointInterval": "20",
@@ -59,7 +62,7 @@ def column_differences(expected: pa.Schema, actual: pa.Schema, *, nullability: b
     return "; ".join(said)
 
 
-def check_table(table: DeltaTable, schema: TableSchema, uri: str) -> None:
+def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str = "") -> None:
     """Refuse a Delta table that we would misread or spoil.
 
     Raises
@@ -67,7 +70,8 @@ def check_table(table: DeltaTable, schema: TableSchema, uri: str) -> None:
     LakeFormatError
         If a newer version of this package wrote it.
     LakeError
-        If it is not ours, was altered by another program, or has other columns.
+        If it is not ours, belongs to another graph than ``graph``, was altered by another program, or has other
+        columns.
     """
     written = table.metadata().configuration.get(_VERSION_KEY)
     if written is None or not written.isdecimal():
@@ -77,6 +81,15 @@ def check_table(table: DeltaTable, schema: TableSchema, uri: str) -> None:
             f"Table {schema.name} ({uri}) has format version {written}; "
             f"this version of cltv_assets reads up to {FORMAT_VERSION}.",
             "A newer cltv_assets wrote this lake: upgrade cltv_assets, or use another lake.",
+        )
+    owner = table.metadata().configuration.get(_GRAPH_KEY, "")
+    if owner != graph:
+        raise LakeError(
+            f"Table {schema.name} ({uri}) belongs to {_graph(owner)}, not to {_graph(graph)}: "
+            "two graphs in one lake would overwrite each other's months.",
+            "Give each graph a lake_uri of its own"
+            + (f", or set asset_prefix: {owner} if it is the same graph." if owner else ".")
+            + " To hand the lake over, run cltv adopt with this configuration.",
         )
     if table.protocol().min_reader_version > 1:
         # Deletion vectors and column mapping change what a data file means; we read files as they are.
@@ -96,3 +109,15 @@ def check_table(table: DeltaTable, schema: TableSchema, uri: str) -> None:
             f"Table {schema.name} ({uri}) has other columns than this version or these settings write ({differences}).",
             f"Restore the settings that it was made with, or move {uri} away and run its months again.",
         )
+
+
+def adopt(table: DeltaTable, graph: str) -> bool:
+    """Make a table the graph's; return whether it was another's."""
+    if table.metadata().configuration.get(_GRAPH_KEY, "") == graph:
+        return False
+    table.alter.set_table_properties({_GRAPH_KEY: graph}, raise_if_not_exists=False)
+    return True
+
+
+def _graph(prefix: str) -> str:
+    return f"the graph '{prefix}'" if prefix else "the graph without a prefix"

@@ -22,9 +22,12 @@ class Lake:
         A local folder, or an object store's URI.
     objects : ObjectStore, optional
         How to reach it, where ``root`` is not a folder.
+    graph : str
+        Prefix of the graph that it belongs to. Tables of another graph are refused.
     """
 
-    def __init__(self, root: str, objects: ObjectStore | None = None) -> None:
+    def __init__(self, root: str, objects: ObjectStore | None = None, graph: str = "") -> None:
+        self.graph = graph
         self._storage = Storage(root, objects)
         self._objects = objects
         self._handles = Handles(self._storage)
@@ -34,9 +37,14 @@ class Lake:
         """Absolute folder, or URI."""
         return self._storage.root
 
+    @property
+    def storage(self) -> Storage:
+        """The files under the root, for what tables and monthly files do not offer."""
+        return self._storage
+
     def table(self, schema: TableSchema) -> LakeTable:
         """Return a table, which need not exist yet."""
-        return LakeTable(self._storage, schema, self._handles)
+        return LakeTable(self._storage, schema, self._handles, self.graph)
 
     def files(self, name: str) -> MonthlyFiles:
         """Return the monthly files kept under ``name``, such as the reports."""

@@ -14,7 +14,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.lake import commit
-from cltv_assets.lake.format import check_table, configuration
+from cltv_assets.lake.format import adopt, check_table, configuration
 from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
@@ -72,10 +72,14 @@ class LakeTable:
     ----------
     storage : Storage
     schema : TableSchema
+    handles : Handles, optional
+    graph : str
+        Prefix of the graph that the table must belong to.
     """
 
-    def __init__(self, storage: Storage, schema: TableSchema, handles: Handles | None = None) -> None:
+    def __init__(self, storage: Storage, schema: TableSchema, handles: Handles | None = None, graph: str = "") -> None:
         self.schema = schema
+        self._graph = graph
         #: Absolute folder or URI: what any Delta reader opens.
         self.uri = storage.uri(schema.name)
         self._storage = storage
@@ -154,6 +158,10 @@ class LakeTable:
         with_rows = {file.month for file in self._files(wanted, table)}
         return with_rows | {month for month in wanted - with_rows if commit.publications(table, month)}
 
+    def months(self) -> list[Month]:
+        """Return every month that has rows, oldest first, whatever the settings say."""
+        return sorted({file.month for file in self._files(None)})
+
     def require(self, months: Iterable[Month], remedy: str | None = None) -> None:
         """Refuse to go on unless all of ``months`` are published.
 
@@ -229,6 +237,12 @@ class LakeTable:
         addresses = (f"{self.uri}/{path}" for path in doomed)
         return sum(self._storage.delete(uri) for uri in addresses if self._storage.size(uri) is not None)
 
+    def adopt(self) -> bool:
+        """Make the table this graph's; return whether it was another's."""
+        if not DeltaTable.is_deltatable(self.uri, storage_options=self._storage.options):
+            return False
+        return adopt(DeltaTable(self.uri, storage_options=self._storage.options), self._graph)
+
     def _ensured(self) -> DeltaTable:
         """Return the newest version of the table, which is created if it is missing."""
         error: Exception | None = None
@@ -245,7 +259,7 @@ class LakeTable:
                     partition_by=[MONTH],
                     name=self.schema.name,
                     description=self.schema.description,
-                    configuration=configuration(),
+                    configuration=configuration(self._graph),
                     storage_options=self._storage.options,
                     raise_if_key_not_exists=False,
                 )
@@ -275,7 +289,7 @@ class LakeTable:
                 f"Cannot read table {self.schema.name} at {self.uri}: {error}.",
                 f"Look whether the folder is readable, or {CHOOSE_ROOT}.",
             ) from error
-        check_table(table, self.schema, self.uri)
+        check_table(table, self.schema, self.uri, self._graph)
         return table
 
     def _load(self) -> DeltaTable:
@@ -284,15 +298,15 @@ class LakeTable:
             raise LakeError(f"Table {self.schema.name} at {self.uri} is gone.", "Run the month again.")
         return table
 
-    def _files(self, months: Iterable[Month], table: DeltaTable | None = None) -> list[_File]:
+    def _files(self, months: Iterable[Month] | None, table: DeltaTable | None = None) -> list[_File]:
         table = table or self._open()
         if table is None:
             return []
-        wanted = set(months)
+        wanted = None if months is None else set(months)
         added = pa.table(table.get_add_actions(flatten=True))
         columns = (added[name].to_pylist() for name in (f"partition.{MONTH}", "path", "num_records"))
         files = [_File(Month(first_day), path, rows) for first_day, path, rows in zip(*columns, strict=True)]
-        return sorted((f for f in files if f.month in wanted), key=lambda f: (f.month, f.path))
+        return sorted((f for f in files if wanted is None or f.month in wanted), key=lambda f: (f.month, f.path))
 
     def _month_uri(self, month: Month) -> str:
         return f"{self.uri}/{month_folder(month)}"

@@ -76,11 +76,13 @@ def settings_from(extras: Mapping[str, Any]) -> Settings:
 def _run(pipes: PipesContext, settings: Settings) -> list[str]:
     from cltv_assets.assets.policy import assets_of_half
     from cltv_assets.build import MONTH_JOB, build_definitions
+    from cltv_assets.naming import Names
     from cltv_assets.runner import QUIET, errors_of
 
     month = Month.parse(pipes.partition_key)
     pipes.log.info(f"cltv-assets {__version__}: {month}, engine {settings.engine}, lake {settings.lake_root}")
-    job = build_definitions(settings).resolve_job_def(MONTH_JOB)
+    names = Names(settings.asset_prefix)
+    job = build_definitions(settings).resolve_job_def(names.name(MONTH_JOB))
     with dg.DagsterInstance.ephemeral() as instance:
         # The orchestrator's own run id: the lake's commits then name the run that its UI shows.
         instance.add_event_listener(pipes.run_id, lambda entry: _tell(pipes, entry))
@@ -88,7 +90,7 @@ def _run(pipes: PipesContext, settings: Settings) -> list[str]:
             run_config=QUIET,
             instance=instance,
             partition_key=month.key,
-            asset_selection=[dg.AssetKey(name) for name in assets_of_half("preprocess")],
+            asset_selection=[names.key(name) for name in assets_of_half("preprocess")],
             raise_on_error=False,
             run_id=pipes.run_id,
         )
@@ -102,7 +104,8 @@ def _tell(pipes: PipesContext, entry: dg.EventLogEntry) -> None:
         return
     if event.is_step_materialization:
         made = event.step_materialization_data.materialization
-        name = made.asset_key.to_user_string()
+        # Escaped is how Pipes reads a key of several parts.
+        name = made.asset_key.to_escaped_user_string()
         pipes.report_asset_materialization(asset_key=name, metadata=encoded(made.metadata))
         rows = made.metadata.get("dagster/partition_row_count")
         pipes.log.info(
@@ -114,8 +117,9 @@ def _tell(pipes: PipesContext, entry: dg.EventLogEntry) -> None:
             check_name=found.check_name,
             passed=found.passed,
             severity="ERROR" if found.severity == dg.AssetCheckSeverity.ERROR else "WARN",
-            metadata=encoded(found.metadata),
-            asset_key=found.asset_key.to_user_string(),
+            # Pipes carries no description.
+            metadata=encoded(found.metadata) | {"message": {"type": "text", "raw_value": found.description or ""}},
+            asset_key=found.asset_key.to_escaped_user_string(),
         )
         if not found.passed:
             tell = pipes.log.error if found.severity == dg.AssetCheckSeverity.ERROR else pipes.log.warning

@@ -12,9 +12,20 @@ definitions import this package.
 from cltv_assets.report.audit import problems
 from cltv_assets.report.collecting import INPUTS, collect
 from cltv_assets.report.data import ReportData
+from cltv_assets.report.essentials import essentials
 from cltv_assets.report.page import key_plot_png, render
 
 REPORT_NAME = "cltv_report"
 REPORT_FILE = "report.html"
 
-__all__ = ["INPUTS", "REPORT_FILE", "REPORT_NAME", "ReportData", "collect", "key_plot_png", "problems", "render"]
+__all__ = [
+    "INPUTS",
+    "REPORT_FILE",
+    "REPORT_NAME",
+    "ReportData",
+    "collect",
+    "essentials",
+    "key_plot_png",
+    "problems",
+    "render",
+]

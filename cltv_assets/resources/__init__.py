@@ -1,6 +1,18 @@
 """Dagster resources: thin handles on the engine, the lake, the source, S3 and Spark."""
 
-from cltv_assets.resources.platform import Platform, platform_resource
+from cltv_assets.resources.platform import LAKE, PIPES, PLATFORM, POOL, S3, SPARK, Platform, platform_resource
 from cltv_assets.resources.s3 import object_store_for, s3_resource, uses_s3
 
-__all__ = ["Platform", "object_store_for", "platform_resource", "s3_resource", "uses_s3"]
+__all__ = [
+    "LAKE",
+    "PIPES",
+    "PLATFORM",
+    "POOL",
+    "S3",
+    "SPARK",
+    "Platform",
+    "object_store_for",
+    "platform_resource",
+    "s3_resource",
+    "uses_s3",
+]

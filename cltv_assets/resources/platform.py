@@ -16,16 +16,20 @@ from typing import Any
 import dagster as dg
 
 from cltv_assets.engines import Engine, open_engine
+from cltv_assets.failures import FailedMonths
 from cltv_assets.lake import Lake
 from cltv_assets.lake.object_store import ObjectStore
 from cltv_assets.months import Month
+from cltv_assets.naming import Names
 from cltv_assets.resources.s3 import uses_s3
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
 from cltv_assets.steps.month_run import MonthRun
 
-#: Keys of the resources that it stands on.
-S3, SPARK = "s3", "spark"
+#: Plain keys of the resources; `Names` puts the prefix before them.
+PLATFORM, LAKE, S3, SPARK, PIPES = "platform", "lake", "s3", "spark", "pipes"
+#: Pool of every asset of a graph: one run at a time writes its lake's months, in their order.
+POOL = "cltv_lake"
 
 
 class Platform:
@@ -49,6 +53,8 @@ class Platform:
         self.settings = settings
         self._find_objects = objects
         self._session = session
+        #: Of a run of many months: what is not to be made from what failed.
+        self.failed = FailedMonths()
         self._engine: Engine | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -73,7 +79,7 @@ class Platform:
         LakeError
             If it is on an object store that cannot be written, or where commits are not safe.
         """
-        lake = Lake(self.settings.lake_root, self.objects)
+        lake = Lake(self.settings.lake_root, self.objects, self.settings.asset_prefix)
         if self.objects is not None:
             lake.check_writable()
         return lake
@@ -104,7 +110,9 @@ def platform_resource(settings: Settings) -> dg.ResourceDefinition:
     It stands on the resources ``s3`` and ``spark`` where the settings call for them.
     """
     on_s3, on_spark = uses_s3(settings), settings.engine == "spark"
-    needed = {name for name, wanted in ((S3, on_s3), (SPARK, on_spark)) if wanted}
+    names = Names(settings.asset_prefix)
+    s3_key, spark_key = names.name(S3), names.name(SPARK)
+    needed = {key for key, wanted in ((s3_key, on_s3), (spark_key, on_spark)) if wanted}
 
     @dg.resource(
         description=f"Engine {settings.engine}, lake {settings.lake_root}, source {settings.source.kind}.",
@@ -114,8 +122,8 @@ def platform_resource(settings: Settings) -> dg.ResourceDefinition:
         resources: Any = context.resources
         opened = Platform(
             settings,
-            objects=(lambda: resources.s3.object_store()) if on_s3 else None,
-            session=(lambda: resources.spark.spark_session) if on_spark else None,
+            objects=(lambda: getattr(resources, s3_key).object_store()) if on_s3 else None,
+            session=(lambda: getattr(resources, spark_key).spark_session) if on_spark else None,
         )
         try:
             yield opened

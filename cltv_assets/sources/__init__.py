@@ -20,7 +20,7 @@ from cltv_assets.sources.rows import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 from cltv_assets.sources.storage import storage_of
 
-__all__ = ["Landing", "SourceReport", "TransactionSource", "open_source"]
+__all__ = ["Landing", "SourceReport", "TransactionSource", "new_source", "open_source"]
 
 _open: dict[tuple[str, dt.date | None], TransactionSource] = {}
 _lock = threading.Lock()
@@ -50,11 +50,28 @@ def open_source(
     key = settings.model_dump_json(), today
     with _lock:
         if key not in _open:
-            _open[key] = _new_source(settings, today, objects)
+            _open[key] = new_source(settings, today, objects)
         return _open[key]
 
 
-def _new_source(settings: Settings, today: dt.date | None, objects: ObjectStore | None) -> TransactionSource:
+def new_source(
+    settings: Settings, today: dt.date | None = None, objects: ObjectStore | None = None
+) -> TransactionSource:
+    """Return the configured source with a landing cache of its own; close it after use.
+
+    Parameters
+    ----------
+    settings : Settings
+    today : datetime.date, optional
+        Stands for the current day.
+    objects : ObjectStore, optional
+        How an ``s3://`` source is reached.
+
+    Raises
+    ------
+    SourceError
+        If the path's scheme is unknown, or the demo's data are not installed.
+    """
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, CdnowReader(storage), today)

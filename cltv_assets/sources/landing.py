@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from cltv_assets.months import Month
 from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
+from cltv_assets.sources.contents import CONTENTS, MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.rows import Reader
@@ -155,20 +156,12 @@ class LandingCache:
         int
             Lines written.
         """
-        names = {file.name for file in files}
-        wanted = [(batch.number, name) for batch in self._batches for name in sorted(batch.files & names)]
-        parts = [
-            str(part)
-            for batch in self._batches
-            if batch.files & names
-            for part in sorted((batch.folder / "months" / f"slot={month_index(month)}").glob("*.parquet"))
-        ]
+        wanted, parts = self._filed(files, f"slot={month_index(month)}")
         if not parts:
             pq.write_table(RAW_TRANSACTIONS.arrow.empty_table(), path, compression="zstd")
             return 0
         with self._connect() as connection:
-            numbers, texts = zip(*wanted, strict=True)
-            connection.register("wanted", pa.table({"batch": pa.array(numbers, pa.int32()), "name": texts}))
+            connection.register("wanted", wanted)
             connection.read_parquet(parts, hive_partitioning=False).create_view("filed")
             # Written by pyarrow: DuckDB declares a column that happens to hold no null as
             # not nullable, and the months' files would differ in schema.
@@ -179,9 +172,43 @@ class LandingCache:
                     lines += batch.num_rows
         return lines
 
+    def contents(self, files: Sequence[SourceFile], month: Month | None = None) -> dict[tuple[str, int], MonthContent]:
+        """Sum up what parsed files hold, by name and month index.
+
+        Parameters
+        ----------
+        files : sequence of SourceFile
+        month : Month, optional
+            Only this one; by default every closed month.
+        """
+        wanted, parts = self._filed(files, f"slot={month_index(month)}" if month else "slot=*")
+        if not parts:
+            return {}
+        with self._connect() as connection:
+            connection.register("wanted", wanted)
+            connection.read_parquet(parts, hive_partitioning=True).create_view("filed")
+            found = connection.execute(CONTENTS).fetchall()
+        return {(name, int(slot)): MonthContent(lines, f"{int(total):x}") for name, slot, lines, total in found}
+
     def close(self) -> None:
         """Remove everything."""
         self._scratch.close()
+
+    def _filed(self, files: Sequence[SourceFile], slots: str) -> tuple[pa.Table, list[str]]:
+        """Return which batch holds each file, and those batches' files of the months."""
+        names = {file.name for file in files}
+        batches = [batch for batch in self._batches if batch.files & names]
+        wanted = [(batch.number, name) for batch in batches for name in sorted(batch.files & names)]
+        table = pa.table(
+            {
+                "batch": pa.array([number for number, _ in wanted], pa.int32()),
+                "name": pa.array([name for _, name in wanted], pa.string()),
+            }
+        )
+        parts = [
+            str(part) for batch in batches for part in sorted((batch.folder / "months").glob(f"{slots}/*.parquet"))
+        ]
+        return table, parts
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(

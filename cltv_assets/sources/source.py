@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
+from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, MonthContent
 from cltv_assets.sources.files import SourceFile, has_months, list_files
 from cltv_assets.sources.inspection import SourceReport, inspect_files
-from cltv_assets.sources.landing import LandingCache, month_index
+from cltv_assets.sources.landing import LandingCache, month_at, month_index
 from cltv_assets.sources.rows import Reader
 from cltv_assets.sources.storage import Storage
 
@@ -60,6 +61,8 @@ class Landing:
     out_of_reach : int
         Lines of no month, because their delivery is more than a month early or more
         than ``source.late_months`` late.
+    records : mapping of str to FileRecord
+        What was landed of each file that holds lines of the month, and of the month's own delivery.
     """
 
     month: Month
@@ -73,6 +76,7 @@ class Landing:
     before_first: int
     after_last: int
     out_of_reach: int
+    records: Mapping[str, FileRecord] = field(default_factory=dict)
 
 
 @dataclass
@@ -141,6 +145,7 @@ class TransactionSource:
                 before_first=before,
                 after_last=after,
                 out_of_reach=beyond,
+                records=self._records(files, month),
             )
 
     def line_counts(self, months: Iterable[Month] | None = None) -> dict[Month, int]:
@@ -162,6 +167,32 @@ class TransactionSource:
                 month: sum(count[month_index(month)] for file, count in counts if self._reaches(file, month))
                 for month in asked
             }
+
+    def contents(self, files: Sequence[SourceFile]) -> dict[SourceFile, FileContent]:
+        """Read files and sum up what each holds of the closed months that search it.
+
+        Parameters
+        ----------
+        files : sequence of SourceFile
+            As listed.
+
+        Raises
+        ------
+        SourceError
+            If a file cannot be read as configured.
+        """
+        with self._lock:
+            cache = self._parsed(files)
+            found = cache.contents(files)
+            months: dict[str, dict[Month, MonthContent]] = {file.name: {} for file in files}
+            by_name = {file.name: file for file in files}
+            for file in files:
+                if file.delivery is not None:
+                    months[file.name][file.delivery] = NO_LINES
+            for (name, at), content in found.items():
+                if self._reaches(by_name[name], month_at(at)):
+                    months[name][month_at(at)] = content
+            return {file: FileContent(self._lines_of_months(file), months[file.name]) for file in files}
 
     def inspect(self) -> SourceReport:
         """Look at the source without landing it: the files, their headers, a sample.
@@ -212,6 +243,27 @@ class TransactionSource:
             return True
         ahead = month_index(file.delivery) - month_index(month)
         return -1 <= ahead <= self.settings.source.late_months
+
+    def _records(self, files: Sequence[SourceFile], month: Month) -> dict[str, FileRecord]:
+        assert self._cache is not None
+        found = self._cache.contents(files, month)
+        records = {}
+        for file in files:
+            content = found.get((file.name, month_index(month)), NO_LINES)
+            if content.lines or file.delivery == month:
+                total = self._lines_of_months(file)
+                records[file.name] = FileRecord(file.size, file.mtime_ns, content.lines, content.digest, total)
+        return records
+
+    def _lines_of_months(self, file: SourceFile) -> int:
+        """Count a file's lines of months that are or will be partitions and that search it."""
+        assert self._cache is not None
+        first, fixed = month_index(self.settings.first_month), self.settings.fixed_last_month
+        return sum(
+            count
+            for at, count in self._cache.tally(file).months().items()
+            if at >= first and (fixed is None or at <= month_index(fixed)) and self._reaches(file, month_at(at))
+        )
 
     def _outside(self, file: SourceFile) -> tuple[int, int, int]:
         """Count a file's lines of no month: before the first, after the last, out of reach."""

@@ -78,6 +78,20 @@ class Storage:
         with _asking(path):
             return _remote_entry(self._filesystem.get_file_info(path))
 
+    def changed(self, path: str) -> float | None:
+        """Return when a local file came to its place or was last changed; None on other filesystems.
+
+        In seconds since 1970. A file that was copied or moved there may keep an old time of
+        change of its own; the time of its entry is new. An object's time is that of its upload.
+        """
+        if not self.is_local:
+            return None
+        try:
+            found = Path(path).stat()
+        except OSError:
+            return None
+        return max(found.st_mtime, found.st_ctime)
+
     def list_folder(self, path: str) -> list[Entry]:
         """Return a folder's entries by name, without those of its folders."""
         if self.is_local:

@@ -13,6 +13,8 @@ from cltv_assets.steps.month_run import MonthRun
 from cltv_assets.transforms import cleaning, customers
 from cltv_assets.transforms.quantiles import binned_money_counts, quantiles, value_counts
 
+#: Metadata of ``raw_transactions``: file name to what of it was landed for the month.
+SOURCE_FILES = "source_files"
 _QUINTILES = (0.2, 0.4, 0.6, 0.8)
 
 
@@ -33,9 +35,10 @@ def raw_transactions(run: MonthRun, landing_folder: Path) -> list[Path]:
     """
     folder = Path(tempfile.mkdtemp(dir=landing_folder))
     landing = run.source.land(run.month, folder)
-    run.notes.update(
-        {name: getattr(landing, name) for name in ("lines", "source_files", "late", "malformed", "undatable", "future")}
-    )
+    run.notes.update({name: getattr(landing, name) for name in ("lines", "late", "malformed", "undatable", "future")})
+    run.notes["files_searched"] = landing.source_files
+    # The record of what was landed: what the sensor for source files compares with.
+    run.notes[SOURCE_FILES] = {name: record.as_json() for name, record in landing.records.items()}
     # Lines that no month holds: shown with every month, so that nothing is lost in silence.
     outside = {name: getattr(landing, name) for name in ("before_first", "after_last", "out_of_reach")}
     run.notes["lines_of_no_month"] = {name: count for name, count in outside.items() if count} or "none"

@@ -76,7 +76,8 @@ def test_the_checks_declared_are_those_evaluated(
     evaluated = {
         (table, check.name) for table, checks in checks_of(shop_settings().horizons_months).items() for check in checks
     }
-    assert declared == evaluated | {(REPORT, "report_whole")}
+    on_time = {(key.to_user_string(), "on_time") for key in graph.get_all_asset_keys()}
+    assert declared == evaluated | {(REPORT, "report_whole")} | on_time
 
 
 @pytest.mark.parametrize(

@@ -61,16 +61,23 @@ class ServerProcess:
         Folder for its output, which is appended to ``<name>.log``.
     environment : mapping, optional
         The whole environment; by default that of this process.
+    if_orphaned : str
+        The signal that the server gets when the tests are killed. One that starts others needs a chance to end them.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], logs: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        logs: Path,
+        environment: Mapping[str, str] | None = None,
+        if_orphaned: str = "KILL",
     ) -> None:
         self.name = name
         self.log = logs / f"{name}.log"
         # The kernel ends the server if the tests are killed, when nobody is left to do so.
         setpriv = shutil.which("setpriv")
-        tied = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+        tied = [setpriv, "--pdeathsig", if_orphaned, "--"] if setpriv else []
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*tied, *command],

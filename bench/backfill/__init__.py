@@ -1,0 +1,1 @@
+"""A backfill from the Dagster UI, timed."""

@@ -1,0 +1,226 @@
+"""Which months are to be made now: a decision from what is there, not from what has happened.
+
+The rule looks at the newest state only. Nothing is lost when the daemon was down, an
+event was missed or a cursor was reset, and a second look requests nothing twice.
+
+A month of a step is made when it is due and either not there or, for the newest
+months, older than something it was made from; when nobody is making it; when it was
+not tried in vain with the same input; and when all it is made from is there and is
+not about to change. No Dagster here: the rule is a function of plain values.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cltv_assets.months import Month
+
+
+class Verdict(enum.Enum):
+    """What is to be done with a month of a table, and why."""
+
+    SETTLED = "there, and as new as what it is made from"
+    NOT_DUE = "not there, and not due yet"
+    IN_PROGRESS = "being made"
+    TRIED = "failed, and nothing has changed since"
+    WAITING = "to be made, but what it is made from is not there, or is about to change"
+    REQUESTED = "to be made now"
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a month of a step is made from.
+
+    Parameters
+    ----------
+    table : str
+    farthest, nearest : int
+        The months of it, counted back from the step's own: 11 and 0 for a trailing year.
+    holes : bool
+        Whether months that could not be made are done without.
+    """
+
+    table: str
+    farthest: int = 0
+    nearest: int = 0
+    holes: bool = False
+
+    def months(self, month: Month, first: Month) -> list[Month]:
+        """Return the months needed for ``month``; those before the first partition do not exist."""
+        begin, end = max(month.shift(-self.farthest), first), month.shift(-self.nearest)
+        return list(begin.until(end)) if begin <= end else []
+
+
+@dataclass(frozen=True)
+class Step:
+    """Tables that are made together.
+
+    Parameters
+    ----------
+    tables : tuple of str
+    needs : tuple of Need
+    due : datetime.timedelta
+        After the month closes.
+    """
+
+    tables: tuple[str, ...]
+    needs: tuple[Need, ...]
+    due: dt.timedelta
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The last attempt at a month, where nothing came of it or nothing has yet.
+
+    Parameters
+    ----------
+    number : int
+        Its place in the order of all events.
+    run_id : str
+    running : bool
+        Queued or running; else it failed or was cancelled.
+    """
+
+    number: int
+    run_id: str
+    running: bool
+
+
+@dataclass(frozen=True)
+class History:
+    """What has been made and tried.
+
+    Parameters
+    ----------
+    made : mapping
+        Table to month to the place of its last materialisation in the order of all events.
+    attempts : mapping
+        Table to month to the last attempt, where no materialisation followed.
+    claimed : set of (str, Month)
+        Months that a backfill under way is going to make.
+    run_of : callable
+        Table and place of a materialisation to the id of its run.
+    """
+
+    made: Mapping[str, Mapping[Month, int]]
+    attempts: Mapping[str, Mapping[Month, Attempt]] = field(default_factory=dict)
+    claimed: frozenset[tuple[str, Month]] = frozenset()
+    run_of: Callable[[str, int], str] = lambda _table, _number: ""
+
+    def at(self, table: str, month: Month) -> int | None:
+        """Return the place of a month's last materialisation."""
+        return self.made.get(table, {}).get(month)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The months that exist, and what time it is.
+
+    Parameters
+    ----------
+    first, last : Month
+        First partition and the newest closed one.
+    now : datetime.datetime
+        With a zone.
+    closes : callable
+        Month to the instant it closes.
+    late_data_months : int
+        How many months before the newest are still brought up to date.
+    """
+
+    first: Month
+    last: Month
+    now: dt.datetime
+    closes: Callable[[Month], dt.datetime]
+    late_data_months: int
+
+    def months(self) -> list[Month]:
+        """Return every closed month, oldest first."""
+        return list(self.first.until(self.last)) if self.first <= self.last else []
+
+
+Plan = Mapping[tuple[str, Month], Verdict]
+_UNDER_WAY = frozenset({Verdict.IN_PROGRESS, Verdict.WAITING, Verdict.REQUESTED})
+
+
+def plan(steps: Sequence[Step], history: History, calendar: Calendar) -> Plan:
+    """Decide about every closed month of every table.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        In an order in which none comes before what it is made from.
+    history : History
+    calendar : Calendar
+
+    Returns
+    -------
+    mapping of (str, Month) to Verdict
+        Tables of one step always share a verdict.
+    """
+    verdicts: dict[tuple[str, Month], Verdict] = {}
+    reach = calendar.last.shift(-calendar.late_data_months)
+    for step in steps:
+        for month in calendar.months():
+            verdict = _verdict(step, month, history, calendar, reach, verdicts)
+            verdicts.update({(table, month): verdict for table in step.tables})
+    return verdicts
+
+
+def _verdict(step: Step, month: Month, history: History, calendar: Calendar, reach: Month, verdicts: Plan) -> Verdict:
+    made = [history.at(table, month) for table in step.tables]
+    attempts = [found for table in step.tables if (found := history.attempts.get(table, {}).get(month))]
+    if any(attempt.running for attempt in attempts) or any((t, month) in history.claimed for t in step.tables):
+        return Verdict.IN_PROGRESS
+    oldest = None if None in made else min(number for number in made if number is not None)
+    needed = [(need, at) for need in step.needs for at in need.months(month, calendar.first)]
+    inputs = [(need.table, number) for need, at in needed if (number := history.at(need.table, at)) is not None]
+    # What is made from something that is going to be made anew goes with it.
+    about_to_change = any(verdicts[need.table, at] in _UNDER_WAY for need, at in needed)
+    if oldest is not None and (month < reach or not (about_to_change or any(number > oldest for _, number in inputs))):
+        return Verdict.SETTLED
+    if calendar.now < calendar.closes(month) + step.due:
+        return Verdict.NOT_DUE
+    if attempts and not about_to_change:
+        last = max(attempts, key=lambda attempt: attempt.number)
+        # What the attempt's own run made before it failed is no news.
+        if not any(n > last.number and history.run_of(table, n) != last.run_id for table, n in inputs):
+            return Verdict.TRIED
+    ready = all(_ready(need, at, month, history, verdicts) for need, at in needed)
+    return Verdict.REQUESTED if ready else Verdict.WAITING
+
+
+def _ready(need: Need, at: Month, month: Month, history: History, verdicts: Plan) -> bool:
+    verdict = verdicts[need.table, at]
+    if verdict is Verdict.REQUESTED:
+        # The same month is made by the same run, in order; another month by another run.
+        return at == month
+    if verdict in _UNDER_WAY:
+        return False
+    if history.at(need.table, at) is not None:
+        return True
+    # It was tried in vain: it would be under way otherwise.
+    return need.holes
+
+
+def overdue(step: Step, table: str, history: History, calendar: Calendar, patience: dt.timedelta) -> list[Month]:
+    """Return the months of a table that should be there by now and are not, oldest first.
+
+    Parameters
+    ----------
+    step : Step
+        Makes the table.
+    table : str
+    history : History
+    calendar : Calendar
+    patience : datetime.timedelta
+        How long after it was due a month is overdue.
+    """
+    return [
+        month
+        for month in calendar.months()
+        if history.at(table, month) is None and calendar.now >= calendar.closes(month) + step.due + patience
+    ]

@@ -1,0 +1,151 @@
+"""Takes a customer's rows out of what Dagster's event log keeps: previews and examples of checks.
+
+Dagster offers no way to change recorded metadata, and deleting an event would make
+its month look unmade. So the rows of the tables shown are removed in place; the
+events, their order and every other number stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetKeyTable,
+    SqlEventLogStorageTable,
+)
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+from cltv_assets.errors import ConfigError
+
+#: Where serialized events stand.
+_COLUMNS = (
+    (SqlEventLogStorageTable, "event"),
+    (AssetKeyTable, "last_materialization"),
+    (AssetCheckExecutionsTable, "evaluation_event"),
+)
+
+
+def shown_in_history(
+    instance: dg.DagsterInstance, keys: set[dg.AssetKey], customer: str, *, remove: bool = False
+) -> int:
+    """Return how many recorded events show rows of the customer; with ``remove``, take the rows out.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+    keys : set of AssetKey
+        Assets of this graph. Another graph may have a customer of the same id.
+    customer : str
+    remove : bool
+
+    Raises
+    ------
+    ConfigError
+        If the instance keeps its events where they cannot be changed, or is in use and locked.
+    """
+    storage: Any = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        raise ConfigError(
+            f"Dagster's events are kept by {type(storage).__name__}, which offers no way to change them.",
+            "Ask its operator to delete the runs whose previews show the customer.",
+        )
+    ours = {key.to_string() for key in keys}
+    found = 0
+    for connect, file in _databases(storage):
+        with connect() as connection:
+            changed = _without_customer(connection, ours, customer, remove)
+        found += changed
+        if remove and file is not None:
+            # Also after an attempt that was interrupted: what it changed may still stand in free pages.
+            forget_free_pages(file)
+    return found
+
+
+def _databases(storage: SqlEventLogStorage) -> Iterator[tuple[Callable[[], Any], str | None]]:
+    """Yield every database of events: how to connect, and its file where it is one."""
+    if isinstance(storage, SqliteEventLogStorage):
+        for run_id in storage.get_all_run_ids():
+            yield partial(storage.run_connection, run_id), storage.path_for_shard(run_id)
+        yield storage.index_connection, storage.path_for_shard("index")
+    else:
+        yield storage.index_connection, None
+
+
+def _without_customer(connection: Any, ours: set[str], customer: str, remove: bool) -> int:
+    # As JSON writes it: letters beyond ASCII are escaped.
+    written = json.dumps(customer)[1:-1]
+    found = 0
+    for table, name in _COLUMNS:
+        if not sa.inspect(connection).has_table(table.name):
+            continue
+        column = table.c[name]
+        rows = connection.execute(
+            sa.select(table.c.id, table.c.asset_key, column).where(column.contains(written, autoescape=True))
+        ).fetchall()
+        for number, asset, text in rows:
+            if asset is not None and asset not in ours:
+                continue
+            cleaned = _cleaned(json.loads(text), customer)
+            if cleaned is None:
+                continue
+            found += 1
+            if remove:
+                connection.execute(table.update().where(table.c.id == number).values({name: json.dumps(cleaned)}))
+    return found
+
+
+def _cleaned(value: Any, customer: str) -> Any | None:
+    """Return a decoded event without the customer's rows, or None where it shows none."""
+    touched = False
+
+    def walk(inner: Any) -> Any:
+        nonlocal touched
+        if isinstance(inner, dict):
+            return {key: walk(item) for key, item in inner.items()}
+        if isinstance(inner, list):
+            return [walk(item) for item in inner]
+        if isinstance(inner, str) and customer in inner and "|" in inner:
+            lines = inner.split("\n")
+            kept = [line for line in lines if not _shows(line, customer)]
+            touched = touched or len(kept) < len(lines)
+            return "\n".join(kept)
+        return inner
+
+    cleaned = walk(value)
+    return cleaned if touched else None
+
+
+def _shows(line: str, customer: str) -> bool:
+    """Return whether a line of a Markdown table has the customer in a cell."""
+    if not line.startswith("|"):
+        return False
+    cells = [cell.strip().replace("\\|", "|") for cell in line.strip().strip("|").split(" | ")]
+    as_text = customer.replace("\n", " ")
+    return any(as_text == cell or as_text in cell.replace(",", " ").replace(";", " ").split() for cell in cells)
+
+
+def forget_free_pages(file: str) -> None:
+    """Wipe what a SQLite file keeps of rows that are gone: free pages, and the write-ahead log.
+
+    Raises
+    ------
+    ConfigError
+        If another process has it locked.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as database:
+            database.execute("VACUUM")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        raise ConfigError(
+            f"Dagster's {file} is in use: {error}.", "Stop runs and the daemon, then give the same command again."
+        ) from error

@@ -1,0 +1,55 @@
+"""``cltv vacuum`` and ``cltv adopt``: care of the lake as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from cltv_assets.cli.reading import open_lake
+from cltv_assets.lake import Lake
+from cltv_assets.report import REPORT_NAME
+from cltv_assets.schemas import all_tables
+from cltv_assets.settings import Settings
+from cltv_assets.settings_file import load_settings
+
+
+def vacuum_lake(config: Path | None, keep_days: int) -> None:
+    """Delete what no reader can need and say how many files went.
+
+    Parameters
+    ----------
+    config : Path or None
+    keep_days : int
+        Spare files that were replaced or written more recently.
+    """
+    settings = load_settings(config)
+    lake = open_lake(settings)
+    lake.check_writable()
+    typer.echo(f"{_count(delete_unread(lake, settings, 24 * keep_days))} deleted from {lake.root}")
+
+
+def delete_unread(lake: Lake, settings: Settings, older_than_hours: int) -> int:
+    """Delete replaced and left-over files of all tables and reports; return how many."""
+    tables = sum(lake.table(schema).vacuum(older_than_hours) for schema in all_tables(settings.horizons_months))
+    return tables + lake.files(REPORT_NAME).vacuum(older_than_hours)
+
+
+def adopt_lake(config: Path | None) -> None:
+    """Make every table of the lake the configured graph's."""
+    settings = load_settings(config)
+    lake = open_lake(settings)
+    lake.check_writable()
+    adopted = sum(lake.table(schema).adopt() for schema in all_tables(settings.horizons_months))
+    graph = f"the graph '{settings.asset_prefix}'" if settings.asset_prefix else "the graph without a prefix"
+    if not adopted:
+        typer.echo(f"{lake.root} belongs to {graph} already.")
+        return
+    typer.echo(
+        f"{adopted} tables of {lake.root} belong to {graph} now. Dagster knows nothing of their months under these "
+        "names: run the months again, or report their materialisations in its UI."
+    )
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files:,} files"

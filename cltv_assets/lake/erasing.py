@@ -1,0 +1,121 @@
+"""Erases one customer from the tables: every month that holds the customer is written anew without.
+
+A month is replaced through the commit protocol like any other publication: whole, in
+one commit, and refused if another process published it meanwhile. Replaced files lie
+in the lake until ``LakeTable.vacuum``; Delta's log names files and counts, no values.
+Whatever is interrupted is finished by doing it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cltv_assets.lake.lake import Lake
+from cltv_assets.lake.table import LakeTable
+from cltv_assets.months import Month
+from cltv_assets.schemas.columns import TableSchema
+
+CUSTOMER, WHOLE_LINE = "customer_id", "source_text"
+#: Rows read at once: some megabytes.
+_BATCH_ROWS = 65_536
+_OPERATION = {"cltv_assets.operation": "erase"}
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A month of a table that holds the customer.
+
+    Parameters
+    ----------
+    table : TableSchema
+    month : Month
+    rows : int
+        Rows of the customer.
+    """
+
+    table: TableSchema
+    month: Month
+    rows: int
+
+
+def names_customer(batch: pa.RecordBatch, customer: str) -> pa.BooleanArray:
+    """Return which rows name the customer.
+
+    As delivered, too: with spaces around, as ``17850.0`` for ``17850``, or as a word of
+    a line that could not be split into fields.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        With a column ``customer_id`` as text, perhaps ``source_text``.
+    customer : str
+        As ``cleaned_transactions`` has it.
+    """
+    given = pc.utf8_trim_whitespace(batch.column(CUSTOMER))
+    found = pc.equal(given, customer)
+    if customer.isdecimal():
+        found = pc.or_kleene(found, pc.match_substring_regex(given, rf"^{customer}\.0+$"))
+    found = found.fill_null(False)
+    if WHOLE_LINE in batch.schema.names:
+        # CSV doubles quotes within a field.
+        spellings = "|".join(re.escape(text) for text in {customer, customer.replace('"', '""')})
+        word = rf"(^|[^\pL\pN_])({spellings})($|[^\pL\pN_])"
+        found = pc.or_(found, pc.match_substring_regex(batch.column(WHOLE_LINE), word).fill_null(False))
+    return found
+
+
+def holdings(lake: Lake, tables: Sequence[TableSchema], customer: str) -> list[Holding]:
+    """Return where the customer is, in the order of ``tables``, oldest month first."""
+    found = []
+    for schema in tables:
+        if not any(column.name == CUSTOMER for column in schema.columns):
+            continue
+        table = lake.table(schema)
+        for month in table.months():
+            rows = sum(_rows_of(lake, schema, path, customer) for path in table.files([month]))
+            if rows:
+                found.append(Holding(schema, month, rows))
+    return found
+
+
+def erase(lake: Lake, holding: Holding, customer: str) -> None:
+    """Publish the month again without the customer.
+
+    Raises
+    ------
+    ConcurrentPublishError
+        If another process publishes the month meanwhile; nothing is changed then.
+    LakeError
+        If it cannot be written.
+    """
+    table: LakeTable = lake.table(holding.table)
+    with table.begin(holding.month) as staging:
+        for path in table.files([holding.month]):
+            _copy_without(lake, path, staging.new_file(), customer)
+        table.publish(staging.seal(), _OPERATION)
+
+
+def _rows_of(lake: Lake, schema: TableSchema, path: str, customer: str) -> int:
+    columns = [column.name for column in schema.columns if column.name in (CUSTOMER, WHOLE_LINE)]
+    storage = lake.storage
+    with storage.asking(path), storage.filesystem.open_input_file(storage.path(path)) as source:
+        batches = pq.ParquetFile(source).iter_batches(_BATCH_ROWS, columns=columns)
+        return sum(pc.sum(names_customer(batch, customer)).as_py() or 0 for batch in batches)
+
+
+def _copy_without(lake: Lake, path: str, into: str, customer: str) -> None:
+    storage = lake.storage
+    with storage.asking(path), storage.filesystem.open_input_file(storage.path(path)) as source:
+        file = pq.ParquetFile(source)
+        # Without what its writer noted of it: nothing of the old file but its rows.
+        schema = file.schema_arrow.remove_metadata()
+        with pq.ParquetWriter(storage.path(into), schema, filesystem=storage.filesystem, compression="zstd") as out:
+            for batch in file.iter_batches(_BATCH_ROWS):
+                kept = batch.filter(pc.invert(names_customer(batch, customer)))
+                out.write_batch(kept.replace_schema_metadata(None))

@@ -1,0 +1,54 @@
+"""The report's essentials, for where its page itself cannot be opened."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from cltv_assets.report.data import ReportData
+from cltv_assets.report.highlights import Highlights
+
+
+def essentials(data: ReportData) -> Highlights:
+    """Return the head of the report, how earlier predictions did, and two pictures."""
+    from cltv_assets.report.figures.calibration import tracking_figure
+    from cltv_assets.report.figures.svg import png
+    from cltv_assets.report.page import key_plot_png
+    from cltv_assets.report.sections import summary
+
+    head = summary.section(data).content
+    tiles = cast("list[summary.Tile]", head["tiles"])
+    found = Highlights()
+    found.tables["summary"] = [
+        {"figure": tile.label, "value": tile.value, "against last month": tile.note} for tile in tiles
+    ]
+    if data.holdout:
+        found.tables["how_wrong_earlier_predictions_were"] = [_case(data, i) for i in range(len(data.holdout))]
+    found.pictures["picture"] = (key_plot_png(data), "The month's key picture.")
+    if data.tracking is not None:
+        found.pictures["tracking"] = (
+            png(tracking_figure(data.tracking)),
+            "Cumulative repeat purchases of all customers by month: what happened, and what the model expects.",
+        )
+    numbers = {
+        "customers": data.now.customers,
+        "repeat_customers": data.now.repeat_customers,
+        f"expected_value_{data.horizon}m_{data.settings.currency}": data.now.expected_value
+        and round(data.now.expected_value, 2),
+    }
+    found.numbers.update({name: value for name, value in numbers.items() if value is not None})
+    return found
+
+
+def _case(data: ReportData, i: int) -> dict[str, Any]:
+    from cltv_assets.report import wording
+
+    case = data.holdout[i]
+    digits = 0 if case.target == "purchases" else 2
+    return {
+        "predicted at the end of": wording.month_name(case.origin),
+        "months ahead": case.horizon,
+        "what": case.target,
+        "predicted": f"{case.model.predicted:,.{digits}f}",
+        "happened": f"{case.actual:,.{digits}f}",
+        "bias": "" if case.model.bias is None else f"{case.model.bias:+.1%}",
+    }

@@ -1,0 +1,208 @@
+"""A month of a table in a few numbers and a picture, for whoever looks at it in the UI.
+
+Everything is read off aggregates: nothing customer-sized leaves the engine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cltv_assets.report import wording
+from cltv_assets.report.facts.holdout import holdout_cases
+from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS, RFM_SUMMARY
+from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.transforms.holdout import NAIVE_RATE
+from cltv_assets.transforms.scoring import SEGMENTS
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """What is worth seeing of a month.
+
+    Parameters
+    ----------
+    numbers : dict
+        By name; units stand in the name.
+    tables : dict
+        Rows by name; few.
+    pictures : dict
+        PNG and what it shows, by name.
+    """
+
+    numbers: dict[str, object] = field(default_factory=dict)
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    pictures: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+
+
+def highlights(table: str, run: MonthRun) -> Highlights:
+    """Return a month's highlights; empty for a table that has none.
+
+    Parameters
+    ----------
+    table : str
+    run : MonthRun
+        Its inputs hold the table and those that it was made from.
+    """
+    make = _MAKERS.get(table)
+    if make is None:
+        return Highlights()
+    try:
+        return make(run)
+    except Exception as error:  # the month itself is sound: it passed its checks
+        logging.getLogger(__name__).exception("No highlights of %s, %s", table, run.month)
+        return Highlights({"highlights": f"could not be made: {type(error).__name__}: {error}"})
+
+
+def _cleaned(run: MonthRun) -> Highlights:
+    lines = run.inputs[CLEANED_TRANSACTIONS.name]
+    found = run.engine.measure(lines, {"customers": lines.customer_id.nunique(), "amount": lines.amount.sum()})
+    return Highlights({"customers": found["customers"], f"net_amount_{run.settings.currency}": _money(found["amount"])})
+
+
+def _rejected(run: MonthRun) -> Highlights:
+    from cltv_assets.report.facts.quality import quality
+
+    lines = quality(run)
+    share = lines.rejected_lines / lines.lines_in if lines.lines_in else 0.0
+    rows = [{"reason": reason, "lines": count} for reason, count in lines.rejected]
+    return Highlights({"share_of_delivered_lines": round(share, 6)}, {"lines_by_reason": rows})
+
+
+def _purchase_days(run: MonthRun) -> Highlights:
+    days = run.inputs[PURCHASE_DAYS.name]
+    found = run.engine.measure(
+        days, {"customers": days.customer_id.nunique(), "orders": days.order_count.sum(), "spend": days.spend.sum()}
+    )
+    return Highlights(
+        {
+            "customers": found["customers"],
+            "orders": int(found["orders"] or 0),
+            f"spend_{run.settings.currency}": _money(found["spend"]),
+        }
+    )
+
+
+def _rfm(run: MonthRun) -> Highlights:
+    rfm = run.inputs[RFM_SUMMARY.name]
+    found = run.engine.measure(
+        rfm, {"customers": rfm.count(), "repeat": (rfm.frequency > 0).cast("int64").sum(), "mean": rfm.frequency.mean()}
+    )
+    numbers: dict[str, object] = {"customers": found["customers"], "repeat_customers": int(found["repeat"] or 0)}
+    if found["mean"] is not None:
+        numbers["mean_frequency"] = round(float(found["mean"]), 6)
+    return Highlights(numbers)
+
+
+def _purchase_model(run: MonthRun) -> Highlights:
+    from cltv_assets.report.facts.model_view import histogram
+    from cltv_assets.report.facts.population import customer_counts
+    from cltv_assets.report.figures.calibration import histogram_figure
+    from cltv_assets.report.figures.svg import png
+    from cltv_assets.steps.fit import purchase_fit
+
+    found, row = _parameters(run, "purchase_model")
+    fit = purchase_fit(row) if row["status"] != "not_fitted" else None
+    drawn = png(histogram_figure(histogram(run, fit, customer_counts(run))))
+    says = "Customers by repeat purchases so far" + (": counted, and as the fitted model has it." if fit else ".")
+    found.pictures["repeat_purchases"] = (drawn, says)
+    return found
+
+
+def _spend_model(run: MonthRun) -> Highlights:
+    return _parameters(run, "spend_model")[0]
+
+
+def _parameters(run: MonthRun, table: str) -> tuple[Highlights, dict[str, Any]]:
+    """Return the chosen model's parameters and counts, and its row."""
+    model = run.inputs[table]
+    row: dict[str, Any] = run.engine.collect(model.filter(model.role == "chosen")).to_pylist()[0]
+    # A parameter is a column with a standard error; a null one belongs to another model.
+    parameters = [name for name in row if f"{name}_se" in row and row[name] is not None]
+    numbers: dict[str, object] = {name: float(f"{row[name]:.8g}") for name in parameters}
+    numbers |= {name: row[name] for name in ("status", "status_reason") if row[name]}
+    if table == "purchase_model":
+        numbers |= {name: row[name] for name in ("customers", "repeat_customers")}
+    return Highlights(numbers), row
+
+
+def _predictions(run: MonthRun) -> Highlights:
+    from cltv_assets.report.figures.bars import segments_figure
+    from cltv_assets.report.figures.svg import png
+
+    horizons, currency = run.settings.horizons_months, run.settings.currency
+    table = run.inputs["cltv_predictions"]
+    measures = {"customers": table.count(), "p_alive": table.p_alive.mean()}
+    for h in horizons:
+        measures |= {f"purchases_{h}": table[f"expected_purchases_{h}m"].sum(), f"value_{h}": table[f"cltv_{h}m"].sum()}
+    by_name = {
+        row["value_segment"]: row
+        for row in run.engine.collect(table.group_by("value_segment").aggregate(**measures)).to_pylist()
+    }
+    rows = [by_name[name] for name in SEGMENTS if name in by_name]
+    customers = sum(row["customers"] for row in rows)
+    numbers: dict[str, object] = {"customers": customers}
+    if not customers:
+        return Highlights(numbers)
+    numbers["mean_p_alive"] = round(sum(row["p_alive"] * row["customers"] for row in rows) / customers, 6)
+    for h in horizons:
+        numbers[f"expected_purchases_{h}m"] = round(sum(row[f"purchases_{h}"] for row in rows), 2)
+        numbers[f"expected_value_{h}m_{currency}"] = round(sum(row[f"value_{h}"] for row in rows), 2)
+    last = horizons[-1]
+    shown = [
+        {
+            "segment": row["value_segment"],
+            "customers": f"{row['customers']:,}",
+            "mean P(alive)": f"{row['p_alive']:.3f}",
+            f"expected value, {wording.months(last)}": wording.money(row[f"value_{last}"], currency),
+        }
+        for row in rows
+    ]
+    drawn = png(segments_figure([(row["value_segment"], row["customers"], row[f"value_{last}"]) for row in rows]))
+    says = f"Each value segment's share of customers and of the value expected in {wording.months(last)}."
+    return Highlights(numbers, {"segments": shown}, {"value_by_segment": (drawn, says)})
+
+
+def _holdout(run: MonthRun) -> Highlights:
+    from cltv_assets.report.figures.bars import holdout_figure
+    from cltv_assets.report.figures.svg import png
+
+    cases = holdout_cases(run)
+    numbers: dict[str, object] = {
+        f"bias_{case.target}_{case.horizon}m": round(case.model.bias, 6)
+        for case in cases
+        if case.model.bias is not None
+    }
+    drawn = [
+        (
+            case.horizon,
+            case.actual,
+            case.model.predicted,
+            next((one.predicted for one in case.contenders if one.name == NAIVE_RATE), None),
+        )
+        for case in cases
+        if case.target == "purchases"
+    ]
+    if not drawn:
+        return Highlights({"predictions_to_judge": "none yet: no prediction's horizon ends with this month"})
+    says = f"Purchases in the months up to {wording.day(run.month)}: what happened, and what was predicted before."
+    return Highlights(numbers, {}, {"predicted_and_actual": (png(holdout_figure(drawn)), says)})
+
+
+def _money(amount: object) -> float:
+    """Return an engine's sum of decimals as a number to show, in whole cents."""
+    return round(float(str(amount or 0)), 2)
+
+
+_MAKERS: dict[str, Callable[[MonthRun], Highlights]] = {
+    "cleaned_transactions": _cleaned,
+    "rejected_transactions": _rejected,
+    "purchase_days": _purchase_days,
+    "rfm_summary": _rfm,
+    "purchase_model": _purchase_model,
+    "spend_model": _spend_model,
+    "cltv_predictions": _predictions,
+    "holdout_evaluation": _holdout,
+}

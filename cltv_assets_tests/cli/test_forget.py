@@ -1,0 +1,223 @@
+"""``cltv forget``, ``vacuum`` and ``adopt`` on months that have run."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import sqlite3
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+
+from cltv_assets.cli import forgetting, main
+from cltv_assets.cli.history import forget_free_pages, shown_in_history
+from cltv_assets.instance import open_instance
+from cltv_assets.months import Month
+from cltv_assets.runner import run_months
+from cltv_assets.settings import Settings
+from cltv_assets.settings_file import load_settings
+from cltv_assets_tests.e2e.running import write_config
+from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
+
+#: With what HTML, JSON and CSV each write in a way of their own.
+ZEBRA = 'ZEBRA-77 & "Söhne"'
+MARK = b"ZEBRA-77"
+MONTHS = months_of("2011-01", 2)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Two months of a shop whose best customer, who stands in rejected lines too, has an unmistakable id."""
+    lines = {
+        month: [
+            (line[0], ZEBRA, line[2], line[3], "90.00" if line[4].replace(".", "").isdecimal() else line[4], *line[5:])
+            if line[1].strip() == "C001"
+            else line
+            for line in some
+        ]
+        for month, some in lines_of_shop(MONTHS).items()
+    }
+    for month, some in lines.items():
+        some += [(f"Z{day}", ZEBRA, f"{month}-{day:02} 10:00:00", "1", f"{90 + day}.00") for day in range(3, 28, 3)]
+    deliver(tmp_path / "shop", lines)
+    config = write_config(tmp_path, end_month="2011-02")
+    settings = load_settings(config)
+    with open_instance(settings) as instance:
+        results = run_months(settings, MONTHS, instance)
+    assert [result.errors for result in results] == [[], []]
+    return config
+
+
+def code_of(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    return int(stopped.value.code or 0)
+
+
+def clean_source(folder: Path) -> None:
+    for file in folder.glob("*.csv"):
+        with file.open(newline="", encoding="utf-8") as opened:
+            rows = [row for row in csv.reader(opened) if ZEBRA not in row]
+        with file.open("w", newline="", encoding="utf-8") as opened:
+            csv.writer(opened).writerows(rows)
+
+
+def naming(root: Path) -> set[str]:
+    """Return the files below a folder that name the customer: their bytes, or values that are packed in them."""
+    found = set()
+    for file in root.rglob("*"):
+        if not file.is_file():
+            continue
+        content = file.read_bytes()
+        named = MARK in content
+        if file.suffix == ".parquet":
+            named = named or MARK.decode() in str(pq.read_table(io.BytesIO(content)).to_pydict())
+        if named:
+            found.add(str(file.relative_to(root)))
+    return found
+
+
+def rows_of(settings: Settings, table: str, month: Month) -> list[dict[str, object]]:
+    held = DeltaTable(f"{settings.lake_root}/{table}").to_pyarrow_table(filters=[("month", "=", month.first_day)])
+    return [row for row in held.to_pylist() if row.get("customer_id") != ZEBRA]
+
+
+def test_a_customer_goes_from_everything(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load_settings(shop)
+    before = {month: rows_of(settings, "cltv_predictions", month) for month in MONTHS}
+    named = naming(tmp_path / "lake") | naming(tmp_path / ".dagster")
+    for part in ("raw_", "cleaned_", "rejected_", "purchase_days", "rfm_", "cltv_predictions", "report.html", ".db"):
+        assert any(part in name for name in named), f"the search must see {part}"
+
+    capsys.readouterr()
+    assert code_of("forget", ZEBRA, "--config", str(shop), "--yes") == 3
+    said = capsys.readouterr()
+    assert "2011-01.csv" in said.err
+    assert "Nothing is erased yet" in said.err
+    assert naming(tmp_path / "lake") | naming(tmp_path / ".dagster") == named
+
+    assert code_of("forget", ZEBRA, "--config", str(shop), "--dry-run") == 0
+    said = capsys.readouterr()
+    assert "cltv_predictions: 2 rows in 2 months, 2011-01 to 2011-02" in said.out
+    assert naming(tmp_path / "lake") | naming(tmp_path / ".dagster") == named
+
+    clean_source(tmp_path / "shop")
+    assert code_of("forget", ZEBRA, "--config", str(shop), "--yes") == 0
+    assert "Models stay as they are" in capsys.readouterr().out
+    assert naming(tmp_path) == set()
+    assert {month: rows_of(settings, "cltv_predictions", month) for month in MONTHS} == before
+    # Nothing became unmade or late, and Dagster still reads its own events.
+    assert code_of("status", "--config", str(shop)) == 0, capsys.readouterr().out
+    assert code_of("forget", ZEBRA, "--config", str(shop), "--yes") == 0
+    assert "tables: no row of the customer" in capsys.readouterr().out
+
+
+def test_a_crash_is_finished_by_the_next_try(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("forget", ZEBRA, "--config", str(shop), "--yes", "--source-cleaned-later")
+
+    def crash(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(forgetting, "delete_unread", crash)
+        assert code_of(*command) == 130
+    assert naming(tmp_path / "lake"), "replaced files are still there"
+    assert code_of(*command) == 0
+    assert naming(tmp_path / "lake") | naming(tmp_path / ".dagster") == set()
+    assert naming(tmp_path / "shop"), "the source is its owner's to clean"
+
+
+def test_events_keep_everything_but_the_rows(shop: Path, tmp_path: Path) -> None:
+    index = tmp_path / ".dagster" / "history" / "runs" / "index.db"
+
+    def events() -> list[tuple[object, ...]]:
+        with sqlite3.connect(index) as database:
+            return database.execute(
+                "SELECT id, run_id, asset_key, partition, timestamp, dagster_event_type FROM event_logs ORDER BY id"
+            ).fetchall()
+
+    before = events()
+    assert code_of("forget", ZEBRA, "--config", str(shop), "--yes", "--source-cleaned-later") == 0
+    assert events() == before
+    with open_instance(load_settings(shop)) as instance:
+        last = instance.get_latest_materialization_event(dg.AssetKey("cleaned_transactions"))
+    assert last is not None
+    assert last.asset_materialization is not None
+    assert "| customer_id |" in str(last.asset_materialization.metadata["preview"].value)
+
+
+def test_an_empty_id_is_refused(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("forget", "  ", "--config", str(shop)) == 2
+    assert "id is empty" in capsys.readouterr().err
+
+
+def test_vacuum_spares_what_is_young(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load_settings(shop)
+    with open_instance(settings) as instance:
+        run_months(settings, MONTHS[:1], instance, ["cleaned_transactions"])
+    capsys.readouterr()
+    assert code_of("vacuum", "--config", str(shop)) == 0
+    assert capsys.readouterr().out.startswith("0 files deleted")
+
+
+def test_a_lake_is_one_graph_s_until_it_is_handed_over(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shop.read_text()
+    shop.write_text(text + "asset_prefix: acme\n")
+    assert code_of("run", "--config", str(shop)) == 4
+    said = capsys.readouterr().err
+    assert "belongs to the graph without a prefix, not to the graph 'acme'" in said
+    assert "cltv adopt" in said
+    assert code_of("adopt", "--config", str(shop)) == 0
+    assert "10 tables" in capsys.readouterr().out
+    assert code_of("summary", "--config", str(shop)) == 0
+    shop.write_text(text)
+    assert code_of("summary", "--config", str(shop)) == 4
+    assert "set asset_prefix: acme" in capsys.readouterr().err
+
+
+def test_one_database_for_all_events_and_another_graph_s_customer() -> None:
+    # As on Postgres: no file for each run.
+    table = f"| customer_id | spend |\n| --- | --- |\n| {ZEBRA} | 5 |\n| C002 | 6 |"
+    ours, others = dg.AssetKey(["acme", "purchase_days"]), dg.AssetKey(["bolt", "purchase_days"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key in (ours, others):
+            shown = {"preview": dg.MetadataValue.md(table), "note": ZEBRA, "rows": 2}
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=shown, partition="2011-01"))
+
+        def preview(key: dg.AssetKey) -> str:
+            event = instance.get_latest_materialization_event(key)
+            assert event is not None
+            assert event.asset_materialization is not None
+            assert event.asset_materialization.metadata["rows"].value == 2
+            return str(event.asset_materialization.metadata["preview"].value)
+
+        assert shown_in_history(instance, {ours}, ZEBRA) == 2, "the event, and the copy beside the asset"
+        assert preview(ours) == table
+        assert shown_in_history(instance, {ours}, ZEBRA, remove=True) == 2
+        assert preview(ours) == "| customer_id | spend |\n| --- | --- |\n| C002 | 6 |"
+        assert preview(others) == table
+        assert shown_in_history(instance, {ours}, "C00") == 0
+        assert shown_in_history(instance, {ours}, "C002") == 2
+
+
+def test_what_a_database_file_keeps_of_deleted_rows_goes(tmp_path: Path) -> None:
+    file = tmp_path / "run.db"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
+        # Some builds of SQLite wipe by themselves.
+        database.execute("PRAGMA secure_delete = OFF")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE event_logs (event TEXT)")
+        database.execute("INSERT INTO event_logs VALUES (?)", (ZEBRA * 100,))
+        database.execute("UPDATE event_logs SET event = 'x'")
+    # The daemon or the webserver has it open: else SQLite folds the log back by itself.
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("SELECT * FROM event_logs").fetchall()
+        assert naming(tmp_path) == {"run.db"}
+        forget_free_pages(str(file))
+        assert naming(tmp_path) == set()

@@ -1,0 +1,48 @@
+"""The command line on a prefixed graph: plain names in, plain names out, and no other graph's news."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cltv_assets.cli import main
+from cltv_assets.instance import open_instance
+from cltv_assets.settings_file import load_settings
+from cltv_assets_tests.e2e.running import write_config
+from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
+
+
+def code_of(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    return int(stopped.value.code or 0)
+
+
+@dg.asset(
+    key=["bolt", "purchase_days"],
+    partitions_def=dg.MonthlyPartitionsDefinition("2011-01", fmt="%Y-%m"),
+    check_specs=[dg.AssetCheckSpec("unique_grain", asset=["bolt", "purchase_days"])],
+)
+def another_graph_s() -> dg.MaterializeResult:  # type: ignore[type-arg]
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=False, check_name="unique_grain")])
+
+
+def test_commands_on_a_prefixed_graph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(tmp_path / "shop", lines_of_shop(months_of("2011-01", 1)))
+    config = write_config(tmp_path, end_month="2011-01", asset_prefix="acme")
+    assert code_of("run", "--config", str(config)) == 0
+    with open_instance(load_settings(config)) as instance:
+        dg.materialize([another_graph_s], instance=instance, partition_key="2011-01")
+    capsys.readouterr()
+    assert code_of("status", "--config", str(config)) == 0, capsys.readouterr().out
+    assert code_of("run", "--config", str(config), "--select", "rfm_summary+") == 0
+    assert code_of("status", "--config", str(config)) == 0, capsys.readouterr().out
+    assert code_of("run", "--config", str(config), "--select", "purchase_days") == 0
+    capsys.readouterr()
+    assert code_of("status", "--config", str(config)) == 1
+    assert "stale: " in (said := capsys.readouterr().out)
+    assert "acme/" not in said
+    assert code_of("run", "--config", str(config), "--select", "rfm+") == 2
+    assert "Choose among cleaned_transactions, cltv_predictions" in capsys.readouterr().err

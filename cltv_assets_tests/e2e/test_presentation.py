@@ -1,0 +1,195 @@
+"""What a run tells Dagster of each month, held against the lake."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import io
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import matplotlib.image
+import pytest
+from deltalake import DeltaTable
+
+from cltv_assets.assets import all_assets
+from cltv_assets.assets.presentation import REPORT_URL_VARIABLE, markdown_table
+from cltv_assets.report import highlights as module
+from cltv_assets.settings import Settings
+from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.running import run, settings_in
+from cltv_assets_tests.e2e.shop import DIRT, deliver, lines_of_shop, months_of
+
+MONTH = "2011-04"
+_IMAGE = re.compile(r"data:image/png;base64,([^)]+)\)")
+#: Dagster's database keeps every one of them.
+_MOST_BYTES = 60_000
+
+
+def told(instance: dg.DagsterInstance, asset: str, month: str = MONTH) -> Mapping[str, Any]:
+    """Return the metadata of a month's newest materialisation."""
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[month]), limit=1
+    ).records
+    made = found[0].asset_materialization
+    assert made is not None
+    return {name: value.value for name, value in made.metadata.items()}
+
+
+def rows(ran: Ran, table: str) -> list[dict[str, Any]]:
+    return (
+        DeltaTable(str(ran.lake / table))
+        .to_pyarrow_table(filters=[("month", "=", dt.date.fromisoformat(f"{MONTH}-01"))])
+        .to_pylist()
+    )
+
+
+def test_predictions_tell_their_totals(ran: Ran) -> None:
+    shown, table = told(ran.instance, "cltv_predictions"), rows(ran, "cltv_predictions")
+    assert shown["customers"] == len(table)
+    for horizon in (1, 2):
+        assert shown[f"expected_value_{horizon}m_GBP"] == pytest.approx(
+            sum(row[f"cltv_{horizon}m"] for row in table), abs=0.01
+        )
+    assert shown["mean_p_alive"] == pytest.approx(sum(row["p_alive"] for row in table) / len(table), abs=1e-6)
+    top = sum(row["cltv_2m"] for row in table if row["value_segment"] == "top")
+    assert f"| top | {sum(row['value_segment'] == 'top' for row in table)} |" in shown["segments"]
+    assert f"{top:,.2f}" in shown["segments"]
+
+
+@pytest.mark.parametrize(
+    ("table", "names"), [("purchase_model", ("r", "alpha", "a", "b")), ("spend_model", ("p", "q", "v"))]
+)
+def test_models_tell_their_parameters(ran: Ran, table: str, names: tuple[str, ...]) -> None:
+    shown = told(ran.instance, table)
+    [chosen] = [row for row in rows(ran, table) if row["role"] == "chosen"]
+    for name in names:
+        assert shown[name] == pytest.approx(chosen[name], rel=1e-7)
+    assert shown["status"] == chosen["status"]
+
+
+def test_rejected_lines_are_counted_by_reason(ran: Ran) -> None:
+    shown = told(ran.instance, "rejected_transactions")
+    assert shown["dagster/partition_row_count"] == len(DIRT)
+    counts = dict(re.findall(r"\| (\w+) \| (\d+) \|", shown["lines_by_reason"]))
+    assert sum(map(int, counts.values())) == len(DIRT)
+    assert counts["missing_customer"] == "2"
+    lines = len(ran.lines[ran.months[-1]])
+    assert shown["share_of_delivered_lines"] == pytest.approx(len(DIRT) / lines, abs=1e-6)
+
+
+def test_holdout_tells_the_bias_of_each_horizon(ran: Ran) -> None:
+    shown = told(ran.instance, "holdout_evaluation")
+    metrics = {
+        (row["target"], row["horizon_months"]): row["value"]
+        for row in rows(ran, "holdout_evaluation")
+        if row["metric"] == "relative_bias" and row["model_name"].startswith("bg_nbd")
+    }
+    assert metrics
+    for (target, horizon), bias in metrics.items():
+        assert shown[f"bias_{target}_{horizon}m"] == pytest.approx(bias, abs=1e-6)
+
+
+def test_sums_of_lines_and_days_agree(ran: Ran) -> None:
+    lines, days = told(ran.instance, "cleaned_transactions"), told(ran.instance, "purchase_days")
+    assert lines["net_amount_GBP"] == pytest.approx(float(sum(r["amount"] for r in rows(ran, "cleaned_transactions"))))
+    assert days["spend_GBP"] == pytest.approx(float(sum(r["spend"] for r in rows(ran, "purchase_days"))))
+    assert days["orders"] == sum(r["order_count"] for r in rows(ran, "purchase_days"))
+    rfm = told(ran.instance, "rfm_summary")
+    assert rfm["repeat_customers"] == sum(r["frequency"] > 0 for r in rows(ran, "rfm_summary"))
+
+
+@pytest.mark.parametrize(
+    ("asset", "name"),
+    [
+        ("purchase_model", "repeat_purchases"),
+        ("cltv_predictions", "value_by_segment"),
+        ("holdout_evaluation", "predicted_and_actual"),
+        ("cltv_report", "picture"),
+        ("cltv_report", "tracking"),
+    ],
+)
+def test_pictures_are_pictures_and_small(ran: Ran, asset: str, name: str) -> None:
+    found = _IMAGE.search(told(ran.instance, asset)[name])
+    assert found is not None
+    png = base64.b64decode(found[1], validate=True)
+    assert len(png) < _MOST_BYTES
+    pixels = matplotlib.image.imread(io.BytesIO(png), format="png")
+    assert min(pixels.shape[:2]) > 200
+    # Something is drawn in colour: black text alone leaves no difference between the channels.
+    assert (abs(pixels[..., 0] - pixels[..., 2]) > 0.3).mean() > 0.005
+
+
+def test_the_report_leads_to_itself(ran: Ran) -> None:
+    shown = told(ran.instance, "cltv_report")
+    assert Path(shown["report"]).is_file()
+    assert shown["bytes"] == Path(shown["report"]).stat().st_size
+    assert shown["open_with"] == f"cltv report --month {MONTH}"
+    assert "Of them repeat customers" in shown["summary"]
+    assert "purchases" in shown["how_wrong_earlier_predictions_were"]
+
+
+def one_month(home: Path) -> tuple[Settings, list[Any]]:
+    months = months_of("2011-01", 1)
+    deliver(home / "shop", lines_of_shop(months))
+    return settings_in(home, end_month="2011-01"), months
+
+
+def test_a_served_report_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reports.example/cltv/")
+    settings, months = one_month(tmp_path)
+    with dg.DagsterInstance.ephemeral() as instance:
+        from cltv_assets.runner import run_months
+
+        assert run_months(settings, months, instance)[0].errors == []
+        shown = told(instance, "cltv_report", "2011-01")
+    assert shown["report"] == "https://reports.example/cltv/month=2011-01-01/report.html"
+    assert "open_with" not in shown
+
+
+def test_what_cannot_be_drawn_keeps_no_month_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(_run: object) -> Any:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setitem(module._MAKERS, "purchase_model", torn)
+    settings, months = one_month(tmp_path)
+    assert run(settings, months)[0].errors == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "table", "raw"),
+    [
+        ({}, {"duckdb", "deltalake"}, {"csv", "deltalake"}),
+        ({"lake_uri": "s3://bucket/cltv"}, {"duckdb", "deltalake", "s3"}, {"csv", "deltalake", "s3"}),
+        ({"engine": "spark", "source": {"kind": "parquet"}}, {"spark", "deltalake"}, {"parquet", "deltalake"}),
+    ],
+)
+def test_kinds_name_what_is_in_use(
+    shop_settings: Callable[..., Settings], changes: dict[str, Any], table: set[str], raw: set[str]
+) -> None:
+    specs = {spec.key.to_user_string(): spec for made in all_assets(shop_settings(**changes)) for spec in made.specs}
+    assert specs["rfm_summary"].kinds == table
+    assert specs["raw_transactions"].kinds == raw
+    assert "matplotlib" in specs["cltv_report"].kinds
+
+
+def test_a_long_text_does_not_blow_up_a_table() -> None:
+    table = markdown_table([{"reason": "x" * 500, "a|b": "c|d\ne"}])
+    assert max(map(len, table.splitlines())) < 120
+    assert "c\\|d e" in table
+
+
+@pytest.mark.parametrize(
+    ("asset", "name"), [("cleaned_transactions", "lines_reconcile"), ("rejected_transactions", "reject_share")]
+)
+def test_checks_of_lines_lead_to_those_rejected(ran: Ran, asset: str, name: str) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey(asset), name)
+    newest = ran.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert newest.event is not None
+    assert newest.event.dagster_event is not None
+    place = newest.event.dagster_event.asset_check_evaluation_data.metadata["rejected_lines"].value
+    assert list(Path(str(place)).glob("*.parquet"))
+    assert place == told(ran.instance, "rejected_transactions")["dagster/uri"]

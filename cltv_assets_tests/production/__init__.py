@@ -1,0 +1,1 @@
+"""The production instance of deploy/, started here without containers."""
