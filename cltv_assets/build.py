@@ -21,6 +21,8 @@ from cltv_assets.settings import Settings
 
 #: The job that materialises a month of the whole graph; `Names` puts the prefix before it.
 MONTH_JOB = "cltv_month"
+#: The job that looks whether all months are there.
+ON_TIME_JOB = "cltv_on_time"
 
 
 def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
@@ -66,6 +68,11 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
         - dg.AssetSelection.checks(*automated.checks),
         description="A month of the whole graph, from delivered lines to predictions and report.",
     )
+    on_time = dg.define_asset_job(
+        names.name(ON_TIME_JOB),
+        selection=dg.AssetSelection.checks(*automated.checks),
+        description="Looks whether every month is there that should be by now.",
+    )
     resources: dict[str, Any] = {PLATFORM: platform_resource(settings), LAKE: lake_io_manager(schemas, names)}
     if uses_s3(settings):
         resources[S3] = s3_resource(settings)
@@ -83,7 +90,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
         asset_checks=automated.checks,
         sensors=sensors_of(settings, automated, month),
         schedules=[monthly_schedule(settings, month)],
-        jobs=[month],
+        jobs=[month, on_time],
         resources={names.name(key): value for key, value in (resources | dict(overrides)).items()},
         # Embedded: one process, because most of a process's time here is its imports.
         executor=cltv_executor,

@@ -50,8 +50,8 @@ class AnswerChanged(dg.AutomationCondition[dg.AssetCheckKey]):
         table = self._planner.names.table(context.key.asset_key)
         now_overdue = overdue_months(self._planner, view.instance, table, view.effective_dt, self._patience)
         told = _last_answer(view.instance, context.key)
-        # Before the first answer only bad news is news.
-        changed = now_overdue != (told or "")
+        made = bool(view.instance.get_materialized_partitions(context.key.asset_key))
+        changed = now_overdue != told if told is not None else made or bool(now_overdue)
         return AutomationResult(context, context.candidate_subset if changed else context.get_empty_subset())
 
 

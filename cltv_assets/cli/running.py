@@ -17,7 +17,7 @@ from cltv_assets.cli.summary import show_summary
 from cltv_assets.errors import ConfigError
 from cltv_assets.instance import open_instance
 from cltv_assets.months import Month
-from cltv_assets.runner import MonthResult, months_between, run_months
+from cltv_assets.runner import MonthResult, look_on_time, months_between, run_months
 from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
 from cltv_assets.settings_file import load_settings
@@ -88,6 +88,7 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
             results = run_two_halves(settings, months, instance, after)
         else:
             results = run_months(settings, months, instance, assets, after)
+        look_on_time(settings, instance)
     _say_warnings(console, results)
     failed = [result.month.key for result in results if not result.succeeded]
     elapsed = time.monotonic() - began

@@ -68,9 +68,13 @@ def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, A
     dagster.Failure
         If the lake refused it.
     """
+    table = platform.lake.table(staged.schema)
     with faults_as_failures():
-        published = platform.lake.table(staged.schema).publish(staged, {"dagster_run_id": run_id})
+        published = table.publish(staged, {"dagster_run_id": run_id})
+        rows = sum(table.row_counts(table.months()).values())
     return {
+        # Of the whole table: what the asset's page shows first.
+        "dagster/row_count": rows,
         "dagster/uri": published.uri,
         "dagster/partition_row_count": published.rows,
         "table_version": published.version,

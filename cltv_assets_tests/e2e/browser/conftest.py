@@ -1,0 +1,118 @@
+"""A shop with a Dagster UI, and a browser that looks at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+from cltv_assets_tests.e2e.browser.dagster_dev import CHECKOUT, DagsterDev, instance_home
+from cltv_assets_tests.e2e.browser.screens import Screens
+from cltv_assets_tests.e2e.running import cltv, settings_in, write_config
+from cltv_assets_tests.e2e.shop import DIRT, Line, deliver, lines_of_shop, months_of
+
+#: Run before any test: the graph needs history. What comes after is each test's own.
+READY = ("2011-01", "2011-03")
+#: For the dialog; for the failed check; never run.
+TO_RUN, BROKEN, OVERDUE = "2011-04", "2011-05", "2011-06"
+PICTURES = CHECKOUT / "artifacts" / "browser"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop whose first months have run, under a running UI."""
+
+    settings: Settings
+    dev: DagsterDev
+    lines: dict[Month, list[Line]]
+
+    def mend(self) -> None:
+        """Deliver the broken month again, as it should have been."""
+        deliver(Path(self.settings.source_path), self.lines)
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    home = tmp_path_factory.mktemp("ui")
+    months = months_of(READY[0], 6)
+    lines = lines_of_shop(months)
+    broken = next(month for month in months if month.key == BROKEN)
+    # Somebody changed the date format of the export.
+    deliver(home / "shop", lines | {broken: [_with_foreign_date(line) for line in lines[broken]]})
+    changes = {"end_month": OVERDUE, "automation": {"overdue_after": "1s"}}
+    config = write_config(home, **changes)
+    surroundings = {"DAGSTER_HOME": str(instance_home(home)), "CLTV_CONFIG": str(config)}
+    ran = cltv("run", "--to", READY[1], cwd=home, environ=surroundings, timeout=600)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    dev = DagsterDev(config)
+    try:
+        dev.wait()
+        yield Shop(settings_in(home, **changes), dev, lines)
+    finally:
+        dev.stop()
+
+
+def _with_foreign_date(line: Line) -> Line:
+    if line[0] in {dirty[0] for _, dirty in DIRT}:
+        return line
+    day, time = line[2].split(" ")
+    return (*line[:2], f"{'/'.join(reversed(day.split('-')))} {time}", *line[3:])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.fail("These tests need Chromium, and none is on the PATH: .ci/install-browser installs Debian's.")
+    # Chromium refuses to shut itself into a sandbox as root, as in a container.
+    alone = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        # Containers have little shared memory.
+        opened = playwright.chromium.launch(executable_path=program, args=[*alone, "--disable-dev-shm-usage"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def ui(browser: Browser, shop: Shop, request: pytest.FixtureRequest) -> Iterator[Screens]:
+    """Return a fresh browser page; what goes wrong in it fails the test."""
+    context = browser.new_context(viewport={"width": 1500, "height": 940}, timezone_id="Europe/London")
+    page = context.new_page()
+    faults = _watch(page, shop.dev.url)
+    screens = Screens(page, shop.dev.url, PICTURES)
+    failed_before = request.session.testsfailed
+    yield screens
+    if request.session.testsfailed > failed_before:
+        screens.shoot(f"failed-{request.node.name}")
+    context.close()
+    assert faults == []
+
+
+def _watch(page: Page, url: str) -> list[str]:
+    """Collect what a page should never do: throw, complain, be refused, ask other servers."""
+    faults: list[str] = []
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(f"console: {message.text}")
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((url, "data:", "blob:")):
+            faults.append(f"asked {request.url}")
+
+    def answered(response: Response) -> None:
+        if response.status >= 400:
+            faults.append(f"{response.status} from {response.url}")
+
+    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+    page.on("console", said)
+    page.on("request", asked)
+    page.on("response", answered)
+    return faults
