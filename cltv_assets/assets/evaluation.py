@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from cltv_assets.assets.lake_asset import Input, lake_asset
+from cltv_assets.assets.policy import backfill_policy
 from cltv_assets.assets.report_asset import report_asset
 from cltv_assets.checks import Check
 from cltv_assets.io_managers import ALLOW_MISSING
@@ -38,6 +39,7 @@ def evaluation_assets(
                 # The horizon, and as long a period before it for a baseline.
                 Input(PURCHASE_DAYS.name, months_back(2 * farthest - 1)),
             ],
+            backfill_policy(settings),
         ),
         report_asset(settings, partitions, names),
     ]

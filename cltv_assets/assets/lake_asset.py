@@ -65,6 +65,7 @@ def lake_asset(
     partitions: dg.PartitionsDefinition[str],
     names: Names,
     inputs: Sequence[Input] = (),
+    backfills: dg.BackfillPolicy | None = None,
 ) -> dg.AssetsDefinition:
     """Return the asset, or assets of one step, that make ``tables``.
 
@@ -79,6 +80,8 @@ def lake_asset(
     partitions : PartitionsDefinition
     names : Names
     inputs : sequence of Input
+    backfills : BackfillPolicy, optional
+        How many months one run makes; all of them by default.
     """
     specs = check_specs(tables, checks, names, partitions)
     platform_key = names.name(PLATFORM)
@@ -101,7 +104,7 @@ def lake_asset(
         # A step that makes two tables makes both or none.
         can_subset=False,
         pool=names.name(POOL),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=backfills or dg.BackfillPolicy.single_run(),
     )
     def asset(context: dg.AssetExecutionContext, **upstream: Any) -> Events:
         platform: Platform = getattr(context.resources, platform_key)

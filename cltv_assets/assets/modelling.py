@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from cltv_assets.assets.lake_asset import Input, lake_asset
+from cltv_assets.assets.policy import backfill_policy
 from cltv_assets.checks import Check
 from cltv_assets.naming import Names
 from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
@@ -31,6 +32,7 @@ def modelling_assets(
             partitions,
             names,
             [Input(RFM_SUMMARY.name)],
+            backfill_policy(settings),
         ),
         lake_asset(
             [SPEND_MODEL],
@@ -39,6 +41,7 @@ def modelling_assets(
             partitions,
             names,
             [Input(RFM_SUMMARY.name)],
+            backfill_policy(settings),
         ),
         lake_asset(
             [predictions],
@@ -47,5 +50,6 @@ def modelling_assets(
             partitions,
             names,
             [Input(RFM_SUMMARY.name), Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name), *population],
+            backfill_policy(settings),
         ),
     ]

@@ -1,8 +1,10 @@
-"""Group, owners, kinds and tags of every asset, in one place."""
+"""Group, owners, kinds, tags and backfills of every asset, in one place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import dagster as dg
 
 from cltv_assets.settings import Settings
 
@@ -84,3 +86,14 @@ def kinds_of(asset: str, settings: Settings) -> set[str]:
 def assets_of_half(half: str) -> list[str]:
     """Return the assets of ``'preprocess'`` or ``'model'``, in the graph's order."""
     return [name for name, policy in _POLICIES.items() if policy[3] == half]
+
+
+def backfill_policy(settings: Settings) -> dg.BackfillPolicy:
+    """Return how many months of an asset one run makes.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+    # Elsewhere a month is a job of its own, and one job of Dagster's has one policy for all.
+    return dg.BackfillPolicy.multi_run(1) if settings.pipes.kind else dg.BackfillPolicy.single_run()

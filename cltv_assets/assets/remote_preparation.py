@@ -73,7 +73,6 @@ def remote_preparation(
         # The job runs the whole half.
         can_subset=False,
         pool=names.name(POOL),
-        # A job of its own for each month: the service's clusters come and go with it.
         backfill_policy=dg.BackfillPolicy.multi_run(1),
     )
     def remote_preparation(context: dg.AssetExecutionContext) -> Events:

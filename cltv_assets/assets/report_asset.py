@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import ibis.expr.types as ir
 
-from cltv_assets.assets.policy import policy_of
+from cltv_assets.assets.policy import backfill_policy, policy_of
 from cltv_assets.assets.presentation import report_metadata
 from cltv_assets.assets.ranges import Event, MonthMade, make_months
 from cltv_assets.failures import faults_as_failures
@@ -61,7 +61,7 @@ def report_asset(settings: Settings, partitions: dg.PartitionsDefinition[str], n
         ],
         required_resource_keys={platform_key},
         pool=names.name(POOL),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=backfill_policy(settings),
     )
     def cltv_report(context: dg.AssetExecutionContext, **upstream: Any) -> Iterator[Event]:
         platform: Platform = getattr(context.resources, platform_key)
