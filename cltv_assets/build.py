@@ -43,6 +43,12 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
         return _build(settings, overrides)
 
 
+def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Return the assets alone, in the order of the graph, without their automation."""
+    with _settled_on():
+        return all_assets(settings)
+
+
 @contextlib.contextmanager
 def _settled_on() -> Iterator[None]:
     """Keep quiet about what Dagster may still change; the lock pins the version that is tested.

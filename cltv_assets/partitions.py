@@ -6,16 +6,16 @@ Every asset is partitioned by calendar month in the configured time zone. A key 
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
-from dagster_shared.utils.warnings import BetaWarning
 
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
-#: Months that may close before the code location is loaded again.
-_YET_TO_CLOSE = 24
+_WINDOW = "window"
 
 
 def monthly_partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
@@ -29,43 +29,45 @@ def monthly_partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
     )
 
 
-def months_back(first: int, last: int = 0) -> dg.TimeWindowPartitionMapping:
-    """Map a month to the upstream months from ``first`` to ``last`` months back.
+@dataclass(frozen=True)
+class Window:
+    """The months of an upstream table that a month is made from.
 
-    Months before the first partition do not exist and are left out.
-    """
-    with warnings.catch_warnings():
-        # The parameter is marked beta; a window at the start of history needs it.
-        warnings.simplefilter("ignore", BetaWarning)
-        return dg.TimeWindowPartitionMapping(
-            start_offset=-first, end_offset=-last, allow_nonexistent_upstream_partitions=True
-        )
-
-
-def all_history(settings: Settings) -> dg.TimeWindowPartitionMapping:
-    """Map a month to every upstream month up to and with itself.
-
-    The offset reaches just far enough, because Dagster walks it month by month.
-    """
-    first, last = settings.first_month.first_day, settings.last_month().first_day
-    return months_back((last.year - first.year) * 12 + last.month - first.month + _YET_TO_CLOSE)
-
-
-def upstream_months(mapping: dg.PartitionMapping | None, month: Month, first: Month) -> list[Month]:
-    """Return the upstream months that a month is made from.
+    Dagster is told nothing of it: to its graph every month is made from the same month.
+    With window mappings a backfill of some months would take along every later one.
 
     Parameters
     ----------
-    mapping : PartitionMapping or None
-        One of `months_back`; ``None`` for the same month.
-    month : Month
-    first : Month
-        The first partition; there are none before it.
+    farthest, nearest : int
+        Counted back from the month: 11 and 0 for a trailing year.
+    holes : bool
+        Whether months that were never published are done without.
     """
-    if not isinstance(mapping, dg.TimeWindowPartitionMapping):
-        return [month]
-    begin, end = max(month.shift(mapping.start_offset), first), month.shift(mapping.end_offset)
-    return list(begin.until(end)) if begin <= end else []
+
+    farthest: int = 0
+    nearest: int = 0
+    holes: bool = False
+
+    def months(self, month: Month, first: Month) -> list[Month]:
+        """Return the upstream months of ``month``, oldest first; before ``first`` there are none."""
+        begin, end = max(month.shift(-self.farthest), first), month.shift(-self.nearest)
+        return list(begin.until(end)) if begin <= end else []
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the window as metadata of an asset's input."""
+        return {_WINDOW: [self.farthest, self.nearest, self.holes]}
+
+    @classmethod
+    def of_input(cls, metadata: Mapping[str, Any] | None) -> Window:
+        """Return the window that an input's metadata hold."""
+        found = (metadata or {}).get(_WINDOW, [0, 0, False])
+        farthest, nearest, holes = found.value if isinstance(found, dg.MetadataValue) else found
+        return cls(farthest, nearest, holes)
+
+
+SAME_MONTH = Window()
+#: Farther back than any source reaches.
+ALL_HISTORY = Window(1200)
 
 
 def month_of(partition_key: str) -> Month:

@@ -10,9 +10,8 @@ from cltv_assets.assets.lake_asset import Input, lake_asset
 from cltv_assets.assets.policy import backfill_policy
 from cltv_assets.assets.report_asset import report_asset
 from cltv_assets.checks import Check
-from cltv_assets.io_managers import ALLOW_MISSING
 from cltv_assets.naming import Names
-from cltv_assets.partitions import months_back
+from cltv_assets.partitions import Window
 from cltv_assets.schemas import HOLDOUT_EVALUATION, PURCHASE_DAYS
 from cltv_assets.settings import Settings
 from cltv_assets.steps import evaluate
@@ -35,9 +34,9 @@ def evaluation_assets(
             names,
             [
                 # A month may lack predictions of its own; those that exist are evaluated.
-                Input("cltv_predictions", months_back(farthest, nearest), ALLOW_MISSING),
+                Input("cltv_predictions", Window(farthest, nearest, holes=True)),
                 # The horizon, and as long a period before it for a baseline.
-                Input(PURCHASE_DAYS.name, months_back(2 * farthest - 1)),
+                Input(PURCHASE_DAYS.name, Window(2 * farthest - 1)),
             ],
             backfill_policy(settings),
         ),

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import dagster as dg
 import ibis.expr.types as ir
@@ -23,11 +23,11 @@ from cltv_assets.assets.presentation import check_result, column_schema, metadat
 from cltv_assets.assets.ranges import Event, MonthMade, make_months
 from cltv_assets.checks import Check, audit
 from cltv_assets.failures import faults_as_failures
-from cltv_assets.io_managers import publish
+from cltv_assets.io_managers import LakeWindow, publish
 from cltv_assets.lake import StagedMonth, Staging
 from cltv_assets.months import Month
 from cltv_assets.naming import Names
-from cltv_assets.partitions import month_of, upstream_months
+from cltv_assets.partitions import SAME_MONTH, Window, month_of
 from cltv_assets.resources import LAKE, PLATFORM, POOL, Platform
 from cltv_assets.schemas import MONTH, TableSchema
 from cltv_assets.steps.month_run import MonthRun
@@ -47,15 +47,12 @@ class Input:
     ----------
     table : str
         Upstream asset.
-    months : PartitionMapping or None
-        ``None`` for the same month.
-    metadata : mapping
-        For the IO manager.
+    window : Window
+        Which months of it.
     """
 
     table: str
-    months: dg.PartitionMapping | None = None
-    metadata: Mapping[str, Any] | None = None
+    window: Window = SAME_MONTH
 
 
 def lake_asset(
@@ -92,8 +89,7 @@ def lake_asset(
         ins={
             given.table: dg.AssetIn(
                 key=names.key(given.table),
-                partition_mapping=given.months,
-                metadata=dict(given.metadata or {}),
+                metadata=given.window.metadata(),
                 input_manager_key=names.name(LAKE),
             )
             for given in inputs
@@ -106,24 +102,20 @@ def lake_asset(
         pool=names.name(POOL),
         backfill_policy=backfills or dg.BackfillPolicy.single_run(),
     )
-    def asset(context: dg.AssetExecutionContext, **upstream: Any) -> Events:
+    def asset(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Events:
         platform: Platform = getattr(context.resources, platform_key)
-        first = platform.settings.first_month
 
-        def make(month: Month, read: Mapping[str, ir.Table]) -> MonthMade:
-            return _make(platform, names, tables, compute, checks, month, read)
+        def make(month: Month) -> MonthMade:
+            with faults_as_failures(platform.engine):
+                read = {name: window.of(month) for name, window in upstream.items()}
+                return _make(platform, names, tables, compute, checks, month, read)
 
         if context.has_partition_key:
-            made = make(month_of(context.partition_key), upstream)
-            yield from _yield_one(made)
+            yield from _yield_one(make(month_of(context.partition_key)))
             return
 
         def make_in_range(month: Month) -> MonthMade:
-            with faults_as_failures():
-                windows = {given.table: upstream_months(given.months, month, first) for given in inputs}
-                read = {table: upstream[table].read(months) for table, months in windows.items()}
-            made = make(month, read)
-            return replace(made, publish=lambda staged: publish(platform, staged, context.run.run_id))
+            return replace(make(month), publish=lambda staged: publish(platform, staged, context.run.run_id))
 
         yield from make_months(context, [table.name for table in tables], names, platform.failed, make_in_range)
 
@@ -147,7 +139,7 @@ def _make(
         for staging in stagings:
             staging.discard()
 
-    with faults_as_failures(platform.engine), contextlib.ExitStack() as undo:
+    with contextlib.ExitStack() as undo:
         run = platform.month_run(month, inputs)
         stagings.extend(undo.enter_context(run.lake.table(table).begin(run.month)) for table in tables)
         staged = _stage(run, compute(run, platform), tables, stagings)

@@ -9,7 +9,7 @@ import dagster as dg
 from cltv_assets.assets.lake_asset import Input, lake_asset
 from cltv_assets.checks import Check
 from cltv_assets.naming import Names
-from cltv_assets.partitions import all_history, months_back
+from cltv_assets.partitions import ALL_HISTORY, Window
 from cltv_assets.schemas import (
     CLEANED_TRANSACTIONS,
     PURCHASE_DAYS,
@@ -52,7 +52,7 @@ def preparation_assets(
             checks,
             partitions,
             names,
-            [Input(PURCHASE_DAYS.name, months_back(settings.repeat_window_months - 1))],
+            [Input(PURCHASE_DAYS.name, Window(settings.repeat_window_months - 1))],
         ),
         lake_asset(
             [RFM_SUMMARY],
@@ -60,6 +60,6 @@ def preparation_assets(
             checks,
             partitions,
             names,
-            [Input(PURCHASE_DAYS.name, all_history(settings))],
+            [Input(PURCHASE_DAYS.name, ALL_HISTORY)],
         ),
     ]

@@ -138,15 +138,9 @@ def _evaluation(result: dg.AssetCheckResult, month: Month) -> Any:
 
 
 def _neighbours(context: dg.AssetExecutionContext, tables: Sequence[str], names: Names) -> tuple[list[str], bool]:
-    """Return the tables of the same month that a step reads, and whether another step of the run reads its own."""
+    """Return the tables that a step is made from, and whether another step of the run is made from its own."""
     graph = context.job_def.asset_layer.asset_graph
     own = {names.key(table) for table in tables}
-    running = set(context.job_def.asset_layer.executable_asset_keys)
-
-    def same_month(child: dg.AssetKey, parent: dg.AssetKey) -> bool:
-        mapping = graph.get_partition_mapping(child, parent)
-        return not isinstance(mapping, dg.TimeWindowPartitionMapping) or mapping.end_offset == 0
-
-    above = {parent for key in own for parent in graph.get(key).parent_keys if same_month(key, parent)} - own
-    below = {child for key in own for child in graph.get(key).child_keys if same_month(child, key)} - own
-    return [names.table(key) for key in above], bool(below & running)
+    above = {parent for key in own for parent in graph.get(key).parent_keys} - own
+    below = {child for key in own for child in graph.get(key).child_keys} - own
+    return [names.table(key) for key in above], bool(below & set(context.job_def.asset_layer.executable_asset_keys))

@@ -12,9 +12,10 @@ from cltv_assets.assets.policy import backfill_policy, policy_of
 from cltv_assets.assets.presentation import report_metadata
 from cltv_assets.assets.ranges import Event, MonthMade, make_months
 from cltv_assets.failures import faults_as_failures
+from cltv_assets.io_managers import LakeWindow
 from cltv_assets.months import Month
 from cltv_assets.naming import Names
-from cltv_assets.partitions import all_history, month_of
+from cltv_assets.partitions import ALL_HISTORY, SAME_MONTH, month_of
 from cltv_assets.report import INPUTS, REPORT_FILE, REPORT_NAME, collect, essentials, problems, render
 from cltv_assets.resources import LAKE, PLATFORM, POOL, Platform
 from cltv_assets.schemas import PURCHASE_DAYS
@@ -36,7 +37,7 @@ def report_asset(settings: Settings, partitions: dg.PartitionsDefinition[str], n
             name: dg.AssetIn(
                 key=names.key(name),
                 input_manager_key=names.name(LAKE),
-                partition_mapping=all_history(settings) if name == PURCHASE_DAYS.name else None,
+                metadata=(ALL_HISTORY if name == PURCHASE_DAYS.name else SAME_MONTH).metadata(),
             )
             for name in INPUTS
         },
@@ -63,39 +64,33 @@ def report_asset(settings: Settings, partitions: dg.PartitionsDefinition[str], n
         pool=names.name(POOL),
         backfill_policy=backfill_policy(settings),
     )
-    def cltv_report(context: dg.AssetExecutionContext, **upstream: Any) -> Iterator[Event]:
+    def cltv_report(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Iterator[Event]:
         platform: Platform = getattr(context.resources, platform_key)
 
-        def make(month: Month, read: Mapping[str, ir.Table]) -> MonthMade:
-            return _make(platform, names, month, read)
+        def make(month: Month) -> MonthMade:
+            with faults_as_failures(platform.engine):
+                return _make(platform, names, month, {name: window.of(month) for name, window in upstream.items()})
 
         if context.has_partition_key:
-            made = make(month_of(context.partition_key), upstream)
+            made = make(month_of(context.partition_key))
             yield from made.check_results
             if made.refusal:
                 raise dg.Failure(description=made.refusal, allow_retries=False)
             yield dg.MaterializeResult(metadata=made.publish(None))
             return
 
-        def make_in_range(month: Month) -> MonthMade:
-            with faults_as_failures():
-                history = list(platform.settings.first_month.until(month))
-                months = {name: history if name == PURCHASE_DAYS.name else [month] for name in INPUTS}
-                return make(month, {name: upstream[name].read(months[name]) for name in INPUTS})
-
-        yield from make_months(context, [REPORT_NAME], names, platform.failed, make_in_range)
+        yield from make_months(context, [REPORT_NAME], names, platform.failed, make)
 
     return cltv_report
 
 
 def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, ir.Table]) -> MonthMade:
     """Render a month's report and look at it."""
-    with faults_as_failures(platform.engine):
-        run = platform.month_run(month, inputs)
-        data = collect(run)
-        html = render(data)
-        found = problems(html, data)
-        shown = essentials(data)
+    run = platform.month_run(month, inputs)
+    data = collect(run)
+    html = render(data)
+    found = problems(html, data)
+    shown = essentials(data)
     message = " ".join(found) or "Whole and self-contained."
     key = names.key(REPORT_NAME)
     result = dg.AssetCheckResult(passed=not found, asset_key=key, check_name=_CHECK, description=message)

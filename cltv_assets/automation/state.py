@@ -9,10 +9,9 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from cltv_assets.automation.expectations import Expectation
 from cltv_assets.automation.planning import Attempt, History, Need, Step
-from cltv_assets.io_managers import ALLOW_MISSING
 from cltv_assets.months import Month
 from cltv_assets.naming import Names
-from cltv_assets.partitions import month_of
+from cltv_assets.partitions import Window, month_of
 
 _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 
@@ -44,7 +43,7 @@ def steps_of(assets: Sequence[dg.AssetsDefinition], expected: Mapping[str, Expec
     return [
         Step(
             tables := tuple(Names.table(spec.key) for spec in _in_order(definition)),
-            tuple(_needs(definition)),
+            tuple(needs_of(definition)),
             max(expected[table].due for table in tables),
         )
         for definition in assets
@@ -62,22 +61,16 @@ def _in_order(definition: dg.AssetsDefinition) -> list[dg.AssetSpec]:
     return ordered
 
 
-def _needs(definition: dg.AssetsDefinition) -> Iterable[Need]:
-    holes = {
-        key
-        for name, key in definition.keys_by_input_name.items()
-        if ALLOW_MISSING.items() <= dict(definition.op.input_dict[name].metadata or {}).items()
-    }
-    needs = {
-        (dep.asset_key, dep.partition_mapping)
-        for spec in definition.specs
-        for dep in spec.deps
-        # What a step makes itself it makes in order.
-        if dep.asset_key not in definition.keys
-    }
-    for key, mapping in sorted(needs, key=lambda need: str(need[0])):
-        window = mapping if isinstance(mapping, dg.TimeWindowPartitionMapping) else dg.TimeWindowPartitionMapping()
-        yield Need(Names.table(key), -window.start_offset, -window.end_offset, key in holes)
+def needs_of(definition: dg.AssetsDefinition) -> list[Need]:
+    """Return what a month of a step is made from.
+
+    What a step makes itself it makes in order.
+    """
+    needs = []
+    for name, key in sorted(definition.keys_by_input_name.items()):
+        window = Window.of_input(definition.op.input_dict[name].metadata)
+        needs.append(Need(Names.table(key), window.farthest, window.nearest, window.holes))
+    return needs
 
 
 def read_history(instance: dg.DagsterInstance, names: Names, tables: Iterable[str]) -> History:

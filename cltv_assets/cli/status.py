@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cltv_assets.build import build_definitions
+from cltv_assets.automation.state import latest, needs_of
+from cltv_assets.build import build_assets
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.errors import SourceError
 from cltv_assets.instance import open_instance
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.naming import Names
-from cltv_assets.partitions import upstream_months
 from cltv_assets.report import REPORT_FILE, REPORT_NAME
 from cltv_assets.schemas import RAW_TRANSACTIONS, all_tables
 from cltv_assets.settings import Settings
@@ -116,26 +116,25 @@ def month_statuses(settings: Settings) -> dict[Month, MonthStatus]:
 
 def _add_stale(found: Mapping[Month, MonthStatus], settings: Settings, instance: dg.DagsterInstance) -> None:
     """Mark assets that were made before something upstream was made again."""
-    graph = build_definitions(settings).resolve_asset_graph()
+    names = Names(settings.asset_prefix)
+    assets = build_assets(settings)
     made = {
-        key: instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
-        for key in graph.get_all_asset_keys()
+        Names.table(key): latest(instance, names.key(Names.table(key)))
+        for definition in assets
+        for key in definition.keys
     }
-    stale: set[tuple[dg.AssetKey, str]] = set()
-    for key in graph.toposorted_asset_keys:
-        node = graph.get(key)
-        for month, state in found.items():
-            at = made[key].get(month.key)
-            if at is None:
-                continue
-            for parent in node.parent_keys:
-                mapping = node.partition_mappings.get(parent)
-                for needed in upstream_months(mapping, month, settings.first_month):
-                    newer = made[parent].get(needed.key, 0) > at
-                    if newer or (parent, needed.key) in stale:
-                        stale.add((key, month.key))
-            if (key, month.key) in stale:
-                state.stale.append(Names.table(key))
+    stale: set[tuple[str, Month]] = set()
+    for definition in assets:
+        needs = needs_of(definition)
+        for table in map(Names.table, definition.keys):
+            for month, state in found.items():
+                at = made[table].get(month.key)
+                if at is None:
+                    continue
+                needed = [(need.table, up) for need in needs for up in need.months(month, settings.first_month)]
+                if any(made[above].get(up.key, 0) > at or (above, up) in stale for above, up in needed):
+                    stale.add((table, month))
+                    state.stale.append(table)
 
 
 def _add_checks(found: Mapping[Month, MonthStatus], settings: Settings, instance: dg.DagsterInstance) -> None:

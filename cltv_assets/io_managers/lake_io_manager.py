@@ -1,15 +1,14 @@
 """Publishes staged months, and reads windows of months lazily.
 
 An asset hands over a month that was written and audited already; handling the
-output is the one atomic commit. Loading an input gives an Ibis expression over
-the months that the partition mapping asks for: one snapshot, one range, no rows
-moved. A month that was never published stops the run: history with a hole would
-give wrong answers in silence.
+output is the one atomic commit. An input gives an Ibis expression over the months
+of its window: one snapshot, one range, no rows moved. A month that was never published
+stops the run: history with a hole would give wrong answers in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,32 +19,28 @@ from cltv_assets.failures import faults_as_failures
 from cltv_assets.lake import StagedMonth
 from cltv_assets.months import Month
 from cltv_assets.naming import Names
-from cltv_assets.partitions import month_of
+from cltv_assets.partitions import Window
 from cltv_assets.resources import PLATFORM, Platform
 from cltv_assets.schemas import TableSchema
-
-#: Input metadata: read the months that exist instead of insisting on all.
-ALLOW_MISSING = {"missing_months": "allow"}
 
 
 @dataclass(frozen=True)
 class LakeWindow:
-    """Reads months of one upstream table.
+    """Reads the months of an upstream table that a month is made from.
 
     Parameters
     ----------
     platform : Platform
     schema : TableSchema
-    holes : bool
-        Whether to read the months that exist instead of insisting on all.
+    window : Window
     """
 
     platform: Platform
     schema: TableSchema
-    holes: bool
+    window: Window
 
-    def read(self, months: Sequence[Month]) -> ir.Table:
-        """Return months as one lazy table.
+    def of(self, month: Month) -> ir.Table:
+        """Return the upstream months of ``month`` as one lazy table.
 
         Raises
         ------
@@ -53,7 +48,8 @@ class LakeWindow:
             If one of them was never published.
         """
         table = self.platform.lake.table(self.schema)
-        if self.holes:
+        months = self.window.months(month, self.platform.settings.first_month)
+        if self.window.holes:
             months = sorted(table.published(months))
         else:
             table.require(months)
@@ -100,15 +96,10 @@ class LakeIOManager(dg.IOManager):
         """Publish a staged month."""
         context.add_output_metadata(publish(self._platform, obj, context.run_id or ""))
 
-    def load_input(self, context: dg.InputContext) -> ir.Table | LakeWindow:
-        """Return the upstream months as one lazy table; in a run of many months, what reads them."""
+    def load_input(self, context: dg.InputContext) -> LakeWindow:
+        """Return what reads the upstream months of any month; nothing is read yet."""
         schema = self._schemas[Names.table(context.asset_key)]
-        holes = (context.definition_metadata or {}).get("missing_months") == "allow"
-        window = LakeWindow(self._platform, schema, holes)
-        if not context.has_partition_key:
-            return window
-        with faults_as_failures():
-            return window.read([month_of(key) for key in context.asset_partition_keys])
+        return LakeWindow(self._platform, schema, Window.of_input(context.definition_metadata))
 
 
 def lake_io_manager(schemas: Mapping[str, TableSchema], names: Names) -> dg.IOManagerDefinition:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import PartitionBackfill
 
-from cltv_assets.build import MONTH_JOB, build_definitions
+from cltv_assets.automation.state import needs_of
+from cltv_assets.build import MONTH_JOB, build_assets, build_definitions
 from cltv_assets.checks import checks_of
+from cltv_assets.months import Month
+from cltv_assets.naming import Names
 from cltv_assets.schemas import MONTH, all_tables
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.reading import REPORT, TABLES
@@ -115,10 +120,48 @@ def test_the_month_job_makes_everything(definitions: dg.Definitions) -> None:
     assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(ASSETS)
 
 
-def test_no_asset_reads_the_future(definitions: dg.Definitions) -> None:
-    # History must not change when later months arrive.
+def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]) -> None:
+    settings = shop_settings(horizons_months=[3, 6])
+    month, first = Month.parse("2012-06"), Month.parse("2011-01")
+
+    def keys(first_key: str, last_key: str) -> list[str]:
+        return [at.key for at in Month.parse(first_key).until(Month.parse(last_key))]
+
+    read = {
+        (Names.table(key), need.table): [at.key for at in need.months(month, first)]
+        for definition in build_assets(settings)
+        for key in definition.keys
+        for need in needs_of(definition)
+    }
+    others = {edge: months for edge, months in read.items() if months != ["2012-06"]}
+    # Nothing reads the future: history must not change when later months arrive.
+    assert others == {
+        ("repeat_customers", "purchase_days"): keys("2011-07", "2012-06"),
+        ("rfm_summary", "purchase_days"): keys("2011-01", "2012-06"),
+        ("holdout_evaluation", "cltv_predictions"): keys("2011-12", "2012-03"),
+        ("holdout_evaluation", "purchase_days"): keys("2011-07", "2012-06"),
+        ("cltv_report", "purchase_days"): keys("2011-01", "2012-06"),
+    }
+    assert len(read) == 20
+
+
+def test_a_backfill_of_some_months_makes_those_and_no_others(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    for key in graph.get_all_asset_keys():
-        for mapping in graph.get(key).partition_mappings.values():
-            if isinstance(mapping, dg.TimeWindowPartitionMapping):
-                assert mapping.end_offset <= 0
+    with dg.DagsterInstance.ephemeral() as instance:
+        backfill = PartitionBackfill.from_asset_partitions(
+            backfill_id="one",
+            asset_graph=graph,
+            partition_names=["2011-02", "2011-03"],
+            asset_selection=list(graph.get_all_asset_keys()),
+            backfill_timestamp=dt.datetime.now(dt.UTC).timestamp(),
+            tags={},
+            dynamic_partitions_store=instance,
+            all_partitions=False,
+            title=None,
+            description=None,
+            run_config=None,
+        )
+        chosen = backfill.get_asset_backfill_data(graph).target_subset
+    assert {(at.asset_key, at.partition_key) for at in chosen.iterate_asset_partitions()} == {
+        (key, month) for key in graph.get_all_asset_keys() for month in ("2011-02", "2011-03")
+    }
