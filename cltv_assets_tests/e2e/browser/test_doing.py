@@ -118,3 +118,20 @@ def test_one_backfill_makes_what_failed_and_what_is_missing(ui: Screens, shop: S
     ui.asset("cltv_report", "partitions")
     ui.see("Missing (0)")
     ui.shoot("all-made")
+
+
+def test_a_range_makes_the_months_chosen_and_no_others(ui: Screens, shop: Shop) -> None:
+    """Though later months are made from them."""
+    tables = ("raw_transactions", "rfm_summary", "cltv_predictions")
+    before = {table: publications(shop, table) for table in tables}
+    first, *_, last = sorted(published(shop, "raw_transactions"))[:3]
+    dialog(ui)
+    ui.choose_months(f"[{first}...{last}]")
+    ui.see("3 partitions")
+    ui.shoot("dialog-range")
+    launch(ui)
+    ui.open("/runs?view=backfills")
+    # This one, and the one before.
+    expect(ui.page.get_by_text("Success", exact=True)).to_have_count(2, timeout=RUN)
+    ui.shoot("backfills-range")
+    assert {table: publications(shop, table) - before[table] for table in tables} == dict.fromkeys(tables, 3)
