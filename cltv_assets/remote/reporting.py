@@ -77,12 +77,13 @@ def _run(pipes: PipesContext, settings: Settings) -> list[str]:
     from cltv_assets.assets.policy import assets_of_half
     from cltv_assets.build import MONTH_JOB, build_definitions
     from cltv_assets.naming import Names
-    from cltv_assets.runner import QUIET, errors_of
+    from cltv_assets.runner import QUIET, errors_of, part_of
 
     month = Month.parse(pipes.partition_key)
     pipes.log.info(f"cltv-assets {__version__}: {month}, engine {settings.engine}, lake {settings.lake_root}")
     names = Names(settings.asset_prefix)
-    job = build_definitions(settings).resolve_job_def(names.name(MONTH_JOB))
+    whole = build_definitions(settings).resolve_job_def(names.name(MONTH_JOB))
+    job = part_of(whole, [names.key(name) for name in assets_of_half("preprocess")])
     with dg.DagsterInstance.ephemeral() as instance:
         # The orchestrator's own run id: the lake's commits then name the run that its UI shows.
         instance.add_event_listener(pipes.run_id, lambda entry: _tell(pipes, entry))
@@ -90,7 +91,6 @@ def _run(pipes: PipesContext, settings: Settings) -> list[str]:
             run_config=QUIET,
             instance=instance,
             partition_key=month.key,
-            asset_selection=[names.key(name) for name in assets_of_half("preprocess")],
             raise_on_error=False,
             run_id=pipes.run_id,
         )
