@@ -202,6 +202,10 @@ class S3(_Section):
         return self
 
 
+#: What `purchase_model` may name beside ``auto``: the keys of `models.registry.PURCHASE_MODELS`.
+PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"]
+
+
 class CheckThresholds(_Section):
     """When a check speaks up. What is wrong blocks regardless; these are for the odd."""
 
@@ -210,6 +214,12 @@ class CheckThresholds(_Section):
     reject_share_change: float = Field(0.1, gt=0, le=1, description="Warn when the share moves by more than this.")
     frequency_value_correlation: float = Field(0.3, gt=0, le=1, description="Warn above this absolute correlation.")
     parameter_drift_se: float = Field(4.0, gt=0, description="Warn when a parameter moves by more standard errors.")
+    distribution_drift: float = Field(
+        0.25, gt=0, description="Warn when a distribution's population stability index against last month is larger."
+    )
+    month_ahead_error: float = Field(
+        0.3, gt=0, description="Warn when last month's model misses this month's purchases by a larger share."
+    )
     prediction_drift: float = Field(0.5, gt=0, description="Warn when the mean prediction moves by a larger share.")
     holdout_bias: float = Field(0.5, gt=0, description="Warn above this absolute relative bias of the total.")
 
@@ -279,6 +289,12 @@ class Settings(_Section):
     horizons_months: tuple[Annotated[int, Field(ge=1, le=60)], ...] = (3, 6, 12)
     annual_discount_rate: float = Field(0.10, ge=0, lt=10)
     gross_margin: float = Field(1.0, gt=0, le=1)
+    purchase_model: Literal["auto", PurchaseModelName] = Field(
+        "auto", description="auto: the one that did best on rolling holdouts inside the month's history."
+    )
+    seasonality: Literal["auto", "none", "monthly"] = Field(
+        "auto", description="auto: monthly where rolling holdouts are better with it."
+    )
     population: Literal["all", "repeat"] = "all"
     repeat_window_months: int = Field(12, ge=1, le=120)
     outliers: Outliers = Field(default_factory=Outliers)
@@ -307,6 +323,11 @@ class Settings(_Section):
             raise ValueError("start_month is needed: the first month of your data, as YYYY-MM")
         if self.end_month is not None and self.end_month < self.first_month.key:
             raise ValueError(f"end_month {self.end_month} lies before start_month {self.first_month}")
+        if self.seasonality == "monthly" and self.purchase_model == "pareto_nbd":
+            raise ValueError(
+                "seasonality 'monthly' needs a model whose customers drop out at purchases: with pareto_nbd they drop "
+                "out at any time; set purchase_model to bg_nbd, mbg_nbd or auto, or seasonality to none"
+            )
         if not self.horizons_months or list(self.horizons_months) != sorted(set(self.horizons_months)):
             raise ValueError("horizons_months must be distinct and rising, for example [3, 6, 12]")
         return self

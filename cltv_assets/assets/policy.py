@@ -46,6 +46,8 @@ _POLICIES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...], str]] = {
     "purchase_model": (MODELLING, _ANALYTICS, ("scipy", "deltalake"), "model"),
     "spend_model": (MODELLING, _ANALYTICS, ("scipy", "deltalake"), "model"),
     "cltv_predictions": (PREDICTION, _ANALYTICS, _TABLE_KINDS, "model"),
+    "segment_summary": (PREDICTION, _ANALYTICS, _TABLE_KINDS, "model"),
+    "segment_movement": (PREDICTION, _ANALYTICS, _TABLE_KINDS, "model"),
     "holdout_evaluation": (EVALUATION, _ANALYTICS, _TABLE_KINDS, "model"),
     "cltv_report": (EVALUATION, _ANALYTICS, ("html", "matplotlib"), "model"),
 }

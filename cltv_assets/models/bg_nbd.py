@@ -174,14 +174,14 @@ class BgNbd:
         )
         return self.p_alive(parameters, patterns)[:, None] * given_alive[index]
 
-    def at_least(
+    def at_least_given_alive(
         self, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray
     ) -> FloatArray:
-        """Return P(purchases in (T, T+t] >= m | pattern) for m >= 1.
+        """Return P(purchases in (T, T+t] >= m | alive at T) for m >= 1.
 
-        Customers with m purchases were alive, did not drop out after any of the first
+        Customers with m purchases did not drop out after any of the first
         m - 1, and the Poisson process had m arrivals; with the posteriors of lambda and
-        p independent that is P(alive) B(a, b+x+m-1)/B(a, b+x) I_z(m, r+x) where
+        p independent that is B(a, b+x+m-1)/B(a, b+x) I_z(m, r+x) where
         z = t/(alpha+T+t). It is the tail sum of equation 8 in closed form.
 
         Parameters
@@ -195,4 +195,4 @@ class BgNbd:
         x = patterns.frequency.astype(np.float64)
         stays = np.exp(betaln(a, b + x + counts - 1.0) - betaln(a, b + x))
         arrives = betainc(counts, r + x, horizons / (alpha + patterns.T + horizons))
-        return np.asarray(self.p_alive(parameters, patterns) * stays * arrives, dtype=np.float64)
+        return np.asarray(stays * arrives, dtype=np.float64)

@@ -83,7 +83,7 @@ class Nbd:
         rate = (parameters["r"] + patterns.frequency) / (parameters["alpha"] + patterns.T)
         return np.multiply.outer(rate, horizons)
 
-    def at_least(
+    def at_least_given_alive(
         self, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray
     ) -> FloatArray:
         """Return P(purchases in (T, T+t] >= m): the tail I_z(m, r+x), z = t/(alpha+T+t), of a negative binomial."""

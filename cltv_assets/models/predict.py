@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.fits import PurchaseFit
-from cltv_assets.models.purchase_model import Parameters, Patterns, PurchaseModel
+from cltv_assets.models.purchase_model import Parameters, Patterns, PurchaseModel, at_least
 from cltv_assets.models.registry import purchase_model
 from cltv_assets.models.statistics import FloatArray
 
@@ -96,7 +96,7 @@ def purchase_quantiles(
 
     def likely(active: npt.NDArray[np.int64], counts: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether at least that many purchases are too likely for the quantile to be smaller."""
-        tail = model.at_least(parameters, patterns.take(rows[active]), times[active], counts)
+        tail = at_least(model, parameters, patterns.take(rows[active]), times[active], counts)
         return np.asarray(tail > exceed)
 
     # Always: the quantile is at least `known`, and below `above` once that is finite.

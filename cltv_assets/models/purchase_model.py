@@ -99,7 +99,18 @@ class PurchaseModel(Protocol):
     def expected_purchases(self, parameters: Parameters, patterns: Patterns, horizons: FloatArray) -> FloatArray:
         """Return the expected purchases in the time t after the observation end, shape (n, H)."""
 
-    def at_least(
+    def at_least_given_alive(
         self, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray
     ) -> FloatArray:
-        """Return P(purchases in the next t >= m), m >= 1; t and m paired with the patterns, shape (n,)."""
+        """Return P(purchases in the next t >= m | alive at T), m >= 1; t and m paired with the patterns, shape (n,).
+
+        Whoever is alive has a future that frequency and T tell; recency tells only whether one is.
+        """
+
+
+def at_least(
+    model: PurchaseModel, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray
+) -> FloatArray:
+    """Return P(purchases in the next t >= m), m >= 1; t and m paired with the patterns, shape (n,)."""
+    given_alive = model.at_least_given_alive(parameters, patterns, horizons, counts)
+    return np.asarray(model.p_alive(parameters, patterns) * given_alive, dtype=np.float64)

@@ -156,6 +156,13 @@ _FIT_EVIDENCE = (
     Column("patterns", "int64", "Distinct sufficient-statistic patterns fitted on.", "patterns"),
 )
 
+_COVARIANCE = Column(
+    "log_covariance",
+    "string",
+    "Covariance of the logarithms of the identified parameters: JSON, parameter to parameter to value.",
+    nullable=True,
+)
+
 
 def _parameters(*names: tuple[str, str, str]) -> tuple[Column, ...]:
     values = [Column(n, "float64", meaning, unit, nullable=True) for n, meaning, unit in names]
@@ -166,20 +173,60 @@ def _parameters(*names: tuple[str, str, str]) -> tuple[Column, ...]:
     return (*values, *errors)
 
 
+#: A calendar month's purchase intensity, of models fitted with seasonality.
+SEASON_COLUMNS = tuple(f"season_{month:02d}" for month in range(1, 13))
+
 PURCHASE_MODEL = TableSchema(
     "purchase_model",
     "How often customers buy and when they stop: one row for each model fitted on all customers, "
-    "the chosen one and its null model.",
-    ("model_name",),
+    "the chosen one and those it was compared with.",
+    ("model_name", "seasonality"),
     (
         *_FIT_STATUS,
+        Column("seasonality", "string", "'monthly' where purchase intensity differs by calendar month, else 'none'."),
         *_parameters(
             ("r", "Shape of the gamma distribution of purchase rates.", ""),
             ("alpha", "Rate of the gamma distribution of purchase rates.", "time unit"),
             ("a", "First shape of the beta distribution of dropout probabilities.", ""),
             ("b", "Second shape of the beta distribution of dropout probabilities.", ""),
+            ("s", "Shape of the gamma distribution of dropout rates (Pareto/NBD).", ""),
+            ("beta", "Rate of the gamma distribution of dropout rates (Pareto/NBD).", "time unit"),
+        ),
+        *(
+            Column(name, "float64", "Purchase intensity of that calendar month; a year's mean is 1.", nullable=True)
+            for name in SEASON_COLUMNS
         ),
         *_FIT_EVIDENCE,
+        _COVARIANCE,
+        Column(
+            "truncated",
+            "boolean",
+            "Whether it was fitted on the condition of a repeat purchase: an extract that holds repeat customers only.",
+        ),
+        Column("holdout_folds", "int64", "Rolling holdouts inside the history that it was compared on.", "holdouts"),
+        Column(
+            "holdout_log_score",
+            "float64",
+            "Mean log probability that it gave to what each customer then bought.",
+            "nats a customer",
+            nullable=True,
+        ),
+        Column(
+            "holdout_deficit",
+            "float64",
+            "By how much its log score lies below the best one's.",
+            "nats a customer",
+            nullable=True,
+        ),
+        Column("holdout_deficit_se", "float64", "Standard error of that.", "nats a customer", nullable=True),
+        Column(
+            "holdout_bias",
+            "float64",
+            "Total predicted over total bought in the rolling holdouts, minus 1.",
+            "share",
+            nullable=True,
+        ),
+        Column("choice_reason", "string", "Why this model predicts; on the chosen row only.", nullable=True),
         Column("customers", "int64", "Customers fitted on: all of them.", "customers"),
         Column("repeat_customers", "int64", "Customers with a repeat purchase.", "customers"),
         Column("repeat_purchases", "int64", "Repeat purchases of all customers.", "purchase days"),
@@ -201,6 +248,7 @@ SPEND_MODEL = TableSchema(
             ("v", "Rate of the gamma distribution of their rates over customers.", "currency"),
         ),
         *_FIT_EVIDENCE,
+        _COVARIANCE,
         Column("customers", "int64", "Repeat customers with positive monetary value: fitted on.", "customers"),
         Column("excluded_customers", "int64", "Repeat customers of no positive value: left out.", "customers"),
         Column("mean_order_value", "float64", "Mean spend a repeat purchase of those fitted on.", "currency", True),
@@ -232,8 +280,8 @@ def cltv_predictions(horizons_months: Sequence[int]) -> TableSchema:
             Column(f"expected_purchases_{h}m_low", "float64", "Lower end of its 80 % interval.", "purchase days"),
             Column(f"expected_purchases_{h}m_high", "float64", "Upper end of its 80 % interval.", "purchase days"),
             Column(f"cltv_{h}m", "float64", f"Expected margin of the next {h} months, discounted.", "currency"),
-            Column(f"cltv_{h}m_low", "float64", "The same at the lower end of the purchase interval.", "currency"),
-            Column(f"cltv_{h}m_high", "float64", "The same at the upper end of the purchase interval.", "currency"),
+            Column(f"cltv_{h}m_low", "float64", "Lower end of its 80 % interval.", "currency"),
+            Column(f"cltv_{h}m_high", "float64", "Upper end of its 80 % interval.", "currency"),
         ]
     return TableSchema(
         "cltv_predictions",
@@ -249,11 +297,62 @@ def cltv_predictions(horizons_months: Sequence[int]) -> TableSchema:
             Column("expected_order_value", "float64", "Expected spend of one purchase day.", "currency"),
             *by_horizon,
             Column("value_segment", "string", "Value tier by the longest horizon: top, high, middle or low."),
+            Column("rfm_segment", "string", "Segment by the RFM scores, in plain language; see docs/models.md."),
             Column("model_name", "string", "Models used, purchase + spend."),
             Column("model_version", "string", "Version of the code that predicted."),
         ),
     )
 
+
+def _expected_total(what: str, meaning: str, unit: str) -> tuple[Column, ...]:
+    return (
+        Column(f"expected_{what}", "float64", meaning, unit),
+        Column(
+            f"expected_{what}_low",
+            "float64",
+            "Lower end of its 80 % interval: customers' chance and parameters' uncertainty.",
+            unit,
+        ),
+        Column(f"expected_{what}_high", "float64", "Upper end of that interval.", unit),
+    )
+
+
+SEGMENT_SUMMARY = TableSchema(
+    "segment_summary",
+    "The base and each of its segments in total: how many customers, and what they are expected to buy and be worth.",
+    ("scheme", "segment", "horizon_months"),
+    (
+        Column("scheme", "string", "'all' for the whole base, 'value' for value tiers, 'rfm' for RFM segments."),
+        Column("segment", "string", "Name of the segment; 'all' for the whole base."),
+        Column("horizon_months", "int64", "How far ahead.", "months"),
+        Column("customers", "int64", "Customers in the segment.", "customers"),
+        Column("share_of_customers", "float64", "Share of the base's customers.", "share"),
+        *_expected_total("purchases", "Expected purchases of all its customers.", "purchase days"),
+        *_expected_total("value", "Expected discounted margin of all its customers.", "currency"),
+        Column("share_of_value", "float64", "Share of the base's expected value.", "share"),
+        Column(
+            "customers_before",
+            "int64",
+            "Customers in the segment a month before; null without that month.",
+            "customers",
+            nullable=True,
+        ),
+    ),
+)
+
+SEGMENT_MOVEMENT = TableSchema(
+    "segment_movement",
+    "Customers by the segment they were in a month before and are in now: who rose, who fell, who is new.",
+    ("scheme", "from_segment", "to_segment"),
+    (
+        Column("scheme", "string", "'value' for value tiers, 'rfm' for RFM segments."),
+        Column("from_segment", "string", "Segment a month before; 'new' for customers without a prediction then."),
+        Column("to_segment", "string", "Segment now; 'gone' for customers without a prediction now."),
+        Column("customers", "int64", "Customers who made this move.", "customers"),
+        Column("value_before", "float64", "Their expected value a month before, longest horizon.", "currency"),
+        Column("value_now", "float64", "Their expected value now, longest horizon.", "currency"),
+    ),
+)
 
 HOLDOUT_EVALUATION = TableSchema(
     "holdout_evaluation",
@@ -283,5 +382,7 @@ def all_tables(horizons_months: Sequence[int]) -> tuple[TableSchema, ...]:
         PURCHASE_MODEL,
         SPEND_MODEL,
         cltv_predictions(horizons_months),
+        SEGMENT_SUMMARY,
+        SEGMENT_MOVEMENT,
         HOLDOUT_EVALUATION,
     )

@@ -50,6 +50,9 @@ def purchase_model(run: MonthRun) -> ir.Table:
         "time_unit": run.settings.time_unit,
         "observation_end": run.month.last_day,
         "model_version": __version__,
+        "seasonality": "none",
+        "truncated": False,
+        "holdout_folds": 0,
     }
     fits = [(CHOSEN, "chosen"), (NULL_MODEL, "comparison")]
     rows = [_row(fit_purchase_model(stats, name)) | {"role": role} | common for name, role in fits]

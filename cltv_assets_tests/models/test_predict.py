@@ -11,7 +11,7 @@ from cltv_assets.models.bg_nbd import BgNbd
 from cltv_assets.models.fits import PurchaseFit
 from cltv_assets.models.nbd import Nbd
 from cltv_assets.models.predict import predict_patterns, purchase_quantiles
-from cltv_assets.models.purchase_model import Patterns
+from cltv_assets.models.purchase_model import Patterns, at_least
 from cltv_assets_tests.models.conftest import simulate_purchases
 
 BG_NBD = {"r": 0.6, "alpha": 5.0, "a": 0.8, "b": 2.5}
@@ -76,7 +76,7 @@ def test_expected_purchases_are_unbiased(cohort: tuple[Patterns, np.ndarray, np.
 @pytest.mark.parametrize("count", [1, 2, 4, 10, 25])
 def test_the_predictive_distribution_is_calibrated(cohort: tuple[Patterns, np.ndarray, np.ndarray], count: int) -> None:
     patterns, _, future = cohort
-    p = BgNbd().at_least(BG_NBD, patterns, np.full(len(patterns), 30.0), np.full(len(patterns), float(count)))
+    p = at_least(BgNbd(), BG_NBD, patterns, np.full(len(patterns), 30.0), np.full(len(patterns), float(count)))
     deviation = np.sqrt((p * (1 - p)).sum())
     assert abs((future >= count).sum() - p.sum()) < 4 * deviation
 
@@ -106,7 +106,7 @@ def test_the_tail_sums_the_published_distribution() -> None:
 
         below = mpmath.mpf(0)
         for n in range(60):
-            tail = BgNbd().at_least(BG_NBD, new, np.array([30.0]), np.array([float(n)]))[0] if n else 1.0
+            tail = at_least(BgNbd(), BG_NBD, new, np.array([30.0]), np.array([float(n)]))[0] if n else 1.0
             assert tail == pytest.approx(float(1 - below), rel=1e-10)
             stays = mpmath.beta(a, b + n) / mpmath.beta(a, b) * counts(n)
             leaves = 1 - mpmath.fsum(counts(j) for j in range(n))
@@ -118,7 +118,7 @@ def test_expectation_is_the_sum_of_tails(name: str, parameters: dict[str, float]
     model = BgNbd() if name == "bg_nbd" else Nbd()
     patterns = Patterns(np.array([0, 4, 30]), np.array([0.0, 20.0, 24.0]), np.array([0.0, 26.0, 25.0]))
     horizon = np.full(3, 12.0)
-    tails = sum(model.at_least(parameters, patterns, horizon, np.full(3, float(m))) for m in range(1, 1500))
+    tails = sum(at_least(model, parameters, patterns, horizon, np.full(3, float(m))) for m in range(1, 1500))
     assert model.expected_purchases(parameters, patterns, np.array([12.0]))[:, 0] == pytest.approx(tails, rel=1e-9)
 
 
@@ -131,11 +131,11 @@ def test_quantiles_are_the_smallest_counts_that_reach(probability: float) -> Non
     )
     horizon = np.full(len(patterns), 52.0)
     found = purchase_quantiles(BgNbd(), BG_NBD, patterns, np.array([52.0]), probability)[:, 0]
-    above = BgNbd().at_least(BG_NBD, patterns, horizon, found + 1)
+    above = at_least(BgNbd(), BG_NBD, patterns, horizon, found + 1)
     assert (above <= 1 - probability).all()
     assert (found == np.floor(found)).all()
     more = found > 0
-    at = BgNbd().at_least(BG_NBD, patterns.take(np.flatnonzero(more)), horizon[more], found[more])
+    at = at_least(BgNbd(), BG_NBD, patterns.take(np.flatnonzero(more)), horizon[more], found[more])
     assert (at > 1 - probability).all()
 
 

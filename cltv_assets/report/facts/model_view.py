@@ -141,7 +141,7 @@ def histogram(run: MonthRun, fit: PurchaseFit | None, counts: CustomerCounts) ->
         return Histogram(tuple(actual), None)
     import numpy as np
 
-    from cltv_assets.models.purchase_model import Patterns
+    from cltv_assets.models.purchase_model import Patterns, at_least
     from cltv_assets.models.registry import purchase_model
 
     age = np.array([(run.month.last_day - day).days for day in counts.by_first_day], dtype=np.float64)
@@ -151,9 +151,8 @@ def histogram(run: MonthRun, fit: PurchaseFit | None, counts: CustomerCounts) ->
     ages, weights = age[had_time] / DAYS_PER_UNIT[run.settings.time_unit], customers[had_time]
     n, classes = len(ages), np.arange(1, LAST_CLASS + 1, dtype=np.float64)
     newcomers = Patterns(np.zeros(n * LAST_CLASS, dtype=np.int64), *(np.zeros(n * LAST_CLASS) for _ in range(2)))
-    tail = purchase_model(fit.model_name).at_least(
-        fit.usable_parameters(), newcomers, np.repeat(ages, LAST_CLASS), np.tile(classes, n)
-    )
+    model = purchase_model(fit.model_name)
+    tail = at_least(model, fit.usable_parameters(), newcomers, np.repeat(ages, LAST_CLASS), np.tile(classes, n))
     at_least = np.concatenate(([customers.sum()], weights @ tail.reshape(n, LAST_CLASS)))
     return Histogram(tuple(actual), tuple(float(v) for v in at_least - np.append(at_least[1:], 0.0)))
 
