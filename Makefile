@@ -64,19 +64,21 @@ $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)
 	@touch $@
 
-lint: $(VENV)/.installed-dev ## Check style, types, the data dictionary and that the definitions load
+lint: $(VENV)/.installed-dev ## Check style, types, generated documents and that the definitions load
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m cltv_assets.schemas.dictionary --check docs/data_dictionary.md
+	@$(BIN)/python -m bench.published --check
 	@mkdir -p $(DAGSTER_HOME)
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
 	@$(BIN)/dg check defs > /dev/null
 
-format: $(VENV)/.installed-dev ## Format the code and regenerate docs/data_dictionary.md
+format: $(VENV)/.installed-dev ## Format the code; regenerate the data dictionary and the table of published figures
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 	@$(BIN)/python -m cltv_assets.schemas.dictionary docs/data_dictionary.md
+	@$(BIN)/python -m bench.published
 
 # --no-emit-index-url and the fixed header keep addresses and paths out of the locks.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'

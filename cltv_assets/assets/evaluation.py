@@ -12,9 +12,10 @@ from cltv_assets.assets.report_asset import report_asset
 from cltv_assets.checks import Check
 from cltv_assets.naming import Names
 from cltv_assets.partitions import Window
-from cltv_assets.schemas import HOLDOUT_EVALUATION, PURCHASE_DAYS
+from cltv_assets.schemas import HOLDOUT_EVALUATION, PURCHASE_DAYS, PURCHASE_MODEL, SEGMENT_SUMMARY
 from cltv_assets.settings import Settings
 from cltv_assets.steps import evaluate
+from cltv_assets.transforms.holdout import YEAR
 
 
 def evaluation_assets(
@@ -25,6 +26,8 @@ def evaluation_assets(
 ) -> list[dg.AssetsDefinition]:
     """Return ``holdout_evaluation`` and ``cltv_report``."""
     nearest, farthest = settings.horizons_months[0], settings.horizons_months[-1]
+    # What was said at the end of the month in which a horizon began.
+    told = ("cltv_predictions", PURCHASE_MODEL.name, SEGMENT_SUMMARY.name)
     return [
         lake_asset(
             [HOLDOUT_EVALUATION],
@@ -34,9 +37,9 @@ def evaluation_assets(
             names,
             [
                 # A month may lack predictions of its own; those that exist are evaluated.
-                Input("cltv_predictions", Window(farthest, nearest, holes=True)),
-                # The horizon, and as long a period before it for a baseline.
-                Input(PURCHASE_DAYS.name, Window(2 * farthest - 1)),
+                *(Input(name, Window(farthest, nearest, holes=True)) for name in told),
+                # The horizon, and the year before it for a baseline.
+                Input(PURCHASE_DAYS.name, Window(farthest + YEAR - 1)),
             ],
             backfill_policy(settings),
         ),

@@ -10,9 +10,19 @@ from cltv_assets.assets.lake_asset import Input, lake_asset
 from cltv_assets.assets.policy import backfill_policy
 from cltv_assets.checks import Check
 from cltv_assets.naming import Names
-from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
+from cltv_assets.partitions import ALL_HISTORY, Window
+from cltv_assets.schemas import (
+    PURCHASE_DAYS,
+    PURCHASE_MODEL,
+    REPEAT_CUSTOMERS,
+    RFM_SUMMARY,
+    SEGMENT_MOVEMENT,
+    SEGMENT_SUMMARY,
+    SPEND_MODEL,
+    cltv_predictions,
+)
 from cltv_assets.settings import Settings
-from cltv_assets.steps import fit, predict
+from cltv_assets.steps import fit, predict, segments
 
 
 def modelling_assets(
@@ -21,7 +31,7 @@ def modelling_assets(
     checks: Mapping[str, Sequence[Check]],
     names: Names,
 ) -> list[dg.AssetsDefinition]:
-    """Return the two models and the predictions."""
+    """Return the two models, the predictions and the segments."""
     predictions = cltv_predictions(settings.horizons_months)
     population = [Input(REPEAT_CUSTOMERS.name)] if settings.population == "repeat" else []
     return [
@@ -31,7 +41,7 @@ def modelling_assets(
             checks,
             partitions,
             names,
-            [Input(RFM_SUMMARY.name)],
+            [Input(RFM_SUMMARY.name), Input(PURCHASE_DAYS.name, ALL_HISTORY)],
             backfill_policy(settings),
         ),
         lake_asset(
@@ -50,6 +60,20 @@ def modelling_assets(
             partitions,
             names,
             [Input(RFM_SUMMARY.name), Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name), *population],
+            backfill_policy(settings),
+        ),
+        lake_asset(
+            [SEGMENT_SUMMARY, SEGMENT_MOVEMENT],
+            lambda run, _platform: segments.make_segments(run),
+            checks,
+            partitions,
+            names,
+            [
+                # This month and the one before, which need not be there.
+                Input(predictions.name, Window(1, 0, holes=True)),
+                Input(PURCHASE_MODEL.name),
+                Input(SPEND_MODEL.name),
+            ],
             backfill_policy(settings),
         ),
     ]

@@ -6,8 +6,20 @@ from collections.abc import Sequence
 
 import ibis.expr.types as ir
 
-from cltv_assets.checks import customers, models, predictions, structure, transactions
+from cltv_assets.checks import (
+    customers,
+    drift,
+    holdout,
+    models,
+    predictions,
+    purchase_models,
+    segments,
+    structure,
+    transactions,
+)
 from cltv_assets.checks.check import Check
+from cltv_assets.models import gamma_gamma
+from cltv_assets.models.registry import PURCHASE_MODELS
 from cltv_assets.schemas import (
     CLEANED_TRANSACTIONS,
     HOLDOUT_EVALUATION,
@@ -17,6 +29,8 @@ from cltv_assets.schemas import (
     REJECTED_TRANSACTIONS,
     REPEAT_CUSTOMERS,
     RFM_SUMMARY,
+    SEGMENT_MOVEMENT,
+    SEGMENT_SUMMARY,
     SPEND_MODEL,
     TableSchema,
     cltv_predictions,
@@ -92,20 +106,26 @@ def checks_of(horizons_months: Sequence[int]) -> dict[str, tuple[Check, ...]]:
                 PURCHASE_DAYS.name, lambda days: days.spend.sum(), lambda rfm: rfm.total_spend.sum()
             ),
             customers.customers_never_vanish(),
+            drift.rfm_drift(),
         ),
         PURCHASE_MODEL.name: (
             *structural(PURCHASE_MODEL),
             structure.finite_numbers(PURCHASE_MODEL, non_negative=False),
             models.converged(),
-            models.fitted_on_all_customers(),
+            models.one_model_chosen(),
+            models.parameters_possible({name: model.parameter_names for name, model in PURCHASE_MODELS.items()}),
+            purchase_models.fitted_on_all_customers(),
+            purchase_models.all_customers_included(),
             models.model_fitted(),
-            models.dropout_identified(),
-            models.parameter_drift(PURCHASE_MODEL, ("r", "alpha", "a", "b")),
+            purchase_models.dropout_identified(),
+            models.parameter_drift(PURCHASE_MODEL, ("r", "alpha", "a", "b", "s", "beta")),
         ),
         SPEND_MODEL.name: (
             *structural(SPEND_MODEL),
             structure.finite_numbers(SPEND_MODEL, non_negative=False),
             models.converged(),
+            models.one_model_chosen(),
+            models.parameters_possible({gamma_gamma.NAME: gamma_gamma.PARAMETER_NAMES}),
             models.fitted_on_all_spenders(),
             models.model_fitted(),
             models.frequency_value_independent(),
@@ -116,16 +136,32 @@ def checks_of(horizons_months: Sequence[int]) -> dict[str, tuple[Check, ...]]:
             structure.finite_numbers(prediction_schema),
             predictions.probabilities(),
             predictions.intervals_and_horizons(),
+            predictions.possible(),
             predictions.covers_population(),
             predictions.predictions_made(),
             predictions.someone_may_have_left(),
-            predictions.prediction_drift(),
+            drift.score_drift(),
+            drift.month_ahead_error(),
+            drift.prediction_drift(),
+        ),
+        SEGMENT_SUMMARY.name: (
+            *structural(SEGMENT_SUMMARY),
+            structure.finite_numbers(SEGMENT_SUMMARY),
+            segments.segments_add_up(),
+            segments.intervals_ordered(),
+        ),
+        SEGMENT_MOVEMENT.name: (
+            *structural(SEGMENT_MOVEMENT),
+            structure.finite_numbers(SEGMENT_MOVEMENT),
+            segments.everyone_moved(),
         ),
         HOLDOUT_EVALUATION.name: (
             *structural(HOLDOUT_EVALUATION),
             structure.finite_numbers(HOLDOUT_EVALUATION, non_negative=False),
-            predictions.origins_match(),
-            predictions.beats_naive(),
-            predictions.bias_within_bounds(),
+            holdout.origins_match(),
+            holdout.beats_naive(),
+            holdout.bias_within_bounds(),
+            holdout.coverage_as_promised(),
+            holdout.totals_within_interval(),
         ),
     }

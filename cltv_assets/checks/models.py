@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 
+import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.checks.check import Check, Values, Verdict
-from cltv_assets.schemas import RFM_SUMMARY, TableSchema
+from cltv_assets.checks.structure import any_of, rows_where
+from cltv_assets.models.gamma_gamma import PARAMETER_NAMES
+from cltv_assets.models.operational_time import AVERAGE_DAYS
+from cltv_assets.models.registry import PURCHASE_MODELS
+from cltv_assets.schemas import RFM_SUMMARY, SEASON_COLUMNS, TableSchema
 from cltv_assets.steps.month_run import MonthRun
 from cltv_assets.transforms.statistics import excluded_spenders
 
 #: Largest gradient component a customer, in log parameters, of a true maximum. The fit
 #: itself stops at a tenth of it, so what fails here was not made by the fit.
 _GRADIENT = 1e-5
-#: Half the 95 % quantile of chi-squared with two degrees of freedom: what two
-#: parameters that mean nothing gain in log-likelihood.
-_NO_BETTER = 3.0
-#: Below this mean dropout probability nobody is seen to leave.
-_NO_DROPOUT = 1e-3
+#: How far a seasonal index's mean may lie from 1.
+_ROUNDING = 1e-6
+#: The parameters of all models.
+_PARAMETERS = tuple(
+    dict.fromkeys([name for model in PURCHASE_MODELS.values() for name in model.parameter_names] + [*PARAMETER_NAMES])
+)
+#: What a model row says of what kind of model it is, beside its name; where the table has it.
+_KIND = ("seasonality", "truncated")
 
 
 def _chosen(table: ir.Table, columns: Sequence[str]) -> dict[str, ir.Scalar]:
@@ -33,13 +42,16 @@ def model_fitted() -> Check:
     words = ("model_name", "status", "status_reason")
 
     def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
-        # A parameter is a column with a standard error.
-        return _chosen(table, (*words, *(name for name in table.columns if f"{name}_se" in table.columns)))
+        parameters = (name for name in _PARAMETERS if name in table.columns)
+        failed = (table.role == "comparison") & (table.status == "not_fitted")
+        return _chosen(table, (*words, *parameters)) | {"failed": failed.cast("int64").sum()}
 
     def judge(values: Values, _run: MonthRun) -> Verdict:
         if values["status"] != "not_fitted":
-            parameters = {name: value for name, value in values.items() if name not in words and value is not None}
-            return Verdict(True, f"{values['model_name']}: {values['status']}.", parameters)
+            apart = (*words, "failed")
+            parameters = {name: value for name, value in values.items() if name not in apart and value is not None}
+            failed = f" {values['failed']} of its comparisons could not be fitted." if values["failed"] else ""
+            return Verdict(True, f"{values['model_name']}: {values['status']}.{failed}", parameters)
         reason = values["status_reason"]
         return Verdict(False, f"No model this month, and no predictions: {reason}")
 
@@ -69,23 +81,66 @@ def converged() -> Check:
     return Check("converged", "A fitted model stands at a proper maximum of its likelihood.", judge, measures)
 
 
-def fitted_on_all_customers() -> Check:
-    """Promise that repeaters alone were never fitted on: a known error."""
+def one_model_chosen() -> Check:
+    """Promise that one model predicts."""
 
     def judge(values: Values, _run: MonthRun) -> Verdict:
-        fitted, all_of_them = values["customers"], values["all"]
-        text = f"fitted on {fitted:,} of {all_of_them:,} customers"
-        return Verdict(fitted == all_of_them, f"{text[0].upper()}{text[1:]}.", {"customers": fitted})
+        chosen = values["chosen"] or 0
+        if chosen == 1:
+            return Verdict(True, f"{values['name']} predicts.")
+        return Verdict(False, f"{chosen} models are chosen, where one has to predict.", {"chosen": chosen})
 
     return Check(
-        "fitted_on_all_customers",
-        "The purchase model is fitted on all customers, not on repeaters alone.",
+        "one_model_chosen",
+        "One model predicts; the others are comparisons.",
         judge,
-        lambda table, run: {
-            "customers": table.customers.min(),
-            "all": run.inputs[RFM_SUMMARY.name].count().as_scalar(),
+        lambda table, _run: {
+            "chosen": (table.role == "chosen").cast("int64").sum(),
+            "name": table.model_name.max(where=table.role == "chosen"),
         },
     )
+
+
+def parameters_possible(models: Mapping[str, Sequence[str]]) -> Check:
+    """Promise that parameters and standard errors are what such numbers can be.
+
+    What moves much is odd (`parameter_drift`); what no fit can give is wrong.
+
+    Parameters
+    ----------
+    models : mapping of str to sequence of str
+        Model to its parameters.
+    """
+
+    def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
+        usable, bad = table.status != "not_fitted", []
+        for model, parameters in models.items():
+            mine = usable & (table.model_name == model)
+            for name in parameters:
+                error = table[f"{name}_se"]
+                # A null parameter and the missing error of an identified one are none, either.
+                bad += [mine & ~_positive(table[name]), mine & error.notnull() & ~_positive(error)]
+                bad.append(mine & (table.status == "fitted") & error.isnull())
+        if "seasonality" in table.columns:
+            seasonal = table.seasonality == "monthly"
+            year = float(AVERAGE_DAYS.sum())
+            mean = sum(
+                (table[name] * (float(days) / year) for name, days in zip(SEASON_COLUMNS, AVERAGE_DAYS, strict=True)),
+                start=ibis.literal(0.0),
+            )
+            bad += [seasonal & ~_positive(table[name]) for name in SEASON_COLUMNS]
+            bad.append(seasonal & ((mean - 1.0).abs() > _ROUNDING))
+        return any_of([condition.fill_null(False) for condition in bad])
+
+    return rows_where(
+        "parameters_possible",
+        "Parameters and standard errors are positive, finite numbers, and a seasonal index has the mean 1.",
+        wrong,
+    )
+
+
+def _positive(column: ir.Column) -> ir.BooleanValue:
+    return ((column > 0) & (column <= sys.float_info.max) & ~column.isnan()).fill_null(False)
 
 
 def fitted_on_all_spenders() -> Check:
@@ -107,50 +162,6 @@ def fitted_on_all_spenders() -> Check:
         return Verdict(whole, f"{text}." if whole else f"Does not add up: {text}.", {"excluded_customers": excluded})
 
     return Check("fitted_on_all_spenders", "Every repeat customer of positive value is fitted on.", judge, measures)
-
-
-def dropout_identified() -> Check:
-    """Warn when the data cannot tell who has left."""
-
-    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
-        null_model = table.role == "comparison"
-        return {
-            **_chosen(table, ("status", "status_reason", "log_likelihood", "a", "b")),
-            "null_log_likelihood": table.log_likelihood.max(where=null_model),
-        }
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        if values["status"] == "not_fitted":
-            return Verdict(True, "No model, hence no dropout to identify.")
-        dropout = values["a"] / (values["a"] + values["b"])
-        null = values["null_log_likelihood"]
-        gain = None if null is None else values["log_likelihood"] - null
-        facts = {"mean_dropout_probability": dropout, "gain_over_nbd": gain}
-        if values["status"] == "boundary" and dropout >= _NO_DROPOUT:
-            message = (
-                f"Dropout is poorly identified from this history: {values['status_reason']}. P(alive) of single "
-                f"customers is a guess. The model gains {gain or 0:.1f} nats on one without dropout. A longer history "
-                "helps."
-            )
-            return Verdict(False, message, facts)
-        if dropout < _NO_DROPOUT or (gain is not None and gain < _NO_BETTER):
-            message = (
-                "Dropout cannot be identified from this history: the model says that nearly everyone is still a "
-                "customer, and describes the data hardly better than one without dropout "
-                f"({f'{gain:.1f} nats' if gain is not None else 'no comparison'}). Read P(alive) as unknown; "
-                "expected purchases rest on the purchase rates alone. A longer history helps."
-            )
-            return Verdict(False, message, facts)
-        text = f"Mean dropout after a purchase {dropout:.1%}; {gain or 0:,.0f} nats better than NBD."
-        return Verdict(True, text, facts)
-
-    return Check(
-        "dropout_identified",
-        "The data can tell customers who left from those between two purchases.",
-        judge,
-        measures,
-        blocking=False,
-    )
 
 
 def frequency_value_independent() -> Check:
@@ -181,20 +192,27 @@ def frequency_value_independent() -> Check:
 
 
 def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
-    """Warn when a parameter jumps against last month, in standard errors."""
+    """Warn when a parameter jumps against last month, in standard errors.
+
+    Parameters of different models are not compared: where another model was chosen,
+    or the same one with a season, the check says so.
+    """
     wanted = [name for parameter in parameters for name in (parameter, f"{parameter}_se")]
+    kind = ("model_name", *(name for name in _KIND if name in schema.column_names))
 
     def judge(values: Values, run: MonthRun) -> Verdict:
         before = run.earlier(schema)
         if before is None or values["status"] != "fitted":
             return Verdict(True, "No earlier fit to compare with.")
-        earlier = run.engine.measure(before, _chosen(before, (*wanted, "status")))
+        earlier = run.engine.measure(before, _chosen(before, (*wanted, *kind, "status")))
         if earlier["status"] != "fitted":
             return Verdict(True, f"Last month's model was {earlier['status']}.")
+        if any(values[name] != earlier[name] for name in kind):
+            return Verdict(True, f"Last month another model was chosen: {_told(earlier)} instead of {_told(values)}.")
         moves = {}
         for name in parameters:
             scale = max(values[f"{name}_se"] or 0.0, earlier[f"{name}_se"] or 0.0)
-            if scale > 0:
+            if scale > 0 and values[name] is not None and earlier[name] is not None:
                 moves[name] = round((values[name] - earlier[name]) / scale, 2)
         if not moves:
             return Verdict(True, "No standard errors to measure a move in.")
@@ -208,6 +226,12 @@ def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
         "parameter_drift",
         "Parameters move little from one month to the next.",
         judge,
-        lambda table, _run: _chosen(table, (*wanted, "status")),
+        lambda table, _run: _chosen(table, (*wanted, *kind, "status")),
         blocking=False,
     )
+
+
+def _told(values: Values) -> str:
+    """Name a model with what else makes it another one."""
+    seasonal = ", monthly seasonality" if values.get("seasonality") == "monthly" else ""
+    return f"{values['model_name']}{seasonal}{', repeat customers only' if values.get('truncated') else ''}"

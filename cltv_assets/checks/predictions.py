@@ -1,21 +1,23 @@
-"""Checks of predictions and of their holdout evaluation."""
+"""Checks of predictions."""
 
 from __future__ import annotations
 
 import itertools
-import math
+import operator
+from functools import reduce
 
 import ibis.expr.types as ir
 
 from cltv_assets.checks.check import Check, Values, Verdict
 from cltv_assets.checks.structure import rows_where
-from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
+from cltv_assets.models.discounting import DAYS_PER_YEAR
+from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL
 from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.holdout import BASELINES, NAIVE_RATE
 
 #: P(alive) above which a customer counts as certainly alive.
 _CERTAIN = 0.999
+#: What sums of floats may differ by, relative.
+_ROUNDING = 1e-9
 
 
 def _withheld(run: MonthRun) -> dict[str, ir.Scalar]:
@@ -95,6 +97,32 @@ def intervals_and_horizons() -> Check:
     return rows_where("intervals_and_horizons", "Low <= high, and longer horizons expect no less.", wrong)
 
 
+def possible() -> Check:
+    """Promise only what can be: no more purchase days than days, and values between nominal and fully discounted.
+
+    What is merely unlikely is left to the checks that warn.
+    """
+
+    def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
+        settings = run.settings
+        found = [table.expected_order_value <= 0]
+        for h in settings.horizons_months:
+            days = run.month.days_to_end_of(h)
+            expected, value = table[f"expected_purchases_{h}m"], table[f"cltv_{h}m"]
+            found += [expected > days, table[f"expected_purchases_{h}m_high"] > days]
+            # Money of the horizon is worth at least what its last day's would be.
+            nominal = expected * table.expected_order_value * settings.gross_margin
+            least = (1.0 + settings.annual_discount_rate) ** (-days / DAYS_PER_YEAR)
+            found += [value > nominal * (1 + _ROUNDING), value < nominal * (least * (1 - _ROUNDING))]
+        return reduce(operator.or_, found)
+
+    return rows_where(
+        "possible",
+        "Nobody buys on more days than there are, order values are positive, and value is discounted expected spend.",
+        wrong,
+    )
+
+
 def someone_may_have_left() -> Check:
     """Warn when everyone is certainly alive: the model does not discriminate."""
 
@@ -127,113 +155,3 @@ def someone_may_have_left() -> Check:
         measures,
         blocking=False,
     )
-
-
-def prediction_drift() -> Check:
-    """Warn when the mean prediction jumps against last month."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        return {"mean": table[f"cltv_{run.settings.horizons_months[-1]}m"].mean()}
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        before = run.earlier(cltv_predictions(run.settings.horizons_months))
-        now = values["mean"]
-        then = run.engine.measure(before, measures(before, run))["mean"] if before is not None else None
-        if now is None or not then:
-            return Verdict(True, "No earlier predictions to compare with.")
-        change = now / then - 1
-        limit = run.settings.checks.prediction_drift
-        facts = {"mean_cltv": now, "last_month": then, "change": change}
-        text = f"Mean CLTV {now:,.2f} {run.settings.currency}, {change:+.0%} on last month"
-        if abs(change) <= limit:
-            return Verdict(True, f"{text}.", facts)
-        return Verdict(False, f"{text}: beyond checks.prediction_drift ({limit:.0%}).", facts)
-
-    return Check(
-        "prediction_drift",
-        "The mean prediction is near last month's.",
-        judge,
-        measures,
-        blocking=False,
-    )
-
-
-def beats_naive() -> Check:
-    """Warn when a simple rate would have predicted purchases better."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        found: dict[str, ir.Scalar] = {}
-        mae = (table.metric == "mae") & (table.target == "purchases")
-        for h in run.settings.horizons_months:
-            here = mae & (table.horizon_months == h)
-            is_model = ~table.model_name.isin(BASELINES)
-            found[f"model_{h}"] = table.value.max(where=here & is_model)
-            found[f"naive_{h}"] = table.value.max(where=here & (table.model_name == NAIVE_RATE))
-        return found
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        ratios = {
-            h: values[f"model_{h}"] / values[f"naive_{h}"]
-            for h in run.settings.horizons_months
-            if values[f"model_{h}"] is not None and values[f"naive_{h}"]
-        }
-        if not ratios:
-            return Verdict(True, "No earlier prediction whose horizon has passed.")
-        shown = ", ".join(f"{h} months ahead {ratio:.2f}" for h, ratio in ratios.items())
-        facts = {f"mae_ratio_{h}m": round(ratio, 4) for h, ratio in ratios.items()}
-        text = f"Mean absolute error of purchases, model over naive rate: {shown}"
-        worst = max(ratios.values())
-        return Verdict(worst < 1, f"{text}." if worst < 1 else f"{text}; above 1 the naive rate was better.", facts)
-
-    return Check(
-        "beats_naive",
-        "The model predicted purchases better than each customer's rate so far.",
-        judge,
-        measures,
-        blocking=False,
-    )
-
-
-def bias_within_bounds() -> Check:
-    """Warn when the total was missed by far."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        bias = (table.metric == "relative_bias") & ~table.model_name.isin(BASELINES)
-        return {
-            f"{target}_{h}": table.value.max(where=bias & (table.target == target) & (table.horizon_months == h))
-            for target in ("purchases", "revenue")
-            for h in run.settings.horizons_months
-        }
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
-        if not known:
-            return Verdict(True, "No earlier prediction whose horizon has passed.")
-        limit = run.settings.checks.holdout_bias
-        shown = ", ".join(f"{name.replace('_', ' ')} months {value:+.0%}" for name, value in known.items())
-        worst = max(abs(value) for value in known.values())
-        text = f"Predicted against actual totals: {shown}"
-        return Verdict(worst <= limit, f"{text}." if worst <= limit else f"{text}; beyond checks.holdout_bias.", known)
-
-    return Check(
-        "bias_within_bounds",
-        "Predicted totals were near the actual ones.",
-        judge,
-        measures,
-        blocking=False,
-    )
-
-
-def origins_match() -> Check:
-    """Promise that each evaluation's horizon ends with this very month."""
-
-    def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
-        right: ir.BooleanValue | None = None
-        for h in run.settings.horizons_months:
-            origin: Month = run.month.shift(-h)
-            here = (table.horizon_months == h) & (table.origin_month == origin.first_day)
-            right = here if right is None else right | here
-        assert right is not None
-        return ~right
-
-    return rows_where("origins_match", "Every horizon ends with the partition's month.", wrong)

@@ -14,7 +14,8 @@ from cltv_assets.schemas import TableSchema
 from cltv_assets.steps.month_run import MonthRun
 
 
-def _any_of(conditions: Sequence[ir.BooleanValue]) -> ir.BooleanValue:
+def any_of(conditions: Sequence[ir.BooleanValue]) -> ir.BooleanValue:
+    """Return whether a row meets any of the conditions."""
     return reduce(lambda left, right: left | right, conditions)
 
 
@@ -47,7 +48,7 @@ def column_schema(schema: TableSchema) -> Check:
         "Columns have the declared names and types, and required ones are never null.",
         judge,
         measures,
-        examples=lambda table, _run: table.filter(_any_of([table[name].isnull() for name in required])),
+        examples=lambda table, _run: table.filter(any_of([table[name].isnull() for name in required])),
     )
 
 
@@ -125,7 +126,7 @@ def finite_numbers(schema: TableSchema, non_negative: bool = True) -> Check:
             bad += [table[name].isnan(), table[name].abs() > sys.float_info.max]
             if non_negative:
                 bad.append(table[name] < 0)
-        return _any_of([condition.fill_null(False) for condition in bad])
+        return any_of([condition.fill_null(False) for condition in bad])
 
     what = "NaN, infinite or negative" if non_negative else "NaN or infinite"
     return rows_where("finite_numbers", f"No number is {what}.", wrong)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
+from cltv_assets.models.registry import PURCHASE_MODELS
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT_FILE, REPORT_NAME
 from cltv_assets.schemas import (
@@ -20,11 +21,13 @@ from cltv_assets.schemas import (
     PURCHASE_MODEL,
     RAW_TRANSACTIONS,
     REJECTED_TRANSACTIONS,
+    SEGMENT_SUMMARY,
     SPEND_MODEL,
     cltv_predictions,
 )
 from cltv_assets.settings import Settings
 from cltv_assets.transforms.holdout import BASELINES, NAIVE_RATE
+from cltv_assets.transforms.segments import ALL, SCHEMES
 
 _TOP = 10
 
@@ -43,6 +46,7 @@ def show_summary(settings: Settings, month: str | None) -> None:
         wanted = named_or_newest(reader, predictions, month)
         _lines(console, reader)
         _models(console, reader, wanted)
+        _totals(console, reader, wanted)
         _holdout(console, reader, wanted)
         _top_customers(console, reader, wanted)
         _where(console, reader, wanted)
@@ -66,24 +70,73 @@ def _lines(console: Console, reader: LakeReader) -> None:
 
 def _models(console: Console, reader: LakeReader, month: Month) -> None:
     console.rule(f"Models as of {month.last_day}", align="left")
-    for schema, names in ((PURCHASE_MODEL, ("r", "alpha", "a", "b")), (SPEND_MODEL, ("p", "q", "v"))):
-        for row in reader.engine.collect(reader.month(schema, month)).to_pylist():
-            if row["status"] == "not_fitted":
-                console.print(f"{row['model_name']}: not fitted. {row['status_reason']}", highlight=False)
-                continue
-            shown = ", ".join(_parameter(row, name) for name in names if row[name] is not None)
-            console.print(
-                f"{row['model_name']} ({row['role']}): {shown}; log-likelihood {row['log_likelihood']:,.1f} "
-                f"on {row['customers']:,} customers",
-                highlight=False,
-            )
-            if row["status_reason"]:
-                console.print(f"  {row['status_reason']}", highlight=False)
+    for schema in (PURCHASE_MODEL, SPEND_MODEL):
+        rows = reader.engine.collect(reader.month(schema, month)).to_pylist()
+        for row in sorted(rows, key=lambda row: (row["role"] != "chosen", row["model_name"])):
+            _model(console, row)
+
+
+def _model(console: Console, row: dict[str, Any]) -> None:
+    name = f"{row['model_name']}, seasonal" if row.get("seasonality") == "monthly" else row["model_name"]
+    if row["status"] == "not_fitted":
+        console.print(f"{name} ({row['role']}): not fitted. {row['status_reason']}", highlight=False)
+        return
+    shown = ", ".join(_parameter(row, column) for column in _parameters(row["model_name"]))
+    console.print(
+        f"{name} ({row['role']}): {shown}; log-likelihood {row['log_likelihood']:,.1f} "
+        f"on {row['customers']:,} customers",
+        highlight=False,
+    )
+    for reason in (row["status_reason"], row.get("choice_reason")):
+        if reason:
+            console.print(f"  {reason}", highlight=False)
+
+
+def _parameters(model: str) -> tuple[str, ...]:
+    return PURCHASE_MODELS[model].parameter_names if model in PURCHASE_MODELS else ("p", "q", "v")
 
 
 def _parameter(row: dict[str, Any], name: str) -> str:
     error = row[f"{name}_se"]
     return f"{name} {row[name]:.4g}" + (f" (se {error:.2g})" if error is not None else "")
+
+
+def _totals(console: Console, reader: LakeReader, month: Month) -> None:
+    """Print what the base and its segments are expected to buy and be worth."""
+    if month not in reader.months(SEGMENT_SUMMARY):
+        return
+    rows = reader.engine.collect(reader.month(SEGMENT_SUMMARY, month)).to_pylist()
+    longest = reader.settings.horizons_months[-1]
+    console.rule(f"Totals and segments with 80 % intervals; segments: next {longest} months", align="left")
+    if not rows:
+        console.print("No predictions, hence no totals.")
+        return
+    value = f"CLTV {reader.settings.currency}"
+    table = Table("segment", "customers", "purchases", "interval", value, "interval", "share", box=None)
+    for i, column in enumerate(table.columns):
+        column.no_wrap, column.justify = True, "right" if i else "left"
+    order = {name: i for i, name in enumerate(name for _, names in SCHEMES.values() for name in names)}
+    rows.sort(key=lambda row: (row["scheme"] != ALL, order.get(row["segment"], -1), row["horizon_months"]))
+    for row in rows:
+        base = row["scheme"] == ALL
+        if row["customers"] and (base or row["horizon_months"] == longest):
+            table.add_row(
+                f"all, {row['horizon_months']} months" if base else _segment(row),
+                f"{row['customers']:,}",
+                *(text for what in ("purchases", "value") for text in _amount(row, what)),
+                f"{row['share_of_value']:.1%}",
+            )
+    console.print(table)
+
+
+def _segment(row: dict[str, Any]) -> str:
+    return f"{row['segment']} value" if row["scheme"] == "value" else str(row["segment"])
+
+
+def _amount(row: dict[str, Any], what: str) -> tuple[str, str]:
+    """Return an expected total and its interval."""
+    low, high = (row[f"expected_{what}_{end}"] for end in ("low", "high"))
+    return f"{row[f'expected_{what}']:,.0f}", f"{low:,.0f} to {high:,.0f}"
 
 
 def _holdout(console: Console, reader: LakeReader, month: Month) -> None:

@@ -77,3 +77,30 @@ class CountAxis:
     def running(self, terms: FloatArray) -> FloatArray:
         """Return the sum of the first x of ``terms`` for each distinct count x."""
         return np.concatenate(([0.0], np.cumsum(terms)))[self.values]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Distinct pairs of count and time, and each pattern's position among them.
+
+    Parameters
+    ----------
+    x, ages : arrays of float64, shape (k,)
+    index : array of int64, shape (n,)
+    """
+
+    x: FloatArray
+    ages: FloatArray
+    index: IntArray
+
+    @classmethod
+    def of(cls, counts: IntArray, times: FloatArray) -> Pairs:
+        """Find the distinct pairs of the given counts and times, shape (n,)."""
+        axis = TimeAxis.of(times)
+        keys, index = np.unique(counts * len(axis.values) + axis.index, return_inverse=True)
+        distinct = np.divmod(keys, max(len(axis.values), 1))
+        return cls(distinct[0].astype(np.float64), axis.values[distinct[1]], index.astype(np.int64))
+
+    def total(self, amounts: FloatArray) -> FloatArray:
+        """Sum ``amounts``, one a pattern, for each distinct pair."""
+        return np.bincount(self.index, weights=amounts, minlength=len(self.x)).astype(np.float64)

@@ -44,6 +44,10 @@ class Fit:
         Starts that reached the same log-likelihood to 1e-6 a customer.
     patterns : int
         Entries of the statistics.
+    log_covariance : mapping of str to mapping of str to float, or None
+        Covariance of the natural logarithms of the identified parameters, by their names,
+        from the observed information; those that are not identified are left out, being
+        held. It does not depend on the unit of time or money. None if not fitted.
     """
 
     model_name: str
@@ -58,6 +62,7 @@ class Fit:
     iterations: int | None = None
     starts_agreeing: int | None = None
     patterns: int
+    log_covariance: Mapping[str, Mapping[str, float]] | None = None
 
     def usable_parameters(self) -> dict[str, float]:
         """Return the parameters to predict with.
@@ -84,11 +89,15 @@ class PurchaseFit(Fit):
     ----------
     customers, repeat_customers, repeat_purchases : int
         In the statistics.
+    truncated : bool
+        Whether the likelihood is that of customers known for a repeat purchase; see
+        `cltv_assets.models.truncation`.
     """
 
     customers: int
     repeat_customers: int
     repeat_purchases: int
+    truncated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,16 @@ from typing import TypedDict
 
 import numpy as np
 
+from cltv_assets.errors import ModelError
 from cltv_assets.models import gamma_gamma
 from cltv_assets.models.fits import Degeneracy, PurchaseFit, SpendFit
 from cltv_assets.models.optimise import Maximum, maximise
-from cltv_assets.models.purchase_model import Patterns
+from cltv_assets.models.purchase_model import Patterns, PurchaseModel
 from cltv_assets.models.registry import purchase_model
 from cltv_assets.models.statistics import FloatArray, PurchaseStatistics, SpendStatistics, inner
-
-#: With fewer repeat customers a fit is not tried. Samples of CDNOW show how little so few
-#: timings tell: of 40 samples with about 10 repeat customers 2 had a proper BG/NBD maximum,
-#: of 40 with about 20 repeat customers 10 had, of 40 with about 100 repeat customers 37.
-MIN_REPEAT_CUSTOMERS = 10
+from cltv_assets.models.sufficiency import MIN_REPEAT_CUSTOMERS as MIN_REPEAT_CUSTOMERS
+from cltv_assets.models.sufficiency import too_few_purchases, too_few_values
+from cltv_assets.models.truncation import truncated_likelihood
 
 #: Where parameters are searched, in units of the mean age and the mean order value. At
 #: 1e4, shape parameters make customers alike to one percent, which is past what even
@@ -26,6 +25,11 @@ MIN_REPEAT_CUSTOMERS = 10
 #: gradient needs. Parameters with a unit follow their shape: alpha is r over a rate.
 _SHAPE_BOUNDS = (1e-6, 1e4)
 _UNIT_BOUNDS = (1e-8, 1e8)
+
+
+#: A truncated fit whose r runs below this says that next to nobody comes back: the
+#: logarithmic series, the limit of the truncated NBD.
+_NO_SHARE = 1e-3
 
 
 class _Evidence(TypedDict):
@@ -37,12 +41,18 @@ class _Evidence(TypedDict):
     hessian_positive_definite: bool
     iterations: int
     starts_agreeing: int
+    log_covariance: Mapping[str, Mapping[str, float]]
 
 
 def fit_purchase_model(
-    statistics: PurchaseStatistics, name: str = "bg_nbd", *, max_iterations: int = 500
+    statistics: PurchaseStatistics,
+    name: str = "bg_nbd",
+    *,
+    truncated: bool = False,
+    start: Mapping[str, float] | None = None,
+    max_iterations: int = 500,
 ) -> PurchaseFit:
-    """Fit a purchase model to all customers by maximum likelihood.
+    """Fit a purchase model by maximum likelihood.
 
     Parameters
     ----------
@@ -50,17 +60,24 @@ def fit_purchase_model(
         Grouped by pattern or not: the result is the same.
     name : str
         A key of `PURCHASE_MODELS`.
+    truncated : bool
+        Whether the statistics hold repeat customers only, known for that: the likelihood
+        is then on the condition of a repeat purchase. Else they hold all customers.
+    start : mapping of str to float, optional
+        Parameters to start from, in the statistics' unit of time, instead of the model's
+        own starts: one search only, for refits near a known maximum.
     max_iterations : int
         Iterations a start before the optimiser gives up.
 
     Raises
     ------
     ModelError
-        If the optimiser did not converge, or there is no such model.
+        If the optimiser did not converge, there is no such model, ``start`` lacks a
+        parameter, or ``truncated`` is said of customers without a repeat purchase.
     """
     model = purchase_model(name)
     names = model.parameter_names
-    reason = _too_few_purchases(statistics, len(names))
+    reason = too_few_purchases(statistics, len(names))
     if reason is not None:
         nothing = dict.fromkeys(names)
         return PurchaseFit(
@@ -73,30 +90,33 @@ def fit_purchase_model(
             customers=statistics.customers,
             repeat_customers=statistics.repeat_customers,
             repeat_purchases=statistics.repeat_purchases,
+            truncated=truncated,
         )
     # In units of the mean age the search is the same in weeks and in days.
     scale = statistics.mean_age
     scaled = statistics.in_units_of(scale)
     purchases = inner(statistics.weights, statistics.frequency)
     rate = purchases / inner(scaled.weights, scaled.T)
+    units = {n: scale if n in model.time_parameters else 1.0 for n in names}
     best = maximise(
-        model.likelihood(scaled),
-        [np.log([start[n] for n in names]) for start in model.starts(rate)],
+        truncated_likelihood(model, scaled) if truncated else model.likelihood(scaled),
+        _starts(model, rate, truncated) if start is None else [_given_start(start, units)],
         _bounds(names, model.time_parameters),
         float(statistics.weights.sum()),
         together=[tuple(names.index(n) for n in group) for group in model.together],
         max_iterations=max_iterations,
     )
-    parameters = _parameters(best, {n: scale if n in model.time_parameters else 1.0 for n in names})
+    parameters = _parameters(best, units)
     unidentified = _unidentified(best, names)
     return PurchaseFit(
         model_name=name,
         status="boundary" if unidentified else "fitted",
-        status_reason=model.boundary_reason(parameters, unidentified) if unidentified else None,
+        status_reason=_boundary_reason(model, parameters, unidentified, truncated) if unidentified else None,
         patterns=len(statistics.frequency),
         customers=statistics.customers,
         repeat_customers=statistics.repeat_customers,
         repeat_purchases=statistics.repeat_purchases,
+        truncated=truncated,
         # Each purchase has a density a unit of time.
         **_evidence(best, parameters, best.value - purchases * math.log(scale)),
     )
@@ -121,7 +141,7 @@ def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -
     """
     names = gamma_gamma.PARAMETER_NAMES
     mean = statistics.mean_order_value
-    reason = _too_few_values(statistics)
+    reason = too_few_values(statistics)
     if reason is not None:
         return _spend_not_fitted(statistics, reason)
     scaled = statistics.in_units_of(mean)
@@ -175,34 +195,35 @@ def degeneracy(fit: PurchaseFit, null: PurchaseFit, statistics: PurchaseStatisti
     )
 
 
-def _too_few_purchases(statistics: PurchaseStatistics, parameters: int) -> str | None:
-    if statistics.customers == 0:
-        return "no customers"
-    if statistics.repeat_customers == 0:
-        return "no customer has bought on a second day"
-    if statistics.repeat_customers < MIN_REPEAT_CUSTOMERS:
-        return f"{statistics.repeat_customers} repeat customers; a fit needs {MIN_REPEAT_CUSTOMERS}"
-    if statistics.mean_age <= 0:
-        return "every customer's first purchase is on the last day"
-    # With no more patterns than parameters, the likelihood is an interpolation.
-    if statistics.distinct_patterns <= parameters:
-        return f"{statistics.distinct_patterns} distinct purchase histories; a fit needs {parameters + 1}"
-    return None
+def _starts(model: PurchaseModel, rate: float, truncated: bool) -> list[FloatArray]:
+    """Return the model's own starts as log parameters.
+
+    Repeat customers buy faster than all customers do: from a truncated sample the
+    search starts at a third of their rate, which CDNOW's is.
+    """
+    starts = model.starts(rate / 3.0 if truncated else rate)
+    return [np.log([start[n] for n in model.parameter_names]) for start in starts]
 
 
-def _too_few_values(statistics: SpendStatistics) -> str | None:
-    if statistics.customers == 0:
-        return "no repeat customer with a positive order value"
-    if statistics.customers < MIN_REPEAT_CUSTOMERS:
-        return f"{statistics.customers} repeat customers; a fit needs {MIN_REPEAT_CUSTOMERS}"
-    values = statistics.monetary_value
-    # The density at one common value grows without bound as the spread goes to 0.
-    if values.max() - values.min() <= 1e-9 * values.max():
-        return "every customer has the same mean order value"
-    least = len(gamma_gamma.PARAMETER_NAMES) + 1
-    if statistics.distinct_patterns < least:
-        return f"{statistics.distinct_patterns} distinct pairs of frequency and order value; a fit needs {least}"
-    return None
+def _given_start(start: Mapping[str, float], units: Mapping[str, float]) -> FloatArray:
+    """Return a given start as log parameters in units of the search."""
+    if not all(start.get(n, 0.0) > 0 and math.isfinite(start[n]) for n in units):
+        raise ModelError(
+            f"The start {dict(start)} is not a positive number for each of {', '.join(units)}.",
+            "Start from the parameters of an earlier fit of the same model.",
+        )
+    return np.log([start[n] / unit for n, unit in units.items()])
+
+
+def _boundary_reason(
+    model: PurchaseModel, parameters: Mapping[str, float], unidentified: frozenset[str], truncated: bool
+) -> str:
+    if truncated and "r" in unidentified and parameters["r"] < _NO_SHARE:
+        return (
+            "how many customers never bought again cannot be told from those who did: "
+            "the fewer of all customers come back, the better the fit"
+        )
+    return model.boundary_reason(parameters, unidentified)
 
 
 def _parameters(best: Maximum, units: Mapping[str, float]) -> dict[str, float]:
@@ -238,7 +259,14 @@ def _evidence(best: Maximum, parameters: Mapping[str, float], log_likelihood: fl
         "hessian_positive_definite": best.positive_definite,
         "iterations": best.iterations,
         "starts_agreeing": best.starts_agreeing,
+        "log_covariance": _log_covariance(best, tuple(parameters)),
     }
+
+
+def _log_covariance(best: Maximum, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Return the covariance of the identified log parameters, by name."""
+    known = [(position, name) for position, name in enumerate(names) if not best.unidentified[position]]
+    return {name: {other: float(best.log_covariance[i, j]) for j, other in known} for i, name in known}
 
 
 def _spend_not_fitted(statistics: SpendStatistics, reason: str) -> SpendFit:

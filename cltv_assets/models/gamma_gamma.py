@@ -139,11 +139,11 @@ def binned(statistics: SpendStatistics) -> SpendStatistics:
     if not len(statistics.frequency):
         return statistics
     minor = np.floor(statistics.monetary_value * MINOR_UNITS + 0.5).astype(np.int64)
-    keys = np.column_stack((statistics.frequency, value_bin(minor)))
-    groups, index = np.unique(keys, axis=0, return_inverse=True)
+    levels, level = np.unique(value_bin(minor), return_inverse=True)
+    keys, index = np.unique(statistics.frequency * len(levels) + level, return_inverse=True)
     weights = np.bincount(index, weights=statistics.weights).astype(np.float64)
     totals = np.bincount(index, weights=statistics.weights * statistics.monetary_value)
-    return SpendStatistics(groups[:, 0], totals / weights, weights)
+    return SpendStatistics(keys // len(levels), totals / weights, weights)
 
 
 def _refuse_infinite_mean(parameters: Parameters) -> None:

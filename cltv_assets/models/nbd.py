@@ -51,6 +51,18 @@ class NbdLikelihood:
         return value, np.array([by_r, by_alpha]) * parameters
 
 
+def log_any_purchase(r: float, alpha: float, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return ln(1 - (alpha/(alpha+T))^r) for each T, and its gradient by ln r and ln alpha, shape (n, 2).
+
+    The probability that a gamma-distributed rate brings a purchase within T.
+    """
+    exponent = r * np.log1p(ages / alpha)
+    value = np.log(-np.expm1(-exponent))
+    # d ln(1 - e^-y) / dy = 1 / (e^y - 1), written so that e^y cannot overflow.
+    slope = np.exp(-exponent) / -np.expm1(-exponent)
+    return value, np.column_stack((slope * exponent, -slope * r * ages / (alpha + ages)))
+
+
 class Nbd:
     """The NBD model behind the common protocol of purchase models."""
 
@@ -62,6 +74,11 @@ class Nbd:
     def likelihood(self, statistics: PurchaseStatistics) -> NbdLikelihood:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha."""
         return NbdLikelihood(statistics)
+
+    def log_repeat_probability(self, log_parameters: FloatArray, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return ln(1 - P(X(T) = 0)) and its gradient by ln r, ln alpha."""
+        r, alpha = (float(value) for value in np.exp(log_parameters))
+        return log_any_purchase(r, alpha, ages)
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
         """Return where to start from, given repeat purchases a customer and unit of time."""

@@ -13,20 +13,15 @@ reported as an estimate with an enormous standard error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.curvature import Bounds, Objective, covariance, hessian_by_differences, unidentified_parameters
 from cltv_assets.models.statistics import BoolArray, FloatArray
-
-#: Log parameters in; the log-likelihood and its gradient by log parameters out.
-Objective = Callable[[FloatArray], tuple[float, FloatArray]]
-
-#: Least and largest log parameters.
-Bounds = tuple[FloatArray, FloatArray]
 
 #: A fit whose largest gradient component a customer exceeds this has not converged.
 #: Proper maxima end near 1e-15 (CDNOW), fits at a bound near 1e-10.
@@ -35,19 +30,14 @@ MAX_GRADIENT_NORM = 1e-6
 #: Starts count as agreeing when their log-likelihoods a customer differ by less.
 AGREEMENT = 1e-6
 
-#: Least bend of the log-likelihood (nats for one unit of a log parameter squared) at
-#: which a direction counts as identified. 0.1 is a standard error of 3.2 in the log:
-#: the data would not tell a parameter from one twenty times as large.
-MIN_INFORMATION = 0.1
-
-#: A parameter belongs to an unidentified direction from this share of the unit vector.
-MIN_COMPONENT = 0.3
-
 #: Rounding of a log-likelihood, in nats a customer: near the bounds, terms of a million nats
 #: cancel. The gradient keeps more digits, so within this it decides.
 _ROUNDING = 1e-9
 
-_STEP = 1e-3
+
+#: How far in a log parameter a Hessian may be from its point: to step by it, and to report it.
+_NEAR = 1e-3
+_SAME = 1e-7
 _NEWTON_STEPS = 60
 
 
@@ -71,11 +61,11 @@ class Maximum:
         Of the log-likelihood by log parameters, in nats.
     unidentified : array of bool, shape (k,)
         Parameters that run away: at a bound, or part of a direction along which the
-        log-likelihood bends less than `MIN_INFORMATION`.
+        log-likelihood bends less than `cltv_assets.models.curvature.MIN_INFORMATION`.
     positive_definite : bool
         Whether minus the Hessian is positive definite with no parameter unidentified:
         a proper maximum.
-    log_standard_errors : array of float64, shape (k,)
+    log_covariance : array of float64, shape (k, k)
         Of the log parameters, from the observed information; of the identified ones
         given the others where some are unidentified, and NaN for those.
     """
@@ -88,7 +78,12 @@ class Maximum:
     hessian: FloatArray
     unidentified: BoolArray
     positive_definite: bool
-    log_standard_errors: FloatArray
+    log_covariance: FloatArray
+
+    @property
+    def log_standard_errors(self) -> FloatArray:
+        """Square roots of the covariance's diagonal, shape (k,)."""
+        return np.asarray(np.sqrt(np.diag(self.log_covariance)), dtype=np.float64)
 
 
 def maximise(
@@ -151,7 +146,7 @@ def maximise(
             "The log-likelihood is not finite from any start.",
             "Look for absurd values among the statistics: frequencies, ages or order values.",
         )
-    point, newton = _polish(objective, best, bounds, customers, min(_NEWTON_STEPS, max_iterations))
+    point, newton, hessian = _polish(objective, best, bounds, customers, min(_NEWTON_STEPS, max_iterations))
     value, gradient = objective(point)
     norm = float(np.max(np.abs(_free_gradient(gradient, point, bounds)))) / customers
     if not norm <= MAX_GRADIENT_NORM:
@@ -160,8 +155,7 @@ def maximise(
             f"{norm:.2g}, above {MAX_GRADIENT_NORM:g}.",
             "Its parameters are refused. Fit on more months, or look for absurd values among the statistics.",
         )
-    hessian = hessian_by_differences(objective, point)
-    unidentified = _unidentified(hessian, point, bounds)
+    unidentified = unidentified_parameters(hessian, point, bounds)
     for first, *others in together:
         unidentified[others] |= unidentified[first]
     return Maximum(
@@ -173,25 +167,8 @@ def maximise(
         hessian=hessian,
         unidentified=unidentified,
         positive_definite=not unidentified.any(),
-        log_standard_errors=_standard_errors(hessian, unidentified),
+        log_covariance=covariance(hessian, unidentified),
     )
-
-
-def hessian_by_differences(objective: Objective, point: FloatArray) -> FloatArray:
-    """Return the Hessian by central differences of the exact gradient, of fourth order and made symmetric.
-
-    Fourth order, because parameters on a ridge bend the log-likelihood a million times
-    more across than along it: the error of the large bend must not drown the small one.
-    """
-    rows = []
-    for axis in range(len(point)):
-        shift = np.zeros_like(point)
-        shift[axis] = _STEP
-        near = objective(point + shift)[1] - objective(point - shift)[1]
-        far = objective(point + 2 * shift)[1] - objective(point - 2 * shift)[1]
-        rows.append((8.0 * near - far) / (12.0 * _STEP))
-    hessian = np.array(rows)
-    return np.asarray((hessian + hessian.T) / 2, dtype=np.float64)
 
 
 def _held(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> BoolArray:
@@ -206,24 +183,33 @@ def _free_gradient(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> F
 
 def _polish(
     objective: Objective, point: FloatArray, bounds: Bounds, customers: float, steps: int
-) -> tuple[FloatArray, int]:
-    """Take Newton steps until one promises less than 1e-10 nats; that one is the last.
+) -> tuple[FloatArray, int, FloatArray]:
+    """Take Newton steps until one promises less than 1e-10 nats; that one is the last. The Hessian comes last.
 
     A gain in nats, not a gradient a customer: with millions of customers a gradient
-    that looks small still hides a parameter on its way to the bound.
+    that looks small still hides a parameter on its way to the bound. A Hessian costs
+    as much as sixteen gradients, so it serves again where a step was short.
     """
     value, gradient = objective(point)
-    for step_number in range(steps):
-        move, promised = _newton_move(hessian_by_differences(objective, point), gradient, point, bounds)
+    hessian, strayed = hessian_by_differences(objective, point), 0.0
+    taken = 0
+    while taken < steps:
+        if strayed > _NEAR:
+            hessian, strayed = hessian_by_differences(objective, point), 0.0
+        move, promised = _newton_move(hessian, gradient, point, bounds)
         accepted = (
             _climb(objective, point, (value, gradient), move, bounds, _ROUNDING * customers) if move.any() else None
         )
         if accepted is None:
-            return point, step_number
+            break
+        strayed += float(np.max(np.abs(accepted[0] - point)))
         point, value, gradient = accepted
+        taken += 1
         if promised < 1e-10:
-            return point, step_number + 1
-    return point, steps
+            break
+    if strayed > _SAME:
+        hessian = hessian_by_differences(objective, point)
+    return point, taken, hessian
 
 
 def _newton_move(
@@ -270,38 +256,3 @@ def _climb(
             return trial, trial_value, trial_gradient
         move = move / 2
     return None
-
-
-def _unidentified(hessian: FloatArray, point: FloatArray, bounds: Bounds) -> BoolArray:
-    """Return the parameters that the data do not tell.
-
-    Raises
-    ------
-    ModelError
-        If the log-likelihood bends upwards in a direction: a saddle, not a maximum.
-    """
-    lower, upper = bounds
-    unidentified = (point <= lower + 1e-6) | (point >= upper - 1e-6)
-    # Fix what is found and look again: one unknown parameter can blur all directions.
-    while not unidentified.all():
-        known = ~unidentified
-        bends, directions = np.linalg.eigh(-hessian[np.ix_(known, known)])
-        if bends[0] >= MIN_INFORMATION:
-            break
-        if bends[0] < -MIN_INFORMATION:
-            raise ModelError(
-                "The fit ended on a saddle of the log-likelihood, not on a maximum.",
-                "Its parameters are refused. Fit on more months, or look for absurd values among the statistics.",
-            )
-        part = np.abs(directions[:, 0])
-        unidentified[np.flatnonzero(known)[part >= min(MIN_COMPONENT, part.max())]] = True
-    return np.asarray(unidentified, dtype=np.bool_)
-
-
-def _standard_errors(hessian: FloatArray, unidentified: BoolArray) -> FloatArray:
-    errors = np.full(len(unidentified), np.nan)
-    known = ~unidentified
-    if known.any():
-        covariance = np.linalg.inv(-hessian[np.ix_(known, known)])
-        errors[known] = np.sqrt(np.diag(covariance))
-    return errors

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cltv_assets.models.optimise import Objective
+from cltv_assets.models.curvature import Objective
 from cltv_assets.models.statistics import FloatArray, IntArray, PurchaseStatistics, check_pattern, columns
 
 #: Parameter values by name.
@@ -86,6 +86,16 @@ class PurchaseModel(Protocol):
 
     def likelihood(self, statistics: PurchaseStatistics) -> Objective:
         """Return the log-likelihood of ``statistics`` and its gradient, over log parameters."""
+
+    def log_repeat_probability(self, log_parameters: FloatArray, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return ln P(a repeat purchase within T) and its gradient, for each positive T of ``ages``.
+
+        Returns
+        -------
+        array of float64, shape (n,)
+        array of float64, shape (n, k)
+            By log parameters.
+        """
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
         """Return parameters to start from, given repeat purchases a customer and unit of time."""

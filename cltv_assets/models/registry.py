@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.bg_nbd import BgNbd
+from cltv_assets.models.mbg_nbd import MbgNbd
 from cltv_assets.models.nbd import Nbd
+from cltv_assets.models.pareto_nbd import ParetoNbd
 from cltv_assets.models.purchase_model import PurchaseModel
 
 #: A new model needs an entry here, columns for its parameters in ``schemas`` and, to be
 #: used, to be chosen in ``steps.fit``.
-PURCHASE_MODELS: Mapping[str, PurchaseModel] = {model.name: model for model in (BgNbd(), Nbd())}
+PURCHASE_MODELS: Mapping[str, PurchaseModel] = {model.name: model for model in (BgNbd(), MbgNbd(), ParetoNbd(), Nbd())}
 
 
 def purchase_model(name: str) -> PurchaseModel:

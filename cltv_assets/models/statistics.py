@@ -83,6 +83,12 @@ class PurchaseStatistics:
         """Patterns that differ, whatever the grouping they were handed over in."""
         return distinct_rows(self.frequency, self.recency, self.T)
 
+    def has_patterns(self, least: int) -> bool:
+        """Whether at least so many patterns differ; a look at the first ones mostly tells."""
+        first = slice(0, 100 * least)
+        few = distinct_rows(self.frequency[first], self.recency[first], self.T[first])
+        return few >= least or self.distinct_patterns >= least
+
     @property
     def mean_age(self) -> float:
         """Mean of T over customers, in the time unit; 0 without customers."""

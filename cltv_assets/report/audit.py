@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 
 from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
+from cltv_assets.report.facts.segments import Range
 from cltv_assets.report.page import SECTIONS, page_title
+from cltv_assets.report.sections.naming import in_words
 
 #: Attributes that make a browser fetch something.
 _FETCHING = {
@@ -30,6 +32,8 @@ _NO_NUMBER = re.compile(r"(?<![\w-])-?(?:[nN][aA][nN]|[iI]nf|Infinity|None|NaT|u
 _TEMPLATE = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _CODE = {"style", "script"}
+#: Width of a letter as a share of the font's size, on the narrow side: what is told to be cut off is.
+_LETTER = 0.42
 
 
 def problems(html: str, data: ReportData) -> list[str]:
@@ -37,7 +41,10 @@ def problems(html: str, data: ReportData) -> list[str]:
 
     Looks for missing sections, references to anything outside the file, scripts,
     numbers that are none (NaN, inf, None), left-over template tags, unclosed
-    elements, pictures without words, and headline figures that are not on the page.
+    elements, pictures without words or with words beyond their edge, rows of a table
+    that do not have its columns, intervals that are upside down, and figures that are
+    not on the page: customers, lines, totals with their intervals, segments, and why
+    this model predicts.
     Customers' ids are foreign text and may read like any of these: they are left out.
 
     Parameters
@@ -65,7 +72,44 @@ def problems(html: str, data: ReportData) -> list[str]:
     ):
         if number not in text:
             found.append(f"the number of {what}, {number}, is not on the page")
+    found += _totals(data, text)
+    found += _names(data, text)
     return list(dict.fromkeys(found))
+
+
+def _totals(data: ReportData, text: str) -> list[str]:
+    """Hold every horizon's total and the ends of its intervals against the page."""
+    found = []
+    for total in data.value.totals if data.value else ():
+        if wording.amount(total.value) not in text:
+            found.append(f"the expected value of {wording.months(total.months)} is not on the page")
+        base = data.segments.base.get(total.months)
+        for what, one in (("value", base.value), ("purchases", base.purchases)) if base else ():
+            found += _interval(f"the {what} of {wording.months(total.months)}", one)
+            shown = [wording.count(end) for end in (one.low, one.high) if end is not None and abs(end) >= wording.WHOLE]
+            found += [
+                f"{end}, an end of the interval of {what}, is not on the page" for end in shown if end not in text
+            ]
+    for segment in (*data.segments.tiers, *data.segments.rfm):
+        found += _interval(f"the value of segment {segment.segment}", segment.value)
+    return found
+
+
+def _interval(what: str, one: Range) -> list[str]:
+    if (one.low is None) != (one.high is None):
+        return [f"the interval of {what} has one end only"]
+    if one.low is not None and one.high is not None and not one.low <= one.high:
+        return [f"the interval of {what} is upside down: {one.low} to {one.high}"]
+    return []
+
+
+def _names(data: ReportData, text: str) -> list[str]:
+    """Look for the segments, and for why the model that predicts does so."""
+    segments = (*data.segments.tiers, *data.segments.rfm) if data.value is not None else ()
+    found = [f"the segment {one.segment} is not on the page" for one in segments if one.segment not in text]
+    if in_words(data.models.purchase.choice_reason) not in text:
+        found.append("why this purchase model predicts is not on the page")
+    return found
 
 
 class _Page(HTMLParser):
@@ -79,9 +123,27 @@ class _Page(HTMLParser):
         self.text: list[str] = []
         #: Open elements, and whether each holds foreign text.
         self.open: list[tuple[str, bool]] = []
+        #: Columns of the table that is open, once its first row is read, and of the row so far.
+        self._columns = self._cells = 0
+        #: Size of the drawing that is open, and where its text stands.
+        self._drawing = (0.0, 0.0)
+        self._place = ("", 0.0, 0.0, 0.0)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._look_at(tag, attrs)
+        given = {name: value or "" for name, value in attrs}
+        if tag == "table":
+            self._columns = 0
+        elif tag == "tr":
+            self._cells = 0
+        elif tag in ("td", "th"):
+            self._cells += int(given.get("colspan", "1"))
+        elif tag == "svg":
+            width, height = (given.get("viewbox", "").split() or ["0"] * 4)[2:4]
+            self._drawing = float(width), float(height)
+        elif tag == "text":
+            x, y, size = (float(given.get(name, "0")) for name in ("x", "y", "font-size"))
+            self._place = given.get("text-anchor", "start"), x, y, size
         if tag not in _VOID:
             self.open.append((tag, any(name == "data-foreign" for name, _ in attrs)))
 
@@ -89,6 +151,10 @@ class _Page(HTMLParser):
         self._look_at(tag, attrs)
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "tr":
+            self._columns = self._columns or self._cells
+            if self._cells != self._columns:
+                self.problems.append(f"a row of {self._cells} cells stands in a table of {self._columns} columns")
         if self.open and self.open[-1][0] == tag:
             self.open.pop()
             return
@@ -101,6 +167,8 @@ class _Page(HTMLParser):
         if self.open and self.open[-1][0] in _CODE:
             self._look_at_css(data)
             return
+        if self.open and self.open[-1][0] == "text":
+            self._look_at_edges(data)
         self._look_at_text(data)
 
     @property
@@ -125,6 +193,15 @@ class _Page(HTMLParser):
             if not value.startswith("data:"):
                 self._look_at_text(value)
                 self._look_at_css(value)
+
+    def _look_at_edges(self, text: str) -> None:
+        """Find words of a drawing that its edge cuts off."""
+        anchor, x, y, size = self._place
+        wide = _LETTER * size * len(text.strip())
+        left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
+        width, height = self._drawing
+        if left < -1 or left + wide > width + 1 or not 0 <= y <= height:
+            self.problems.append(f"'{_shown(text)}' is cut off at the edge of a picture")
 
     def _look_at_text(self, text: str) -> None:
         for pattern, what in ((_NO_NUMBER, "no number"), (_TEMPLATE, "a template's tag")):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.fitted import fitted_models
-from cltv_assets.report.facts.holdout import holdout_cases
-from cltv_assets.report.facts.model_view import histogram, matrices, tracking
+from cltv_assets.report.facts.frequencies import histogram
+from cltv_assets.report.facts.holdout import earlier_cases, holdout_cases
+from cltv_assets.report.facts.matrices import matrices
+from cltv_assets.report.facts.model_view import model_view
 from cltv_assets.report.facts.population import Population, customer_counts, month_before
 from cltv_assets.report.facts.quality import quality
+from cltv_assets.report.facts.segments import segment_facts
+from cltv_assets.report.facts.tracking import tracking
 from cltv_assets.report.facts.value import value_facts
 from cltv_assets.steps.month_run import MonthRun
 
@@ -21,6 +25,8 @@ INPUTS = (
     "purchase_model",
     "spend_model",
     "cltv_predictions",
+    "segment_summary",
+    "segment_movement",
     "holdout_evaluation",
 )
 
@@ -31,12 +37,10 @@ def collect(run: MonthRun) -> ReportData:
     Parameters
     ----------
     run : MonthRun
-        With the tables of `INPUTS`. Last month's figures come from its lake.
+        With the tables of `INPUTS`. Earlier months' figures come from its lake.
     """
-    from cltv_assets.steps.fit import purchase_fit
-
     models = fitted_models(run)
-    fit = purchase_fit(models.purchase.row) if models.purchase.usable else None
+    view = model_view(models.purchase, run.settings)
     counts = customer_counts(run)
     value, lines = value_facts(run), quality(run)
     return ReportData(
@@ -48,13 +52,16 @@ def collect(run: MonthRun) -> ReportData:
             lines.lines_in,
             lines.rejected_lines,
             value.total.value if value else None,
+            (models.purchase.name, models.purchase.seasonal),
         ),
         before=month_before(run),
         models=models,
         value=value,
-        matrices=matrices(run, fit, counts) if fit else None,
-        histogram=histogram(run, fit, counts),
-        tracking=tracking(run, fit, counts),
+        segments=segment_facts(run),
+        matrices=matrices(run, view, counts) if view else None,
+        histogram=histogram(run, view, counts),
+        tracking=tracking(run, view, counts),
         holdout=holdout_cases(run),
+        earlier_holdout=earlier_cases(run),
         quality=lines,
     )

@@ -10,8 +10,8 @@ from cltv_assets.report.highlights import Highlights
 
 def essentials(data: ReportData) -> Highlights:
     """Return the head of the report, how earlier predictions did, and two pictures."""
-    from cltv_assets.report.figures.calibration import tracking_figure
     from cltv_assets.report.figures.svg import png
+    from cltv_assets.report.figures.tracking import cumulative_figure
     from cltv_assets.report.page import key_plot_png
     from cltv_assets.report.sections import summary
 
@@ -21,13 +21,14 @@ def essentials(data: ReportData) -> Highlights:
     found.tables["summary"] = [
         {"figure": tile.label, "value": tile.value, "against last month": tile.note} for tile in tiles
     ]
+    found.tables["what_changed"] = [{"since last month": text} for text in cast("list[str]", head["changes"])]
     if data.holdout:
         found.tables["how_wrong_earlier_predictions_were"] = [_case(data, i) for i in range(len(data.holdout))]
     found.pictures["picture"] = (key_plot_png(data), "The month's key picture.")
     if data.tracking is not None:
         found.pictures["tracking"] = (
-            png(tracking_figure(data.tracking)),
-            "Cumulative repeat purchases of all customers by month: what happened, and what the model expects.",
+            png(cumulative_figure(data.tracking)),
+            "Cumulative repeat purchases of all customers by week: what happened, and what the models expect.",
         )
     numbers = {
         "customers": data.now.customers,

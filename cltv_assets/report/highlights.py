@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cltv_assets.report import wording
+from cltv_assets.report.facts.fitted import FittedModel
 from cltv_assets.report.facts.holdout import holdout_cases
-from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS, RFM_SUMMARY
+from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS, RFM_SUMMARY, SEGMENT_MOVEMENT, SEGMENT_SUMMARY
 from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.holdout import NAIVE_RATE
-from cltv_assets.transforms.scoring import SEGMENTS
+from cltv_assets.transforms.segments import VALUE_SEGMENTS
 
 
 @dataclass(frozen=True)
@@ -97,40 +97,54 @@ def _rfm(run: MonthRun) -> Highlights:
 
 
 def _purchase_model(run: MonthRun) -> Highlights:
-    from cltv_assets.report.facts.model_view import histogram
+    from cltv_assets.report.facts.fitted import fitted_purchase_models
+    from cltv_assets.report.facts.frequencies import histogram
+    from cltv_assets.report.facts.model_view import model_view
     from cltv_assets.report.facts.population import customer_counts
-    from cltv_assets.report.figures.calibration import histogram_figure
+    from cltv_assets.report.figures.frequencies import histogram_figure
+    from cltv_assets.report.figures.models import candidates_figure, seasonality_figure
     from cltv_assets.report.figures.svg import png
-    from cltv_assets.steps.fit import purchase_fit
+    from cltv_assets.report.sections.models import comparison
+    from cltv_assets.report.sections.naming import candidate_title, in_words
 
-    found, row = _parameters(run, "purchase_model")
-    fit = purchase_fit(row) if row["status"] != "not_fitted" else None
-    drawn = png(histogram_figure(histogram(run, fit, customer_counts(run))))
-    says = "Customers by repeat purchases so far" + (": counted, and as the fitted model has it." if fit else ".")
+    candidates = fitted_purchase_models(run)
+    chosen = candidates[0]
+    found = _parameters(chosen)
+    found.numbers["model"] = candidate_title(chosen)
+    if chosen.choice_reason:
+        found.numbers["why_this_model"] = in_words(chosen.choice_reason)
+    found.numbers.update({name: chosen.row[name] for name in ("customers", "repeat_customers")})
+    view = model_view(chosen, run.settings)
+    drawn = png(histogram_figure(histogram(run, view, customer_counts(run))))
+    says = "Customers by repeat purchases so far" + (": counted, and as the fitted model has it." if view else ".")
     found.pictures["repeat_purchases"] = (drawn, says)
+    compared = comparison(candidates)
+    if compared is not None:
+        rows, what, how_to_read = compared
+        found.pictures["candidates"] = (png(candidates_figure(rows, what)), how_to_read)
+    if chosen.seasonal_index is not None:
+        says = "Purchase intensity by calendar month; a year's mean is 1."
+        found.pictures["seasonality"] = (png(seasonality_figure(chosen.seasonal_index)), says)
     return found
 
 
 def _spend_model(run: MonthRun) -> Highlights:
-    return _parameters(run, "spend_model")[0]
+    from cltv_assets.report.facts.fitted import fitted_spend_model
+
+    return _parameters(fitted_spend_model(run))
 
 
-def _parameters(run: MonthRun, table: str) -> tuple[Highlights, dict[str, Any]]:
-    """Return the chosen model's parameters and counts, and its row."""
-    model = run.inputs[table]
-    row: dict[str, Any] = run.engine.collect(model.filter(model.role == "chosen")).to_pylist()[0]
-    # A parameter is a column with a standard error; a null one belongs to another model.
-    parameters = [name for name in row if f"{name}_se" in row and row[name] is not None]
-    numbers: dict[str, object] = {name: float(f"{row[name]:.8g}") for name in parameters}
-    numbers |= {name: row[name] for name in ("status", "status_reason") if row[name]}
-    if table == "purchase_model":
-        numbers |= {name: row[name] for name in ("customers", "repeat_customers")}
-    return Highlights(numbers), row
+def _parameters(model: FittedModel) -> Highlights:
+    """Return a model's parameters and status."""
+    numbers: dict[str, object] = {one.name: float(f"{one.value:.8g}") for one in model.parameters}
+    return Highlights(numbers | {name: model.row[name] for name in ("status", "status_reason") if model.row[name]})
 
 
 def _predictions(run: MonthRun) -> Highlights:
-    from cltv_assets.report.figures.bars import segments_figure
+    from cltv_assets.report.facts.value import concentration
+    from cltv_assets.report.figures.segments import segments_figure
     from cltv_assets.report.figures.svg import png
+    from cltv_assets.report.figures.value import concentration_figure
 
     horizons, currency = run.settings.horizons_months, run.settings.currency
     table = run.inputs["cltv_predictions"]
@@ -141,7 +155,7 @@ def _predictions(run: MonthRun) -> Highlights:
         row["value_segment"]: row
         for row in run.engine.collect(table.group_by("value_segment").aggregate(**measures)).to_pylist()
     }
-    rows = [by_name[name] for name in SEGMENTS if name in by_name]
+    rows = [by_name[name] for name in VALUE_SEGMENTS if name in by_name]
     customers = sum(row["customers"] for row in rows)
     numbers: dict[str, object] = {"customers": customers}
     if not customers:
@@ -162,11 +176,59 @@ def _predictions(run: MonthRun) -> Highlights:
     ]
     drawn = png(segments_figure([(row["value_segment"], row["customers"], row[f"value_{last}"]) for row in rows]))
     says = f"Each value segment's share of customers and of the value expected in {wording.months(last)}."
-    return Highlights(numbers, {"segments": shown}, {"value_by_segment": (drawn, says)})
+    pictures = {"value_by_segment": (drawn, says)}
+    curve = concentration(run, table, last)
+    if curve is not None:
+        says = f"Share of the value expected in {wording.months(last)} by share of customers, the most valuable first."
+        pictures["concentration"] = (png(concentration_figure(curve)), says)
+    return Highlights(numbers, {"segments": shown}, pictures)
+
+
+def _segment_summary(run: MonthRun) -> Highlights:
+    from cltv_assets.report.facts.segments import BASE
+
+    currency = run.settings.currency
+    table = run.inputs[SEGMENT_SUMMARY.name]
+    rows = run.engine.collect(table.filter(table.scheme == BASE)).to_pylist()
+    numbers: dict[str, object] = {}
+    shown = []
+    for row in sorted(rows, key=lambda row: int(row["horizon_months"])):
+        h = row["horizon_months"]
+        for end in ("", "_low", "_high"):
+            if row[f"expected_value{end}"] is not None:
+                numbers[f"expected_value_{h}m{end}_{currency}"] = round(row[f"expected_value{end}"], 2)
+        ends = {what: [row[f"expected_{what}{end}"] for end in ("_low", "_high")] for what in ("purchases", "value")}
+        shown.append(
+            {
+                "next": wording.months(h),
+                "purchases": wording.count(row["expected_purchases"]),
+                "80% interval": " to ".join(map(wording.count, ends["purchases"])),
+                f"value, {currency}": wording.amount(row["expected_value"]),
+                "80% interval of value": " to ".join(map(wording.amount, ends["value"])),
+            }
+        )
+    return Highlights(numbers, {"totals": shown} if shown else {})
+
+
+def _segment_movement(run: MonthRun) -> Highlights:
+    from cltv_assets.report.facts.segments import segments_of
+    from cltv_assets.report.figures.segments import movement_figure
+    from cltv_assets.report.figures.svg import png
+
+    rows = run.engine.collect(run.inputs[SEGMENT_MOVEMENT.name]).to_pylist()
+    facts = segments_of([], rows, run.settings.horizons_months[-1])
+    moved = facts.tier_movement
+    if moved is None:
+        return Highlights({"compared": "no month before to compare with"})
+    numbers: dict[str, object] = dict(vars(moved))
+    if not moved.rose + moved.fell + moved.stayed + moved.new:
+        return Highlights(numbers)
+    says = "Customers of each value tier by the tier that they were in a month before."
+    return Highlights(numbers, {}, {"movement": (png(movement_figure(facts.moves)), says)})
 
 
 def _holdout(run: MonthRun) -> Highlights:
-    from cltv_assets.report.figures.bars import holdout_figure
+    from cltv_assets.report.figures.holdout import deciles_figure, totals_by_contender_figure
     from cltv_assets.report.figures.svg import png
 
     cases = holdout_cases(run)
@@ -175,20 +237,19 @@ def _holdout(run: MonthRun) -> Highlights:
         for case in cases
         if case.model.bias is not None
     }
-    drawn = [
-        (
-            case.horizon,
-            case.actual,
-            case.model.predicted,
-            next((one.predicted for one in case.contenders if one.name == NAIVE_RATE), None),
-        )
-        for case in cases
-        if case.target == "purchases"
-    ]
+    drawn = [case for case in cases if case.target == "purchases"]
     if not drawn:
         return Highlights({"predictions_to_judge": "none yet: no prediction's horizon ends with this month"})
     says = f"Purchases in the months up to {wording.day(run.month)}: what happened, and what was predicted before."
-    return Highlights(numbers, {}, {"predicted_and_actual": (png(holdout_figure(drawn)), says)})
+    pictures = {"predicted_and_actual": (png(totals_by_contender_figure(drawn)), says)}
+    deciles = drawn[-1].deciles
+    if deciles:
+        says = (
+            f"Customers in tenths by the purchases predicted {wording.months(drawn[-1].horizon)} ago: what was "
+            "predicted and what they made."
+        )
+        pictures["calibration"] = (png(deciles_figure(deciles, "Purchases a customer")), says)
+    return Highlights(numbers, {}, pictures)
 
 
 def _money(amount: object) -> float:
@@ -204,5 +265,7 @@ _MAKERS: dict[str, Callable[[MonthRun], Highlights]] = {
     "purchase_model": _purchase_model,
     "spend_model": _spend_model,
     "cltv_predictions": _predictions,
+    "segment_summary": _segment_summary,
+    "segment_movement": _segment_movement,
     "holdout_evaluation": _holdout,
 }

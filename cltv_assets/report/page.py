@@ -17,7 +17,9 @@ from cltv_assets.report.sections import (
     matrices,
     models,
     quality,
+    segments,
     summary,
+    tracking,
     value,
 )
 from cltv_assets.report.sections.section import Section
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 SECTIONS: dict[str, Callable[[ReportData], Section]] = {
     "summary": summary.section,
     "value": value.section,
+    "segments": segments.section,
     "customers": customers.section,
     "matrices": matrices.section,
+    "tracking": tracking.section,
     "calibration": calibration.section,
     "holdout": holdout.section,
-    "quality": quality.section,
     "models": models.section,
+    "quality": quality.section,
     "guide": guide.section,
 }
 
@@ -67,7 +71,7 @@ def key_plot_png(data: ReportData) -> bytes:
     Without predictions it is P(alive), and without a purchase model how often
     customers came back.
     """
-    from cltv_assets.report.figures.calibration import histogram_figure
+    from cltv_assets.report.figures.frequencies import histogram_figure
     from cltv_assets.report.figures.matrices import p_alive_figure
     from cltv_assets.report.figures.svg import png
     from cltv_assets.report.figures.value import concentration_figure

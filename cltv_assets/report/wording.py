@@ -6,7 +6,8 @@ must not turn into something that looks right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime as dt
+from collections.abc import Callable, Iterable
 
 from cltv_assets.months import Month
 
@@ -15,12 +16,17 @@ _MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
 
 #: Above this, cents say nothing.
-_WHOLE = 10_000.0
+WHOLE = 10_000.0
 
 
 def count(number: float | None) -> str:
     """Return a whole number with thousands separated."""
     return NOTHING if number is None else _signed(f"{number:,.0f}")
+
+
+def signed(number: float) -> str:
+    """Return a whole number with its sign; 0 without one."""
+    return _signed(f"{number:+,.0f}") if round(number) else "0"
 
 
 def decimal(number: float | None, digits: int = 2) -> str:
@@ -32,7 +38,13 @@ def amount(number: float | None) -> str:
     """Return an amount of money without its currency: cents below ten thousand."""
     if number is None:
         return NOTHING
-    return decimal(number, 0 if abs(number) >= _WHOLE else 2)
+    return decimal(number, 0 if abs(number) >= WHOLE else 2)
+
+
+def amounts(largest: float | None) -> Callable[[float | None], str]:
+    """Return how a column of amounts is spelled whose largest is this: cents in all or in none."""
+    digits = 0 if largest is not None and abs(largest) >= WHOLE else 2
+    return lambda number: decimal(number, digits)
 
 
 def money(number: float | None, currency: str) -> str:
@@ -75,17 +87,22 @@ def probability(value: float) -> str:
 
 def month_name(month: Month) -> str:
     """Return ``June 1998``; English whatever the locale."""
-    return f"{_MONTHS[month.first_day.month - 1]}{_NBSP}{month.first_day.year}"
+    return f"{MONTHS[month.first_day.month - 1]}{_NBSP}{month.first_day.year}"
 
 
 def short_month(month: Month) -> str:
     """Return ``Jun 1998``."""
-    return f"{_MONTHS[month.first_day.month - 1][:3]} {month.first_day.year}"
+    return f"{MONTHS[month.first_day.month - 1][:3]} {month.first_day.year}"
 
 
 def day(month: Month) -> str:
     """Return the month's last day as ``30 June 1998``."""
     return f"{month.last_day.day}{_NBSP}{month_name(month)}"
+
+
+def date(one: dt.date) -> str:
+    """Return a day as ``7 June 1998``."""
+    return f"{one.day}{_NBSP}{month_name(Month.of(one))}"
 
 
 def months(number: int) -> str:
@@ -125,7 +142,7 @@ def _signed(text: str) -> str:
     return text.replace("-", _MINUS)
 
 
-_MONTHS = (
+MONTHS = (
     "January",
     "February",
     "March",

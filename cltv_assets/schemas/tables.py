@@ -226,6 +226,13 @@ PURCHASE_MODEL = TableSchema(
             "share",
             nullable=True,
         ),
+        Column(
+            "holdout_total_error",
+            "float64",
+            "Root mean square of the relative errors of the totals, one a rolling holdout.",
+            "share",
+            nullable=True,
+        ),
         Column("choice_reason", "string", "Why this model predicts; on the chosen row only.", nullable=True),
         Column("customers", "int64", "Customers fitted on: all of them.", "customers"),
         Column("repeat_customers", "int64", "Customers with a repeat purchase.", "customers"),
@@ -310,7 +317,7 @@ def _expected_total(what: str, meaning: str, unit: str) -> tuple[Column, ...]:
         Column(
             f"expected_{what}_low",
             "float64",
-            "Lower end of its 80 % interval: customers' chance and parameters' uncertainty.",
+            "Lower end of its 80 % interval: customers' chance, parameters' uncertainty and the model's own error.",
             unit,
         ),
         Column(f"expected_{what}_high", "float64", "Upper end of that interval.", unit),

@@ -1,9 +1,10 @@
-"""From the RFM summary to fitted models: statistics in, parameters out."""
+"""From customers' histories to fitted models: statistics in, parameters out."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -11,19 +12,33 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets import __version__
+from cltv_assets.models.candidates import Contender
+from cltv_assets.models.choice import choose_model
 from cltv_assets.models.fits import PurchaseFit, SpendFit
-from cltv_assets.models.fitting import fit_purchase_model, fit_spend_model
+from cltv_assets.models.fitting import fit_spend_model
+from cltv_assets.models.histories import Fold, Histories
+from cltv_assets.models.operational_time import OperationalTime
 from cltv_assets.models.registry import purchase_model as purchase_model_named
-from cltv_assets.models.statistics import PurchaseStatistics, SpendStatistics
-from cltv_assets.schemas import PURCHASE_MODEL, RFM_SUMMARY, SPEND_MODEL
+from cltv_assets.models.seasonality import MonthCounts
+from cltv_assets.models.statistics import SpendStatistics
+from cltv_assets.months import Month
+from cltv_assets.schemas import PURCHASE_DAYS, PURCHASE_MODEL, RFM_SUMMARY, SEASON_COLUMNS, SPEND_MODEL
+from cltv_assets.settings import Settings
 from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms import statistics
+from cltv_assets.transforms import folds, statistics
+from cltv_assets.transforms.customers import DAYS_PER_UNIT
 
-#: The model that predicts, and the one without dropout that it is held against.
-CHOSEN, NULL_MODEL = "bg_nbd", "nbd"
+#: What a row says of the holdouts.
+_STANDING = {
+    "holdout_log_score": "log_score",
+    "holdout_deficit": "deficit",
+    "holdout_deficit_se": "deficit_se",
+    "holdout_bias": "bias",
+    "holdout_total_error": "total_error",
+}
 
 
-def _sorted(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+def _sorted(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     # Sums of floats depend on their order; a fixed one makes a re-run equal.
     return table.sort_by([(key, "ascending") for key in keys])
 
@@ -33,30 +48,67 @@ def collect_patterns(run: MonthRun, rfm: ir.Table) -> pa.Table:
     return _sorted(run.engine.collect(statistics.purchase_patterns(rfm)), statistics.PATTERN_KEY)
 
 
-def purchase_statistics(patterns: pa.Table) -> PurchaseStatistics:
-    """Return patterns as the models take them."""
-    return PurchaseStatistics(
-        frequency=patterns["frequency"].to_numpy(),
-        recency=patterns["recency"].to_numpy(),
-        T=patterns["T"].to_numpy(),
-        weights=patterns["customers"].to_numpy().astype(np.float64),
-    )
-
-
 def purchase_model(run: MonthRun) -> ir.Table:
-    """Fit the purchase model and its null model on all customers."""
-    stats = purchase_statistics(collect_patterns(run, run.inputs[RFM_SUMMARY.name]))
+    """Fit all purchase models on all customers, compare them inside the history and choose one."""
+    patterns = histories(collect_patterns(run, run.inputs[RFM_SUMMARY.name]), run.month)
+    days = run.inputs[PURCHASE_DAYS.name]
+    choice = choose_model(
+        patterns,
+        holdouts(run, days, patterns),
+        month_counts(run, days),
+        run.settings.purchase_model,
+        run.settings.seasonality,
+        DAYS_PER_UNIT[run.settings.time_unit],
+    )
     common = {
         "time_unit": run.settings.time_unit,
         "observation_end": run.month.last_day,
         "model_version": __version__,
-        "seasonality": "none",
-        "truncated": False,
-        "holdout_folds": 0,
     }
-    fits = [(CHOSEN, "chosen"), (NULL_MODEL, "comparison")]
-    rows = [_row(fit_purchase_model(stats, name)) | {"role": role} | common for name, role in fits]
+    rows = [contender_row(choice.chosen) | {"role": "chosen", "choice_reason": choice.reason} | common]
+    rows += [contender_row(other) | {"role": "comparison"} | common for other in choice.others]
     return run.engine.from_arrow(pa.Table.from_pylist(rows, schema=PURCHASE_MODEL.arrow))
+
+
+def histories(patterns: pa.Table, month: Month) -> Histories:
+    """Return patterns with their dates, as of the end of ``month``."""
+    return Histories(
+        frequency=patterns["frequency"].to_numpy(),
+        first=patterns["first_purchase"].to_numpy().astype("datetime64[D]"),
+        last=patterns["last_purchase"].to_numpy().astype("datetime64[D]"),
+        weights=patterns["customers"].to_numpy().astype(np.float64),
+        end=np.datetime64(month.last_day),
+    )
+
+
+def holdouts(run: MonthRun, days: ir.Table, known: Histories) -> list[Fold]:
+    """Return the holdouts inside the month's history, newest first."""
+    if not len(known.frequency):
+        return []
+    first = Month.of(known.first_day.astype(object))
+    windows = folds.windows(first, run.month, min(run.settings.horizons_months))
+    if not windows:
+        return []
+    customers = run.engine.cache(folds.customers_by_fold(days, run.month, windows))
+    groups = _sorted(run.engine.collect(folds.fold_groups(customers, len(windows))), folds.GROUP_KEY)
+    number = groups["fold"].to_numpy()
+    found = []
+    for k, window in enumerate(windows):
+        part = groups.filter(pa.array(number == k))
+        if len(part):
+            found.append(
+                Fold(histories(part, window.origin), part["bought"].to_numpy(), np.datetime64(window.last.last_day))
+            )
+    return found
+
+
+def month_counts(run: MonthRun, days: ir.Table) -> MonthCounts:
+    """Return all customers' purchase days by month."""
+    counts = run.engine.collect(folds.purchases_by_month(days, run.month))
+    years, months = (counts[name].to_numpy().astype(np.int64) for name in ("year", "month_of_year"))
+    return MonthCounts.of(
+        ((years - 1970) * 12 + months - 1).astype("datetime64[M]"), counts["purchases"].to_numpy().astype(np.float64)
+    )
 
 
 def spend_model(run: MonthRun) -> ir.Table:
@@ -78,24 +130,44 @@ def spend_model(run: MonthRun) -> ir.Table:
     return run.engine.from_arrow(pa.Table.from_pylist([row], schema=SPEND_MODEL.arrow))
 
 
+def contender_row(contender: Contender) -> dict[str, Any]:
+    """Flatten a model and its standing among the others into columns of ``purchase_model``."""
+    row = _row(contender.fit) | {"seasonality": "none", "holdout_folds": contender.folds}
+    if contender.index is not None:
+        row |= {"seasonality": "monthly"}
+        row |= {name: float(value) for name, value in zip(SEASON_COLUMNS, contender.index, strict=True)}
+    if contender.standing is not None:
+        row |= {column: getattr(contender.standing, name) for column, name in _STANDING.items()}
+    return row
+
+
 def _row(fit: PurchaseFit | SpendFit) -> dict[str, Any]:
     """Flatten a fit into the columns of its table."""
     row: dict[str, Any] = {field.name: getattr(fit, field.name) for field in dataclasses.fields(fit)}
     row |= row.pop("parameters")
     row |= {f"{name}_se": error for name, error in row.pop("standard_errors").items()}
+    covariance = row["log_covariance"]
+    row["log_covariance"] = json.dumps(covariance) if covariance is not None else None
     return row
 
 
 def purchase_fit(row: Mapping[str, Any]) -> PurchaseFit:
-    """Return the fit that a row of ``purchase_model`` holds: the inverse of ``_row``."""
+    """Return the fit that a row of ``purchase_model`` holds, by the clock of `operational_time`."""
     names = purchase_model_named(row["model_name"]).parameter_names
+    apart = ("parameters", "standard_errors", "log_covariance")
     values: dict[str, Any] = {
-        field.name: row[field.name]
-        for field in dataclasses.fields(PurchaseFit)
-        if field.name not in ("parameters", "standard_errors")
+        field.name: row[field.name] for field in dataclasses.fields(PurchaseFit) if field.name not in apart
     }
+    covariance = row["log_covariance"]
     return PurchaseFit(
         **values,
         parameters={name: row[name] for name in names},
         standard_errors={name: row[f"{name}_se"] for name in names},
+        log_covariance=json.loads(covariance) if covariance is not None else None,
     )
+
+
+def operational_time(row: Mapping[str, Any], settings: Settings) -> OperationalTime:
+    """Return the clock of a row of ``purchase_model``: plain time unless its model is seasonal."""
+    index = [row[name] for name in SEASON_COLUMNS] if row["seasonality"] == "monthly" else None
+    return OperationalTime(index, DAYS_PER_UNIT[settings.time_unit])

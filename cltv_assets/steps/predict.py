@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ibis.expr.types as ir
@@ -11,12 +12,15 @@ import pyarrow as pa
 from cltv_assets import __version__
 from cltv_assets.models.discounting import discount_factors, discounted_purchases
 from cltv_assets.models.predict import predict_patterns
+from cltv_assets.models.purchase_model import Patterns
+from cltv_assets.models.registry import purchase_model
+from cltv_assets.models.value_intervals import value_quantiles
 from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
-from cltv_assets.steps.fit import collect_patterns, purchase_fit
+from cltv_assets.steps.fit import collect_patterns, operational_time, purchase_fit
 from cltv_assets.steps.month_run import MonthRun
 from cltv_assets.transforms import scoring
-from cltv_assets.transforms.customers import DAYS_PER_UNIT
 from cltv_assets.transforms.quantiles import quantiles
+from cltv_assets.transforms.statistics import PATTERN_KEY
 
 
 def chosen_model(run: MonthRun, name: str) -> dict[str, Any]:
@@ -37,7 +41,7 @@ def predict(run: MonthRun) -> ir.Table:
     rfm = run.inputs[RFM_SUMMARY.name]
     if run.settings.population == "repeat":
         rfm = rfm.semi_join(run.inputs[REPEAT_CUSTOMERS.name], "customer_id")
-    patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase))
+    patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase, spend))
     scored = run.engine.cache(
         scoring.score_customers(
             rfm,
@@ -54,37 +58,58 @@ def predict(run: MonthRun) -> ir.Table:
     return scoring.with_segments(scored, horizons[-1], bounds)
 
 
-def pattern_predictions(run: MonthRun, rfm: ir.Table, model: dict[str, Any]) -> pa.Table:
+def pattern_predictions(
+    run: MonthRun, rfm: ir.Table, purchase: Mapping[str, Any], spend: Mapping[str, Any]
+) -> pa.Table:
     """Predict each distinct pattern once.
+
+    Parameters
+    ----------
+    run : MonthRun
+    rfm : ibis table
+        ``rfm_summary`` rows to predict.
+    purchase, spend : mapping
+        The models' rows.
 
     Returns
     -------
     pyarrow.Table
-        The pattern's key, ``p_alive``, and for each horizon expected purchases and
-        discounted ones, with the ends of their 80 % interval.
+        The pattern's key, ``p_alive``, and for each horizon expected purchases with the
+        ends of their 80 % interval, discounted expected purchases, and the ends of the
+        value's interval, discounted alike, in units of v + x m.
     """
     horizons = run.settings.horizons_months
     patterns = collect_patterns(run, rfm)
-    unit = DAYS_PER_UNIT[run.settings.time_unit]
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
-    at = [h - 1 for h in horizons]
-    found = predict_patterns(
-        purchase_fit(model),
-        patterns["frequency"].to_numpy(),
-        patterns["recency"].to_numpy(),
-        patterns["T"].to_numpy(),
-        curve.days / unit,
-        curve.days[at] / unit,
+    clock = operational_time(purchase, run.settings)
+    end = np.datetime64(run.month.last_day, "D")
+    first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
+    fit, frequency = purchase_fit(purchase), patterns["frequency"].to_numpy()
+    recency, T = clock.elapsed(first, last), clock.elapsed(first, end)
+    month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
+    ends = month_ends[[h - 1 for h in horizons]]
+    found = predict_patterns(fit, frequency, recency, T, month_ends, ends)
+    value = value_quantiles(
+        purchase_model(fit.model_name),
+        fit.usable_parameters(),
+        {name: spend[name] for name in ("p", "q", "v")},
+        Patterns(frequency, recency, T),
+        found.p_alive,
+        ends,
     )
     discounted = discounted_purchases(found.expected_purchases, curve, horizons)
-    columns: dict[str, Any] = {name: patterns[name] for name in ("frequency", "first_purchase", "last_purchase")}
+    columns: dict[str, Any] = {name: patterns[name] for name in PATTERN_KEY}
     columns["p_alive"] = found.p_alive
     for i, h in enumerate(horizons):
         expected = found.expected_purchases[:, h - 1]
-        # An interval's purchases are discounted like the expected ones.
-        last = np.full_like(expected, curve.factors[h - 1])
-        factor = np.divide(discounted[:, i], expected, out=last, where=expected > 0)
-        for end, purchases in (("", expected), ("_low", found.low[:, i]), ("_high", found.high[:, i])):
-            columns[f"expected_purchases_{h}m{end}"] = purchases
-            columns[scoring.discounted_column(h, end)] = purchases * factor
+        columns[f"expected_purchases_{h}m"] = expected
+        # The models know no largest count; the calendar does, for whoever buys every day.
+        for name, count in (("low", found.low[:, i]), ("high", found.high[:, i])):
+            columns[f"expected_purchases_{h}m_{name}"] = np.minimum(count, float(curve.days[h - 1]))
+        columns[scoring.discounted_column(h)] = discounted[:, i]
+        # Whatever is bought is discounted like the expected purchases.
+        last_factor = np.full_like(expected, curve.factors[h - 1])
+        factor = np.divide(discounted[:, i], expected, out=last_factor, where=expected > 0)
+        for name, quantile in zip(scoring.VALUE_ENDS, value, strict=True):
+            columns[scoring.value_column(h, name)] = quantile[:, i] * factor
     return pa.table(columns)

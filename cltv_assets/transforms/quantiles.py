@@ -31,6 +31,12 @@ def money_bin(minor: ir.IntegerValue) -> ir.IntegerValue:
     return (minor - minor % scale).cast("int64")
 
 
+def money_bin_end(floor: int) -> int:
+    """Return the largest amount in minor units of the bin that `money_bin` calls ``floor``."""
+    width: int = 10 ** max(len(str(floor)) - _DIGITS, 0)
+    return floor + width - 1
+
+
 def value_counts(table: ir.Table, value: ir.Value) -> ir.Table:
     """Count distinct values: columns ``value`` and ``n``."""
     return table.select(value=value).group_by("value").aggregate(n=ibis._.count())

@@ -14,10 +14,8 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.transforms.quantiles import money_bin
+from cltv_assets.transforms.segments import VALUE_SEGMENTS, fixed_point, rfm_segment
 from cltv_assets.transforms.statistics import PATTERN_KEY
-
-#: Value tiers from the top; the last one takes the rest.
-SEGMENTS = ("top", "high", "middle", "low")
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,18 @@ class SpendParameters:
     v: float
 
 
-def discounted_column(horizon: int, end: str = "") -> str:
-    """Name a pattern column: discounted purchases up to ``horizon`` months."""
-    return f"discounted_{horizon}m{end}"
+#: Ends of the value's interval.
+VALUE_ENDS = ("low", "high")
+
+
+def discounted_column(horizon: int) -> str:
+    """Name a pattern column: discounted expected purchases up to ``horizon`` months."""
+    return f"discounted_{horizon}m"
+
+
+def value_column(horizon: int, end: str) -> str:
+    """Name a pattern column: an end of the value's interval, in units of v + x m."""
+    return f"value_{horizon}m_{end}"
 
 
 def score_customers(
@@ -50,7 +57,8 @@ def score_customers(
         ``rfm_summary`` rows to predict.
     patterns : ibis table
         One row a distinct pattern: its key, ``p_alive``, and for each horizon the
-        expected purchases and the discounted ones, each with ``_low``, ``_high``.
+        expected purchases with ``_low`` and ``_high``, the discounted ones, and the ends
+        of the value's interval in units of v + x m (see ``models.value_intervals``).
     spend : SpendParameters
     horizons : sequence of int
         Months.
@@ -68,7 +76,8 @@ def score_customers(
     # Fader & Hardie (2013), eq. 5: the mean shrinks towards the population's as
     # there are fewer repeat purchases; with none it is the population's.
     x = scored.frequency.cast("float64")
-    order_value = spend.p * (spend.v + x * scored.monetary_value) / (spend.p * x + (spend.q - 1.0))
+    scale = spend.v + x * scored.monetary_value
+    order_value = spend.p * scale / (spend.p * x + (spend.q - 1.0))
     columns: dict[str, ir.Value] = {
         name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
     }
@@ -76,7 +85,10 @@ def score_customers(
     for h in horizons:
         for end in ("", "_low", "_high"):
             columns[f"expected_purchases_{h}m{end}"] = scored[f"expected_purchases_{h}m{end}"]
-            columns[f"cltv_{h}m{end}"] = scored[discounted_column(h, end)] * order_value * gross_margin
+        columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * gross_margin
+        for end in VALUE_ENDS:
+            columns[f"cltv_{h}m_{end}"] = scored[value_column(h, end)] * scale * gross_margin
+    columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score)
     columns |= {name: ibis.literal(text) for name, text in labels.items()}
     return scored.select(**columns)
 
@@ -100,17 +112,18 @@ def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.T
         without customers.
     """
     if not bounds:
-        return scored.mutate(value_segment=ibis.literal(SEGMENTS[-1]))
+        return scored.mutate(value_segment=ibis.literal(VALUE_SEGMENTS[-1]))
     value = money_bin(_minor(scored[f"cltv_{horizon}m"]))
     middle, high, top = bounds
     segment = ibis.cases(
-        (value > top, ibis.literal("top")),
-        (value > high, ibis.literal("high")),
-        (value > middle, ibis.literal("middle")),
-        else_=ibis.literal("low"),
+        *(
+            (value > bound, ibis.literal(name))
+            for bound, name in zip((top, high, middle), VALUE_SEGMENTS, strict=False)
+        ),
+        else_=ibis.literal(VALUE_SEGMENTS[-1]),
     )
     return scored.mutate(value_segment=segment)
 
 
 def _minor(value: ir.FloatingValue) -> ir.IntegerValue:
-    return (value * 10_000 + 0.5).floor().cast("int64")
+    return fixed_point(value, 10_000)

@@ -28,7 +28,8 @@ FIT = {
 }  # fmt: skip
 PURCHASE = {
     **FIT, "r": 0.25, "alpha": 30.0, "a": 0.7, "b": 2.0, "r_se": 0.01, "alpha_se": 1.0, "a_se": 0.1, "b_se": 0.2,
-    "customers": 2, "repeat_customers": 1, "repeat_purchases": 1, "time_unit": "day",
+    "customers": 2, "repeat_customers": 1, "repeat_purchases": 1, "time_unit": "day", "seasonality": "none",
+    "truncated": False, "holdout_folds": 0,
 }  # fmt: skip
 NULL_MODEL = {**PURCHASE, "model_name": "nbd", "role": "comparison", "log_likelihood": -150.0, "a": None, "b": None}
 SPEND = {
@@ -56,7 +57,8 @@ NEW = {
 def prediction(customer: str, **changes: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
         "customer_id": customer, "frequency": 1, "recency": 3.0, "T": 26.0, "monetary_value": 5.0, "p_alive": 0.7,
-        "expected_order_value": 20.0, "value_segment": "low", "model_name": "bg_nbd+gamma_gamma", "model_version": "0",
+        "expected_order_value": 20.0, "value_segment": "low", "rfm_segment": "lost", "model_name": "bg_nbd+gamma_gamma",
+        "model_version": "0",
     }  # fmt: skip
     for h in (3, 6, 12):
         row |= {f"expected_purchases_{h}m": 0.1 * h, f"expected_purchases_{h}m_low": 0.0}
@@ -67,6 +69,28 @@ def prediction(customer: str, **changes: Any) -> dict[str, Any]:
             f"cltv_{h}m_high": 40.0,
         }
     return row | changes
+
+
+def segment(scheme: str, name: str, horizon: int, customers: int, **changes: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "scheme": scheme, "segment": name, "horizon_months": horizon, "customers": customers,
+        "share_of_customers": customers / 2, "share_of_value": customers / 2, "customers_before": customers,
+    }  # fmt: skip
+    for what, each in (("purchases", 0.1 * horizon), ("value", 2.0 * horizon)):
+        total = customers * each
+        row |= {f"expected_{what}": total, f"expected_{what}_low": total / 2, f"expected_{what}_high": total * 2}
+    return row | changes
+
+
+def move(scheme: str, old: str, new: str, customers: int) -> dict[str, Any]:
+    row = {"scheme": scheme, "from_segment": old, "to_segment": new, "customers": customers}
+    return row | {"value_before": 1.0, "value_now": 24.0 * customers}
+
+
+def changed_segment(**changes: Any) -> list[dict[str, Any]]:
+    """Return a good summary but for its low value tier at 12 months."""
+    rows = GOOD["segment_summary"]
+    return [row | changes if (row["segment"], row["horizon_months"]) == ("low", 12) else row for row in rows]
 
 
 def metric(name: str, model: str, value: float, **changes: Any) -> dict[str, Any]:
@@ -96,9 +120,18 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     "purchase_model": [PURCHASE, NULL_MODEL],
     "spend_model": [SPEND],
     "cltv_predictions": [prediction("a"), prediction("b")],
+    "segment_summary": [
+        segment(scheme, name, h, n)
+        for scheme, name, n in (("all", "all", 2), ("value", "low", 2), ("value", "top", 0), ("rfm", "lost", 2))
+        for h in (3, 6, 12)
+    ],
+    "segment_movement": [
+        move("value", "top", "low", 1), move("value", "new", "low", 1),
+        move("rfm", "champions", "lost", 1), move("rfm", "new", "lost", 1),
+    ],
     "holdout_evaluation": [
-        metric("mae", "bg_nbd+gamma_gamma", 0.5), metric("mae", "naive_rate", 0.6),
-        metric("relative_bias", "bg_nbd+gamma_gamma", -0.1),
+        metric("rmse", "bg_nbd+gamma_gamma", 0.5), metric("rmse", "naive_rate", 0.6), metric("rmse", "nbd", 0.4),
+        metric("relative_bias", "bg_nbd+gamma_gamma", -0.1), metric("interval_coverage", "bg_nbd+gamma_gamma", 0.9),
     ],
 }  # fmt: skip
 # purchase_days is checked against cleaned lines of its own, so that its sums are those of GOOD.
@@ -118,11 +151,21 @@ def findings(engine, shop_settings, tmp_path):
             **(changed or {}),
         }
         inputs = {table: engine.from_arrow(arrow(TABLES[table], rows[table])) for table in rows}
+        if name.startswith("segment_"):
+            inputs["cltv_predictions"] = engine.from_arrow(two_months(rows["cltv_predictions"]))
         settings = shop_settings(start_month="2010-12")
         run = MonthRun(MONTH, settings, engine, Lake(str(tmp_path / "lake")), NoSource(), inputs)
         return {f.check.name: f for f in audit(inputs[name], checks_of([3, 6, 12])[name], run)}
 
     return look
+
+
+def two_months(now: list[dict[str, Any]]) -> pa.Table:
+    """Return predictions with those of a month before, as a window is read."""
+    before = [prediction("a", value_segment="top", rfm_segment="champions")]
+    months = ((dt.date(2011, 2, 1), before), (MONTH.first_day, now))
+    rows = [row | {"month": day} for day, made in months for row in made]
+    return pa.Table.from_pylist(rows, schema=TABLES["cltv_predictions"].arrow_with_month)
 
 
 class NoSource:
@@ -168,6 +211,11 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("purchase_model", "converged", True, {"purchase_model": [{**PURCHASE, "gradient_norm": 1e-2}, NULL_MODEL]}),
     ("purchase_model", "converged", True, {"purchase_model": [{**PURCHASE, "hessian_positive_definite": False}, NULL_MODEL]}),
     ("purchase_model", "finite_numbers", True, {"purchase_model": [{**PURCHASE, "alpha_se": INF}, NULL_MODEL]}),
+    ("purchase_model", "one_model_chosen", True, {"purchase_model": [PURCHASE, {**NULL_MODEL, "role": "chosen"}]}),
+    ("purchase_model", "parameters_possible", True, {"purchase_model": [{**PURCHASE, "alpha": 0.0}, NULL_MODEL]}),
+    ("purchase_model", "all_customers_included", False, {"purchase_model": [{**PURCHASE, "truncated": True}, NULL_MODEL]}),
+    ("spend_model", "one_model_chosen", True, {"spend_model": [{**SPEND, "role": "comparison"}]}),
+    ("spend_model", "parameters_possible", True, {"spend_model": [{**SPEND, "v_se": 0.0}]}),
     ("purchase_model", "fitted_on_all_customers", True, {"purchase_model": [{**PURCHASE, "customers": 1}, NULL_MODEL]}),
     ("purchase_model", "model_fitted", False, {"purchase_model": [{**PURCHASE, "status": "not_fitted"}, NULL_MODEL]}),
     ("purchase_model", "dropout_identified", False, {"purchase_model": [{**PURCHASE, "status": "boundary"}, NULL_MODEL]}),
@@ -182,13 +230,33 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("cltv_predictions", "probabilities", True, {"cltv_predictions": [prediction("a", p_alive=1.1), prediction("b")]}),
     ("cltv_predictions", "intervals_and_horizons", True, {"cltv_predictions": [prediction("a", cltv_3m_low=41.0), prediction("b")]}),
     ("cltv_predictions", "intervals_and_horizons", True, {"cltv_predictions": [prediction("a", cltv_6m=1.0), prediction("b")]}),
+    # From April to June 2011 there are 91 days.
+    ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", expected_purchases_3m=91.01, cltv_3m=1820.0), prediction("b")]}),
+    ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", expected_purchases_3m_high=92.0), prediction("b")]}),
+    ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", expected_order_value=0.0, cltv_3m=0.0, cltv_6m=0.0, cltv_12m=0.0), prediction("b")]}),
+    ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", cltv_3m=0.0), prediction("b")]}),
+    ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", cltv_3m=6.001), prediction("b")]}),
     ("cltv_predictions", "covers_population", True, {"cltv_predictions": [prediction("a")]}),
     ("cltv_predictions", "unique_grain", True, {"cltv_predictions": [prediction("a"), prediction("a")]}),
     ("cltv_predictions", "covers_population", True, {"spend_model": [{**SPEND, "status": "not_fitted"}]}),
     ("cltv_predictions", "predictions_made", False, {"spend_model": [{**SPEND, "status": "not_fitted"}], "cltv_predictions": []}),
     ("cltv_predictions", "someone_may_have_left", False, {"cltv_predictions": [prediction("a", p_alive=0.9999), prediction("b", p_alive=1.0)]}),
+    ("segment_summary", "unique_grain", True, {"segment_summary": GOOD["segment_summary"] * 2}),
+    ("segment_summary", "segments_add_up", True, {"segment_summary": changed_segment(customers=1)}),
+    ("segment_summary", "segments_add_up", True, {"segment_summary": changed_segment(expected_purchases=2.4001)}),
+    ("segment_summary", "segments_add_up", True, {"segment_summary": changed_segment(expected_value=47.999)}),
+    ("segment_summary", "segments_add_up", True, {"cltv_predictions": [prediction("a"), prediction("b", cltv_6m=12.01)]}),
+    ("segment_summary", "segments_add_up", True, {"segment_summary": []}),
+    ("segment_summary", "intervals_ordered", True, {"segment_summary": changed_segment(expected_value_low=97.0)}),
+    ("segment_summary", "intervals_ordered", True, {"segment_summary": changed_segment(share_of_value=1.01)}),
+    ("segment_summary", "finite_numbers", True, {"segment_summary": changed_segment(expected_purchases_high=INF)}),
+    ("segment_movement", "everyone_moved", True, {"segment_movement": GOOD["segment_movement"][:3]}),
+    ("segment_movement", "everyone_moved", True, {"segment_movement": [move("value", "new", "low", 2), *GOOD["segment_movement"][2:]]}),
+    ("segment_movement", "everyone_moved", True, {"segment_movement": [*GOOD["segment_movement"], move("rfm", "at risk", "gone", 1)]}),
+    ("segment_movement", "everyone_moved", True, {"segment_movement": []}),
     ("holdout_evaluation", "origins_match", True, {"holdout_evaluation": [metric("mae", "m", 1.0, origin_month=dt.date(2010, 11, 1))]}),
-    ("holdout_evaluation", "beats_naive", False, {"holdout_evaluation": [metric("mae", "m", 0.7), metric("mae", "naive_rate", 0.6)]}),
+    ("holdout_evaluation", "beats_naive", False, {"holdout_evaluation": [metric("rmse", "m", 0.7), metric("rmse", "naive_rate", 0.6)]}),
+    ("holdout_evaluation", "coverage_as_promised", False, {"holdout_evaluation": [metric("interval_coverage", "m", 0.7, customers=5000)]}),
     ("holdout_evaluation", "bias_within_bounds", False, {"holdout_evaluation": [metric("relative_bias", "m", -0.6)]}),
 ]  # fmt: skip
 

@@ -116,6 +116,13 @@ def test_summary_of_a_month(ran: Ran, config: Path, capsys: pytest.CaptureFixtur
     assert f"{raw} lines in = {cleaned} cleaned + {rejected} rejected" in said
     best = max(rows_of(ran.lake, "cltv_predictions", month), key=lambda row: row["cltv_2m"])
     assert re.search(rf"{best['customer_id']} .*{best['cltv_2m']:,.2f}", said)
+    totals = [row for row in rows_of(ran.lake, "segment_summary", month) if row["scheme"] == "all"]
+    assert len(totals) == 2
+    for row in totals:
+        low, total, high = (f"{row[f'expected_value{end}']:,.0f}" for end in ("_low", "", "_high"))
+        assert re.search(rf"all, {row['horizon_months']} months .* {total} +{low} to {high} ", said)
+    reasons = [row["choice_reason"] for row in rows_of(ran.lake, "purchase_model", month) if row["role"] == "chosen"]
+    assert " ".join(reasons[0].split()) in " ".join(said.split())
     assert "nan" not in said.lower().split()
     assert os.linesep.join(said.splitlines()[-5:]).count("Report") == 1
 

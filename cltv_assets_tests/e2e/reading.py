@@ -23,6 +23,8 @@ TABLES = (
     "purchase_model",
     "spend_model",
     "cltv_predictions",
+    "segment_summary",
+    "segment_movement",
     "holdout_evaluation",
 )
 REPORT = "cltv_report"

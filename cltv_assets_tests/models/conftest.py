@@ -128,3 +128,18 @@ def simulate_purchases(
         last[buying] = clock[buying]
         buying = buying[rng.random(len(buying)) >= dropouts[buying]]
     return counts, last
+
+
+def simulate_pareto(
+    rng: np.random.Generator, rates: FloatArray, dropout_rates: FloatArray, ages: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return counts, last purchase times within ``ages`` and lifetimes of Pareto/NBD customers.
+
+    By definition: an exponential lifetime, and purchases at uniform times within it.
+    """
+    lifetimes = rng.exponential(1.0 / dropout_rates)
+    watched = np.minimum(lifetimes, ages)
+    counts = rng.poisson(rates * watched)
+    # The largest of x uniform times.
+    last = np.where(counts > 0, watched * rng.random(len(ages)) ** (1.0 / np.maximum(counts, 1)), 0.0)
+    return counts.astype(np.int64), last, lifetimes

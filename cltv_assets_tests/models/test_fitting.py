@@ -14,6 +14,7 @@ from cltv_assets.models.fitting import MIN_REPEAT_CUSTOMERS, degeneracy, fit_pur
 from cltv_assets.models.gamma_gamma import binned
 from cltv_assets.models.optimise import maximise
 from cltv_assets.models.predict import predict_patterns
+from cltv_assets.models.registry import PURCHASE_MODELS
 from cltv_assets.models.statistics import FloatArray, PurchaseStatistics, SpendStatistics
 from cltv_assets_tests.models.conftest import Histories, grouped, simulate_purchases
 
@@ -39,7 +40,7 @@ def assert_all_finite(fit: Fit) -> None:
     assert all(error is None or (math.isfinite(error) and error > 0) for error in fit.standard_errors.values())
 
 
-@pytest.mark.parametrize("name", ["bg_nbd", "nbd"])
+@pytest.mark.parametrize("name", list(PURCHASE_MODELS))
 def test_weighted_and_unweighted_fits_agree(name: str, master: Histories) -> None:
     one_a_customer, one_a_pattern = master.statistics(), grouped(master.statistics())
     assert len(one_a_pattern.T) < len(one_a_customer.T) / 2
@@ -59,12 +60,12 @@ def test_weighted_and_unweighted_spend_fits_agree() -> None:
     assert weighted.parameters == pytest.approx(fit_spend_model(cents).parameters, rel=1e-8)
 
 
-@pytest.mark.parametrize("name", ["bg_nbd", "nbd"])
+@pytest.mark.parametrize("name", list(PURCHASE_MODELS))
 def test_weeks_and_days_are_one_model(name: str, sample: Histories) -> None:
     days = fit_purchase_model(sample.statistics(), name)
     weeks = fit_purchase_model(sample.statistics(unit=7.0), name)
     for parameter, value in days.usable_parameters().items():
-        scale = 7.0 if parameter == "alpha" else 1.0
+        scale = 7.0 if parameter in ("alpha", "beta") else 1.0
         assert value == pytest.approx(scale * weeks.usable_parameters()[parameter], rel=1e-8)
         assert days.standard_errors[parameter] == pytest.approx(scale * weeks.standard_errors[parameter], rel=1e-6)
     assert weeks.log_likelihood is not None
@@ -193,7 +194,7 @@ def statistics_of(x: list[int], t_x: list[float], age: list[float], weights: lis
     return PurchaseStatistics(*(np.array(values) for values in (x, t_x, age, weights)))
 
 
-@pytest.mark.parametrize("name", ["bg_nbd", "nbd"])
+@pytest.mark.parametrize("name", list(PURCHASE_MODELS))
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -279,19 +280,20 @@ def test_a_saddle_is_refused() -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"no purchase model 'pareto'.*bg_nbd, nbd"):
+    with pytest.raises(ModelError, match=r"no purchase model 'pareto'.*bg_nbd, mbg_nbd, pareto_nbd, nbd"):
         fit_purchase_model(statistics_of([], [], [], []), "pareto")
 
 
+@pytest.mark.parametrize("name", list(PURCHASE_MODELS))
 @pytest.mark.parametrize("seed", range(12))
-def test_any_small_population_gives_finite_numbers(seed: int) -> None:
+def test_any_small_population_gives_finite_numbers(seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
     size = int(rng.integers(12, 60))
     ages = rng.uniform(0, 10 ** rng.uniform(0, 4), size) * (rng.random(size) > 0.1)
     x = rng.poisson(10 ** rng.uniform(-0.3, 2.0), size)
     t_x = np.where(x > 0, ages * rng.beta(*(10 ** rng.uniform(-1, 2, 2)), size), 0.0)
     data = PurchaseStatistics(x, t_x, ages, rng.integers(1, 100, size))
-    fit: PurchaseFit = fit_purchase_model(data)
+    fit: PurchaseFit = fit_purchase_model(data, name)
     if fit.status == "not_fitted":
         assert data.repeat_customers < MIN_REPEAT_CUSTOMERS
         return

@@ -8,10 +8,13 @@ import mpmath
 import numpy as np
 import pytest
 
-from cltv_assets.models.bg_nbd import BgNbd, BgNbdLikelihood
+from cltv_assets.models.bg_nbd import BgNbd
 from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.mbg_nbd import MbgNbd
 from cltv_assets.models.nbd import NbdLikelihood
+from cltv_assets.models.pareto_nbd import ParetoNbd
 from cltv_assets.models.purchase_model import Patterns
+from cltv_assets.models.registry import PURCHASE_MODELS
 from cltv_assets.models.statistics import PurchaseStatistics, SpendStatistics
 
 #: x, t_x, T: newcomers of today, usual customers, one who bought on the last day, a heavy
@@ -50,6 +53,38 @@ def bg_nbd(r: mpmath.mpf, alpha: mpmath.mpf, a: mpmath.mpf, b: mpmath.mpf) -> mp
     return total
 
 
+def mbg_nbd(r: mpmath.mpf, alpha: mpmath.mpf, a: mpmath.mpf, b: mpmath.mpf) -> mpmath.mpf:
+    """The likelihood of Batislam, Denizel and Filiztekin (2007): one coin more than purchases repeated."""
+    total = mpmath.mpf(0)
+    for (x, t_x, age), weight in zip(PATTERNS, WEIGHTS, strict=True):
+        alive = mpmath.beta(a, b + x + 1) / mpmath.beta(a, b) * (alpha + age) ** (-r - x)
+        dropped = mpmath.beta(a + 1, b + x) / mpmath.beta(a, b) * (alpha + t_x) ** (-r - x)
+        total += weight * mpmath.log(mpmath.gamma(r + x) / mpmath.gamma(r) * alpha**r * (alive + dropped))
+    return total
+
+
+def pareto_one(
+    x: int, t_x: float, age: float, r: mpmath.mpf, alpha: mpmath.mpf, s: mpmath.mpf, beta: mpmath.mpf
+) -> tuple[mpmath.mpf, mpmath.mpf]:
+    """Alive at T, and either: the likelihood with 2F1 of Fader and Hardie (2005), its two cases as printed."""
+    k = r + s + x
+    large, small, second = (alpha, beta, s + 1) if alpha >= beta else (beta, alpha, r + x)
+
+    def term(u: float) -> mpmath.mpf:
+        return mpmath.hyp2f1(k, second, k + 1, (large - small) / (large + u)) / (large + u) ** k
+
+    alive = (alpha + age) ** (-r - x) * (beta + age) ** -s
+    front = mpmath.gamma(r + x) / mpmath.gamma(r) * alpha**r * beta**s
+    return front * alive, front * (alive + s / k * (term(t_x) - term(age)))
+
+
+def pareto_nbd(r: mpmath.mpf, alpha: mpmath.mpf, s: mpmath.mpf, beta: mpmath.mpf) -> mpmath.mpf:
+    total = mpmath.mpf(0)
+    for (x, t_x, age), weight in zip(PATTERNS, WEIGHTS, strict=True):
+        total += weight * mpmath.log(pareto_one(x, t_x, age, r, alpha, s, beta)[1])
+    return total
+
+
 def nbd(r: mpmath.mpf, alpha: mpmath.mpf) -> mpmath.mpf:
     total = mpmath.mpf(0)
     for (x, _, age), weight in zip(PATTERNS, WEIGHTS, strict=True):
@@ -72,8 +107,19 @@ def gamma_gamma(p: mpmath.mpf, q: mpmath.mpf, v: mpmath.mpf) -> mpmath.mpf:
 @pytest.mark.parametrize(
     ("ours", "textbook", "parameters"),
     [
-        (BgNbdLikelihood(PURCHASES), bg_nbd, USUAL),
-        (BgNbdLikelihood(PURCHASES), bg_nbd, BOUNDARY),
+        (BgNbd().likelihood(PURCHASES), bg_nbd, USUAL),
+        (BgNbd().likelihood(PURCHASES), bg_nbd, BOUNDARY),
+        (BgNbd().likelihood(PURCHASES), bg_nbd, (0.3, 20.0, 1.0, 2.0)),
+        (BgNbd().likelihood(PURCHASES), bg_nbd, (0.11, 2.24, 0.31, 0.5)),
+        (MbgNbd().likelihood(PURCHASES), mbg_nbd, USUAL),
+        (MbgNbd().likelihood(PURCHASES), mbg_nbd, BOUNDARY),
+        (MbgNbd().likelihood(PURCHASES), mbg_nbd, (0.11, 2.24, 0.31, 0.5)),
+        (ParetoNbd().likelihood(PURCHASES), pareto_nbd, (0.55, 74.0, 0.61, 82.0)),
+        (ParetoNbd().likelihood(PURCHASES), pareto_nbd, (0.55, 74.0, 0.61, 74.0)),
+        (ParetoNbd().likelihood(PURCHASES), pareto_nbd, (0.55, 5000.0, 0.61, 3.0)),
+        (ParetoNbd().likelihood(PURCHASES), pareto_nbd, (0.55, 20.0, 0.61, 300.0)),
+        (ParetoNbd().likelihood(PURCHASES), pareto_nbd, (1e-3, 20.0, 1e-3, 30.0)),
+        (ParetoNbd().likelihood(PURCHASES), pareto_nbd, (30.0, 900.0, 1.0, 300.0)),
         (NbdLikelihood(PURCHASES), nbd, USUAL[:2]),
         (NbdLikelihood(PURCHASES), nbd, (1e4, 1e7)),
         (GammaGammaLikelihood(SPEND), gamma_gamma, (6.25, 3.74, 15.44)),
@@ -85,7 +131,8 @@ def test_value_and_gradient(
 ) -> None:
     logs = np.log(parameters)
     value, gradient = ours(logs)
-    with mpmath.workdps(50):
+    # For x = 10,000 and alpha below beta the difference of two 2F1 loses more than 50 digits.
+    with mpmath.workdps(150 if textbook is pareto_nbd and 10 * parameters[1] < parameters[3] else 50):
 
         def of_logs(*arguments: mpmath.mpf) -> mpmath.mpf:
             return textbook(*(mpmath.exp(argument) for argument in arguments))
@@ -100,7 +147,7 @@ def test_value_and_gradient(
 
 def test_newcomers_of_the_last_day_tell_nothing() -> None:
     today = PurchaseStatistics(np.zeros(1), np.zeros(1), np.zeros(1), np.array([1000.0]))
-    value, gradient = BgNbdLikelihood(today)(np.log(USUAL))
+    value, gradient = BgNbd().likelihood(today)(np.log(USUAL))
     assert value == 0
     assert gradient == pytest.approx(np.zeros(4), abs=1e-12)
 
@@ -117,3 +164,52 @@ def test_p_alive_is_the_share_of_the_likelihood(parameters: tuple[float, ...]) -
             alive = mpmath.beta(a, b + x) * (alpha + age) ** (-r - x)
             dropped = mpmath.beta(a + 1, b + x - 1) * (alpha + t_x) ** (-r - x) if x else 0
             assert probability == pytest.approx(float(alive / (alive + dropped)), rel=1e-9)
+
+
+@pytest.mark.parametrize("parameters", [USUAL, BOUNDARY, (0.11, 2.24, 0.31, 0.5)])
+def test_p_alive_of_the_mbg_nbd(parameters: tuple[float, ...]) -> None:
+    named = dict(zip(("r", "alpha", "a", "b"), parameters, strict=True))
+    ours = MbgNbd().p_alive(named, Patterns(PURCHASES.frequency, PURCHASES.recency, PURCHASES.T))
+    with mpmath.workdps(50):
+        r, alpha, a, b = (mpmath.mpf(p) for p in parameters)
+        for (x, t_x, age), probability in zip(PATTERNS, ours, strict=True):
+            alive = mpmath.beta(a, b + x + 1) * (alpha + age) ** (-r - x)
+            dropped = mpmath.beta(a + 1, b + x) * (alpha + t_x) ** (-r - x)
+            assert probability == pytest.approx(float(alive / (alive + dropped)), rel=1e-9)
+    # Of today's newcomers some have left already.
+    assert ours[0] == pytest.approx(parameters[3] / (parameters[2] + parameters[3]), rel=1e-12)
+
+
+@pytest.mark.parametrize("parameters", [(0.55, 74.0, 0.61, 82.0), (0.55, 3.0, 0.61, 5000.0), (0.05, 74.0, 0.01, 74.0)])
+def test_p_alive_of_the_pareto_nbd(parameters: tuple[float, ...]) -> None:
+    named = dict(zip(("r", "alpha", "s", "beta"), parameters, strict=True))
+    ours = ParetoNbd().p_alive(named, Patterns(PURCHASES.frequency, PURCHASES.recency, PURCHASES.T))
+    with mpmath.workdps(50):
+        values = [mpmath.mpf(p) for p in parameters]
+        for (x, t_x, age), probability in zip(PATTERNS, ours, strict=True):
+            alive, either = pareto_one(x, t_x, age, *values)
+            assert probability == pytest.approx(float(alive / either), rel=1e-9)
+    assert ours[0] == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("bg_nbd", USUAL),
+        ("mbg_nbd", USUAL),
+        ("mbg_nbd", (0.11, 2.24, 0.31, 0.5)),
+        ("pareto_nbd", (0.55, 74.0, 0.61, 82.0)),
+        ("pareto_nbd", (0.2, 3.0, 0.61, 5000.0)),
+        ("nbd", USUAL[:2]),
+    ],
+)
+def test_a_repeat_purchase_is_what_silence_leaves(name: str, parameters: tuple[float, ...]) -> None:
+    """P(X(T) >= 1) against 1 minus the model's own likelihood of no purchase, gradients too."""
+    model, logs = PURCHASE_MODELS[name], np.log(parameters)
+    ages = np.array([1.0, 30.0, 540.0, 7305.0])
+    value, gradient = model.log_repeat_probability(logs, ages)
+    for row, age in enumerate(ages):
+        silent = PurchaseStatistics(np.zeros(1), np.zeros(1), np.array([age]), np.ones(1))
+        log_none, slope = model.likelihood(silent)(logs)
+        assert np.exp(value[row]) == pytest.approx(-np.expm1(log_none), rel=1e-9)
+        assert gradient[row] == pytest.approx(slope * np.exp(log_none) / np.expm1(log_none), rel=1e-8, abs=1e-12)

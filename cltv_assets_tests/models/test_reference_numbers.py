@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cltv_assets.models import gamma_gamma
-from cltv_assets.models.bg_nbd import BgNbd, BgNbdLikelihood
+from cltv_assets.models.bg_nbd import BgNbd
 from cltv_assets.models.fits import PurchaseFit
 from cltv_assets.models.fitting import fit_purchase_model, fit_spend_model
 from cltv_assets.models.predict import predict_patterns
@@ -126,7 +126,7 @@ def test_p_alive_of_customer_1516() -> None:
 @pytest.mark.parametrize(("x", "t_x", "expected"), [(0, 0.0, -0.59947382), (200, 38.0, 100.7957)])
 def test_log_likelihood_of_one_customer(x: int, t_x: float, expected: float) -> None:
     one = PurchaseStatistics(np.array([x]), np.array([t_x]), np.array([40.0]), np.ones(1))
-    value, _ = BgNbdLikelihood(one)(np.log([0.25, 4.0, 0.8, 2.5]))
+    value, _ = BgNbd().likelihood(one)(np.log([0.25, 4.0, 0.8, 2.5]))
     assert value == pytest.approx(expected, rel=1e-6)
 
 

@@ -74,3 +74,11 @@ def test_impossible_purchases_are_refused(changes: dict[str, object], problem: s
 def test_impossible_spends_are_refused(changes: dict[str, object], problem: str) -> None:
     with pytest.raises(ModelError, match=problem):
         spends(**changes)
+
+
+def test_patterns_are_counted_wherever_they_stand() -> None:
+    """Equal rows first, and more of them than a first look takes."""
+    ages = np.concatenate((np.full(5_000, 30.0), np.arange(31.0, 35.0)))
+    data = PurchaseStatistics(np.zeros(5_004), np.zeros(5_004), ages, np.ones(5_004))
+    assert data.has_patterns(5)
+    assert not data.has_patterns(6)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
 
 class Page(HTMLParser):
     """Tables as rows of text, the visible text of each section, and every attribute."""
@@ -73,3 +77,15 @@ class Page(HTMLParser):
         """Return the rows, without header, of the table whose caption begins so."""
         rows = next(rows for caption, rows in self.tables.items() if caption.startswith(beginning))
         return [[" ".join(cell.split()) for cell in row] for row in rows[1:]]
+
+
+def drawn_lines(figure: Figure) -> list[tuple[list[float], list[float]]]:
+    """Return the places and heights of the lines of a figure's first plot, in the order drawn."""
+    return [
+        (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in figure.axes[0].lines
+    ]
+
+
+def drawn_bars(figure: Figure) -> list[Rectangle]:
+    """Return the bars of a figure's first plot, in the order drawn."""
+    return [bar for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]

@@ -22,10 +22,13 @@ from cltv_assets.schemas import (
     RAW_TRANSACTIONS,
     REJECTED_TRANSACTIONS,
     RFM_SUMMARY,
+    SEGMENT_MOVEMENT,
+    SEGMENT_SUMMARY,
     SPEND_MODEL,
     TableSchema,
     cltv_predictions,
 )
+from cltv_assets.schemas.tables import SEASON_COLUMNS
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
 from cltv_assets.steps.month_run import MonthRun
@@ -34,9 +37,23 @@ NOW = Month.parse("1997-04")
 HORIZONS = (1, 3)
 BG_NBD = {"r": 0.4, "alpha": 25.0, "a": 0.8, "b": 2.5}
 GAMMA_GAMMA = {"p": 6.25, "q": 3.74, "v": 15.44}
+#: Columns of ``purchase_model`` that speak of one model only.
+OF_ONE_MODEL = (
+    *BG_NBD,
+    *SEASON_COLUMNS,
+    "choice_reason",
+    *(f"holdout_{what}" for what in ("log_score", "deficit", "deficit_se", "bias")),
+)
 LINES_IN = 1_234
 REJECTED = {"missing_customer": 30, "duplicate": 4}
 STATUS = {"status": "fitted", "status_reason": None}
+TIERS = ("top", "high", "middle", "low")
+#: Customers of March's tiers (rows) by those of April; "new" and "gone" are at the ends.
+MOVES = {
+    ("top", "top"): 7, ("top", "high"): 2, ("high", "top"): 3, ("high", "low"): 1, ("low", "middle"): 4,
+    ("new", "low"): 5, ("middle", "gone"): 6,
+}  # fmt: skip
+RFM_MOVES = {("champions", "at risk"): 4, ("loyal", "loyal"): 9}
 NOT_FITTED = {"status": "not_fitted", "status_reason": "4 repeat customers; a fit needs 10"}
 
 
@@ -49,6 +66,8 @@ class Customer:
     p_alive: float
     value: float
     segment: str = "low"
+    rfm: str = "loyal"
+    spend: int = 10
 
     @property
     def frequency(self) -> int:
@@ -78,7 +97,9 @@ def crowd(n: int = 60, seed: int = 5) -> tuple[Customer, ...]:
                 tuple(sorted({first, *later})),
                 chance.random(),
                 round(chance.lognormvariate(3, 1.2), 2),
-                chance.choice(["top", "high", "middle", "low"]),
+                chance.choice(TIERS),
+                chance.choice(["champions", "lost", "loyal"]),
+                10 + i,
             )
         )
     return tuple(found)
@@ -94,11 +115,17 @@ class Shop:
     spend: dict[str, Any] = field(default_factory=lambda: {**STATUS, **GAMMA_GAMMA})
     null: dict[str, Any] = field(default_factory=lambda: {**STATUS, "r": 0.3, "alpha": 40.0, "aic": 2400.0})
     holdout: tuple[dict[str, Any], ...] = ()
+    others: tuple[dict[str, Any], ...] = ()
+    moves: dict[tuple[str, str], int] = field(default_factory=lambda: dict(MOVES))
     lines_in: int = LINES_IN
     rejected: dict[str, int] = field(default_factory=lambda: dict(REJECTED))
 
     def changed(self, **changes: Any) -> Shop:
         return replace(self, **changes)
+
+    @property
+    def compared(self) -> bool:
+        return any(before != "new" for before, _ in self.moves)
 
     def without_models(self) -> Shop:
         nothing = {**NOT_FITTED, "aic": None, "log_likelihood": None}
@@ -110,11 +137,13 @@ class Shop:
             "rejected_transactions": _table(REJECTED_TRANSACTIONS, self._rejected()),
             "purchase_days": _with_month(_table(PURCHASE_DAYS, [_day(c, d) for c in self.customers for d in c.days])),
             "rfm_summary": _table(RFM_SUMMARY, [_rfm(customer) for customer in self.customers]),
-            "purchase_model": _table(PURCHASE_MODEL, [self._purchase_row(), self._null_row()]),
+            "purchase_model": _table(PURCHASE_MODEL, self._purchase_rows()),
             "spend_model": _table(SPEND_MODEL, [self._spend_row()]),
             "cltv_predictions": _table(
                 cltv_predictions(HORIZONS), [_prediction(c) for c in self.customers if self.predicted]
             ),
+            "segment_summary": _table(SEGMENT_SUMMARY, self._segments() if self.predicted else []),
+            "segment_movement": _table(SEGMENT_MOVEMENT, self._moves() if self.predicted else []),
             "holdout_evaluation": _table(HOLDOUT_EVALUATION, self.holdout),
         }
 
@@ -127,7 +156,13 @@ class Shop:
         """Put tables into a lake as an earlier month."""
         schemas = {
             schema.name: schema
-            for schema in (RAW_TRANSACTIONS, REJECTED_TRANSACTIONS, PURCHASE_MODEL, cltv_predictions(HORIZONS))
+            for schema in (
+                RAW_TRANSACTIONS,
+                REJECTED_TRANSACTIONS,
+                PURCHASE_MODEL,
+                HOLDOUT_EVALUATION,
+                cltv_predictions(HORIZONS),
+            )
         }
         for name in names:
             table = Lake(str(lake)).table(schemas[name])
@@ -153,12 +188,76 @@ class Shop:
             "time_unit": "day",
             "observation_end": NOW.last_day,
             "model_version": "0",
+            "seasonality": "none",
+            "truncated": False,
+            "holdout_folds": 0,
             "r_se": 0.0125,
             **self.purchase,
         }
 
+    def _purchase_rows(self) -> list[dict[str, Any]]:
+        others = [
+            {
+                **self._purchase_row(),
+                **dict.fromkeys(OF_ONE_MODEL),
+                "role": "comparison",
+                "seasonality": "none",
+                **other,
+            }
+            for other in self.others
+        ]
+        return [self._purchase_row(), self._null_row(), *others]
+
+    def _segments(self) -> list[dict[str, Any]]:
+        """Sum the customers; intervals are a tenth to both sides."""
+        schemes = [("all", "all", list(self.customers))]
+        schemes += [("value", name, [c for c in self.customers if c.segment == name]) for name in TIERS]
+        schemes += [
+            ("rfm", name, [c for c in self.customers if c.rfm == name])
+            for name in sorted({c.rfm for c in self.customers})
+        ]
+        whole = sum(customer.value for customer in self.customers)
+        rows = []
+        for scheme, name, inside in schemes:
+            for h in HORIZONS:
+                value = sum(customer.value for customer in inside) * h / HORIZONS[-1]
+                row: dict[str, Any] = {
+                    "scheme": scheme,
+                    "segment": name,
+                    "horizon_months": h,
+                    "customers": len(inside),
+                    "share_of_customers": len(inside) / max(len(self.customers), 1),
+                    "share_of_value": value / (whole * h / HORIZONS[-1]) if whole else 0.0,
+                    "customers_before": len(inside) - 2 if self.compared else None,
+                }
+                for end, factor in (("", 1.0), ("_low", 0.9), ("_high", 1.1)):
+                    row[f"expected_value{end}"] = value * factor
+                    row[f"expected_purchases{end}"] = value * factor / 12.5
+                rows.append(row)
+        return rows
+
+    def _moves(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "scheme": scheme,
+                "from_segment": before,
+                "to_segment": now,
+                "customers": n,
+                "value_before": 10.0 * n,
+                "value_now": 20.0 * n,
+            }
+            for scheme, moves in (("value", self.moves), ("rfm", RFM_MOVES if self.compared else {}))
+            for (before, now), n in moves.items()
+        ]
+
     def _null_row(self) -> dict[str, Any]:
-        return {**self._purchase_row(), **dict.fromkeys(BG_NBD), "model_name": "nbd", "role": "comparison", **self.null}
+        return {
+            **self._purchase_row(),
+            **dict.fromkeys(OF_ONE_MODEL),
+            "model_name": "nbd",
+            "role": "comparison",
+            **self.null,
+        }
 
     def _spend_row(self) -> dict[str, Any]:
         return {
@@ -196,7 +295,7 @@ def _day(customer: Customer, day: dt.date) -> dict[str, Any]:
         "purchase_day": day,
         "order_count": 1,
         "line_count": 1,
-        "spend": 10,
+        "spend": customer.spend,
         "refunds": 0,
     }
 
@@ -231,6 +330,7 @@ def _prediction(customer: Customer) -> dict[str, Any]:
         "p_alive": customer.p_alive,
         "expected_order_value": 12.5,
         "value_segment": customer.segment,
+        "rfm_segment": customer.rfm,
         "model_name": "bg_nbd+gamma_gamma",
         "model_version": "0",
     }
@@ -243,30 +343,41 @@ def _prediction(customer: Customer) -> dict[str, Any]:
 
 
 def holdout_rows(
-    horizon: int = 1, total: float = 1100.0, model_mae: float = 0.412, name: str = "bg_nbd+gamma_gamma"
+    horizon: int = 1,
+    total: float = 1100.0,
+    model_mae: float = 0.412,
+    name: str = "bg_nbd+gamma_gamma",
+    ended: Month = NOW,
+    interval: tuple[float, float] | None = (950.0, 1250.0),
 ) -> tuple[dict[str, Any], ...]:
-    """Metrics of one horizon: the model 10 % too high, the naive rate 60 %, the last period right."""
-    model = name
-    predicted = {name: total, "naive_rate": 1600.0, "same_as_last_period": 1000.0}
-    mae = {name: model_mae, "naive_rate": 0.655, "same_as_last_period": 0.501}
+    """Metrics of one horizon: the model 10 % too high, the naive rate 60 %, the last year right."""
+    predicted = {name: total, "nbd": 1300.0, "naive_rate": 1600.0, "last_year": 1000.0}
+    mae = {name: model_mae, "nbd": 0.466, "naive_rate": 0.655, "last_year": 0.501}
     rows = []
     for target, scale in (("purchases", 1.0), ("revenue", 30.0)):
-        for name, total in predicted.items():
+        for contender, amount in predicted.items():
             metrics = {
-                "total_predicted": total * scale,
+                "total_predicted": amount * scale,
                 "total_actual": 1000.0 * scale,
-                "relative_bias": total / 1000.0 - 1,
-                "mae": mae[name] * scale,
-                "rmse": 1.0,
+                "relative_bias": amount / 1000.0 - 1,
+                "mae": mae[contender] * scale,
+                "rmse": 2 * mae[contender] * scale,
+                "normalised_gini": 1.2 - mae[contender],
+                "top_decile_capture": 0.61 if contender == name else 0.5,
             }
-            if name == model and target == "purchases":
+            for decile in range(1, 11):
+                metrics[f"decile_{decile:02d}_predicted"] = decile**2 / 35.0 * scale
+                metrics[f"decile_{decile:02d}_actual"] = decile**2 / 38.5 * scale
+            if contender == name:
                 metrics["interval_coverage"] = 0.934
+                if interval is not None:
+                    metrics |= {"total_low": interval[0] * scale, "total_high": interval[1] * scale}
             rows += [
                 {
-                    "origin_month": NOW.shift(-horizon).first_day,
+                    "origin_month": ended.shift(-horizon).first_day,
                     "horizon_months": horizon,
                     "target": target,
-                    "model_name": name,
+                    "model_name": contender,
                     "metric": metric,
                     "value": value,
                     "customers": 500,

@@ -12,7 +12,7 @@ from scipy.special import betaln, gammaln, hyp2f1
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.report import ReportData, collect
-from cltv_assets_tests.report.small_shop import BG_NBD, NOW, Customer, Shop
+from cltv_assets_tests.report.small_shop import BG_NBD, NOW, STATUS, Customer, Shop
 
 R, ALPHA, A, B = (BG_NBD[name] for name in ("r", "alpha", "a", "b"))
 
@@ -39,33 +39,6 @@ def probability_of(x: int, t: float) -> float:
         return float(alive)
     left = np.exp(betaln(A + 1, B + x - 1) - betaln(A, B)) * (1 - stay * sum(term(j) for j in range(x)))
     return float(alive + left)
-
-
-def test_tracking_counts_repeat_purchases(data: ReportData, shop: Shop) -> None:
-    assert data.tracking is not None
-    seen = data.tracking.months[: len(data.tracking.actual)]
-    assert [month.key for month in seen] == ["1997-01", "1997-02", "1997-03", "1997-04"]
-    for month, actual in zip(seen, data.tracking.actual, strict=True):
-        assert actual == sum(day <= month.last_day for customer in shop.customers for day in customer.days[1:])
-
-
-def test_tracking_expects_what_the_formula_says(data: ReportData, shop: Shop) -> None:
-    assert data.tracking is not None
-    assert data.tracking.expected is not None
-    assert data.tracking.months[-1] == NOW.shift(3)
-    for month, expected in zip(data.tracking.months, data.tracking.expected, strict=True):
-        ages = [(month.last_day - customer.days[0]).days for customer in shop.customers]
-        assert expected == pytest.approx(sum(map(expected_so_far, ages)), rel=1e-8)
-
-
-def test_days_with_refunds_only_are_no_purchases(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
-    run = shop.run(engine, lake)
-    days = run.inputs["purchase_days"]
-    refunds = days.mutate(order_count=days.order_count - 1, purchase_day=days.purchase_day)
-    run.inputs["purchase_days"] = days.union(refunds)  # type: ignore[index]
-    tracking = collect(run).tracking
-    assert tracking is not None
-    assert tracking.actual[-1] == sum(customer.frequency for customer in shop.customers)
 
 
 def test_histogram(data: ReportData, shop: Shop) -> None:
@@ -134,9 +107,38 @@ def test_a_lone_bulk_buyer_does_not_squeeze_the_matrices(engine: DuckDBEngine, l
 
 def test_weeks(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
     facts = collect(shop.run(engine, lake, time_unit="week"))
-    assert facts.tracking is not None
-    assert facts.tracking.expected is not None
-    ages = [(NOW.last_day - customer.days[0]).days / 7 for customer in shop.customers]
-    assert facts.tracking.expected[3] == pytest.approx(sum(map(expected_so_far, ages)), rel=1e-8)
     assert facts.matrices is not None
-    assert facts.matrices.age == pytest.approx(max(ages))
+    assert facts.matrices.age == pytest.approx(max(one.age for one in shop.customers) / 7)
+
+
+def test_repeat_customers_only_are_counted_among_themselves(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    """Fitted on the condition of a repeat purchase: P(X = n | X >= 1), and nobody at 0."""
+    loyal = tuple(one for one in shop.customers if one.frequency)
+    only = shop.changed(customers=loyal, purchase={**STATUS, **BG_NBD, "truncated": True})
+    expected = collect(only.run(engine, lake)).histogram.expected
+    assert expected is not None
+    assert expected[0] == pytest.approx(0.0, abs=1e-9)
+    for n in (1, 4):
+        given = [probability_of(n, one.age) / (1 - probability_of(0, one.age)) for one in loyal]
+        assert expected[n] == pytest.approx(sum(given), rel=1e-8)
+
+
+def test_a_seasonal_model_is_drawn_on_its_own_clock(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    """Where April counts for nothing in itself, a purchase at March's end is as good as one of today."""
+    quiet = {f"season_{n:02d}": 1.0 for n in range(1, 13)} | {"season_04": 1e-9}
+    facts = collect(shop.changed(purchase={**STATUS, **BG_NBD, "seasonality": "monthly", **quiet}).run(engine, lake))
+    assert facts.matrices is not None
+    first = min(one.days[0] for one in shop.customers)
+    days, rows = (NOW.last_day - first).days, len(facts.matrices.p_alive)
+    end_of_march = (dt.date(1997, 3, 31) - first).days / days * (rows - 1)
+    later = int(np.ceil(end_of_march))
+    top, then = facts.matrices.p_alive[-1, 2], facts.matrices.p_alive[later, 2]
+    assert then == pytest.approx(top, rel=1e-6)
+    # No time has passed on that clock since the last of two repeat purchases.
+    assert top == pytest.approx(1 / (1 + A / (B + 1)), rel=1e-9)
+    assert facts.matrices.p_alive[later // 2, 2] < top - 0.01
+    # And the ages that customers are counted at end with March, each day a little longer.
+    longer = 365.2425 / (365.2425 - 30)
+    ages = [max((min(dt.date(1997, 3, 31), NOW.last_day) - one.days[0]).days, 0) * longer for one in shop.customers]
+    assert facts.histogram.expected is not None
+    assert facts.histogram.expected[0] == pytest.approx(sum(probability_of(0, age) for age in ages), rel=1e-6)

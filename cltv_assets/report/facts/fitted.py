@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cltv_assets.schemas import PURCHASE_MODEL, SPEND_MODEL, TableSchema
+from cltv_assets.schemas.tables import SEASON_COLUMNS
 from cltv_assets.steps.month_run import MonthRun
+
+#: The model without dropout: what every other purchase model is held against.
+NULL_MODEL = "nbd"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,34 @@ class FittedModel:
         """Whether it can predict."""
         return self.status != "not_fitted"
 
+    @property
+    def seasonal(self) -> bool:
+        """Whether purchase intensity differs by calendar month."""
+        return self.row.get("seasonality") == "monthly"
+
+    @property
+    def seasonal_index(self) -> tuple[float, ...] | None:
+        """Intensity of January to December, mean 1; ``None`` without seasonality."""
+        if not self.seasonal:
+            return None
+        found = [self.row[name] for name in SEASON_COLUMNS]
+        return None if None in found else tuple(float(value) for value in found)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it was fitted on the condition of a repeat purchase."""
+        return bool(self.row.get("truncated"))
+
+    @property
+    def choice_reason(self) -> str:
+        """Why this model predicts; empty on others."""
+        return str(self.row.get("choice_reason") or "")
+
+    def figure(self, column: str) -> float | None:
+        """Return a column as a number; ``None`` where the model or the table has none."""
+        value = self.row.get(column)
+        return None if value is None else float(value)
+
 
 @dataclass(frozen=True)
 class Models:
@@ -65,6 +97,17 @@ class Models:
     spend: FittedModel
     comparisons: tuple[FittedModel, ...]
 
+    @property
+    def candidates(self) -> tuple[FittedModel, ...]:
+        """The purchase models, the chosen one first, the others by their holdout score."""
+        return in_order(self.purchase, (one for one in self.comparisons if "seasonality" in one.row))
+
+    @property
+    def null(self) -> FittedModel | None:
+        """The model without dropout, on the chosen one's clock where there is one."""
+        found = [one for one in self.candidates if one.name == NULL_MODEL]
+        return min(found, key=lambda one: one.seasonal != self.purchase.seasonal, default=None)
+
 
 def fitted_models(run: MonthRun) -> Models:
     """Bring the month's model rows here."""
@@ -73,8 +116,29 @@ def fitted_models(run: MonthRun) -> Models:
     return Models(purchase, spend, (*comparisons, *more))
 
 
+def fitted_purchase_models(run: MonthRun) -> tuple[FittedModel, ...]:
+    """Bring the purchase models here, the chosen one first, the others by their holdout score."""
+    return in_order(*_split(run, PURCHASE_MODEL))
+
+
+def fitted_spend_model(run: MonthRun) -> FittedModel:
+    """Bring the spend model that predicts here."""
+    return _split(run, SPEND_MODEL)[0]
+
+
+def in_order(chosen: FittedModel, others: Iterable[FittedModel]) -> tuple[FittedModel, ...]:
+    """Return the chosen model, then the others by their holdout score."""
+
+    def deficit(one: FittedModel) -> float:
+        found = one.figure("holdout_deficit")
+        return float("inf") if found is None else found
+
+    return (chosen, *sorted(others, key=lambda one: (deficit(one), one.name, one.seasonal)))
+
+
 def _split(run: MonthRun, schema: TableSchema) -> tuple[FittedModel, tuple[FittedModel, ...]]:
-    rows = sorted(run.engine.collect(run.inputs[schema.name]).to_pylist(), key=lambda row: str(row["model_name"]))
+    rows = run.engine.collect(run.inputs[schema.name]).to_pylist()
+    rows.sort(key=lambda row: (str(row["model_name"]), str(row.get("seasonality"))))
     found = [FittedModel(row, _parameters(schema, row)) for row in rows]
     chosen = next(model for model in found if model.row["role"] == "chosen")
     return chosen, tuple(model for model in found if model is not chosen)
@@ -85,6 +149,7 @@ def _parameters(schema: TableSchema, row: Mapping[str, Any]) -> tuple[Parameter,
     return tuple(
         Parameter(column.name, column.meaning, column.unit, row[column.name], row[f"{column.name}_se"])
         for column in schema.columns
-        # A parameter is a column with a standard error; a null one belongs to another model.
-        if f"{column.name}_se" in names and row[column.name] is not None
+        # A parameter is a column with a standard error, as is the distance in the holdouts;
+        # a null one belongs to another model.
+        if f"{column.name}_se" in names and not column.name.startswith("holdout_") and row[column.name] is not None
     )

@@ -1,42 +1,71 @@
-"""Earlier predictions against what then happened."""
+"""Earlier predictions against what then happened: this month's, and the months' before it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cltv_assets.months import Month
 from cltv_assets.schemas import HOLDOUT_EVALUATION
 from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.holdout import BASELINES
+from cltv_assets.transforms.holdout import BASELINES, LAST_YEAR, NAIVE_RATE, NBD
+
+#: What stands beside the model, in reading order. The model's own name is a pair, so
+#: that an NBD that predicts is not taken for the baseline.
+PLACES = (NBD, NAIVE_RATE, LAST_YEAR)
+#: Months of which the trend is drawn.
+TREND_MONTHS = 24
+DECILES = 10
 
 
 @dataclass(frozen=True)
 class Contender:
-    """How one forecaster did.
+    """How one forecaster did; ``None`` where the table has no such metric.
 
     Parameters
     ----------
     name : str
         The model's name, or a baseline's.
-    predicted : float
-        Total.
-    bias : float or None
-        Predicted over actual total, minus 1; ``None`` where nothing was bought.
-    mae : float
-        Mean absolute error a customer.
+    metrics : mapping of str to float
     """
 
     name: str
-    predicted: float
-    bias: float | None
-    mae: float
+    metrics: Mapping[str, float]
 
     @property
     def is_model(self) -> bool:
         """Whether it is ours rather than a baseline."""
         return self.name not in BASELINES
+
+    @property
+    def predicted(self) -> float:
+        """Total."""
+        return self.metrics["total_predicted"]
+
+    @property
+    def bias(self) -> float | None:
+        """Predicted over actual total, minus 1; ``None`` where nothing was bought."""
+        return self.metrics.get("relative_bias")
+
+    @property
+    def mae(self) -> float:
+        """Mean absolute error a customer."""
+        return self.metrics["mae"]
+
+    @property
+    def rmse(self) -> float | None:
+        """Root of the mean squared error a customer."""
+        return self.metrics.get("rmse")
+
+
+@dataclass(frozen=True)
+class Decile:
+    """A tenth of the customers by prediction: means a customer."""
+
+    predicted: float
+    actual: float
 
 
 @dataclass(frozen=True)
@@ -56,8 +85,6 @@ class HoldoutCase:
         Total.
     contenders : tuple of Contender
         The model first.
-    coverage : float or None
-        Share of customers whose purchases lay within their 80 % interval.
     """
 
     origin: Month
@@ -66,40 +93,95 @@ class HoldoutCase:
     customers: int
     actual: float
     contenders: tuple[Contender, ...]
-    coverage: float | None
 
     @property
     def model(self) -> Contender:
         """The model's row."""
         return self.contenders[0]
 
+    @property
+    def ended(self) -> Month:
+        """The month at whose end the outcome was known."""
+        return self.origin.shift(self.horizon)
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of customers whose outcome lay within their 80 % interval."""
+        return self.model.metrics.get("interval_coverage")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 80 % interval of the total, as given then."""
+        low, high = (self.model.metrics.get(name) for name in ("total_low", "total_high"))
+        return None if low is None or high is None else (low, high)
+
+    @property
+    def held(self) -> bool | None:
+        """Whether the total lay within its interval; ``None`` without one."""
+        return None if self.interval is None else self.interval[0] <= self.actual <= self.interval[1]
+
+    @property
+    def deciles(self) -> tuple[Decile, ...]:
+        """Customers in tenths from the lowest prediction; empty where the table has none."""
+        names = [f"decile_{n:02d}" for n in range(1, DECILES + 1)]
+        pairs = [(f"{name}_predicted", f"{name}_actual") for name in names]
+        metrics = self.model.metrics
+        return tuple(
+            Decile(metrics[predicted], metrics[actual])
+            for predicted, actual in pairs
+            if predicted in metrics and actual in metrics
+        )
+
+    def contender(self, name: str) -> Contender | None:
+        """Return a contender by name; ``None`` where it was not in it."""
+        return next((one for one in self.contenders if one.name == name), None)
+
 
 def holdout_cases(run: MonthRun) -> tuple[HoldoutCase, ...]:
     """Gather the month's metrics into one case a horizon and target."""
-    rows = run.engine.collect(run.inputs[HOLDOUT_EVALUATION.name]).to_pylist()
-    grouped: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
+    return cases_of(run.engine.collect(run.inputs[HOLDOUT_EVALUATION.name]).to_pylist())
+
+
+def earlier_cases(run: MonthRun) -> tuple[HoldoutCase, ...]:
+    """Gather the cases of the months before, as far as they are in the lake; oldest first."""
+    table = run.lake.table(HOLDOUT_EVALUATION)
+    first = max(run.month.shift(1 - TREND_MONTHS), run.settings.first_month)
+    months = sorted(table.published(list(first.until(run.month.shift(-1)))))
+    if not months:
+        return ()
+    earlier = run.engine.read_lake(HOLDOUT_EVALUATION, table.files(months))
+    # Of baselines and deciles the trend shows nothing but errors.
+    needed = earlier.filter(~earlier.metric.startswith("decile_")).drop("month")
+    return cases_of(run.engine.collect(needed).to_pylist())
+
+
+def cases_of(rows: Sequence[Mapping[str, Any]]) -> tuple[HoldoutCase, ...]:
+    """Return rows of ``holdout_evaluation`` by month of outcome, horizon and target."""
+    grouped: dict[tuple[Month, int, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        grouped[row["horizon_months"], row["target"]].append(row)
-    return tuple(_case(grouped[key]) for key in sorted(grouped))
+        ended = Month.of(row["origin_month"]).shift(row["horizon_months"])
+        grouped[ended, row["horizon_months"], row["target"]].append(row)
+    return tuple(case for key in sorted(grouped) if (case := _case(grouped[key])) is not None)
 
 
-def _case(rows: list[dict[str, Any]]) -> HoldoutCase:
-    value = {(row["model_name"], row["metric"]): row["value"] for row in rows}
-    names = sorted({row["model_name"] for row in rows}, key=lambda name: (name in BASELINES, _place(name), name))
+def _case(rows: Sequence[Mapping[str, Any]]) -> HoldoutCase | None:
+    metrics: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        metrics[row["model_name"]][row["metric"]] = row["value"]
+    whole = [name for name, found in metrics.items() if {"total_predicted", "mae"} <= found.keys()]
+    names = sorted(whole, key=lambda name: (name in BASELINES, _place(name), name))
+    if not names or names[0] in BASELINES:
+        return None
     first = rows[0]
     return HoldoutCase(
         Month.of(first["origin_month"]),
         first["horizon_months"],
         first["target"],
         first["customers"],
-        value[names[0], "total_actual"],
-        tuple(
-            Contender(name, value[name, "total_predicted"], value.get((name, "relative_bias")), value[name, "mae"])
-            for name in names
-        ),
-        value.get((names[0], "interval_coverage")),
+        metrics[names[0]]["total_actual"],
+        tuple(Contender(name, metrics[name]) for name in names),
     )
 
 
 def _place(name: str) -> int:
-    return BASELINES.index(name) if name in BASELINES else 0
+    return PLACES.index(name) if name in PLACES else 0

@@ -14,7 +14,7 @@ from cltv_assets.steps.month_run import MonthRun
 
 @dataclass(frozen=True)
 class Population:
-    """One month in five numbers; ``None`` where a month does not have the number.
+    """One month in a few numbers; ``None`` where a month does not have the number.
 
     Parameters
     ----------
@@ -24,6 +24,8 @@ class Population:
         Delivered lines of the month, and those that were turned away.
     expected_value : float or None
         Total predicted value over the longest horizon, in currency.
+    model : tuple of (str, bool) or None
+        Name of the purchase model that predicted, and whether it was seasonal.
     """
 
     customers: int | None
@@ -31,6 +33,7 @@ class Population:
     lines_in: int | None
     rejected: int | None
     expected_value: float | None
+    model: tuple[str, bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,14 @@ def month_before(run: MonthRun) -> Population | None:
     """Read last month's figures from the lake; ``None`` where none of it is published."""
     horizon = run.settings.horizons_months[-1]
     model = run.earlier(PURCHASE_MODEL)
-    customers = repeat = None
+    customers = repeat = chosen_model = None
     if model is not None:
-        chosen = model.filter(model.role == "chosen").select("customers", "repeat_customers")
+        chosen = model.filter(model.role == "chosen").select(
+            "customers", "repeat_customers", "model_name", "seasonality"
+        )
         for row in run.engine.collect(chosen).to_pylist():
             customers, repeat = row["customers"], row["repeat_customers"]
+            chosen_model = row["model_name"], row["seasonality"] == "monthly"
     predictions = run.earlier(cltv_predictions(run.settings.horizons_months))
     value = None
     if predictions is not None:
@@ -89,4 +95,4 @@ def month_before(run: MonthRun) -> Population | None:
     )
     if customers is None and lines is None:
         return None
-    return Population(customers, repeat, lines, rejected, value)
+    return Population(customers, repeat, lines, rejected, value, chosen_model)

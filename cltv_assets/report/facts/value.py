@@ -9,8 +9,9 @@ from itertools import accumulate, pairwise
 import ibis
 import ibis.expr.types as ir
 
+from cltv_assets.schemas import PURCHASE_DAYS
 from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.scoring import SEGMENTS
+from cltv_assets.transforms.segments import VALUE_SEGMENTS
 
 #: Customers named in a list.
 LISTED = 10
@@ -18,6 +19,8 @@ LISTED = 10
 #: 90 points to a factor of ten, and exact at each of them.
 _CURVE_DIGITS = 2
 _MINOR = 10_000
+#: Months whose spend may be at risk: a year, so that seasons do not matter.
+_YEAR = 12
 #: Below half a cent nothing is at risk.
 _LEAST_AT_RISK = 0.005
 
@@ -80,9 +83,11 @@ class NamedCustomer:
         Time since the last purchase, in the time unit.
     p_alive, order_value, purchases, value, low, high : float
         Predictions over the longest horizon, with the ends of the 80 % interval.
+    past : float
+        What the customer spent in the last twelve months, in currency.
     at_risk : float
-        ``(1 - p_alive) * value``: what is missing on average because the customer
-        may have left.
+        ``(1 - p_alive) * past``: what a year like the last would miss on average because
+        the customer may have left.
     """
 
     customer_id: str
@@ -94,6 +99,7 @@ class NamedCustomer:
     value: float
     low: float
     high: float
+    past: float
     at_risk: float
 
 
@@ -110,8 +116,8 @@ class ValueFacts:
         From the top.
     concentration : Concentration or None
         ``None`` where the total is nothing.
-    at_risk : float
-        Total value at risk over the longest horizon.
+    past, at_risk : float
+        What all of them spent in the last twelve months, and how much of it is at risk.
     most_valuable, most_at_risk : tuple of NamedCustomer
     """
 
@@ -119,6 +125,7 @@ class ValueFacts:
     totals: tuple[HorizonTotal, ...]
     segments: tuple[Segment, ...]
     concentration: Concentration | None
+    past: float
     at_risk: float
     most_valuable: tuple[NamedCustomer, ...]
     most_at_risk: tuple[NamedCustomer, ...]
@@ -133,14 +140,12 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
     """Aggregate the month's predictions; ``None`` where there are none."""
     horizons = run.settings.horizons_months
     predictions = run.inputs["cltv_predictions"]
-    risk = _at_risk(predictions, horizons[-1])
     by_segment = {
         row["value_segment"]: row
         for row in run.engine.collect(
             predictions.group_by("value_segment").aggregate(
                 customers=predictions.count(),
                 p_alive=predictions.p_alive.mean(),
-                at_risk=risk.sum(),
                 **{f"value_{h}": predictions[f"cltv_{h}m"].sum() for h in horizons},
                 **{f"purchases_{h}": predictions[f"expected_purchases_{h}m"].sum() for h in horizons},
             )
@@ -150,7 +155,8 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
         return None
     rows = list(by_segment.values())
     # Narrow before anything else: an engine's query is compiled column by column.
-    listed = _listed(predictions, horizons[-1])
+    listed = _listed(predictions, _spent(run), horizons[-1])
+    spent = run.engine.measure(listed, {"past": listed.past.sum(), "at_risk": listed.at_risk.sum()})
 
     def total(name: str) -> float:
         return float(sum(row[name] for row in rows))
@@ -160,22 +166,30 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
         totals=tuple(HorizonTotal(h, total(f"purchases_{h}"), total(f"value_{h}")) for h in horizons),
         segments=tuple(
             Segment(name, row["customers"], row[f"value_{horizons[-1]}"], row["p_alive"])
-            for name in SEGMENTS
+            for name in VALUE_SEGMENTS
             if (row := by_segment.get(name)) is not None
         ),
-        concentration=_concentration(run, predictions, horizons[-1]),
-        at_risk=total("at_risk"),
+        concentration=concentration(run, predictions, horizons[-1]),
+        past=float(spent["past"]),
+        at_risk=float(spent["at_risk"]),
         most_valuable=_named(run, listed, "value"),
         most_at_risk=_named(run, listed.filter(listed.at_risk >= _LEAST_AT_RISK), "at_risk"),
     )
 
 
-def _at_risk(predictions: ir.Table, horizon: int) -> ir.FloatingValue:
-    risk: ir.FloatingValue = (1.0 - predictions.p_alive) * predictions[f"cltv_{horizon}m"]
-    return risk
+def _spent(run: MonthRun) -> ir.Table:
+    """Sum each customer's spend of the last twelve months, less refunds where they are netted."""
+    days = run.inputs[PURCHASE_DAYS.name]
+    recent = days.filter(
+        (days.purchase_day > run.month.shift(-_YEAR).last_day) & (days.purchase_day <= run.month.last_day)
+    )
+    net = recent.spend - recent.refunds if run.settings.refunds == "net" else recent.spend
+    # Decimals are summed exactly, in whatever order; only the sum becomes a float.
+    return recent.group_by("customer_id").aggregate(past=net.sum().cast("float64"))
 
 
-def _concentration(run: MonthRun, predictions: ir.Table, horizon: int) -> Concentration | None:
+def concentration(run: MonthRun, predictions: ir.Table, horizon: int) -> Concentration | None:
+    """Return the curve of the month's predictions, binned in the engine; ``None`` where they come to nothing."""
     value = predictions[f"cltv_{horizon}m"]
     minor = (value * _MINOR + 0.5).floor().cast("int64")
     scale = ibis.cases(
@@ -196,19 +210,23 @@ def concentration_of(bins: Sequence[tuple[int, int, float]]) -> Concentration | 
     return Concentration(tuple(n / customers[-1] for n in customers), tuple(value / values[-1] for value in values))
 
 
-def _listed(predictions: ir.Table, horizon: int) -> ir.Table:
+def _listed(predictions: ir.Table, spent: ir.Table, horizon: int) -> ir.Table:
     """Return the columns of `NamedCustomer`."""
-    return predictions.select(
+    joined = predictions.left_join(spent, "customer_id")
+    # Who returned more than was bought has brought nothing that could be lost.
+    past = ibis.greatest(joined.past.fill_null(0.0), 0.0)
+    return joined.select(
         "customer_id",
         "frequency",
         "p_alive",
-        silent=predictions["T"] - predictions.recency,
-        order_value=predictions.expected_order_value,
-        purchases=predictions[f"expected_purchases_{horizon}m"],
-        value=predictions[f"cltv_{horizon}m"],
-        low=predictions[f"cltv_{horizon}m_low"],
-        high=predictions[f"cltv_{horizon}m_high"],
-        at_risk=_at_risk(predictions, horizon),
+        silent=joined["T"] - joined.recency,
+        order_value=joined.expected_order_value,
+        purchases=joined[f"expected_purchases_{horizon}m"],
+        value=joined[f"cltv_{horizon}m"],
+        low=joined[f"cltv_{horizon}m_low"],
+        high=joined[f"cltv_{horizon}m_high"],
+        past=past,
+        at_risk=(1.0 - joined.p_alive) * past,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cltv_assets.report.facts.model_view import Matrices
+from cltv_assets.report.facts.matrices import Matrices
 from cltv_assets.report.figures import canvas
 from cltv_assets.report.figures.svg import MUTED, TEXT
 

@@ -18,9 +18,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: The colours that figures draw with: those of the light page, which a PNG keeps.
-TEXT, MUTED, GRID, FIRST, SECOND = "#1c2126", "#55606a", "#d9dee3", "#0b63ce", "#c2500a"
+TEXT, MUTED, GRID, FIRST, SECOND, THIRD, BACK = (
+    "#1c2126",
+    "#55606a",
+    "#d9dee3",
+    "#0b63ce",
+    "#c2500a",
+    "#a0267e",
+    "#ffffff",
+)
 #: What they become in the page's SVG, so that they follow its light, dark and print.
-CSS = {TEXT: "var(--text)", MUTED: "var(--muted)", GRID: "var(--line)", FIRST: "var(--c1)", SECOND: "var(--c2)"}
+CSS = {
+    TEXT: "var(--text)",
+    MUTED: "var(--muted)",
+    GRID: "var(--line)",
+    FIRST: "var(--c1)",
+    SECOND: "var(--c2)",
+    THIRD: "var(--c3)",
+    BACK: "var(--page)",
+}
 
 #: One unit of the drawing is one point; the page scales it.
 DPI = 72

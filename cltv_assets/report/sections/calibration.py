@@ -1,64 +1,83 @@
-"""Whether the model describes what it was fitted on."""
+"""Whether customers who were expected to buy more did buy more: tenths by prediction."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.model_view import Histogram, Tracking
-from cltv_assets.report.figures.calibration import histogram_figure, tracking_figure
+from cltv_assets.report.facts.holdout import HoldoutCase
+from cltv_assets.report.figures.holdout import deciles_figure
 from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.sections.section import Picture, Section
 
 
 def section(data: ReportData) -> Section:
-    """Return the model beside what happened."""
-    name, tracking = "Model against history", data.tracking
-    if tracking is None:
-        return Section("calibration", name, "No history yet", {"missing": "No customer has bought anything so far."})
-    actual = tracking.actual[-1]
-    if tracking.expected is None:
-        reason = wording.sentence(data.models.purchase.reason)
-        missing = f"The purchase model could not be fitted, so only what happened is drawn: {reason}"
-        headline = f"Customers have come back {wording.count(actual)} times so far"
-    else:
-        missing = ""
-        expected = tracking.expected[len(tracking.actual) - 1]
-        off = wording.too_many(expected / actual - 1 if actual else None)
-        headline = (
-            f"Customers have come back {wording.count(actual)} times so far; the model has "
-            f"{wording.count(expected)}, {off}"
-        )
-    pictures = (_tracking(data, tracking), _histogram(data.histogram))
-    return Section("calibration", name, headline, {"missing": missing}, pictures)
+    """Return the calibration of the longest horizon that came due."""
+    name = "Calibration"
+    cases = [
+        case
+        for target in ("purchases", "revenue")
+        for case in data.holdout
+        if case.target == target and case.horizon == data.tested_horizon(target) and case.deciles
+    ]
+    if not cases:
+        missing = "No earlier prediction has come due, so there is nothing to hold predictions against yet."
+        return Section("calibration", name, "Not tested yet", {"missing": missing})
+    first = cases[0]
+    top = first.deciles[-1]
+    what = "purchases" if first.target == "purchases" else f"{data.settings.currency} of revenue"
+    digits = 2
+    headline = (
+        f"The tenth of customers predicted highest {wording.months(first.horizon)} ago was expected to make "
+        f"{wording.decimal(top.predicted, digits)} {what} each and made {wording.decimal(top.actual, digits)}"
+    )
+    content = {
+        "missing": "",
+        "origin": wording.day(first.origin),
+        "horizon": wording.months(first.horizon),
+        "heads": [
+            f"{'Purchases' if case.target == 'purchases' else f'Revenue, {data.settings.currency}'}" for case in cases
+        ],
+        "rows": [
+            {
+                "tenth": str(place + 1),
+                "cells": [
+                    {
+                        "predicted": spelled(case.deciles[place].predicted),
+                        "actual": spelled(case.deciles[place].actual),
+                    }
+                    for case, spelled in zip(cases, map(_spelled, cases), strict=True)
+                ],
+            }
+            for place in range(len(first.deciles))
+        ],
+    }
+    return Section("calibration", name, headline, content, tuple(_picture(data, case) for case in cases))
 
 
-def _tracking(data: ReportData, facts: Tracking) -> Picture:
-    end = wording.day(data.month)
-    seen = f"{wording.count(facts.actual[-1])} repeat purchases by {end}"
-    caption = "Repeat purchases of all customers, added up at the end of each month."
-    if facts.expected is not None:
-        seen += f", {wording.count(facts.expected[len(facts.actual) - 1])} in the model"
-        seen += f"; {wording.count(facts.expected[-1])} expected by {wording.day(facts.months[-1])}"
-        caption += (
-            " The model's line is what it expects of customers from the day each first bought, knowing nothing else of "
-            f"them; beyond {end}, dashed, of the customers known so far only. A line that bends otherwise than the "
-            "actual one says that buying changes with time, which the model does not know: seasons, campaigns."
-        )
-    drawing = svg(tracking_figure(facts), "tracking", f"Cumulative repeat purchases: {seen}.")
-    return Picture("Tracking: repeat purchases so far", drawing, caption)
+def _spelled(case: HoldoutCase) -> Callable[[float | None], str]:
+    """Return how the case's means are spelled: three decimals of purchases, an amount's of revenue."""
+    if case.target == "purchases":
+        return lambda number: wording.decimal(number, 3)
+    return wording.amounts(max(max(one.predicted, one.actual) for one in case.deciles))
 
 
-def _histogram(facts: Histogram) -> Picture:
-    classes = [*map(str, range(len(facts.actual) - 1)), f"{len(facts.actual) - 1} or more"]
-    if facts.expected is None:
-        label = ", ".join(f"{name}: {n:,}" for name, n in zip(classes, facts.actual, strict=True))
-        caption = "How many customers made so many repeat purchases so far."
-    else:
-        pairs = zip(classes, facts.actual, facts.expected, strict=True)
-        label = ", ".join(f"{name}: {n:,} (model {wording.count(model)})" for name, n, model in pairs)
-        caption = (
-            "How many customers made so many repeat purchases so far, and how many the model has, given when each of "
-            "them came first. Bars of a pair should be alike."
-        )
-    drawing = svg(histogram_figure(facts), "frequencies", f"Customers by repeat purchases. {label}.")
-    return Picture("Frequency of repeat purchases", drawing, caption)
+def _picture(data: ReportData, case: HoldoutCase) -> Picture:
+    purchases = case.target == "purchases"
+    axis = f"{'Purchases' if purchases else f'Revenue in {data.settings.currency}'} a customer"
+    digits = 2
+    pairs = "; ".join(
+        f"tenth {i}: {wording.decimal(one.predicted, digits)} predicted, {wording.decimal(one.actual, digits)} actual"
+        for i, one in enumerate(case.deciles, 1)
+    )
+    return Picture(
+        f"{'Purchases' if purchases else 'Revenue'}, {wording.months(case.horizon)} ahead",
+        svg(
+            deciles_figure(case.deciles, axis),
+            f"deciles-{case.target}",
+            f"Mean {axis} by tenth of prediction. {pairs}.",
+        ),
+        "Bars of a pair should be alike, and rise together: a model that ranks customers well has steep bars, one "
+        "that is right about amounts has equal ones.",
+    )

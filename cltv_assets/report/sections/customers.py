@@ -10,6 +10,12 @@ from cltv_assets.report.facts.value import NamedCustomer
 from cltv_assets.report.sections.naming import why_no_predictions
 from cltv_assets.report.sections.section import Section
 
+#: Who has nothing at risk because a model cannot doubt them.
+_ALIVE_BY_DEFINITION = {
+    "bg_nbd": "The BG/NBD model takes whoever never came back to be still a customer: they are not listed.",
+    "nbd": "The NBD model takes everyone to be still a customer.",
+}
+
 
 def section(data: ReportData) -> Section:
     """Return the two lists of customers."""
@@ -25,7 +31,7 @@ def section(data: ReportData) -> Section:
         if n > 1
         else "The most valuable customer"
     )
-    share = facts.at_risk / facts.total.value if facts.total.value else None
+    share = facts.at_risk / facts.past if facts.past else None
     content = {
         "missing": "",
         "currency": data.settings.currency,
@@ -34,9 +40,9 @@ def section(data: ReportData) -> Section:
         "valuable": _rows(data, facts.most_valuable),
         "at_risk": _rows(data, facts.most_at_risk),
         "risk_total": wording.money(facts.at_risk, data.settings.currency),
-        "risk_share": wording.percent(share),
-        # In the BG/NBD nobody can leave before the first repeat purchase.
-        "alive_by_definition": data.models.purchase.name == "bg_nbd",
+        "risk_share": "" if share is None else wording.percent(share),
+        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name, ""),
+        "net": ", less refunds" if data.settings.refunds == "net" else "",
     }
     return Section("customers", name, headline, content)
 
@@ -52,6 +58,7 @@ def _rows(data: ReportData, listed: Sequence[NamedCustomer]) -> list[dict[str, s
             "purchases": wording.decimal(one.purchases, 1),
             "order_value": wording.amount(one.order_value),
             "value": wording.amount(one.value),
+            "past": wording.amount(one.past),
             "interval": f"{wording.amount(one.low)} to {wording.amount(one.high)}",
             "at_risk": wording.amount(one.at_risk),
         }

@@ -11,6 +11,7 @@ def section(data: ReportData) -> Section:
     """Return the glossary."""
     unit = data.settings.time_unit
     settings = data.settings
+    tiers = settings.segments
     return Section(
         "guide",
         "How to read this",
@@ -21,6 +22,7 @@ def section(data: ReportData) -> Section:
             "margin": wording.share(settings.gross_margin),
             "rate": wording.share(settings.annual_discount_rate),
             "net": settings.refunds == "net",
-            "horizon": wording.months(data.horizon),
+            "tiers": f"top {wording.share(tiers.top)}, high to {wording.share(tiers.high)}, middle to "
+            f"{wording.share(tiers.middle)}, low the rest",
         },
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.model_view import Matrices
+from cltv_assets.report.facts.matrices import Matrices
 from cltv_assets.report.figures.matrices import p_alive_figure, purchases_figure
 from cltv_assets.report.figures.svg import svg
+from cltv_assets.report.sections.naming import in_words
 from cltv_assets.report.sections.section import Picture, Section
 
 #: A P(alive) below this is a doubt.
@@ -21,7 +22,7 @@ def section(data: ReportData) -> Section:
         missing = (
             "All customers came on the month's last day: there is no history to draw yet."
             if model.usable
-            else f"The purchase model could not be fitted: {wording.sentence(model.reason)}"
+            else f"The purchase model could not be fitted: {in_words(model.reason)}"
         )
         return Section("matrices", name, "No matrices this month", {"missing": missing})
     unit = data.settings.time_unit

@@ -1,14 +1,17 @@
-"""The models' parameters, in numbers and in words."""
+"""The models: which predicts and why, what the others would have done, and their parameters."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.fitted import FittedModel, Parameter
-from cltv_assets.report.sections.naming import model_title
-from cltv_assets.report.sections.section import Section
+from cltv_assets.report.figures.models import candidates_figure, seasonality_figure
+from cltv_assets.report.figures.svg import svg
+from cltv_assets.report.sections.naming import candidate_title, in_words, model_title
+from cltv_assets.report.sections.section import Picture, Section
 from cltv_assets.transforms.customers import DAYS_PER_UNIT
 
 _DAYS_PER_YEAR = 365.25
@@ -17,35 +20,162 @@ _STATUS = {
     "boundary": "fitted at the edge of what its parameters can be",
     "not_fitted": "not fitted",
 }
+#: Log scores differ in the third decimal; thousandths are readable.
+_MILLI = 1000
 
 
 def section(data: ReportData) -> Section:
-    """Return one table a model."""
+    """Return the comparison of candidates and one sheet a model that predicts."""
     models = data.models
-    shown = [
-        _sheet(data, "How often customers buy, and when they stop", models.purchase),
-        _sheet(data, "What a purchase is worth", models.spend),
-        *(_sheet(data, "For comparison", model) for model in models.comparisons),
-    ]
     customers = wording.count(models.purchase.row["customers"])
-    fitted = [model_title(model.name) for model in (models.purchase, models.spend) if model.usable]
-    headline = f"{wording.listing(fitted)} fitted on {customers} customers" if fitted else "No model fitted this month"
-    return Section("models", "Models", headline, {"models": shown})
+    fitted = [candidate_title(models.purchase)] * models.purchase.usable
+    fitted += [model_title(models.spend.name)] * models.spend.usable
+    headline = (
+        f"{wording.listing(fitted)} {'predict' if len(fitted) > 1 else 'predicts'}; {customers} customers so far"
+        if fitted
+        else "No model fitted this month"
+    )
+    content = {
+        "choice": in_words(models.purchase.choice_reason),
+        "candidates": [_candidate(one, one is models.purchase) for one in models.candidates],
+        "folds": wording.quantity(max(_folds(one) for one in models.candidates), "rolling holdout"),
+        "has_folds": any(_folds(one) for one in models.candidates),
+        "models": [
+            _sheet(data, "How often customers buy, and when they stop", models.purchase),
+            _sheet(data, "What a purchase is worth", models.spend),
+        ],
+        "others": [_sheet(data, "", one) for one in models.candidates[1:] if one.parameters],
+    }
+    return Section("models", "Models", headline, content, (*_comparison(data), *_seasonality(models.purchase)))
+
+
+def _folds(one: FittedModel) -> int:
+    return int(one.figure("holdout_folds") or 0)
+
+
+def _candidate(one: FittedModel, chosen: bool) -> dict[str, object]:
+    deficit, error = one.figure("holdout_deficit"), one.figure("holdout_deficit_se")
+    behind = wording.NOTHING
+    if deficit is not None:
+        behind = wording.decimal(deficit * _MILLI, 2)
+        behind += f" ± {wording.decimal(error * _MILLI, 2)}" if error else ""
+    bias = one.figure("holdout_bias")
+    return {
+        "name": candidate_title(one),
+        "chosen": chosen,
+        "status": _STATUS.get(one.status, one.status),
+        "reason": in_words(one.reason),
+        "log_likelihood": wording.decimal(one.figure("log_likelihood"), 1),
+        "aic": wording.decimal(one.figure("aic"), 1),
+        "score": wording.decimal(one.figure("holdout_log_score"), 4),
+        "behind": behind,
+        "bias": wording.change(bias),
+    }
+
+
+def _comparison(data: ReportData) -> tuple[Picture, ...]:
+    drawn = comparison(data.models.candidates)
+    if drawn is None:
+        return ()
+    rows, what, how_to_read = drawn
+    listed = ", ".join(f"{name} {wording.decimal(distance, 2)}" for name, distance, _, _ in rows)
+    return (
+        Picture(
+            "Candidates: how far behind the best",
+            svg(candidates_figure(rows, what), "candidates", f"{what}: {listed}."),
+            how_to_read,
+        ),
+    )
+
+
+def comparison(
+    candidates: tuple[FittedModel, ...],
+) -> tuple[list[tuple[str, float, float | None, bool]], str, str] | None:
+    """Return what tells candidates apart: by rolling holdouts, else by AIC; ``None`` for fewer than two.
+
+    Returns
+    -------
+    rows : list of (name, distance, standard error, chosen)
+        The best first.
+    what : str
+        The distance with its unit.
+    how_to_read : str
+    """
+
+    def rows(column: str, scale: float, error: str | None) -> list[tuple[str, float, float | None, bool]]:
+        found = [
+            (one, value, one.figure(error) if error else None)
+            for one in candidates
+            if (value := one.figure(column)) is not None
+        ]
+        least = min((value for _, value, _ in found), default=0.0) if error is None else 0.0
+        drawn = [
+            (
+                candidate_title(one),
+                (value - least) * scale,
+                None if e is None else e * scale,
+                one.row["role"] == "chosen",
+            )
+            for one, value, e in found
+        ]
+        return sorted(drawn, key=lambda row: (row[1], row[0]))
+
+    scored = rows("holdout_deficit", _MILLI, "holdout_deficit_se")
+    if len(scored) > 1:
+        return (
+            scored,
+            "Log score behind the best, 1/1000",
+            "Each candidate was fitted on the history up to some months ago and judged by the probability it gave to "
+            "what each customer then bought. Dot: how far behind the best; line: a standard error to both sides. The "
+            "large dot predicts. A line that crosses zero is as good as the best within noise.",
+        )
+    by_aic = rows("aic", 1.0, None)
+    if len(by_aic) < 2:
+        return None
+    return (
+        by_aic,
+        "AIC above the best",
+        "The history is too short to hold candidates against purchases they have not seen, so they are told apart by "
+        "how well they describe it: AIC, lower is better. The large dot predicts.",
+    )
+
+
+def _seasonality(model: FittedModel) -> tuple[Picture, ...]:
+    index = model.seasonal_index
+    if index is None:
+        return ()
+    named = list(zip(wording.MONTHS, index, strict=True))
+    (most, high), (least, low) = max(named, key=lambda one: one[1]), min(named, key=lambda one: one[1])
+    return (
+        Picture(
+            "Seasonality",
+            svg(
+                seasonality_figure(index),
+                "seasonality",
+                "Purchase intensity by calendar month: "
+                + ", ".join(f"{month} {wording.decimal(value)}" for month, value in named)
+                + ".",
+            ),
+            f"How fast customers buy in each calendar month, all else equal; 1 is an average month. {most} is the "
+            f"busiest with {wording.decimal(high)}, {least} the quietest with {wording.decimal(low)}.",
+        ),
+    )
 
 
 def _sheet(data: ReportData, purpose: str, model: FittedModel) -> dict[str, Any]:
-    likelihood, aic = model.row["log_likelihood"], model.row["aic"]
+    likelihood, aic = model.figure("log_likelihood"), model.figure("aic")
     evidence = ""
     if likelihood is not None and aic is not None:
         evidence = f"Log-likelihood {wording.decimal(likelihood, 1)}, AIC {wording.decimal(aic, 1)} (lower is better)."
+    truncated = " on the condition of a repeat purchase" if model.truncated else ""
     return {
         "purpose": purpose,
-        "name": model_title(model.name),
-        "status": _STATUS.get(model.status, model.status),
-        "reason": wording.sentence(model.reason),
+        "name": candidate_title(model),
+        "status": _STATUS.get(model.status, model.status) + truncated,
+        "reason": in_words(model.reason),
         "customers": wording.count(model.row["customers"]),
         "evidence": evidence,
-        "in_words": _in_words(data, model),
+        "in_words": _meaning(data, model),
         "parameters": [_parameter(data, one) for one in model.parameters],
     }
 
@@ -61,19 +191,23 @@ def _parameter(data: ReportData, one: Parameter) -> dict[str, str]:
     }
 
 
-def _in_words(data: ReportData, model: FittedModel) -> str:
+def _meaning(data: ReportData, model: FittedModel) -> str:
     """Say what the parameters mean for the average customer."""
     value = {one.name: one.value for one in model.parameters}
+    year = _DAYS_PER_YEAR / DAYS_PER_UNIT[data.settings.time_unit]
     said = []
     if {"r", "alpha"} <= value.keys():
-        year = _DAYS_PER_YEAR / DAYS_PER_UNIT[data.settings.time_unit]
-        until = "until it leaves" if "a" in value else "and never leaves"
+        leaves = {"a", "b"} <= value.keys() or {"s", "beta"} <= value.keys()
+        until = "until it leaves" if leaves else "and never leaves"
         rate = wording.decimal(value["r"] / value["alpha"] * year)
         said.append(f"An average customer makes {rate} repeat purchases a year {until}.")
     if {"a", "b"} <= value.keys():
-        leaves = value["a"] / (value["a"] + value["b"])
-        shown = "less than 0.1%" if leaves < 0.001 else wording.percent(leaves)
-        said.append(f"After a repeat purchase the chance of never coming back is {shown} on average.")
+        leaves_after = value["a"] / (value["a"] + value["b"])
+        shown = "less than 0.1%" if leaves_after < 0.001 else wording.percent(leaves_after)
+        every = "any purchase, the first one included," if model.name == "mbg_nbd" else "a repeat purchase"
+        said.append(f"After {every} the chance of never coming back is {shown} on average.")
+    if {"s", "beta"} <= value.keys():
+        said.append(_half_left(value["s"], value["beta"] / year))
     expected = model.row.get("expected_order_value")
     if expected is not None:
         money = wording.money(expected, data.settings.currency)
@@ -82,3 +216,14 @@ def _in_words(data: ReportData, model: FittedModel) -> str:
     if left_out:
         said.append(f"Left out: {wording.quantity(left_out, 'repeat customer')} of no positive value.")
     return " ".join(said)
+
+
+def _half_left(s: float, beta: float) -> str:
+    """Put Pareto dropout in words: P(still there after t) = (beta / (beta + t)) ** s is a half at the median."""
+    doublings = math.log(2.0) / s
+    years = beta * math.expm1(doublings) if doublings < 50 else math.inf
+    if years > 100:
+        return "Half of all customers would take more than a century to leave."
+    if years < 1:
+        return f"Half of all customers have left {wording.decimal(12 * years, 1)} months after they first came."
+    return f"Half of all customers have left {wording.decimal(years, 1)} years after they first came."

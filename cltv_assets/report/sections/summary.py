@@ -8,6 +8,7 @@ from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.population import Population
 from cltv_assets.report.sections.cautions import cautions
+from cltv_assets.report.sections.changes import changes
 from cltv_assets.report.sections.section import Section
 
 
@@ -36,7 +37,7 @@ def section(data: ReportData) -> Section:
             _breakable(wording.money(now.expected_value, currency)),
             "no predictions this month"
             if now.expected_value is None
-            else _change(now.expected_value, before.expected_value),
+            else _interval(data) + _change(now.expected_value, before.expected_value),
         ),
         Tile("Lines delivered", wording.count(now.lines_in), _change(now.lines_in, before.lines_in)),
         Tile("Lines rejected", wording.count(now.rejected), _change(now.rejected, before.rejected)),
@@ -47,8 +48,15 @@ def section(data: ReportData) -> Section:
         f"{wording.month_name(data.month)} against {wording.month_name(data.month.shift(-1))}"
         if data.before
         else f"{wording.month_name(data.month)} in figures",
-        {"tiles": tiles, "cautions": cautions(data)},
+        {"tiles": tiles, "cautions": cautions(data), "changes": changes(data)},
     )
+
+
+def _interval(data: ReportData) -> str:
+    base = data.segments.base.get(data.horizon)
+    if base is None or base.value.low is None or base.value.high is None:
+        return ""
+    return f"80% interval {wording.amount(base.value.low)} to {wording.amount(base.value.high)}; "
 
 
 def _breakable(money: str) -> str:

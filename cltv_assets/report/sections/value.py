@@ -1,16 +1,19 @@
-"""Predicted value: totals, concentration and segments."""
+"""Predicted value: totals with their intervals, what became of earlier ones, concentration."""
 
 from __future__ import annotations
 
 from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
+from cltv_assets.report.facts.segments import Range
 from cltv_assets.report.facts.value import Concentration, ValueFacts
 from cltv_assets.report.figures.svg import svg
-from cltv_assets.report.figures.value import READ_AT, concentration_figure
+from cltv_assets.report.figures.value import READ_AT, concentration_figure, totals_figure
 from cltv_assets.report.sections.naming import why_no_predictions
 from cltv_assets.report.sections.section import Picture, Section
 
 _READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
+#: The share that the headline is about, after Pareto.
+_FIFTH = READ_AT[-1]
 
 
 def section(data: ReportData) -> Section:
@@ -22,20 +25,19 @@ def section(data: ReportData) -> Section:
     total = wording.money(facts.total.value, data.settings.currency)
     headline = f"The next {wording.months(data.horizon)} are expected to bring {total}"
     if facts.concentration is not None:
-        held = wording.percent(facts.concentration.held_by(READ_AT), 0)
-        headline += f"; the top {READ_AT:.0%} of customers hold {held} of it"
+        held = wording.percent(facts.concentration.held_by(_FIFTH), 0)
+        headline += f"; the top {_FIFTH:.0%} of customers hold {held} of it"
     content = {
         "missing": "",
         "currency": data.settings.currency,
         "definition": _definition(data),
         "only_repeat": data.settings.population == "repeat",
         "customers": wording.count(facts.customers),
-        "horizon": wording.months(data.horizon),
         "totals": _totals(data, facts),
+        "tested": _tested(data),
         "shares": _shares(facts.concentration),
-        "segments": _segments(data, facts),
     }
-    return Section("value", name, headline, content, _pictures(facts.concentration))
+    return Section("value", name, headline, content, (*_earlier_totals(data), *_concentration(facts.concentration)))
 
 
 def _definition(data: ReportData) -> str:
@@ -45,18 +47,53 @@ def _definition(data: ReportData) -> str:
 
 
 def _totals(data: ReportData, facts: ValueFacts) -> list[dict[str, str]]:
-    tested = {case.horizon: case.model.bias for case in data.holdout if case.target == "revenue"}
-    return [
-        {
-            "horizon": wording.months(total.months),
-            "until": wording.day(data.month.shift(total.months)),
-            "purchases": wording.count(total.purchases),
-            "value": wording.amount(total.value),
-            "each": wording.amount(total.value / facts.customers),
-            "tested": wording.too_many(tested[total.months]) if total.months in tested else "not tested yet",
-        }
-        for total in facts.totals
-    ]
+    rows = []
+    for total in facts.totals:
+        base = data.segments.base.get(total.months)
+        rows.append(
+            {
+                "horizon": wording.months(total.months),
+                "until": wording.day(data.month.shift(total.months)),
+                "purchases": wording.count(total.purchases),
+                "purchases_range": _range(base.purchases, whole=True) if base else "",
+                "value": wording.amount(total.value),
+                "value_range": _range(base.value) if base else "",
+                "each": wording.amount(total.value / facts.customers),
+            }
+        )
+    return rows
+
+
+def _range(one: Range, whole: bool = False) -> str:
+    if one.low is None or one.high is None:
+        return "no interval"
+    # Both ends with the digits of the larger one.
+    digits = 0 if whole or max(abs(one.low), abs(one.high)) >= wording.WHOLE else 2
+    return f"{wording.decimal(one.low, digits)} to {wording.decimal(one.high, digits)}"
+
+
+def _tested(data: ReportData) -> list[dict[str, str]]:
+    """Return how the forecast of each horizon that came due with this month did, and those of earlier months."""
+    rows = []
+    for total in data.settings.horizons_months:
+        trend = data.trend(total, "revenue")
+        due = next((case for case in data.holdout if case.horizon == total and case.target == "revenue"), None)
+        if due is None:
+            continue
+        judged = [case.held for case in trend if case.held is not None]
+        rows.append(
+            {
+                "horizon": wording.months(total),
+                "origin": wording.day(due.origin),
+                "predicted": wording.amount(due.model.predicted),
+                "range": _range(Range(due.model.predicted, *due.interval)) if due.interval else "",
+                "actual": wording.amount(due.actual),
+                "off": wording.too_many(due.model.bias),
+                "held": {True: "inside", False: "outside", None: wording.NOTHING}[due.held],
+                "record": f"{sum(judged)} of {len(judged)}" if judged else wording.NOTHING,
+            }
+        )
+    return rows
 
 
 def _shares(curve: Concentration | None) -> list[dict[str, str]]:
@@ -65,40 +102,42 @@ def _shares(curve: Concentration | None) -> list[dict[str, str]]:
     return [{"top": f"{share:.0%}", "held": wording.percent(curve.held_by(share))} for share in _READ_AT]
 
 
-def _segments(data: ReportData, facts: ValueFacts) -> list[dict[str, object]]:
-    tiers = data.settings.segments
-    meaning = {
-        "top": f"the top {wording.share(tiers.top)} of customers",
-        "high": f"from there to {wording.share(tiers.high)}",
-        "middle": f"from there to {wording.share(tiers.middle)}",
-        "low": "the rest",
-    }
-    whole = facts.total.value
-    return [
-        {
-            "name": segment.name,
-            "meaning": meaning[segment.name],
-            "customers": wording.count(segment.customers),
-            "customer_share": wording.percent(segment.customers / facts.customers),
-            "value": wording.amount(segment.value),
-            "value_share": wording.percent(segment.value / whole if whole else None),
-            "bar": f"{100 * segment.value / whole if whole else 0.0:.1f}",
-            "each": wording.amount(segment.value / segment.customers),
-            "p_alive": wording.probability(segment.p_alive),
-        }
-        for segment in facts.segments
-    ]
+def _earlier_totals(data: ReportData) -> tuple[Picture, ...]:
+    horizon = data.tested_horizon("revenue")
+    cases = data.trend(horizon, "revenue") if horizon is not None else []
+    if horizon is None or not cases:
+        return ()
+    newest = cases[-1]
+    judged = [case.held for case in cases if case.held is not None]
+    record = (
+        f" {sum(judged)} of {wording.quantity(len(judged), 'interval')} so far held; eight of ten should."
+        if judged
+        else ""
+    )
+    seen = (
+        f"Predicted {wording.amount(newest.model.predicted)} for the {wording.months(horizon)} to "
+        f"{wording.day(newest.ended)}, actual {wording.amount(newest.actual)}."
+    )
+    drawing = svg(totals_figure(cases, f"Revenue in {data.settings.currency}"), "totals", f"{seen}{record}")
+    return (
+        Picture(
+            f"Earlier forecasts of {wording.months(horizon)} of revenue",
+            drawing,
+            f"Each mark is one month's forecast, made {wording.months(horizon)} earlier for the customers known then, "
+            f"and what they spent.{record} Neighbouring months share most of their days, so their misses are alike.",
+        ),
+    )
 
 
-def _pictures(curve: Concentration | None) -> tuple[Picture, ...]:
+def _concentration(curve: Concentration | None) -> tuple[Picture, ...]:
     if curve is None:
         return ()
     read = ", ".join(f"the top {share:.0%} hold {wording.percent(curve.held_by(share), 0)}" for share in _READ_AT)
-    held = wording.percent(curve.held_by(READ_AT), 0)
+    held = wording.percent(curve.held_by(_FIFTH), 0)
     drawing = svg(concentration_figure(curve), "concentration", f"Concentration curve of predicted value: {read}.")
     return (
         Picture(
-            f"The top {READ_AT:.0%} of customers hold {held} of predicted value",
+            f"The top {_FIFTH:.0%} of customers hold {held} of predicted value",
             drawing,
             "Customers in order of predicted value, the most valuable first. The dashed line is where the curve would "
             "lie if all were worth the same: the further above it, the more depends on few.",

@@ -1,0 +1,1 @@
+"""Our fits and predictions beside those of ``lifetimes`` and ``pymc-marketing``."""

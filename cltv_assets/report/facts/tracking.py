@@ -1,0 +1,127 @@
+"""Repeat purchases week by week, beside what the models expect: this month's and an earlier one's."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from cltv_assets.months import Month
+from cltv_assets.report.facts.fitted import FittedModel
+from cltv_assets.report.facts.model_view import ModelView, model_view, newcomers_expected
+from cltv_assets.report.facts.population import CustomerCounts
+from cltv_assets.schemas import PURCHASE_DAYS, PURCHASE_MODEL
+from cltv_assets.steps.month_run import MonthRun
+
+_WEEK = dt.timedelta(days=7)
+#: Days ahead that are drawn at least; then as many as there is history.
+_AHEAD = 91
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier month's model over the same weeks.
+
+    Parameters
+    ----------
+    month : Month
+        At whose end it was fitted: what it expects after that is a forecast.
+    model : str
+        Its name in the tables.
+    expected : tuple of float
+        Cumulative, at the same ends as what happened; it knows when each customer
+        first came, and nothing else that happened after its month.
+    ended : int
+        Index of the first week end at or after the month's end.
+    """
+
+    month: Month
+    model: str
+    expected: tuple[float, ...]
+    ended: int
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Cumulative repeat purchases at week ends.
+
+    Parameters
+    ----------
+    ends : tuple of date
+        Seven days apart, the observation end among them; the first is before anybody bought.
+    actual : tuple of int
+        Cumulative, up to the observation end, so shorter than ``ends``.
+    expected : tuple of float or None
+        E[X(t)] summed over customers acquired so far; ``None`` where not fitted, and
+        where the fit speaks of repeat customers only.
+    earlier : Earlier or None
+        ``None`` where no earlier model was published that can predict.
+    """
+
+    ends: tuple[dt.date, ...]
+    actual: tuple[int, ...]
+    expected: tuple[float, ...] | None
+    earlier: Earlier | None
+
+    @property
+    def now(self) -> int:
+        """Index of the observation end."""
+        return len(self.actual) - 1
+
+    @property
+    def earlier_line(self) -> tuple[float, ...] | None:
+        """The earlier model's expectation; ``None`` without one."""
+        return None if self.earlier is None else self.earlier.expected
+
+
+def tracking(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> Tracking | None:
+    """Accumulate repeat purchases by week; ``None`` without customers."""
+    firsts = counts.by_first_day
+    if not firsts:
+        return None
+    last, first = run.month.last_day, min(firsts)
+    history = max((last - first).days, 1)
+    ahead = min(run.month.days_to_end_of(run.settings.horizons_months[-1]), max(_AHEAD, history))
+    past, future = -(-history // 7), ahead // 7
+    # The first end lies before the first purchase, so that nothing has happened by then.
+    past += int(last - past * _WEEK >= first)
+    ends = tuple(last + n * _WEEK for n in range(-past, future + 1))
+    seen = ends[: past + 1]
+    expected = None
+    if view is not None and not view.truncated:
+        expected = tuple(float(n) for n in newcomers_expected(view, firsts, ends))
+    return Tracking(ends, _actual(run, seen, counts), expected, _earlier(run, seen, counts))
+
+
+def _actual(run: MonthRun, ends: tuple[dt.date, ...], counts: CustomerCounts) -> tuple[int, ...]:
+    """Count purchase days beyond each customer's first, up to each end."""
+    days = run.inputs[PURCHASE_DAYS.name]
+    bought = days.filter((days.order_count > 0) & (days.purchase_day <= run.month.last_day))
+    counted = run.engine.collect(bought.group_by("purchase_day").aggregate(n=bought.count())).to_pylist()
+    repeats = {row["purchase_day"]: row["n"] for row in counted}
+    for day, n in counts.by_first_day.items():
+        repeats[day] = repeats.get(day, 0) - n
+    by_week = [0] * len(ends)
+    for day, n in repeats.items():
+        by_week[len(ends) - 1 - (ends[-1] - day) // _WEEK] += n
+    total, cumulative = 0, []
+    for n in by_week:
+        total += n
+        cumulative.append(total)
+    return tuple(cumulative)
+
+
+def _earlier(run: MonthRun, ends: tuple[dt.date, ...], counts: CustomerCounts) -> Earlier | None:
+    """Let the oldest model that a horizon reaches back to expect the same weeks."""
+    for horizon in reversed(run.settings.horizons_months):
+        table = run.earlier(PURCHASE_MODEL, horizon)
+        if table is None:
+            continue
+        rows = run.engine.collect(table.filter(table.role == "chosen")).to_pylist()
+        view = model_view(FittedModel(rows[0], ()), run.settings) if rows else None
+        if view is None or view.truncated:
+            continue
+        month = run.month.shift(-horizon)
+        ended = next(i for i, end in enumerate(ends) if end >= month.last_day)
+        expected = newcomers_expected(view, counts.by_first_day, ends)
+        return Earlier(month, rows[0]["model_name"], tuple(float(n) for n in expected), ended)
+    return None

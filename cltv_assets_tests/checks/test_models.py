@@ -1,0 +1,202 @@
+"""What the checks of the models find, and what they let pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from cltv_assets.checks import Finding, audit, checks_of
+from cltv_assets.lake import Lake
+from cltv_assets.models.operational_time import normalised
+from cltv_assets.months import Month
+from cltv_assets.schemas import PURCHASE_MODEL, SEASON_COLUMNS
+from cltv_assets.steps.month_run import MonthRun
+from cltv_assets_tests.checks.test_checks import GOOD, PURCHASE, SPEND, TABLES, NoSource, arrow
+from cltv_assets_tests.models.shops import CHRISTMAS
+
+MONTH = Month.parse("2011-03")
+SEASON = {"seasonality": "monthly", **dict(zip(SEASON_COLUMNS, normalised(CHRISTMAS).tolist(), strict=True))}
+NULL = {
+    **PURCHASE, "model_name": "nbd", "role": "comparison", "log_likelihood": -150.0, "a": None, "b": None,
+    "a_se": None, "b_se": None,
+}  # fmt: skip
+MBG = {**PURCHASE, "model_name": "mbg_nbd"}
+PARETO = {
+    **NULL, "model_name": "pareto_nbd", "role": "chosen", "log_likelihood": -100.0, "s": 0.6, "beta": 80.0,
+    "s_se": 0.2, "beta_se": 20.0,
+}  # fmt: skip
+
+Look = Callable[..., Mapping[str, Finding]]
+
+
+@pytest.fixture
+def findings(engine, shop_settings, tmp_path) -> Look:
+    """Audit model rows, beside last month's where some are given."""
+
+    def look(
+        rows: list[dict[str, Any]], before: list[dict[str, Any]] | None = None, table: str = "purchase_model"
+    ) -> Mapping[str, Finding]:
+        lake = Lake(str(tmp_path / "lake"))
+        if before is not None:
+            with lake.table(TABLES[table]).begin(MONTH.shift(-1)) as staging:
+                engine.write(
+                    engine.from_arrow(pa.Table.from_pylist(before, schema=TABLES[table].arrow)),
+                    TABLES[table],
+                    staging.new_file(),
+                )
+                lake.table(TABLES[table]).publish(staging.seal())
+        inputs = {name: engine.from_arrow(arrow(TABLES[name], given)) for name, given in {**GOOD, table: rows}.items()}
+        run = MonthRun(MONTH, shop_settings(start_month="2010-12"), engine, lake, NoSource(), inputs)
+        return {f.check.name: f for f in audit(inputs[table], checks_of([3, 6, 12])[table], run)}
+
+    return look
+
+
+@pytest.mark.parametrize("chosen", [PURCHASE, MBG, PARETO], ids=lambda row: row["model_name"])
+def test_a_model_that_found_dropout_is_told_with_its_gain(findings, chosen):
+    found = findings([chosen, NULL])
+    assert all(f.verdict.passed for f in found.values()), {n: f.verdict.message for n, f in found.items()}
+    assert "50.0 nats" in found["dropout_identified"].verdict.message
+    assert found["dropout_identified"].verdict.facts["gain_over_nbd"] == 50.0
+
+
+def test_the_share_that_leaves_within_a_year_is_that_of_exponential_lifetimes(findings):
+    facts = findings([PARETO, NULL])["dropout_identified"].verdict.facts
+    # An integral over dropout rates gamma(0.6, 80) of 1 - exp(-rate x 365.25), by hand.
+    assert facts["mean_dropout_probability"] == pytest.approx(1 - (80 / 445.25) ** 0.6)
+    weekly = findings([{**PARETO, "time_unit": "week", "beta": 80 / 7}, NULL])["dropout_identified"].verdict.facts
+    assert weekly["mean_dropout_probability"] == pytest.approx(facts["mean_dropout_probability"])
+
+
+@pytest.mark.parametrize("chosen", [PURCHASE, MBG, PARETO], ids=lambda row: row["model_name"])
+def test_a_model_no_better_than_one_without_dropout_warns_and_shows_it(findings, chosen):
+    finding = findings([chosen, {**NULL, "log_likelihood": -101.5}])["dropout_identified"]
+    assert not finding.verdict.passed
+    assert not finding.blocks
+    assert "1.5 nats" in finding.verdict.message
+    assert "Read P(alive) as unknown" in finding.verdict.message
+
+
+def test_the_null_model_itself_says_that_no_dropout_was_found(findings):
+    chosen = {**NULL, "role": "chosen", "choice_reason": "nbd is set by purchase_model."}
+    finding = findings([chosen, {**PURCHASE, "role": "comparison"}])["dropout_identified"]
+    assert not finding.verdict.passed
+    assert "nbd is set by purchase_model." in finding.verdict.message
+
+
+def test_a_seasonal_model_is_held_against_the_null_model_on_its_own_clock(findings):
+    """A season explains purchases as well: 48 of these 50 nats are its, not dropout's."""
+    seasonal = {**NULL, **SEASON, "log_likelihood": -102.0}
+    comparison = {**PURCHASE, "role": "comparison"}
+    finding = findings([{**PURCHASE, **SEASON}, comparison, NULL, seasonal])["dropout_identified"]
+    assert finding.verdict.facts["gain_over_nbd"] == 2.0
+    assert not finding.verdict.passed
+    plain = findings([PURCHASE, NULL, {**seasonal, "log_likelihood": -99.0}])["dropout_identified"]
+    assert plain.verdict.facts["gain_over_nbd"] == 50.0
+
+
+IMPOSSIBLE: list[tuple[str, dict[str, Any]]] = [
+    ("a parameter of nil", {**PURCHASE, "r": 0.0}),
+    ("a negative one", {**PURCHASE, "a": -0.1}),
+    ("an infinite one", {**PURCHASE, "b": math.inf}),
+    ("a missing one", {**PURCHASE, "alpha": None}),
+    ("another model's", {**PARETO, "beta": None}),
+    ("an error of nil", {**PURCHASE, "r_se": 0.0}),
+    ("an error that is missing from a proper maximum", {**PURCHASE, "b_se": None}),
+    ("a seasonal month of nil", {**PURCHASE, **SEASON, "season_07": 0.0}),
+    ("a seasonal month that is missing", {**PURCHASE, **SEASON, "season_07": None}),
+    ("a year that is no year", {**PURCHASE, **SEASON, "season_07": 1.1}),
+]
+
+
+@pytest.mark.parametrize(("what", "row"), IMPOSSIBLE, ids=[what for what, _ in IMPOSSIBLE])
+def test_an_impossible_parameter_blocks_wherever_it_stands(findings, what, row):
+    assert findings([row, NULL])["parameters_possible"].blocks, what
+    comparison = {**row, "role": "comparison"}
+    assert findings([{**MBG, "r": 0.3}, comparison, NULL])["parameters_possible"].blocks, what
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**PURCHASE, "status": "boundary", "b": 1e4, "b_se": None, "a_se": None},
+        {**PURCHASE, **SEASON},
+        {**PURCHASE, "status": "not_fitted", "r": None, "alpha": None, "a": None, "b": None, "r_se": None},
+    ],
+    ids=["boundary", "seasonal", "not fitted"],
+)
+def test_what_a_fit_may_leave_open_does_not_block(findings, row):
+    assert findings([row, NULL])["parameters_possible"].verdict.passed
+
+
+def test_a_missing_or_second_choice_blocks(findings):
+    assert findings([{**PURCHASE, "role": "comparison"}, NULL])["one_model_chosen"].blocks
+    assert findings([PURCHASE, {**NULL, "role": "chosen"}])["one_model_chosen"].blocks
+
+
+def test_a_filtered_extract_warns_with_what_it_means(findings):
+    finding = findings([{**PURCHASE, "truncated": True}, {**NULL, "truncated": True}])["all_customers_included"]
+    assert not finding.verdict.passed
+    assert not finding.blocks
+    assert "repeat customers only" in finding.verdict.message
+    plain = findings([PURCHASE, NULL])["all_customers_included"].verdict
+    assert plain.message == "1 of 2 customers have bought on one day only."
+
+
+def test_a_comparison_that_could_not_be_fitted_is_told(findings):
+    failed = {**MBG, "role": "comparison", "status": "not_fitted", "hessian_positive_definite": None}
+    finding = findings([PURCHASE, failed, NULL])["model_fitted"]
+    assert finding.verdict.passed
+    assert "1 of its comparisons could not be fitted" in finding.verdict.message
+    assert finding.verdict.facts == {
+        "r": 0.25, "alpha": 30.0, "a": 0.7, "b": 2.0,
+    }  # fmt: skip
+
+
+def test_a_parameter_that_jumps_warns(findings):
+    moved = findings([{**PURCHASE, "alpha": 35.1}, NULL], [PURCHASE, NULL])["parameter_drift"]
+    assert not moved.verdict.passed
+    assert not moved.blocks
+    assert moved.verdict.facts["alpha"] == 5.1
+    assert findings([{**PURCHASE, "alpha": 33.9}, NULL])["parameter_drift"].verdict.passed
+
+
+def test_a_pareto_nbd_is_compared_in_its_own_parameters(findings):
+    moved = findings([{**PARETO, "beta": 300.0}, NULL], [PARETO, NULL])["parameter_drift"]
+    assert not moved.verdict.passed
+    assert moved.verdict.facts == {"r": 0.0, "alpha": 0.0, "s": 0.0, "beta": 11.0}
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({**MBG, "r": 9.0}, "bg_nbd instead of mbg_nbd"),
+        ({**PURCHASE, **SEASON, "alpha": 99.0}, "bg_nbd instead of bg_nbd, monthly seasonality"),
+        ({**PURCHASE, "truncated": True, "r": 9.0}, "bg_nbd instead of bg_nbd, repeat customers only"),
+    ],
+    ids=["model", "season", "truncated"],
+)
+def test_parameters_of_another_model_are_not_compared(findings, now, told):
+    verdict = findings([now, NULL], [PURCHASE, NULL])["parameter_drift"].verdict
+    assert verdict.passed
+    assert told in verdict.message
+
+
+def test_the_spend_models_drift_is_looked_at_as_before(findings):
+    moved = findings([{**SPEND, "q": 5.5}], [SPEND], "spend_model")["parameter_drift"]
+    assert moved.verdict.facts["q"] == 5.0
+    assert not moved.verdict.passed
+
+
+def test_every_parameter_of_the_table_is_watched(findings):
+    # A parameter is a column with a standard error, of a model and not of a comparison.
+    columns = {name for name in PURCHASE_MODEL.column_names if not name.startswith("holdout")}
+    parameters = {name for name in columns if f"{name}_se" in columns}
+    assert parameters == {"r", "alpha", "a", "b", "s", "beta"}
+    for name in parameters:
+        row = {**(PARETO if name in ("s", "beta") else PURCHASE), name: -1.0}
+        assert findings([row, NULL])["parameters_possible"].blocks, name

@@ -1,0 +1,113 @@
+"""Made-up shops whose customers buy by a known calendar, and what a month of them knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cltv_assets.models.histories import Fold, Histories
+from cltv_assets.models.seasonality import MonthCounts
+from cltv_assets.models.statistics import FloatArray, IntArray
+
+#: A shop with a Christmas: intensities of the calendar months.
+CHRISTMAS = np.array([0.7, 0.7, 0.8, 0.9, 1.0, 0.9, 0.8, 0.8, 1.0, 1.1, 1.5, 1.8])
+FLAT = np.ones(12)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Purchases, one row a customer and day, ascending by customer and day."""
+
+    customer: IntArray
+    day: np.ndarray
+
+    def histories(self, end: str) -> Histories:
+        """Return distinct histories up to ``end``, counted by hand."""
+        first, last, count = self._known(end)
+        return _grouped(first, last, count - 1, np.zeros_like(count), np.datetime64(end))[0]
+
+    def fold(self, origin: str, until: str) -> Fold:
+        """Return what was known at ``origin``, and what was bought up to ``until``."""
+        first, last, count = self._known(origin)
+        later = (self.day > np.datetime64(origin)) & (self.day <= np.datetime64(until))
+        known = np.unique(self.customer[self.day <= np.datetime64(origin)])
+        bought = np.bincount(self.customer[later], minlength=self.customer.max() + 1)[known]
+        histories, counts = _grouped(first, last, count - 1, bought, np.datetime64(origin))
+        return Fold(histories, counts, np.datetime64(until))
+
+    def folds(self, end: str, months: int = 3, number: int = 3) -> list[Fold]:
+        """Return holdouts of so many months, the newest ending at ``end``, a month's last day."""
+        month = np.datetime64(end, "M")
+        last_days = [str((month - months * k + 1).astype("datetime64[D]") - 1) for k in range(number + 1)]
+        return [self.fold(last_days[k + 1], last_days[k]) for k in range(number)]
+
+    def counts(self) -> MonthCounts:
+        """Return all purchases by month."""
+        months, purchases = np.unique(self.day.astype("datetime64[M]"), return_counts=True)
+        return MonthCounts.of(months, purchases.astype(np.float64))
+
+    def _known(self, end: str) -> tuple[np.ndarray, np.ndarray, IntArray]:
+        known = self.day <= np.datetime64(end)
+        _, at, count = np.unique(self.customer[known], return_index=True, return_counts=True)
+        days = self.day[known]
+        return days[at], days[at + count - 1], count
+
+
+def _grouped(
+    first: np.ndarray, last: np.ndarray, frequency: IntArray, bought: IntArray, end: np.datetime64
+) -> tuple[Histories, IntArray]:
+    rows = np.column_stack((frequency, first.astype(np.int64), last.astype(np.int64), bought))
+    distinct, weights = np.unique(rows, axis=0, return_counts=True)
+    dates = distinct[:, 1:3].astype("datetime64[D]")
+    return Histories(distinct[:, 0], dates[:, 0], dates[:, 1], weights.astype(np.float64), end), distinct[:, 3]
+
+
+def simulate(
+    seed: int,
+    customers: int,
+    index: FloatArray = FLAT,
+    *,
+    start: str = "2001-01-01",
+    years: int = 4,
+    acquired: float = 3.0,
+    rates: tuple[float, float] = (0.6, 30.0),
+    dropout: tuple[float, float] | None = (0.8, 3.0),
+    after_first: bool = False,
+) -> Shop:
+    """Let customers buy, day by day, by the BG/NBD's own story times the calendar.
+
+    Each day a customer still active buys with probability 1 - exp(-rate x index of the
+    month), and after each repeat purchase a coin may end it all. No clock is changed here.
+
+    Parameters
+    ----------
+    seed : int
+    customers : int
+        Their first purchases are spread evenly over the first ``acquired`` years.
+    index : array, shape (12,)
+    start, years
+        The days simulated.
+    rates : pair of float
+        r, and alpha in days.
+    dropout : pair of float or None
+        a and b; None where nobody stops.
+    after_first : bool
+        Whether the first purchase may be the last: the MBG/NBD's story.
+    """
+    rng = np.random.default_rng(seed)
+    days = np.arange(np.datetime64(start), np.datetime64(start) + int(365.25 * years), dtype="datetime64[D]")
+    intensity = index[days.astype("datetime64[M]").astype(np.int64) % 12]
+    first = rng.integers(0, int(365.25 * acquired), customers)
+    rate = rng.gamma(rates[0], 1.0 / rates[1], customers)
+    stops = rng.beta(*dropout, customers) if dropout else np.zeros(customers)
+    active = rng.random(customers) >= stops if after_first else np.ones(customers, dtype=bool)
+    who, when = [np.arange(customers)], [first]
+    for number, today in enumerate(intensity):
+        buying = np.flatnonzero(active & (first < number) & (rng.random(customers) < -np.expm1(-rate * today)))
+        who.append(buying)
+        when.append(np.full(len(buying), number))
+        active[buying[rng.random(len(buying)) < stops[buying]]] = False
+    customer, day = np.concatenate(who), np.concatenate(when)
+    order = np.lexsort((day, customer))
+    return Shop(customer[order], days[day[order]])

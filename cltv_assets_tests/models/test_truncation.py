@@ -1,0 +1,113 @@
+"""Fits to repeat customers alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cltv_assets.errors import ModelError
+from cltv_assets.models.fitting import fit_purchase_model
+from cltv_assets.models.registry import PURCHASE_MODELS
+from cltv_assets.models.statistics import PurchaseStatistics
+from cltv_assets.models.truncation import truncated_likelihood
+from cltv_assets_tests.models.conftest import Histories, grouped, simulate_pareto, simulate_purchases
+
+
+def repeaters(statistics: PurchaseStatistics) -> PurchaseStatistics:
+    kept = statistics.frequency > 0
+    return grouped(
+        PurchaseStatistics(
+            statistics.frequency[kept], statistics.recency[kept], statistics.T[kept], statistics.weights[kept]
+        )
+    )
+
+
+def test_the_truncated_fit_lies_near_that_of_all_customers(master: Histories) -> None:
+    only = repeaters(master.statistics())
+    everyone = fit_purchase_model(grouped(master.statistics())).usable_parameters()
+    naive, truncated = fit_purchase_model(only), fit_purchase_model(only, truncated=True)
+    assert (naive.truncated, truncated.truncated) == (False, True)
+    assert naive.parameters == pytest.approx({"r": 3.155, "alpha": 159.9, "a": 0.622, "b": 1.084}, rel=5e-3)
+    assert truncated.status == "fitted"
+    assert truncated.starts_agreeing == 4
+    for name, value in truncated.usable_parameters().items():
+        distance = abs(np.log(value / everyone[name]))
+        # On a log scale, a dropout a little nearer and purchase rates several times nearer.
+        assert distance < abs(np.log(naive.usable_parameters()[name] / everyone[name])), name
+        assert distance < 0.85, name
+
+
+@pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"])
+def test_the_truth_is_recovered_from_repeat_customers(name: str) -> None:
+    rng = np.random.default_rng(33)
+    size = 25_000 if name == "pareto_nbd" else 60_000
+    ages = rng.integers(30, 540, size).astype(np.float64)
+    rates = rng.gamma(0.6, 1 / 40.0, size)
+    truth = {"r": 0.6, "alpha": 40.0}
+    if name == "pareto_nbd":
+        x, t_x, _ = simulate_pareto(rng, rates, rng.gamma(0.7, 1 / 120.0, size), ages)
+        truth |= {"s": 0.7, "beta": 120.0}
+    elif name == "nbd":
+        x, t_x = simulate_purchases(rng, rates, np.zeros(size), ages)
+    else:
+        dropouts = rng.beta(0.8, 2.5, size)
+        staying = rng.random(size) >= dropouts if name == "mbg_nbd" else np.ones(size, dtype=bool)
+        x, t_x = simulate_purchases(rng, np.where(staying, rates, 1e-12), dropouts, ages)
+        truth |= {"a": 0.8, "b": 2.5}
+    fit = fit_purchase_model(repeaters(PurchaseStatistics(x, t_x, ages, np.ones(size))), name, truncated=True)
+    assert fit.status == "fitted"
+    for parameter, value in fit.usable_parameters().items():
+        error = fit.standard_errors[parameter]
+        assert error is not None
+        assert abs(value - truth[parameter]) < 3.5 * error, parameter
+        assert error < 0.3 * truth[parameter]
+
+
+def test_repeaters_cannot_tell_bg_from_mbg(master: Histories) -> None:
+    """The coin of the first purchase is the same for all who passed it: MBG's b is BG's less one."""
+    only = repeaters(master.statistics())
+    bg, mbg = (fit_purchase_model(only, name, truncated=True) for name in ("bg_nbd", "mbg_nbd"))
+    assert mbg.log_likelihood == pytest.approx(bg.log_likelihood, rel=1e-12)
+    assert mbg.parameters == pytest.approx(dict(bg.usable_parameters()) | {"b": bg.usable_parameters()["b"] - 1.0})
+
+
+@pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"])
+def test_the_gradient_is_that_of_the_value(name: str, sample: Histories) -> None:
+    model = PURCHASE_MODELS[name]
+    objective = truncated_likelihood(model, repeaters(sample.statistics(unit=7.0)))
+    point = np.log([0.4, 6.0, 0.7, 3.0])[: len(model.parameter_names)]
+    _, gradient = objective(point)
+    for axis in range(len(point)):
+        shift = np.zeros_like(point)
+        shift[axis] = 1e-4
+        slope = (objective(point + shift)[0] - objective(point - shift)[0]) / 2e-4
+        assert gradient[axis] == pytest.approx(slope, rel=1e-6, abs=1e-4)
+
+
+def test_fewer_and_fewer_coming_back_is_a_boundary() -> None:
+    """Counts of a logarithmic series, the limit r = 0 of the truncated NBD, a little more spread than it."""
+    rng = np.random.default_rng(5)
+    x = np.where(rng.random(3_000) < 0.1, rng.logseries(0.97, 3_000), rng.logseries(0.5, 3_000))
+    fit = fit_purchase_model(
+        PurchaseStatistics(x, np.full(3_000, 90.0), np.full(3_000, 100.0) + rng.integers(0, 5, 3_000), np.ones(3_000)),
+        "nbd",
+        truncated=True,
+    )
+    assert fit.status == "boundary"
+    assert fit.status_reason is not None
+    assert "never bought again cannot be told" in fit.status_reason
+    assert fit.standard_errors["r"] is None
+
+
+def test_customers_without_a_repeat_purchase_are_refused(sample: Histories) -> None:
+    with pytest.raises(ModelError, match=r"1,411 customers have no repeat purchase"):
+        fit_purchase_model(sample.statistics(), truncated=True)
+
+
+def test_a_repeat_purchase_at_once_is_refused(sample: Histories) -> None:
+    kept = repeaters(sample.statistics())
+    at_once = PurchaseStatistics(
+        np.append(kept.frequency, 1), np.append(kept.recency, 0.0), np.append(kept.T, 0.0), np.append(kept.weights, 1.0)
+    )
+    with pytest.raises(ModelError, match="T = 0"):
+        fit_purchase_model(at_once, truncated=True)

@@ -1,0 +1,206 @@
+"""Predictions and segments of two small months, by the steps that the assets run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cltv_assets.checks import audit, checks_of
+from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.lake import Lake
+from cltv_assets.models.gamma_gamma import expected_value
+from cltv_assets.models.operational_time import OperationalTime
+from cltv_assets.models.predict import predict_patterns
+from cltv_assets.months import Month
+from cltv_assets.schemas import MONTH, PURCHASE_MODEL, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
+from cltv_assets.settings import Settings
+from cltv_assets.steps import predict, segments
+from cltv_assets.steps.fit import purchase_fit
+from cltv_assets.steps.month_run import MonthRun
+
+MAY, JUNE = Month.parse("2011-05"), Month.parse("2011-06")
+HORIZONS = (3, 6)
+SCHEMA = cltv_predictions(HORIZONS)
+COVARIANCE = {"r": {"r": 0.01, "alpha": 0.01}, "alpha": {"r": 0.01, "alpha": 0.02}}
+PURCHASE = {
+    "model_name": "mbg_nbd", "role": "chosen", "status": "fitted", "seasonality": "none", "r": 0.5, "alpha": 40.0,
+    "a": 0.9, "b": 1.6, "patterns": 9, "truncated": False, "holdout_folds": 0, "customers": 9, "repeat_customers": 9,
+    "repeat_purchases": 9, "time_unit": "week", "log_covariance": json.dumps(COVARIANCE),
+}  # fmt: skip
+#: Twice as many purchases in the last quarter.
+SEASON = [0.8] * 9 + [1.6] * 3
+SEASONAL = PURCHASE | {"seasonality": "monthly"} | {f"season_{i + 1:02d}": s for i, s in enumerate(SEASON)}
+SPEND = {
+    "model_name": "gamma_gamma", "role": "chosen", "status": "fitted", "p": 6.0, "q": 4.0, "v": 15.0, "patterns": 9,
+    "customers": 9, "excluded_customers": 0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def engine():
+    opened = DuckDBEngine()
+    yield opened
+    opened.close()
+
+
+def table(schema, rows):
+    # What these steps do not read is given a value of its type.
+    filled = [{c.name: None for c in schema.columns} | row for row in rows]
+    return pa.Table.from_pylist(filled, schema=schema.arrow)
+
+
+def customers(count: int, end: dt.date, seed: int = 1) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(count):
+        first = dt.date(2011, 1, 1) + dt.timedelta(days=int(rng.integers(0, 100)))
+        frequency = int(rng.geometric(0.5)) - 1
+        days = (end - first).days
+        last = first + dt.timedelta(days=int(rng.integers(frequency, days)) if frequency else 0)
+        scores = dict(zip(("r_score", "f_score", "m_score"), rng.integers(1, 6, 3).tolist(), strict=True))
+        rows.append(
+            {
+                "customer_id": f"{i:04}", "frequency": frequency, "first_purchase": first, "last_purchase": last,
+                "recency": (last - first).days / 7, "T": days / 7, "is_repeat": frequency > 0, **scores,
+                "monetary_value": float(np.round(rng.lognormal(3, 1), 4)) if frequency else 0.0,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def month_run(engine, tmp_path, month, rfm, purchase, **settings) -> MonthRun:
+    values = {"horizons_months": HORIZONS, "time_unit": "week", "annual_discount_rate": 0.1, "gross_margin": 0.5}
+    inputs = {
+        RFM_SUMMARY.name: engine.from_arrow(table(RFM_SUMMARY, rfm)),
+        PURCHASE_MODEL.name: engine.from_arrow(table(PURCHASE_MODEL, [purchase])),
+        SPEND_MODEL.name: engine.from_arrow(table(SPEND_MODEL, [SPEND])),
+    }
+    return MonthRun(month, Settings(**values | settings), engine, Lake(str(tmp_path)), None, inputs)
+
+
+def predicted(run: MonthRun) -> pa.Table:
+    return run.engine.collect(predict.predict(run)).select(SCHEMA.column_names)
+
+
+def with_month(*months: tuple[Month, pa.Table]) -> pa.Table:
+    return pa.concat_tables(
+        made.append_column(MONTH, pa.array([month.first_day] * len(made), pa.date32())) for month, made in months
+    )
+
+
+def segmented(run: MonthRun, *months: tuple[Month, pa.Table]):
+    """Return both tables, and the checks that fail on them."""
+    run.inputs[SCHEMA.name] = run.engine.from_arrow(with_month(*months))
+    made = segments.make_segments(run)
+    run.inputs.update(made)
+    failed = [
+        f"{name}.{finding.check.name}: {finding.verdict.message}"
+        for name in made
+        for finding in audit(made[name], checks_of(HORIZONS)[name], run)
+        if not finding.verdict.passed
+    ]
+    return *(run.engine.collect(found).to_pylist() for found in made.values()), failed
+
+
+@pytest.mark.parametrize("model", [PURCHASE, SEASONAL])
+def test_predictions_run_on_the_models_clock(engine, tmp_path, model):
+    rfm = customers(200, JUNE.last_day)
+    found = sorted(predicted(month_run(engine, tmp_path, JUNE, rfm, model)).to_pylist(), key=lambda r: r["customer_id"])
+    clock = OperationalTime(SEASON if model is SEASONAL else None, 7)
+    end = np.datetime64(JUNE.last_day)
+    first, last = (
+        np.array([row[name] for row in rfm], dtype="datetime64[D]") for name in ("first_purchase", "last_purchase")
+    )
+    ahead = clock.elapsed(end, np.array(["2011-09-30", "2011-12-31"], dtype="datetime64[D]"))
+    x = np.array([row["frequency"] for row in rfm])
+    fit = purchase_fit(dict.fromkeys(PURCHASE_MODEL.column_names) | model)
+    expected = predict_patterns(fit, x, clock.elapsed(first, last), clock.elapsed(first, end), ahead)
+    np.testing.assert_allclose([row["p_alive"] for row in found], expected.p_alive, rtol=1e-12)
+    for i, h in enumerate(HORIZONS):
+        np.testing.assert_allclose(
+            [row[f"expected_purchases_{h}m"] for row in found], expected.expected_purchases[:, i], rtol=1e-12
+        )
+    if model is SEASONAL:
+        # October to December have twice the intensity of July to September.
+        assert ahead[1] > 2.9 * ahead[0]
+
+
+def test_a_value_interval_is_wider_than_its_purchases_alone(engine, tmp_path):
+    run = month_run(engine, tmp_path, JUNE, customers(300, JUNE.last_day), PURCHASE, gross_margin=1.0)
+    for row in predicted(run).to_pylist():
+        for h in HORIZONS:
+            low, value, high = (row[f"cltv_{h}m{end}"] for end in ("_low", "", "_high"))
+            assert 0 <= low <= high
+            fewest, most = (row[f"expected_purchases_{h}m{end}"] for end in ("_low", "_high"))
+            # Nothing is worth nothing, and something something.
+            assert (low > 0) == (fewest > 0)
+            assert (high > 0) == (most > 0)
+            worth = expected_value({"p": 6.0, "q": 4.0, "v": 15.0}, [row["frequency"]], [row["monetary_value"]])[0]
+            if fewest > 0:
+                assert low < fewest * worth
+            assert value > 0
+
+
+def test_segments_hold_everyone_and_their_value(engine, tmp_path):
+    before = predicted(month_run(engine, tmp_path, MAY, customers(400, MAY.last_day), PURCHASE))
+    run = month_run(engine, tmp_path, JUNE, customers(500, JUNE.last_day, seed=2), PURCHASE)
+    # The first hundred have left the base, and there are two hundred new ones.
+    now = predicted(run).filter(pa.compute.greater_equal(pa.compute.field("customer_id"), "0100"))
+    summary, movement, failed = segmented(run, (MAY, before), (JUNE, now))
+    assert failed == []
+    rows = now.to_pylist()
+    for row in summary:
+        column = {"all": None, "value": "value_segment", "rfm": "rfm_segment"}[row["scheme"]]
+        mine = [r for r in rows if column is None or r[column] == row["segment"]]
+        old = [r for r in before.to_pylist() if column is None or r[column] == row["segment"]]
+        h = row["horizon_months"]
+        value = sum(r[f"cltv_{h}m"] for r in mine)
+        assert row["customers"] == len(mine)
+        assert row["customers_before"] == len(old)
+        assert row["share_of_customers"] == pytest.approx(len(mine) / 400)
+        assert row["expected_value"] == pytest.approx(value, abs=1e-4 * len(mine))
+        assert row["share_of_value"] == pytest.approx(value / sum(r[f"cltv_{h}m"] for r in rows), abs=1e-5)
+        assert row["expected_purchases"] == pytest.approx(sum(r[f"expected_purchases_{h}m"] for r in mine), abs=1e-3)
+        if mine:
+            assert row["expected_value_low"] < row["expected_value"] < row["expected_value_high"]
+            assert row["expected_purchases_low"] < row["expected_purchases"] < row["expected_purchases_high"]
+    # Totals are told better than their parts: the base's interval is narrower than the segments' added up.
+    width = {key: sum(r["expected_value_high"] - r["expected_value_low"] for r in summary if r["scheme"] == key)
+             for key in ("all", "value", "rfm")}  # fmt: skip
+    assert width["all"] < width["value"] < width["rfm"]
+    assert {(r["scheme"], r["from_segment"]) for r in movement if r["to_segment"] == "gone"} >= {("value", "low")}
+    assert sum(r["customers"] for r in movement if r["from_segment"] == "new" and r["scheme"] == "rfm") == 100
+    assert sum(r["value_now"] for r in movement if r["scheme"] == "rfm") == pytest.approx(
+        sum(r["cltv_6m"] for r in rows), abs=0.05
+    )
+
+
+def test_parameters_that_are_not_known_widen_totals(engine, tmp_path):
+    rfm = customers(300, JUNE.last_day)
+    widths = []
+    for purchase in (PURCHASE, PURCHASE | {"log_covariance": None}):
+        run = month_run(engine, tmp_path, JUNE, rfm, purchase)
+        summary, _, _ = segmented(run, (JUNE, predicted(run)))
+        widths.append(summary[0]["expected_purchases_high"] - summary[0]["expected_purchases_low"])
+    assert widths[0] > 1.05 * widths[1]
+
+
+def test_without_the_month_before_nobody_moves(engine, tmp_path):
+    run = month_run(engine, tmp_path, JUNE, customers(50, JUNE.last_day), PURCHASE)
+    summary, movement, failed = segmented(run, (JUNE, predicted(run)))
+    assert failed == []
+    assert movement == []
+    assert {row["customers_before"] for row in summary} == {None}
+
+
+def test_without_predictions_there_are_no_segments(engine, tmp_path):
+    before = predicted(month_run(engine, tmp_path, MAY, customers(50, MAY.last_day), PURCHASE))
+    run = month_run(engine, tmp_path, JUNE, customers(50, JUNE.last_day), PURCHASE | {"status": "not_fitted"})
+    summary, movement, failed = segmented(run, (MAY, before), (JUNE, predicted(run)))
+    assert failed == []
+    assert summary == []
+    assert {row["to_segment"] for row in movement} == {"gone"}
