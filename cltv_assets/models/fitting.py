@@ -10,6 +10,8 @@ import numpy as np
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models import gamma_gamma
+from cltv_assets.models.coarse import coarsened
+from cltv_assets.models.curvature import Objective
 from cltv_assets.models.fits import Degeneracy, PurchaseFit, SpendFit
 from cltv_assets.models.optimise import Maximum, maximise
 from cltv_assets.models.purchase_model import Patterns, PurchaseModel
@@ -98,12 +100,18 @@ def fit_purchase_model(
     purchases = inner(statistics.weights, statistics.frequency)
     rate = purchases / inner(scaled.weights, scaled.T)
     units = {n: scale if n in model.time_parameters else 1.0 for n in names}
+
+    def likelihood(of: PurchaseStatistics) -> Objective:
+        return truncated_likelihood(model, of) if truncated else model.likelihood(of)
+
+    coarse = coarsened(scaled) if start is None else None
     best = maximise(
-        truncated_likelihood(model, scaled) if truncated else model.likelihood(scaled),
+        likelihood(scaled),
         _starts(model, rate, truncated) if start is None else [_given_start(start, units)],
         _bounds(names, model.time_parameters),
         float(statistics.weights.sum()),
         together=[tuple(names.index(n) for n in group) for group in model.together],
+        rough=None if coarse is None else likelihood(coarse),
         max_iterations=max_iterations,
     )
     parameters = _parameters(best, units)

@@ -38,6 +38,10 @@ _ROUNDING = 1e-9
 #: How far in a log parameter a Hessian may be from its point: to step by it, and to report it.
 _NEAR = 1e-3
 _SAME = 1e-7
+#: What a rough likelihood may err by, in nats a customer, in telling two maxima apart; and how far
+#: in a log parameter two searches of one maximum may end apart.
+_ROUGH, _APART = 1e-3, 0.1
+
 _NEWTON_STEPS = 60
 
 
@@ -93,6 +97,7 @@ def maximise(
     customers: float,
     *,
     together: Sequence[tuple[int, ...]] = (),
+    rough: Objective | None = None,
     max_iterations: int = 500,
 ) -> Maximum:
     """Maximise a log-likelihood over log parameters.
@@ -110,6 +115,9 @@ def maximise(
     together : sequence of tuples of int
         Positions of parameters that describe one distribution: where the first of a tuple
         runs away the others follow it, and their values mean nothing by themselves.
+    rough : callable, optional
+        A cheap stand-in for ``objective``: all starts search on it. Its maximum and its
+        Hessian there are where Newton steps on ``objective`` begin.
     max_iterations : int
         L-BFGS-B iterations a start, and Newton steps at the end.
 
@@ -118,35 +126,18 @@ def maximise(
     ModelError
         If the best start has not converged, or converged to a saddle.
     """
-    lower, upper = bounds
-
-    def loss(point: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = objective(point)
-        return -value / customers, -gradient / customers
-
-    best: FloatArray | None = None
-    iterations = 0
-    values: list[float] = []
-    for start in starts:
-        result = minimize(
-            loss,
-            np.clip(start, lower, upper),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=list(zip(lower, upper, strict=True)),
-            options={"maxiter": max_iterations, "ftol": 1e-11, "gtol": 1e-6, "maxls": 40},
-        )
-        if not np.isfinite(result.fun):
-            continue
-        if best is None or -result.fun > max(values):
-            best, iterations = np.asarray(result.x, dtype=np.float64), int(result.nit)
-        values.append(-float(result.fun))
-    if best is None:
-        raise ModelError(
-            "The log-likelihood is not finite from any start.",
-            "Look for absurd values among the statistics: frequencies, ages or order values.",
-        )
-    point, newton, hessian = _polish(objective, best, bounds, customers, min(_NEWTON_STEPS, max_iterations))
+    found = _search(rough or objective, starts, bounds, customers, max_iterations)
+    agreeing = sum(found[0].value - one.value <= AGREEMENT for one in found)
+    iterations, steps = found[0].iterations, min(_NEWTON_STEPS, max_iterations)
+    if rough is None:
+        point, newton, hessian = _polish(objective, found[0].point, bounds, customers, steps)
+    else:
+        tops = [_polish(rough, each, bounds, customers, steps) for each in _distinct(found)]
+        near = [_polish(objective, top, bounds, customers, steps, bend) for top, _, bend in tops]
+        best = max(range(len(near)), key=lambda i: objective(near[i][0])[0])
+        iterations += tops[best][1] + near[best][1]
+        # With a Hessian of its own: rarely more than one step.
+        point, newton, hessian = _polish(objective, near[best][0], bounds, customers, steps)
     value, gradient = objective(point)
     norm = float(np.max(np.abs(_free_gradient(gradient, point, bounds)))) / customers
     if not norm <= MAX_GRADIENT_NORM:
@@ -163,12 +154,67 @@ def maximise(
         value=value,
         gradient_norm=norm,
         iterations=iterations + newton,
-        starts_agreeing=sum(max(values) - v <= AGREEMENT for v in values),
+        starts_agreeing=agreeing,
         hessian=hessian,
         unidentified=unidentified,
         positive_definite=not unidentified.any(),
         log_covariance=covariance(hessian, unidentified),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Where a search ended: log parameters, the log-likelihood a customer, iterations."""
+
+    point: FloatArray
+    value: float
+    iterations: int
+
+
+def _search(
+    objective: Objective, starts: Sequence[FloatArray], bounds: Bounds, customers: float, max_iterations: int
+) -> list[_Found]:
+    """Climb from each start, and return where that ended, the best first.
+
+    Raises
+    ------
+    ModelError
+        If the log-likelihood is finite from none of them.
+    """
+    lower, upper = bounds
+
+    def loss(point: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = objective(point)
+        return -value / customers, -gradient / customers
+
+    found = []
+    for start in starts:
+        result = minimize(
+            loss,
+            np.clip(start, lower, upper),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(lower, upper, strict=True)),
+            options={"maxiter": max_iterations, "ftol": 1e-11, "gtol": 1e-6, "maxls": 40},
+        )
+        if np.isfinite(result.fun):
+            found.append(_Found(np.asarray(result.x, dtype=np.float64), -float(result.fun), int(result.nit)))
+    if not found:
+        raise ModelError(
+            "The log-likelihood is not finite from any start.",
+            "Look for absurd values among the statistics: frequencies, ages or order values.",
+        )
+    return sorted(found, key=lambda one: -one.value)
+
+
+def _distinct(found: Sequence[_Found]) -> list[FloatArray]:
+    """Return the ends of a rough search that differ and may each be the better one when looked at closely."""
+    points: list[FloatArray] = []
+    for one in found:
+        near = found[0].value - one.value <= _ROUGH
+        if near and all(float(np.max(np.abs(one.point - point))) > _APART for point in points):
+            points.append(one.point)
+    return points
 
 
 def _held(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> BoolArray:
@@ -182,19 +228,27 @@ def _free_gradient(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> F
 
 
 def _polish(
-    objective: Objective, point: FloatArray, bounds: Bounds, customers: float, steps: int
+    objective: Objective,
+    point: FloatArray,
+    bounds: Bounds,
+    customers: float,
+    steps: int,
+    like: FloatArray | None = None,
 ) -> tuple[FloatArray, int, FloatArray]:
     """Take Newton steps until one promises less than 1e-10 nats; that one is the last. The Hessian comes last.
 
+    With ``like`` that is ``like`` itself, or another near the point.
+
     A gain in nats, not a gradient a customer: with millions of customers a gradient
     that looks small still hides a parameter on its way to the bound. A Hessian costs
-    as much as sixteen gradients, so it serves again where a step was short.
+    as much as sixteen gradients, so it serves again where a step was short; and ``like``,
+    that of a similar log-likelihood, serves for the first short steps.
     """
     value, gradient = objective(point)
-    hessian, strayed = hessian_by_differences(objective, point), 0.0
+    hessian, strayed = hessian_by_differences(objective, point) if like is None else like, 0.0
     taken = 0
     while taken < steps:
-        if strayed > _NEAR:
+        if strayed > (_NEAR if like is None else _APART):
             hessian, strayed = hessian_by_differences(objective, point), 0.0
         move, promised = _newton_move(hessian, gradient, point, bounds)
         accepted = (
@@ -207,7 +261,7 @@ def _polish(
         taken += 1
         if promised < 1e-10:
             break
-    if strayed > _SAME:
+    if like is None and strayed > _SAME:
         hessian = hessian_by_differences(objective, point)
     return point, taken, hessian
 

@@ -12,7 +12,7 @@ from cltv_assets.models.pareto_nbd import ParetoNbd
 from cltv_assets.models.purchase_model import PurchaseModel
 
 #: A new model needs an entry here, columns for its parameters in ``schemas`` and, to be
-#: used, to be chosen in ``steps.fit``.
+#: used, a place in ``models.candidates.PREFERENCE``.
 PURCHASE_MODELS: Mapping[str, PurchaseModel] = {model.name: model for model in (BgNbd(), MbgNbd(), ParetoNbd(), Nbd())}
 
 
