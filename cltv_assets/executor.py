@@ -14,6 +14,7 @@ from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.executor.in_process import InProcessExecutor
 
+from cltv_assets.collection import rare_collection
 from cltv_assets.instance import calm_sqlite
 
 
@@ -21,7 +22,7 @@ class _CalmExecutor(InProcessExecutor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        with calm_sqlite():
+        with calm_sqlite(), rare_collection():
             yield from super().execute(plan_context, execution_plan)
 
 

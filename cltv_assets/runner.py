@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from cltv_assets.build import MONTH_JOB, ON_TIME_JOB, build_definitions
+from cltv_assets.collection import rare_collection
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.naming import Names
@@ -148,9 +149,10 @@ def run_months(
     """
     runner = MonthRunner(settings, instance, assets)
     results = []
-    for month in months:
-        results.append(runner.run(month))
-        after(results[-1])
+    with rare_collection():
+        for month in months:
+            results.append(runner.run(month))
+            after(results[-1])
     return results
 
 

@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 import dagster as dg
 
 from cltv_assets.assets.policy import assets_of_half
+from cltv_assets.collection import rare_collection
 from cltv_assets.instance import open_instance
 from cltv_assets.months import Month
 from cltv_assets.runner import MonthResult, MonthRunner
@@ -74,14 +75,15 @@ def run_two_halves(
     worker.start()
     try:
         runner = MonthRunner(settings, instance, assets_of_half("preprocess"))
-        for month in months:
-            first = runner.run(month)
-            first_halves[month] = first
-            if first.succeeded:
-                prepared.put(month.key)
-            else:
-                ended(first)
-            take(wait=False)
+        with rare_collection():
+            for month in months:
+                first = runner.run(month)
+                first_halves[month] = first
+                if first.succeeded:
+                    prepared.put(month.key)
+                else:
+                    ended(first)
+                take(wait=False)
         prepared.put(None)
         while len(results) < len(months):
             take(wait=True)
@@ -114,8 +116,9 @@ def _model_months(
     # An interrupt reaches both processes; the first one says so and ends this one.
     with contextlib.suppress(KeyboardInterrupt), _ending_with_parent(), open_instance(settings) as instance:
         runner = MonthRunner(settings, instance, assets_of_half("model"))
-        while (key := prepared.get()) is not None:
-            modelled.put(runner.run(Month.parse(key)))
+        with rare_collection():
+            while (key := prepared.get()) is not None:
+                modelled.put(runner.run(Month.parse(key)))
         modelled.close()
         modelled.join_thread()
         # All is closed. Taking the interpreter down would only let DuckDB's binding print what it still refers to.
