@@ -13,7 +13,7 @@ import gc
 from collections.abc import Iterator
 
 #: Python 3.11's own are 700, 10 and 10.
-_THRESHOLDS = (20_000, 20, 20)
+_THRESHOLDS = (50_000, 20, 50)
 
 
 @contextlib.contextmanager

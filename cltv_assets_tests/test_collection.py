@@ -28,6 +28,6 @@ def test_garbage_of_a_month_is_collected_within() -> None:
     with rare_collection():
         knots = [weakref.ref(_Knot()) for _ in range(100)]
         # As many objects as some months make.
-        ballast = [[i] for i in range(20_000 * 25)]
+        ballast = [[i] for i in range(50_000 * 25)]
         assert not any(knot() for knot in knots)
         del ballast
