@@ -202,7 +202,7 @@ class S3(_Section):
         return self
 
 
-#: What `purchase_model` may name beside ``auto``: the keys of `models.registry.PURCHASE_MODELS`.
+#: What `purchase_model` may name beside ``auto``: the keys of `models.purchase.registry.PURCHASE_MODELS`.
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"]
 
 

@@ -47,10 +47,10 @@ class Contender:
 
 def ours(model: str) -> Contender:
     """Return this package: patterns are counted by numpy, as the engine counts them in the graph."""
-    from cltv_assets.models.fitting import fit_purchase_model, fit_spend_model
-    from cltv_assets.models.gamma_gamma import binned, expected_value
+    from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
+    from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
     from cltv_assets.models.predict import predict_patterns
-    from cltv_assets.models.statistics import PurchaseStatistics, SpendStatistics
+    from cltv_assets.models.value.gamma_gamma import binned, expected_value
 
     if model == "gamma_gamma":
 

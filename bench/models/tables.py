@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
-from cltv_assets.models.registry import purchase_model
-from cltv_assets.models.statistics import PurchaseStatistics, SpendStatistics
+from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
+from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.value.gamma_gamma import GammaGammaLikelihood
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]
 

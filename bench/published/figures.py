@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.published import cdnow
-from cltv_assets.models import gamma_gamma
-from cltv_assets.models.fitting import fit_purchase_model, fit_spend_model
+from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
+from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics
 from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.purchase_model import Patterns
-from cltv_assets.models.registry import purchase_model
-from cltv_assets.models.statistics import FloatArray, PurchaseStatistics
+from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.value import gamma_gamma
 
 FHL = "Fader, Hardie and Lee (2005)"
 CLVTOOLS = "tests of CLVTools"

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 
 from cltv_assets.checks.check import Check, Values, Verdict
 from cltv_assets.checks.structure import rows_where
-from cltv_assets.models.discounting import DAYS_PER_YEAR
+from cltv_assets.models.value.discounting import DAYS_PER_YEAR
 from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL
 from cltv_assets.steps.month_run import MonthRun
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from cltv_assets.checks.check import Check, Values, Verdict
-from cltv_assets.models.candidates import NULL_MODEL
+from cltv_assets.models.choosing.candidates import NULL_MODEL
 from cltv_assets.schemas import RFM_SUMMARY
 from cltv_assets.steps.month_run import MonthRun
 

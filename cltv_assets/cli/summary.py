@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
-from cltv_assets.models.registry import PURCHASE_MODELS
+from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT_FILE, REPORT_NAME
 from cltv_assets.schemas import (

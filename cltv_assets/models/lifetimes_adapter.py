@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.bg_nbd import BgNbd
-from cltv_assets.models.fits import PurchaseFit, SpendFit
-from cltv_assets.models.purchase_model import Patterns
-from cltv_assets.models.statistics import FloatArray, PurchaseStatistics, SpendStatistics
+from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
+from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, SpendStatistics
+from cltv_assets.models.purchase.bg_nbd import BgNbd
+from cltv_assets.models.purchase.purchase_model import Patterns
 
 
 def as_lifetimes(fit: PurchaseFit | SpendFit, statistics: PurchaseStatistics | SpendStatistics | None = None) -> Any:
@@ -74,7 +74,7 @@ def _purchase_fitter(parameters: Mapping[str, float], statistics: object) -> Any
     model = BgNbd()
 
     class StableBetaGeoFitter(BetaGeoFitter):  # type: ignore[misc]
-        """``BetaGeoFitter`` with the formulas of ``cltv_assets.models.bg_nbd``."""
+        """``BetaGeoFitter`` with the formulas of ``cltv_assets.models.purchase.bg_nbd``."""
 
         def conditional_expected_number_of_purchases_up_to_time(
             self, t: npt.ArrayLike, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.fits import PurchaseFit
-from cltv_assets.models.purchase_model import Parameters, Patterns, PurchaseModel, at_least
-from cltv_assets.models.registry import purchase_model
-from cltv_assets.models.statistics import FloatArray
+from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.estimation.statistics import FloatArray
+from cltv_assets.models.purchase.purchase_model import Parameters, Patterns, PurchaseModel, at_least
+from cltv_assets.models.purchase.registry import purchase_model
 
 #: Ends of the prediction interval: 80 % of outcomes lie within, a tenth at most on each side.
 LOW, HIGH = 0.1, 0.9

@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets import __version__
-from cltv_assets.models.candidates import Contender
-from cltv_assets.models.choice import choose_model
-from cltv_assets.models.fits import PurchaseFit, SpendFit
-from cltv_assets.models.fitting import fit_spend_model
-from cltv_assets.models.histories import Fold, Histories
-from cltv_assets.models.operational_time import OperationalTime
-from cltv_assets.models.registry import purchase_model as purchase_model_named
-from cltv_assets.models.seasonality import MonthCounts
-from cltv_assets.models.statistics import SpendStatistics
+from cltv_assets.models.choosing.candidates import Contender
+from cltv_assets.models.choosing.choice import choose_model
+from cltv_assets.models.choosing.histories import Fold, Histories
+from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.choosing.seasonality import MonthCounts
+from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
+from cltv_assets.models.estimation.fitting import fit_spend_model
+from cltv_assets.models.estimation.statistics import SpendStatistics
+from cltv_assets.models.purchase.registry import purchase_model as purchase_model_named
 from cltv_assets.months import Month
 from cltv_assets.schemas import PURCHASE_DAYS, PURCHASE_MODEL, RFM_SUMMARY, SEASON_COLUMNS, SPEND_MODEL
 from cltv_assets.settings import Settings

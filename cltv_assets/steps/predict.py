@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets import __version__
-from cltv_assets.models.discounting import discount_factors, discounted_purchases
 from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.purchase_model import Patterns
-from cltv_assets.models.registry import purchase_model
-from cltv_assets.models.value_intervals import value_quantiles
+from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
+from cltv_assets.models.value.value_intervals import value_quantiles
 from cltv_assets.schemas import PURCHASE_MODEL, REPEAT_CUSTOMERS, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
 from cltv_assets.steps.fit import collect_patterns, operational_time, purchase_fit
 from cltv_assets.steps.month_run import MonthRun

@@ -10,9 +10,9 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from cltv_assets.models.discounting import discount_factors
-from cltv_assets.models.statistics import FloatArray, IntArray
-from cltv_assets.models.totals import CustomerGroups, Totals, model_error, totals_of
+from cltv_assets.models.estimation.statistics import FloatArray, IntArray
+from cltv_assets.models.value.discounting import discount_factors
+from cltv_assets.models.value.totals import CustomerGroups, Totals, model_error, totals_of
 from cltv_assets.schemas import PURCHASE_MODEL, SEGMENT_MOVEMENT, SEGMENT_SUMMARY, SPEND_MODEL, cltv_predictions
 from cltv_assets.steps.fit import operational_time, purchase_fit
 from cltv_assets.steps.month_run import MonthRun

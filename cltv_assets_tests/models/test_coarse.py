@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cltv_assets.models import fitting
-from cltv_assets.models.coarse import WORTHWHILE, coarsened
-from cltv_assets.models.registry import PURCHASE_MODELS
-from cltv_assets.models.statistics import PurchaseStatistics
+from cltv_assets.models.estimation import fitting
+from cltv_assets.models.estimation.coarse import WORTHWHILE, coarsened
+from cltv_assets.models.estimation.statistics import PurchaseStatistics
+from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets_tests.models.conftest import Histories, grouped
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.discounting import discount_factors, discounted_purchases
+from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
 from cltv_assets.months import Month
 
 

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from cltv_assets.models.dropout_integral import mean_purchases_before_dropout
+from cltv_assets.models.purchase.dropout_integral import mean_purchases_before_dropout
 
 
 def ours(a: float, b: float, r: float, x: int, c: float) -> float:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.fits import Fit, PurchaseFit
-from cltv_assets.models.fitting import MIN_REPEAT_CUSTOMERS, degeneracy, fit_purchase_model, fit_spend_model
-from cltv_assets.models.gamma_gamma import binned
-from cltv_assets.models.optimise import maximise
+from cltv_assets.models.estimation.fits import Fit, PurchaseFit
+from cltv_assets.models.estimation.fitting import MIN_REPEAT_CUSTOMERS, degeneracy, fit_purchase_model, fit_spend_model
+from cltv_assets.models.estimation.optimise import maximise
+from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, SpendStatistics
 from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.registry import PURCHASE_MODELS
-from cltv_assets.models.statistics import FloatArray, PurchaseStatistics, SpendStatistics
+from cltv_assets.models.purchase.registry import PURCHASE_MODELS
+from cltv_assets.models.value.gamma_gamma import binned
 from cltv_assets_tests.models.conftest import Histories, grouped, simulate_purchases
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.fits import PurchaseFit
-from cltv_assets.models.fitting import fit_purchase_model, fit_spend_model
+from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
+from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
 from cltv_assets.models.lifetimes_adapter import as_lifetimes
-from cltv_assets.models.statistics import PurchaseStatistics, SpendStatistics
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,8 @@ def test_what_lifetimes_cannot_hold_is_refused(weeks: PurchaseStatistics, spend:
 
 def test_importing_the_models_imports_neither_lifetimes_nor_the_platform() -> None:
     code = (
-        "import sys; import cltv_assets.models.predict, cltv_assets.models.fitting, cltv_assets.models.discounting;"
+        "import sys; import cltv_assets.models.predict, cltv_assets.models.estimation.fitting;"
+        "import cltv_assets.models.value.discounting;"
         "print(sorted({'lifetimes', 'dagster', 'ibis', 'pandas', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cltv_assets.models.fits import PurchaseFit
-from cltv_assets.models.month_ahead import expected_total
-from cltv_assets.models.purchase_model import Patterns
-from cltv_assets.models.registry import purchase_model
+from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.measures.month_ahead import expected_total
+from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.purchase.registry import purchase_model
 
 
 def fit(name: str, **parameters: float) -> PurchaseFit:

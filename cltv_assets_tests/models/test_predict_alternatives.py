@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cltv_assets.models.predict import predict_patterns, purchase_quantiles
-from cltv_assets.models.purchase_model import Patterns, at_least
-from cltv_assets.models.registry import purchase_model
+from cltv_assets.models.purchase.purchase_model import Patterns, at_least
+from cltv_assets.models.purchase.registry import purchase_model
 from cltv_assets_tests.models.conftest import simulate_pareto, simulate_purchases
 from cltv_assets_tests.models.test_predict import fit_of
 

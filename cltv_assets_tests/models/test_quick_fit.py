@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.candidates import PREFERENCE
-from cltv_assets.models.fitting import fit_purchase_model
-from cltv_assets.models.quick_fit import quick_parameters
-from cltv_assets.models.statistics import PurchaseStatistics
+from cltv_assets.models.choosing.candidates import PREFERENCE
+from cltv_assets.models.estimation.fitting import fit_purchase_model
+from cltv_assets.models.estimation.quick_fit import quick_parameters
+from cltv_assets.models.estimation.statistics import PurchaseStatistics
 
 #: Published estimates of the CDNOW sample, in weeks.
 PUBLISHED = {

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cltv_assets.models.fitting import fit_purchase_model
+from cltv_assets.models.estimation.fitting import fit_purchase_model
+from cltv_assets.models.estimation.statistics import PurchaseStatistics
 from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.purchase_model import Patterns
-from cltv_assets.models.registry import PURCHASE_MODELS, purchase_model
-from cltv_assets.models.statistics import PurchaseStatistics
+from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.purchase.registry import PURCHASE_MODELS, purchase_model
 from cltv_assets_tests.models.conftest import Histories, grouped
 
 PARETO = {"r": 0.55315, "alpha": 10.57633, "s": 0.60625, "beta": 11.67150}

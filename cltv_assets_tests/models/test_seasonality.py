@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from cltv_assets.models.fitting import fit_purchase_model
-from cltv_assets.models.operational_time import OperationalTime, normalised
-from cltv_assets.models.seasonality import (
+from cltv_assets.models.choosing.operational_time import OperationalTime, normalised
+from cltv_assets.models.choosing.seasonality import (
     MonthCounts,
     expected_purchases,
     find_season,
@@ -18,6 +17,7 @@ from cltv_assets.models.seasonality import (
     shrunk_index,
     times_seen,
 )
+from cltv_assets.models.estimation.fitting import fit_purchase_model
 from cltv_assets_tests.models.shops import CHRISTMAS, FLAT, Shop, simulate
 
 PLAIN = OperationalTime(None, 1)

@@ -9,15 +9,12 @@ import pytest
 from scipy.stats import nbinom
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models import candidates
-from cltv_assets.models.candidates import PREFERENCE, Contender
-from cltv_assets.models.choice import Choice, choose_model
-from cltv_assets.models.fitting import fit_purchase_model
-from cltv_assets.models.histories import Fold, Histories
-from cltv_assets.models.operational_time import OperationalTime
-from cltv_assets.models.purchase_model import Patterns
-from cltv_assets.models.registry import purchase_model
-from cltv_assets.models.selection import (
+from cltv_assets.models.choosing import candidates
+from cltv_assets.models.choosing.candidates import PREFERENCE, Contender
+from cltv_assets.models.choosing.choice import Choice, choose_model
+from cltv_assets.models.choosing.histories import Fold, Histories
+from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.choosing.selection import (
     FoldScore,
     bias,
     compare,
@@ -27,6 +24,9 @@ from cltv_assets.models.selection import (
     mean_miss,
     score_fold,
 )
+from cltv_assets.models.estimation.fitting import fit_purchase_model
+from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.purchase.registry import purchase_model
 from cltv_assets_tests.models.shops import CHRISTMAS, FLAT, Shop, simulate
 
 PLAIN = OperationalTime(None, 1)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cltv_assets.models.fits import PurchaseFit
-from cltv_assets.models.fitting import fit_purchase_model, fit_spend_model
-from cltv_assets.models.gamma_gamma import binned, expected_value
+from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
+from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
 from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.statistics import PurchaseStatistics, SpendStatistics
-from cltv_assets.models.totals import CustomerGroups, gamma_interval, model_error, totals_of
+from cltv_assets.models.value.gamma_gamma import binned, expected_value
+from cltv_assets.models.value.totals import CustomerGroups, gamma_interval, model_error, totals_of
 from cltv_assets_tests.models.futures import bg_nbd_purchases, future_values, values
 
 #: In weeks.

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
 
-from cltv_assets.models.age_nodes import AgeGrid
-from cltv_assets.models.count_tails import count_tails
-from cltv_assets.models.purchase_model import Patterns
-from cltv_assets.models.registry import purchase_model
-from cltv_assets.models.value_intervals import bounded_moments, value_quantiles, value_tail
+from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.value.age_nodes import AgeGrid
+from cltv_assets.models.value.count_tails import count_tails
+from cltv_assets.models.value.value_intervals import bounded_moments, value_quantiles, value_tail
 from cltv_assets_tests.models.futures import future_values
 
 #: CDNOW in days; spend as in Fader & Hardie (2013).

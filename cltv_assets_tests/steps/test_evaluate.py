@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.lake import Lake
-from cltv_assets.models.purchase_model import Patterns
-from cltv_assets.models.registry import purchase_model
+from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.purchase.registry import purchase_model
 from cltv_assets.months import Month
 from cltv_assets.schemas import HOLDOUT_EVALUATION
 from cltv_assets.steps.evaluate import past_evaluations

@@ -42,8 +42,8 @@ def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> 
         return Histogram(tuple(actual), None)
     import numpy as np
 
-    from cltv_assets.models.purchase_model import Patterns, at_least
-    from cltv_assets.models.registry import purchase_model
+    from cltv_assets.models.purchase.purchase_model import Patterns, at_least
+    from cltv_assets.models.purchase.registry import purchase_model
 
     customers = np.array(list(counts.by_first_day.values()), dtype=np.float64)
     age = np.zeros(0)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from cltv_assets.models.fits import PurchaseFit
-    from cltv_assets.models.operational_time import OperationalTime
+    from cltv_assets.models.choosing.operational_time import OperationalTime
+    from cltv_assets.models.estimation.fits import PurchaseFit
 
 #: On a seasonal clock hardly two customers have the same age; beyond so many ages
 #: expectations are read off a grid, where they are straight lines but for 1e-6.

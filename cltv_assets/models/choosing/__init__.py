@@ -1,0 +1,1 @@
+"""Which model predicts, and whether with a season: holdouts inside the history decide."""

@@ -1,0 +1,1 @@
+"""How well predictions did, and how far distributions moved: measures of small arrays."""

@@ -1,0 +1,108 @@
+"""The NBD model: gamma-distributed purchase rates, and nobody ever drops out.
+
+The null model of every buy-till-you-die model (Ehrenberg 1959; the likelihood of
+purchase times as in Fader, Hardie and Lee 2005 with p = 0). It predicts nothing
+here; a model with dropout that fits no better than this one has found no dropout.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import betainc
+
+from cltv_assets.models.estimation.axes import CountAxis, TimeAxis
+from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, inner
+from cltv_assets.models.purchase.purchase_model import Parameters, Patterns
+
+
+class NbdLikelihood:
+    """The log-likelihood of statistics and its exact gradient.
+
+    A pattern's log-likelihood is
+    ln Gamma(r+x)/Gamma(r) + r ln alpha - (r+x) ln(alpha+T): recency does not matter.
+
+    Parameters
+    ----------
+    statistics : PurchaseStatistics
+    """
+
+    def __init__(self, statistics: PurchaseStatistics) -> None:
+        self._counts = CountAxis.of(statistics.frequency)
+        self._customers_by_count = self._counts.total(statistics.weights)
+        ages = TimeAxis.of(statistics.T)
+        self._ages = ages.values
+        self._customers_by_age = ages.total(statistics.weights)
+        self._purchases_by_age = ages.total(statistics.weights * statistics.frequency)
+
+    def __call__(self, log_parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Return the log-likelihood (nats) and its gradient by ln r, ln alpha."""
+        parameters = np.exp(log_parameters)
+        r, alpha = (float(value) for value in parameters)
+        steps, by_count = self._counts.steps, self._customers_by_count
+        since_first = np.log1p(self._ages / alpha)
+        value = (
+            inner(by_count, self._counts.running(np.log(r + steps)))
+            - r * inner(self._customers_by_age, since_first)
+            - inner(self._purchases_by_age, np.log(alpha + self._ages))
+        )
+        by_r = inner(by_count, self._counts.running(1.0 / (r + steps))) - inner(self._customers_by_age, since_first)
+        pooled = self._customers_by_age * (r / alpha) * self._ages - self._purchases_by_age
+        by_alpha = inner(pooled, 1.0 / (alpha + self._ages))
+        return value, np.array([by_r, by_alpha]) * parameters
+
+
+def log_any_purchase(r: float, alpha: float, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return ln(1 - (alpha/(alpha+T))^r) for each T, and its gradient by ln r and ln alpha, shape (n, 2).
+
+    The probability that a gamma-distributed rate brings a purchase within T.
+    """
+    exponent = r * np.log1p(ages / alpha)
+    value = np.log(-np.expm1(-exponent))
+    # d ln(1 - e^-y) / dy = 1 / (e^y - 1), written so that e^y cannot overflow.
+    slope = np.exp(-exponent) / -np.expm1(-exponent)
+    return value, np.column_stack((slope * exponent, -slope * r * ages / (alpha + ages)))
+
+
+class Nbd:
+    """The NBD model behind the common protocol of purchase models."""
+
+    name = "nbd"
+    parameter_names = ("r", "alpha")
+    time_parameters = frozenset({"alpha"})
+    together = (("r", "alpha"), ("alpha", "r"))
+
+    def likelihood(self, statistics: PurchaseStatistics) -> NbdLikelihood:
+        """Return the log-likelihood of ``statistics`` over ln r, ln alpha."""
+        return NbdLikelihood(statistics)
+
+    def log_repeat_probability(self, log_parameters: FloatArray, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return ln(1 - P(X(T) = 0)) and its gradient by ln r, ln alpha."""
+        r, alpha = (float(value) for value in np.exp(log_parameters))
+        return log_any_purchase(r, alpha, ages)
+
+    def starts(self, purchase_rate: float) -> list[Parameters]:
+        """Return where to start from, given repeat purchases a customer and unit of time."""
+        return [{"r": r, "alpha": r / purchase_rate} for r in (0.3, 1.0, 3.0)]
+
+    def boundary_reason(self, parameters: Parameters, unidentified: frozenset[str]) -> str:  # noqa: ARG002
+        """Say in plain words what the run-away parameters mean."""
+        return (
+            "the spread of purchase rates cannot be identified: "
+            "the data fit as well if customers differ in it in quite another way"
+        )
+
+    def p_alive(self, parameters: Parameters, patterns: Patterns) -> FloatArray:  # noqa: ARG002
+        """Return 1 for everyone, shape (n,)."""
+        return np.ones(len(patterns))
+
+    def expected_purchases(self, parameters: Parameters, patterns: Patterns, horizons: FloatArray) -> FloatArray:
+        """Return (r+x) t / (alpha+T) for each horizon t, shape (n, H): the posterior mean rate times t."""
+        rate = (parameters["r"] + patterns.frequency) / (parameters["alpha"] + patterns.T)
+        return np.multiply.outer(rate, horizons)
+
+    def at_least_given_alive(
+        self, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray
+    ) -> FloatArray:
+        """Return P(purchases in (T, T+t] >= m): the tail I_z(m, r+x), z = t/(alpha+T+t), of a negative binomial."""
+        odds = horizons / (parameters["alpha"] + patterns.T + horizons)
+        return np.asarray(betainc(counts, parameters["r"] + patterns.frequency, odds), dtype=np.float64)

@@ -1,0 +1,290 @@
+"""The interval of a customer's value: how many purchases, and how large.
+
+N purchases come of the purchase model. Each is worth Z ~ Gamma(p, nu), and after x
+repeat purchases of mean m the Gamma-Gamma model has nu ~ Gamma(q + p x, v + x m) (Fader
+and Hardie, 2013, http://www.brucehardie.com/notes/025/, section 3). So n purchases
+are worth S with S / (v + x m) ~ BetaPrime(p n, q + p x), whatever m: a gamma variable over
+an independent one. Hence the quantiles of a customer's value are
+
+    kappa(pattern) (v + x m),
+
+and kappa is found once for each pattern: with A(m) = P(at least m purchases | alive),
+
+    P(S > z (v + x m)) = P(alive) G(z),   G(z) = sum over m >= 1 of A(m) (F(m, z) - F(m - 1, z)),
+
+F(n, z) being the upper tail of BetaPrime(p n, q + p x), an incomplete beta function, and
+F(0, z) = 0. G depends on frequency and T alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betaincc, betainccinv, betaincinv
+
+from cltv_assets.models.estimation.statistics import FloatArray, IntArray
+from cltv_assets.models.predict import HIGH, LOW
+from cltv_assets.models.purchase.purchase_model import Parameters, Patterns, PurchaseModel
+from cltv_assets.models.value.age_nodes import AgeGrid, AgeNodes
+from cltv_assets.models.value.count_tails import CountTails, count_tails
+
+#: Neighbouring grid points differ at most by this in G, if refining this often gets there.
+_STEP, _ROUNDS = 0.03, 7
+
+#: Points that the grid starts with, evenly in ln z.
+_POINTS = 25
+
+#: Below this quantile of a single purchase G is taken to be linear.
+_LEAST = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class ValueCurve:
+    """P(value > z (v + x m) | alive) of one frequency, at ages and horizons.
+
+    Parameters
+    ----------
+    log_z : array of float64, shape (J,)
+        Ascending.
+    exceed : array of float64, shape (K, H, J)
+        G at each age, horizon and z; falling.
+    any_purchase : array of float64, shape (K, H)
+        G at 0: the probability of a purchase at all.
+    """
+
+    log_z: FloatArray
+    exceed: FloatArray
+    any_purchase: FloatArray
+
+
+def value_curve(spend: Parameters, frequency: int, tails: CountTails) -> ValueCurve:
+    """Compute G of one frequency on a grid that is finer where G falls faster.
+
+    Parameters
+    ----------
+    spend : mapping
+        p, q and v of the Gamma-Gamma model.
+    frequency : int
+    tails : CountTails
+        Of that frequency.
+    """
+    p, shape = spend["p"], spend["q"] + spend["p"] * frequency
+    sums = tails.for_sums()
+
+    def exceed(log_z: FloatArray) -> FloatArray:
+        upper = value_tail(p * tails.edges[1:, None].astype(np.float64), shape, log_z)
+        return np.asarray(sums @ np.diff(upper, axis=0, prepend=0.0), dtype=np.float64)
+
+    log_z = np.linspace(*_ends(p, shape, tails), _POINTS)
+    found = exceed(log_z)
+    for _ in range(_ROUNDS):
+        # No quantile is wanted where G is below LOW.
+        large = (-np.diff(found, axis=2) > _STEP) & (found[:, :, :-1] > LOW / 2.0)
+        coarse = np.flatnonzero(large.any(axis=(0, 1)))
+        if not len(coarse):
+            break
+        between = (log_z[coarse] + log_z[coarse + 1]) / 2.0
+        order = np.argsort(np.concatenate((log_z, between)), kind="stable")
+        found = np.concatenate((found, exceed(between)), axis=2)[:, :, order]
+        log_z = np.concatenate((log_z, between))[order]
+    return ValueCurve(log_z, found, tails.tails[:, :, 0])
+
+
+def value_tail(sizes: FloatArray, shape: float, log_z: FloatArray) -> FloatArray:
+    """Return the upper tails of BetaPrime(size, shape), shape (B, J).
+
+    Most are 0 or 1 to eight digits, which Chernoff's bound tells for less than they cost:
+    with w = z / (1 + z) and mu = a / (a + b) the tail of Beta(a, b) on the far side of w is
+    at most (w / mu)^a ((1 - w) / (1 - mu))^b, as a gamma variable over the sum of two.
+
+    Parameters
+    ----------
+    sizes : array of float64, shape (B, 1)
+    shape : float
+    log_z : array of float64, shape (J,)
+    """
+    # Logistic, so that small z keep their digits where q has run away.
+    log_w, log_rest = -np.logaddexp(0.0, -log_z), -np.logaddexp(0.0, log_z)
+    log_mean, log_other = np.log(sizes / (sizes + shape)), np.log(shape / (sizes + shape))
+    far = sizes * (log_w - log_mean) + shape * (log_rest - log_other)
+    upper = np.where(log_w < log_mean, 1.0, 0.0)
+    near = far > -18.0
+    rows, columns = np.nonzero(near)
+    upper[near] = betaincc(sizes[rows, 0], shape, np.exp(log_w)[columns])
+    return upper
+
+
+def _ends(p: float, shape: float, tails: CountTails) -> tuple[float, float]:
+    """Return where the grid begins and ends, as ln z: G is below 0.1 at its end."""
+    least = float(betaincinv(p, shape, _LEAST))
+    # P(S > z) <= P(N >= m) + P(the first m are worth more than z).
+    rare = np.flatnonzero((tails.tails <= LOW / 2.0).all(axis=(0, 1)))
+    enough = tails.edges[rare[0] + 1] if len(rare) else tails.edges[-1]
+    most = float(betainccinv(p * float(enough), shape, LOW / 2.0))
+    begin, end = (float(np.log(w) - np.log1p(-w)) for w in (least, most))
+    return begin, max(end, begin + 1.0)
+
+
+def value_quantiles(
+    model: PurchaseModel,
+    parameters: Parameters,
+    spend: Parameters,
+    patterns: Patterns,
+    p_alive: FloatArray,
+    horizons: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return kappa at 10 % and 90 %: the interval of undiscounted value in units of v + x m.
+
+    A quantile is the smallest value that at least a tenth, or nine tenths, of outcomes
+    do not exceed; it is 0 where that many buy nothing.
+
+    Parameters
+    ----------
+    model : PurchaseModel
+    parameters : mapping
+        Of the purchase model.
+    spend : mapping
+        p, q and v of the Gamma-Gamma model.
+    patterns : Patterns, of n patterns
+    p_alive : array of float64, shape (n,)
+    horizons : array of float64, shape (H,)
+        Times after the observation end, in the time unit of the fit.
+
+    Returns
+    -------
+    low, high : arrays of float64, shape (n, H)
+        To a relative error of 2e-3, or to 1e-3 in probability where G hardly falls (3e-3 where p is
+        in the hundreds: values hardly vary and G is a staircase).
+    """
+    grid = AgeGrid.of(patterns.frequency, patterns.T, float(horizons.min()))
+    searches = []
+    for group in grid.groups:
+        tails = count_tails(model, parameters, group.frequency, group.nodes.ages, horizons, spend["p"])
+        curve = value_curve(spend, group.frequency, tails)
+        searches.append(_search(curve, group.nodes, group.at, p_alive[group.rows]))
+    quantiles = np.zeros((len(patterns), len(horizons), 2))
+    if searches:
+        quantiles[np.concatenate([group.rows for group in grid.groups])] = _solve(searches)
+    return quantiles[:, :, 0], quantiles[:, :, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Where to look for quantiles: the interval of the grid and G around it.
+
+    Parameters
+    ----------
+    exceed : array of float64, shape (n, H, 2)
+        What G is to be at the quantile.
+    any_purchase : array of float64, shape (n, H, 1)
+        G at 0.
+    g : array of float64, shape (n, H, 2, 4)
+        G at the point before the interval, its two ends and the point after.
+    log_z : array of float64, shape (n, H, 2, 4)
+        Where.
+    """
+
+    exceed: FloatArray
+    any_purchase: FloatArray
+    g: FloatArray
+    log_z: FloatArray
+
+
+def _search(curve: ValueCurve, nodes: AgeNodes, at: IntArray, p_alive: FloatArray) -> _Search:
+    """Find the grid's interval of each quantile."""
+    K, H, J = curve.exceed.shape
+    g = (nodes.weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
+    # Interpolation in T leaves errors of 1e-6 where G hardly falls.
+    g = np.minimum.accumulate(np.clip(g, 0.0, 1.0), axis=2)
+    any_purchase = np.maximum(nodes.weights @ curve.any_purchase, g[:, :, 0])
+    levels = np.array([1.0 - LOW, 1.0 - HIGH])
+    exceed = np.broadcast_to((levels / np.maximum(p_alive, 1e-300)[:, None])[:, None, :], (len(at), H, 2))
+    # One sorted array of all rows: row i lies within [2 i, 2 i + 1].
+    line = (at[:, None] * H + np.arange(H))[:, :, None]
+    flat = (1.0 - g + 2.0 * np.arange(len(g) * H).reshape(-1, H, 1)).ravel()
+    wanted = 1.0 - np.minimum(exceed, 1.0) + 2.0 * line
+    # The number of points where G is still above.
+    left = np.searchsorted(flat, wanted.ravel(), side="left").reshape(wanted.shape) - line * J
+    left = np.clip(left - 1, 0, J - 2)[..., None] + np.arange(-1, 3)
+    place = np.clip(left, 0, J - 1)
+    around = g.reshape(-1)[(line * J)[..., None] + place]
+    return _Search(exceed, any_purchase[at][:, :, None], around, curve.log_z[place])
+
+
+def _solve(searches: list[_Search]) -> FloatArray:
+    """Return z where G is ``exceed``, shape (n, H, 2): by monotone cubics in ln z, bisected."""
+    exceed = np.concatenate([one.exceed for one in searches])
+    any_purchase = np.concatenate([one.any_purchase for one in searches])
+    g = np.concatenate([one.g for one in searches])
+    log_z = np.concatenate([one.log_z for one in searches])
+    steps = np.diff(log_z, axis=-1)
+    step = steps[..., 1]
+    slope = np.diff(g, axis=-1) / np.where(steps > 0, steps, 1.0)
+    begin, end = (step * _slope(slope[..., i : i + 2], steps[..., i : i + 2]) for i in (0, 1))
+    low, high = g[..., 1], g[..., 2]
+    left, right = np.zeros_like(step), np.ones_like(step)
+    for _ in range(20):
+        t = (left + right) / 2.0
+        # Hermite's cubic through both ends with both slopes.
+        value = low + t * (
+            begin + t * (3.0 * (high - low) - 2.0 * begin - end + t * (2.0 * (low - high) + begin + end))
+        )
+        above = value > exceed
+        left, right = np.where(above, t, left), np.where(above, right, t)
+    found = np.exp(log_z[..., 1] + step * (left + right) / 2.0)
+    first = np.exp(log_z[..., 1])
+    # Before the grid's first point, or never.
+    share = (any_purchase - exceed) / np.maximum(any_purchase - low, 1e-300)
+    found = np.where(exceed > low, first * np.clip(share, 0.0, 1.0), found)
+    return np.where(exceed >= any_purchase, 0.0, found)
+
+
+def _slope(sides: FloatArray, steps: FloatArray) -> FloatArray:
+    """Return slopes at the points between two steps: a parabola's, limited so that cubics stay monotone.
+
+    Three times the smaller side's is the limit of Fritsch and Carlson (1980), Monotone
+    Piecewise Cubic Interpolation, SIAM J. Numer. Anal. 17(2). At the grid's ends a
+    step is 0 and the other side's slope is taken.
+    """
+    parabola = (sides[..., 0] * steps[..., 1] + sides[..., 1] * steps[..., 0]) / steps.sum(axis=-1)
+    limit = np.where((steps > 0).all(axis=-1), 3.0 * sides.max(axis=-1), -np.inf)
+    # All slopes are negative or nil.
+    one_sided = np.where(steps[..., 0] > 0, sides[..., 0], sides[..., 1])
+    return np.where(np.isneginf(limit), one_sided, np.maximum(parabola, limit))
+
+
+def bounded_moments(
+    spend: Parameters, frequency: int, tails: CountTails, share: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return E[min(S, c)] and E[min(S, c)^2] given alive, where P(S > c | alive) = ``share``, shape (K, H) each.
+
+    In units of v + x m and its square: the integrals of G(z) and of 2 z G(z) up to c.
+
+    Parameters
+    ----------
+    spend : mapping
+        p, q and v of the Gamma-Gamma model.
+    frequency : int
+    tails : CountTails
+        Of that frequency.
+    share : float
+    """
+    p, shape = spend["p"], spend["q"] + spend["p"] * frequency
+    share = min(share, 0.5)
+    begin, _ = _ends(p, shape, tails)
+    most = float(betaincinv(shape, p * float(tails.edges[-1]), share / 2.0))
+    log_z = np.linspace(begin - 5.0, float(np.log1p(-most) - np.log(most)), 400)
+    upper = value_tail(p * tails.edges[1:, None].astype(np.float64), shape, log_z)
+    exceed = tails.for_sums() @ np.diff(upper, axis=0, prepend=0.0)
+    # The interval that holds c counts as far as c, with ln G linear in ln z.
+    log_g = np.log(np.maximum(exceed, 1e-300))
+    reach = (log_g[:, :, :-1] - np.log(share)) / np.maximum(-np.diff(log_g, axis=2), 1e-300)
+    steps = np.clip(reach, 0.0, 1.0) * np.diff(log_z)
+
+    def integral(density: FloatArray) -> FloatArray:
+        middle = (density[:, :, 1:] + density[:, :, :-1]) / 2.0
+        return np.asarray((middle * steps).sum(axis=2), dtype=np.float64)
+
+    z = np.exp(log_z)
+    return integral(z * exceed), integral(2.0 * z * z * exceed)
