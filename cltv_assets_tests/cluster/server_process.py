@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _POLL_SECONDS = 0.1
-_LOG_TAIL = 2000
+_LOG_TAIL = 6000
 
 
 class ServerError(RuntimeError):

@@ -92,7 +92,7 @@ def ui(browser: Browser, shop: Shop, request: pytest.FixtureRequest) -> Iterator
     if request.session.testsfailed > failed_before:
         screens.shoot(f"failed-{request.node.name}")
     context.close()
-    assert faults == []
+    assert faults == [], f"The webserver said:\n{shop.dev.log_tail()}"
 
 
 def _watch(page: Page, url: str) -> list[str]:

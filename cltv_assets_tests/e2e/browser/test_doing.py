@@ -92,7 +92,7 @@ def test_a_failed_check_says_why_and_nothing_spreads(ui: Screens, shop: Shop) ->
     for table in ("cleaned_transactions", "rejected_transactions", "purchase_days", "cltv_predictions"):
         assert BROKEN not in published(shop, table), table
     # On a large screen the boxes of the graph show their state in words.
-    ui.page.set_viewport_size({"width": 3600, "height": 2000})
+    ui.page.set_viewport_size({"width": 3200, "height": 1800})
     ui.lineage()
     ui.see("Asset checks")
     expect(ui.page.get_by_text(re.compile("^Loading"))).to_have_count(0, timeout=SHOWN)
