@@ -212,6 +212,9 @@ class CheckThresholds(_Section):
     volume_change: float = Field(0.5, gt=0, description="Warn when a month's rows differ from the recent mean by more.")
     reject_share: float = Field(0.5, gt=0, le=1, description="Block when more than this share of lines is rejected.")
     reject_share_change: float = Field(0.1, gt=0, le=1, description="Warn when the share moves by more than this.")
+    silent_days: int = Field(
+        10, ge=1, description="Warn when a month begins or ends with more days without any purchase, and not by chance."
+    )
     frequency_value_correlation: float = Field(0.3, gt=0, le=1, description="Warn above this absolute correlation.")
     parameter_drift_se: float = Field(4.0, gt=0, description="Warn when a parameter moves by more standard errors.")
     distribution_drift: float = Field(

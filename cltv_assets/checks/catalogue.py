@@ -81,6 +81,7 @@ def checks_of(horizons_months: Sequence[int]) -> dict[str, tuple[Check, ...]]:
         PURCHASE_DAYS.name: (
             *structural(PURCHASE_DAYS),
             structure.within_month("purchase_day"),
+            transactions.month_covered(),
             transactions.spend_reconciles(
                 CLEANED_TRANSACTIONS.name, lambda cleaned: cleaned.amount.sum(), lambda days: _net(days)
             ),

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import ibis
 import ibis.expr.types as ir
+from scipy.special import beta
 
 from cltv_assets.checks.check import Check, Values, Verdict
 from cltv_assets.lake.storage import month_folder
@@ -15,6 +16,8 @@ from cltv_assets.steps.month_run import MonthRun
 
 #: How many earlier months make the usual volume.
 _RECENT_MONTHS = 3
+#: Days without a purchase that chance leaves less often than this are none.
+_ACCIDENT = 1e-3
 
 
 def month_has_lines() -> Check:
@@ -58,6 +61,58 @@ def usual_volume(schema: TableSchema) -> Check:
         f"The number of rows is near that of the last {_RECENT_MONTHS} months.",
         judge,
         lambda table, _run: {"rows": table.count()},
+        blocking=False,
+    )
+
+
+def _unusual(silent: int, days: int, busy: int, limit: int) -> bool:
+    """Whether ``silent`` days in a row without a purchase are not chance, where ``busy`` of ``days`` days have one.
+
+    The probability is the beta-binomial one, from a uniform prior: a month with few purchases proves little.
+    """
+    quiet = days - busy
+    return silent > limit and beta(busy + 1, quiet + silent + 1) / beta(busy + 1, quiet + 1) < _ACCIDENT
+
+
+def month_covered() -> Check:
+    """Warn when purchases stop well before the month does, or begin late: deliveries are missing, not customers.
+
+    A month's end is the end of observation. If the last three weeks were not delivered, everybody has been silent for
+    three weeks, and P(alive) and every rate come out too low.
+    """
+
+    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+        day = table.purchase_day.day()
+        return {"first_day": day.min(), "last_day": day.max(), "days": day.nunique()}
+
+    def judge(values: Values, run: MonthRun) -> Verdict:
+        if values["last_day"] is None:
+            return Verdict(True, "No purchases, so no days to look at.")
+        first, last = (run.month.first_day.replace(day=values[name]) for name in ("first_day", "last_day"))
+        before, after = first.day - 1, (run.month.last_day - last).days
+        facts = {"first_day": first.isoformat(), "last_day": last.isoformat(), "days_with_purchases": values["days"]}
+        # The days in between tell how usual a day without a purchase is.
+        usual = ((last - first).days + 1, values["days"], run.settings.checks.silent_days)
+        silent = []
+        # A shop's first month begins when it begins.
+        if run.month != run.settings.first_month and _unusual(before, *usual):
+            silent.append(f"no purchase before {first}, for {before} days")
+        if _unusual(after, *usual):
+            silent.append(f"no purchase after {last}, for {after} days")
+        if not silent:
+            return Verdict(True, f"Purchases from {first} to {last}, on {values['days']} days.", facts)
+        limit = run.settings.checks.silent_days
+        message = (
+            f"{', and '.join(silent).capitalize()} (more than checks.silent_days, {limit}): is the delivery complete? "
+            f"Customers count as silent up to {run.month.last_day}, so what is missing makes them look lost."
+        )
+        return Verdict(False, message, facts)
+
+    return Check(
+        "month_covered",
+        "Purchases run from the month's beginning to its end.",
+        judge,
+        measures,
         blocking=False,
     )
 

@@ -103,6 +103,10 @@ def bought(customer: str, day: dt.date, spend: str) -> dict[str, Any]:
     return row | {"spend": Decimal(spend), "refunds": Decimal(0)}
 
 
+def every_day(first: int, last: int) -> list[dict[str, Any]]:
+    return [bought("a", dt.date(2011, 3, day), "1") for day in range(first, last + 1)]
+
+
 #: A small consistent month: rows by table.
 GOOD: dict[str, list[dict[str, Any]]] = {
     "raw_transactions": [RAW, {**RAW, "source_line": 3}, {**RAW, "source_line": 4}],
@@ -144,7 +148,9 @@ LINES_OF_DAYS = [
 def findings(engine, shop_settings, tmp_path):
     """Audit one table of GOOD with some tables replaced; return findings by check name."""
 
-    def look(name: str, changed: Mapping[str, list[dict[str, Any]]] | None = None) -> dict[str, Finding]:
+    def look(
+        name: str, changed: Mapping[str, list[dict[str, Any]]] | None = None, start_month: str = "2010-12"
+    ) -> dict[str, Finding]:
         rows = {
             **GOOD,
             **({"cleaned_transactions": LINES_OF_DAYS} if name == "purchase_days" else {}),
@@ -153,7 +159,7 @@ def findings(engine, shop_settings, tmp_path):
         inputs = {table: engine.from_arrow(arrow(TABLES[table], rows[table])) for table in rows}
         if name.startswith("segment_"):
             inputs["cltv_predictions"] = engine.from_arrow(two_months(rows["cltv_predictions"]))
-        settings = shop_settings(start_month="2010-12")
+        settings = shop_settings(start_month=start_month)
         run = MonthRun(MONTH, settings, engine, Lake(str(tmp_path / "lake")), NoSource(), inputs)
         return {f.check.name: f for f in audit(inputs[name], checks_of([3, 6, 12])[name], run)}
 
@@ -198,6 +204,8 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("purchase_days", "unique_grain", True, {"purchase_days": [bought("a", DAY, "5"), bought("a", DAY, "5")]}),
     ("purchase_days", "spend_reconciles", True, {"purchase_days": [bought("a", DAY, "10.0001")]}),
     ("purchase_days", "counts_positive", True, {"purchase_days": [{**bought("a", DAY, "10"), "refunds": Decimal(-1)}]}),
+    ("purchase_days", "month_covered", False, {"purchase_days": every_day(1, 20)}),
+    ("purchase_days", "month_covered", False, {"purchase_days": every_day(12, 31)}),
     ("repeat_customers", "repeat_bounds", True, {"repeat_customers": [{**GOOD["repeat_customers"][0], "purchase_day_count": 1}]}),
     ("repeat_customers", "repeat_bounds", True, {"repeat_customers": [{**GOOD["repeat_customers"][0], "first_purchase": dt.date(2010, 3, 31)}]}),
     ("rfm_summary", "finite_numbers", True, {"rfm_summary": [{**RFM, "monetary_value": NAN}, NEW]}),
@@ -291,6 +299,31 @@ def test_all_measures_of_a_table_take_one_query(findings, monkeypatch, engine):
     monkeypatch.setattr(type(engine), "collect", lambda self, e: calls.append(1) or plain(self, e))
     findings("rfm_summary")
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("days", "passes"),
+    [
+        pytest.param(every_day(1, 21), True, id="ten days are within checks.silent_days"),
+        pytest.param(every_day(1, 20), False, id="eleven are not"),
+        # Two days in eight: eleven more without a purchase happen by chance.
+        pytest.param(every_day(13, 13) + every_day(20, 20), True, id="a small shop"),
+        pytest.param([], True, id="a month without purchases is month_has_lines' affair"),
+    ],
+)
+def test_a_month_that_ends_early_is_told_from_a_quiet_one(findings, days, passes):
+    assert findings("purchase_days", {"purchase_days": days})["month_covered"].verdict.passed is passes
+
+
+def test_a_month_that_ends_early_is_told_by_its_days(findings):
+    message = findings("purchase_days", {"purchase_days": every_day(1, 9)})["month_covered"].verdict.message
+    assert message.startswith("No purchase after 2011-03-09, for 22 days")
+
+
+def test_a_source_may_begin_within_its_first_month(findings):
+    late = every_day(12, 31)
+    assert not findings("purchase_days", {"purchase_days": late})["month_covered"].verdict.passed
+    assert findings("purchase_days", {"purchase_days": late}, start_month="2011-03")["month_covered"].verdict.passed
 
 
 def test_a_boundary_fit_with_real_dropout_is_not_called_one_without(findings):
