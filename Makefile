@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPARK_JARS := .cache/spark-jars
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' cltv_assets/__init__.py)
 # One instance for the demo, `make dev` and the command line alike.
 export DAGSTER_HOME := $(CURDIR)/.dagster
 # A fresh environment without bytecode costs every process seconds of imports.
@@ -47,7 +48,10 @@ test: $(VENV)/.installed-dev ## Install what the tests need and run them
 	@$(BIN)/python -m pytest -n auto --dist loadscope
 
 # One process after the other: two Sparks at once would take turns on the memory of a small machine.
-CLUSTER_TESTS ?= $(addprefix cltv_assets_tests/,cluster lake engines transforms checks)
+test-spark: $(VENV)/.installed-all ## Test transformations and checks on Spark in this process
+	@$(BIN)/python -m pytest --engines=spark --durations=10 $(addprefix cltv_assets_tests/,engines transforms checks)
+
+CLUSTER_TESTS ?= $(addprefix cltv_assets_tests/,cluster lake)
 test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3 server and real Spark servers, which it installs
 	@.ci/install-servers
 	@$(BIN)/python -m pytest --cluster --engines=spark --durations=25 $(CLUSTER_TESTS)
@@ -59,6 +63,10 @@ test-browser: $(VENV)/.installed-dev ## Test the Dagster UI in a real browser, w
 test-production: $(VENV)/.installed-all ## Test the production instance of deploy/ with PostgreSQL, nginx and S3, which it installs
 	@.ci/install-production
 	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production cltv_assets_tests/test_deploy.py
+
+test-delivery: $(VENV)/.installed-dev ## Test what is shipped and how: wheel, images, infrastructure as code, workflows
+	@.ci/install-tools
+	@$(BIN)/python -m pytest --delivery --durations=10 cltv_assets_tests/delivery
 
 $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)
@@ -91,8 +99,23 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production -c requirements-all.lock -o requirements-production.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
 
+IMAGE ?= cltv-assets
+IMAGE_TARGET ?= embedded
+image: ## Build the image IMAGE_TARGET (embedded or spark) as IMAGE:<version>-<target>, with Docker
+	@docker build --file deploy/Dockerfile --target $(IMAGE_TARGET) --tag $(IMAGE):$(VERSION)-$(IMAGE_TARGET) .
+
+image-push: ## Push that image to the registry that IMAGE names
+	@docker push $(IMAGE):$(VERSION)-$(IMAGE_TARGET)
+
+release-page: ## Make the page of the release TAG on GitHub, with what dist/ holds
+	@gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file CHANGELOG.md dist/*.whl dist/sbom/*
+
+ENVIRONMENT ?= production
+doctor: $(VENV)/.installed-all ## Ask whether ENVIRONMENT is fit for a deployment: credentials, bucket, database, schedules, versions
+	@$(BIN)/cltv doctor --environment $(ENVIRONMENT)
+
 clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-browser test-production test-cluster lint format lock clean
+.PHONY: help demo dev test test-spark test-browser test-production test-cluster test-delivery lint format lock image image-push release-page doctor clean
