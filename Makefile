@@ -42,7 +42,8 @@ demo: $(VENV)/.installed ## Install, then run every asset and check on 18 months
 dev: $(VENV)/.installed ## Open the Dagster UI at http://127.0.0.1:3000 on the same instance and lake
 	@mkdir -p $(DAGSTER_HOME)
 	@test -f $(DAGSTER_HOME)/dagster.yaml || cp deploy/dagster.yaml $(DAGSTER_HOME)/
-	@$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
+# Definitions that do not load for a while, after an edit, stop a backfill for that while only.
+	@env DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR=1 $(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
 
 test: $(VENV)/.installed-dev ## Install what the tests need and run them
 	@$(BIN)/python -m pytest -n auto --dist loadscope

@@ -54,6 +54,11 @@ def gave_up(deployment: LocalDeployment) -> bool:
     return b"Exception in thread grpc-server-cleanup" in deployment.processes["code"].log.read_bytes()
 
 
+def waits_for_code(deployment: LocalDeployment) -> bool:
+    """Whether the daemon has seen the backfill, and none of the assets that it is to make."""
+    return b"was unable to continue due to a missing asset" in deployment.processes["daemon"].log.read_bytes()
+
+
 def tags_of(run: dict[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["tags"]}
 
@@ -69,8 +74,14 @@ def months_of(run: dict[str, Any]) -> list[str]:
 @pytest.mark.slow
 def test_a_backfill_survives_the_end_of_every_process(deployment: LocalDeployment, operator: Client):
     assets = [node["assetKey"]["path"][0] for node in operator.ask(ASSETS)["assetNodes"]]
+    deployment.kill("daemon")
     launched = operator.launch(assets, MONTHS)
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    # The daemon is there before the code server is, knows of no asset, and does not give the backfill up for that.
+    deployment.kill("code")
+    deployment.restart("daemon")
+    wait_until(lambda: waits_for_code(deployment), 180, "the daemon looks at the backfill")
+    deployment.restart("code")
     struck: dict[str, str] = {}
     # First what holds the run itself, then what the run is reported to, then the ways in.
     for service, strike in [
