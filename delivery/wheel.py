@@ -24,6 +24,8 @@ from delivery.locks import ROOT, read_lock
 PARTS = ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "cltv_assets")
 #: The time of everything where there is neither ``SOURCE_DATE_EPOCH`` nor git: the first that a zip archive can tell.
 _NO_TIME = 315532800
+# What a build front end does, without the environment that it would fill from an index.
+_BUILD = "import sys; from setuptools import build_meta as b; out = sys.argv[1]; b.build_sdist(out); b.build_wheel(out)"
 _LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.py[co]", ".*", "*~")
 
 
@@ -58,12 +60,11 @@ def uncommitted(root: Path) -> list[str]:
 
 
 def check_tools(root: Path) -> None:
-    """Raise unless the build's tools are those that the lock has: another setuptools writes another wheel."""
-    locked = {pin.name: pin.version for pin in read_lock(root / "requirements-dev.lock")}
-    for name in ("setuptools", "build"):
-        here = importlib.metadata.version(name)
-        if here != locked[name]:
-            raise BuildError(f"{name} is {here} here and {locked[name]} in requirements-dev.lock; run make for it")
+    """Raise unless setuptools is the one that the lock has: another one writes another wheel."""
+    locked = {pin.name: pin.version for pin in read_lock(root / "requirements-dev.lock")}["setuptools"]
+    here = importlib.metadata.version("setuptools")
+    if here != locked:
+        raise BuildError(f"setuptools is {here} here and {locked} in requirements-dev.lock: run make wheel.")
 
 
 def stage(root: Path, into: Path, epoch: int) -> None:
@@ -96,12 +97,11 @@ def build(root: Path, out: Path, epoch: int, surroundings: Mapping[str, str] | N
     out.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory(prefix="cltv-build-") as scratch:
-        # Under the name that it has in the archive: it must not matter, and then it does not.
         staged = Path(scratch) / "source"
         stage(root, staged, epoch)
-        command = [sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "--outdir", str(out)]
         done = subprocess.run(
-            [*command, str(staged)],
+            [sys.executable, "-c", _BUILD, str(out.absolute())],
+            cwd=staged,
             env=environment | dict(surroundings or {}) | {"SOURCE_DATE_EPOCH": str(epoch)},
             # What setuptools generates gets its permissions from this.
             umask=0o022,
