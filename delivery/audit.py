@@ -171,9 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = " ".join((finding.id, *finding.aliases))
         sys.stderr.write(f"{finding.name} {finding.version} ({where}): {names}; {fixed}. {finding.summary}\n")
     for one in needless:
-        sys.stderr.write(
-            f"Nothing is found of {one.id} in {one.package} any more: take it out of {given.ignored.name}.\n"
-        )
+        sys.stderr.write(f"{one.id} is not found in {one.package}: take it out of {given.ignored.name}.\n")
     said = f"{len(versions)} versions looked up, {len(findings)} known vulnerabilities"
     sys.stdout.write(f"{said}, {len(ignored) - len(needless)} ignored\n")
     return 1 if findings else 0

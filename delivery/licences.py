@@ -149,9 +149,7 @@ def judge(used: Sequence[Used], policy: Policy) -> list[str]:
         elif not component.licences:
             wrong.append(f"{component.name} {component.version} states no licence: unknown.")
         else:
-            wrong.append(
-                f"{component.name} {component.version}: {component.found!r} is not in the list of allowed ones."
-            )
+            wrong.append(f"{component.name} {component.version}: {component.found!r} is not allowed.")
     wrong += [f"The exception for {name} is not needed any more." for name in sorted(policy.exceptions.keys() - needed)]
     return wrong
 

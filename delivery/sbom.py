@@ -88,7 +88,7 @@ def main(variants: Sequence[str] = DEPLOYED) -> int:
         wrong += missing(used, ROOT / VARIANTS[variant])
         (OUT / f"{variant}.cdx.json").write_text(json.dumps(bill, indent=2, sort_keys=True) + "\n")
         (OUT / f"{variant}-licences.md").write_text(listing(used, policy))
-        sys.stdout.write(f"{len(used)} packages in {(OUT / variant).relative_to(ROOT)}.cdx.json\n")
+        sys.stdout.write(f"{len(used)} packages in {OUT / variant}.cdx.json\n")
     wrong += judge(everything, policy)
     for sentence in wrong:
         sys.stderr.write(f"{sentence}\n")
