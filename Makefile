@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPARK_JARS := .cache/spark-jars
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' cltv_assets/__init__.py)
+AUDIT := .cache/audit-tools
 # One instance for the demo, `make dev` and the command line alike.
 export DAGSTER_HOME := $(CURDIR)/.dagster
 # A fresh environment without bytecode costs every process seconds of imports.
@@ -35,6 +36,13 @@ $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml setup.cfg
 
 $(VENV)/.installed-all: requirements-all.lock pyproject.toml setup.cfg
 	$(call install,requirements-all.lock,$@)
+
+# The tools that look at what is delivered want other versions of some packages than the platform does.
+$(AUDIT)/.installed: requirements-audit.lock | $(VENV)/.installed-dev
+	@echo "Installing $< into $(AUDIT) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(AUDIT)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(AUDIT)/bin/python $<
+	@touch $@
 
 demo: $(VENV)/.installed ## Install, then run every asset and check on 18 months of the CDNOW purchase log
 	@$(BIN)/cltv demo
@@ -65,29 +73,41 @@ test-production: $(VENV)/.installed-all ## Test the production instance of deplo
 	@.ci/install-production
 	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production cltv_assets_tests/test_deploy.py
 
-test-delivery: $(VENV)/.installed-dev ## Test what is shipped and how: wheel, images, infrastructure as code, workflows
+test-delivery: $(VENV)/.installed-dev $(AUDIT)/.installed ## Test what is shipped and how: wheel, images, infrastructure as code, workflows
 	@.ci/install-tools
 	@$(BIN)/python -m pytest --delivery --durations=10 cltv_assets_tests/delivery
+
+wheel: $(VENV)/.installed-dev ## Build wheel and source archive into dist/, twice, and compare the bytes
+	@$(BIN)/python -m delivery.wheel
+
+sbom: $(VENV)/.installed-dev $(AUDIT)/.installed ## List what the images install in artifacts/sbom, and judge the licences
+	@$(BIN)/python -m delivery.sbom
+
+AUDITFLAGS ?=
+audit: $(VENV)/.installed-dev $(AUDIT)/.installed ## Ask for known vulnerabilities of everything in the locks; needs network
+	@$(BIN)/python -m delivery.audit $(AUDITFLAGS)
 
 $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)
 	@touch $@
 
-lint: $(VENV)/.installed-dev ## Check style, types, generated documents and that the definitions load
+lint: $(VENV)/.installed-dev ## Check style, types, generated files and that the definitions load
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m cltv_assets.schemas.dictionary --check docs/data_dictionary.md
 	@$(BIN)/python -m bench.published --check
+	@$(BIN)/python -m delivery.constraints --check
 	@mkdir -p $(DAGSTER_HOME)
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
 	@$(BIN)/dg check defs > /dev/null
 
-format: $(VENV)/.installed-dev ## Format the code; regenerate the data dictionary and the table of published figures
+format: $(VENV)/.installed-dev ## Format the code; regenerate data dictionary, table of published figures and the package's constraints
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 	@$(BIN)/python -m cltv_assets.schemas.dictionary docs/data_dictionary.md
 	@$(BIN)/python -m bench.published
+	@$(BIN)/python -m delivery.constraints
 
 # --no-emit-index-url and the fixed header keep addresses and paths out of the locks.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
@@ -99,6 +119,8 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --group dev -c requirements-all.lock -o requirements-dev.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production -c requirements-all.lock -o requirements-production.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
+	@$(LOCK) $(LOCKFLAGS) audit-requires.in -o requirements-audit.lock
+	@$(BIN)/python -m delivery.constraints
 
 IMAGE ?= cltv-assets
 IMAGE_TARGET ?= embedded
@@ -109,14 +131,14 @@ image-push: ## Push that image to the registry that IMAGE names
 	@docker push $(IMAGE):$(VERSION)-$(IMAGE_TARGET)
 
 release-page: ## Make the page of the release TAG on GitHub, with what dist/ holds
-	@gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file CHANGELOG.md dist/*.whl dist/sbom/*
+	@gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file CHANGELOG.md dist/* artifacts/sbom/*
 
 ENVIRONMENT ?= production
 doctor: $(VENV)/.installed-all ## Ask whether ENVIRONMENT is fit for a deployment: credentials, bucket, database, schedules, versions
 	@$(BIN)/cltv doctor --environment $(ENVIRONMENT)
 
 clean: ## Remove the demo's lake and instance, and what tools left behind
-	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-spark test-browser test-production test-cluster test-delivery lint format lock image image-push release-page doctor clean
+.PHONY: help demo dev test test-spark test-browser test-production test-cluster test-delivery wheel sbom audit lint format lock image image-push release-page doctor clean

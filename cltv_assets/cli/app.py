@@ -72,11 +72,14 @@ def model(config: Config = None, first: First = None, last: Last = None) -> None
 
 
 @app.command()
-def demo(lake: Annotated[Path | None, typer.Option(help="Where to put the demo's lake.")] = None) -> None:
-    """Run all 18 months of the CDNOW purchase log and sum up."""
+def demo(
+    lake: Annotated[Path | None, typer.Option(help="Where to put the demo's lake.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="Stop earlier: all are 18.")] = None,
+) -> None:
+    """Run the months of the CDNOW purchase log and sum up."""
     from cltv_assets.cli.running import run_demo
 
-    run_demo(lake)
+    run_demo(lake, last)
 
 
 @app.command()
@@ -175,6 +178,22 @@ def jars(
     from cltv_assets.settings_file import load_settings
 
     fetch_jars(load_settings(config), into)
+
+
+@app.command()
+def constraints(
+    lock: Annotated[
+        str | None,
+        typer.Option(metavar="VARIANT", help="All to install, by hash: embedded, production or production-spark."),
+    ] = None,
+) -> None:
+    """Print the versions that this release was tested with, for pip's -c; with --lock, for pip's -r."""
+    from cltv_assets.constraints import VARIANTS
+    from cltv_assets.constraints import constraints as tested
+
+    if lock is not None and lock not in VARIANTS:
+        raise typer.BadParameter(f"{lock!r} is none of {', '.join(VARIANTS)}.", param_hint="--lock")
+    typer.echo(tested(lock), nl=False)
 
 
 @app.command()

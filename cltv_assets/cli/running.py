@@ -39,8 +39,8 @@ def run_half(half: str, config: Path | None, first: str | None, last: str | None
     _run(settings, months_between(settings, first, last), assets_of_half(half))
 
 
-def run_demo(lake: Path | None) -> None:
-    """Run the CDNOW months, whatever ``cltv.yaml`` says, and sum up."""
+def run_demo(lake: Path | None, last: str | None = None) -> None:
+    """Run the CDNOW months to ``last``, whatever ``cltv.yaml`` says, and sum up."""
     given = {"lake_uri": str(lake)} if lake else {}
     settings = Settings.model_validate(given)
     if lake is None and Path("cltv.yaml").is_file() and load_settings(None).lake_root == settings.lake_root:
@@ -48,7 +48,7 @@ def run_demo(lake: Path | None) -> None:
             f"The demo would write into {settings.lake_root}, the lake of the cltv.yaml here.",
             "Give it one of its own: cltv demo --lake demo-lake.",
         )
-    _run(settings, months_between(settings, None, None), None)
+    _run(settings, months_between(settings, None, last), None)
     show_summary(settings, None)
 
 

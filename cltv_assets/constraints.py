@@ -1,0 +1,65 @@
+"""The exact versions that this release was tested with: ``cltv constraints``.
+
+They are needed before the dependencies are there, so this module asks for the standard
+library only, and runs from inside the wheel without installing it:
+``PYTHONPATH=cltv_assets-….whl python -m cltv_assets.constraints``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+
+from cltv_assets import __version__
+
+#: The complete sets, each with a lock of its own.
+VARIANTS = ("embedded", "production", "production-spark")
+
+
+def constraints(lock: str | None = None) -> str:
+    """Return a file for pip or uv.
+
+    Parameters
+    ----------
+    lock : str, optional
+        One of `VARIANTS`: everything to install for it, each file by its hash, for
+        ``pip install --no-deps --require-hashes -r``. Without it: the versions of all that the package and its
+        extras may bring, for ``pip install -c``. Hashes in a file of constraints would make pip ask for one of
+        the package itself, too.
+
+    Returns
+    -------
+    str
+        The text. Markers say which line is for which Python and system.
+    """
+    if lock is not None and lock not in VARIANTS:
+        raise ValueError(f"{lock!r} is none of {', '.join(VARIANTS)}")
+    use = "-c" if lock is None else "--no-deps --require-hashes -r"
+    what = "all extras" if lock is None else lock
+    head = f"# cltv-assets {__version__}, {what}. For: pip install {use} THIS_FILE"
+    return "\n".join([head, *_lines(lock)]) + "\n"
+
+
+def _lines(lock: str | None) -> Iterator[str]:
+    for pin in json.loads(files("cltv_assets").joinpath("constraints.json").read_text(encoding="utf-8")):
+        if lock is not None and lock not in pin["variants"]:
+            continue
+        marker = pin["marker"] if lock is None else pin["variants"][lock]
+        parts = [f"{pin['name']}=={pin['version']}" + (f" ; {marker}" if marker else "")]
+        if lock is not None:
+            parts += [f"    --hash={digest}" for digest in pin["hashes"]]
+        yield " \\\n".join(parts)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the file that the arguments ask for."""
+    parser = argparse.ArgumentParser(prog="python -m cltv_assets.constraints", description=main.__doc__)
+    parser.add_argument("--lock", choices=VARIANTS, help="everything to install, with hashes, instead of constraints")
+    sys.stdout.write(constraints(parser.parse_args(arguments).lock))
+
+
+if __name__ == "__main__":
+    main()

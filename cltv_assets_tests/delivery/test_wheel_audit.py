@@ -1,0 +1,223 @@
+"""The look for known vulnerabilities fails where it should: on a finding, on an expired excuse, on silence."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery import audit
+from delivery.audit import KNOWN, Finding, main, remaining, versions_of
+from delivery.ignored import IGNORED, Ignored, IgnoreError, read_ignored
+from delivery.locks import ROOT
+
+TODAY = datetime.datetime.now(datetime.UTC).date()
+DIGEST = "0" * 64
+
+
+class Osv(ThreadingHTTPServer):
+    """A stand-in for OSV on loopback. It knows what it is told, and remembers what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.vulnerable: dict[tuple[str, str], str] = {KNOWN: "GHSA-known-known-known"}
+        self.asked: list[tuple[str, str]] = []
+        self.answer: Callable[[tuple[str, str]], tuple[int, bytes]] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1/query"
+
+    def reply(self, about: tuple[str, str]) -> tuple[int, bytes]:
+        if self.answer is not None:
+            return self.answer(about)
+        found = [_vulnerability(about[0], self.vulnerable[about])] if about in self.vulnerable else []
+        return 200, json.dumps({"vulns": found} if found else {}).encode()
+
+
+def _vulnerability(name: str, identifier: str) -> dict[str, Any]:
+    affected = {
+        "package": {"name": name, "ecosystem": "PyPI"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "9.9"}]}],
+    }
+    return {
+        "id": identifier,
+        "aliases": [identifier.replace("GHSA", "CVE")],
+        "summary": "Reads what it must not. More.",
+        "published": "2026-01-01T00:00:00Z",
+        "affected": [affected],
+    }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Osv
+
+    def do_POST(self) -> None:
+        query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        about = (query["package"]["name"], query["version"])
+        self.server.asked.append(about)
+        status, body = self.server.reply(about)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def osv() -> Iterator[Osv]:
+    with Osv() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    path = tmp_path / "requirements.lock"
+    pins = ("Alpha==1.0", "beta==2.0 ; python_full_version < '3.0'", "beta==2.1 ; python_full_version >= '3.0'")
+    path.write_text("".join(f"{pin} \\\n    --hash=sha256:{DIGEST}\n" for pin in pins))
+    return path
+
+
+@pytest.fixture
+def ignoring(tmp_path: Path) -> Callable[..., list[str]]:
+    def write(**changes: Any) -> list[str]:
+        entry = {"id": "CVE-1", "package": "alpha", "reason": "Nothing here ever calls it.", "expires": TODAY} | changes
+        lines = [
+            f"{key} = {value if isinstance(value, datetime.date) else json.dumps(value)}"
+            for key, value in entry.items()
+        ]
+        path = tmp_path / "ignored.toml"
+        path.write_text("[[ignored]]\n" + "\n".join(lines))
+        return ["--ignored", str(path)]
+
+    return write
+
+
+def test_every_version_of_every_lock_is_looked_up(osv, lock, capsys):
+    assert main(["--osv-url", osv.url, str(lock)]) == 0
+    # Those for other Pythons, too.
+    assert sorted(osv.asked) == [("alpha", "1.0"), ("beta", "2.0"), ("beta", "2.1"), KNOWN]
+    assert capsys.readouterr().out == "3 versions looked up, 0 known vulnerabilities, 0 ignored\n"
+
+
+def test_a_known_vulnerability_fails_and_says_where_it_is(osv, lock, capsys):
+    osv.vulnerable["beta", "2.0"] = "GHSA-1"
+    assert main(["--osv-url", osv.url, str(lock)]) == 1
+    said = capsys.readouterr().err
+    assert said == "beta 2.0 (requirements.lock): CVE-1 GHSA-1; fixed in 9.9. Reads what it must not\n"
+
+
+def test_an_ignored_one_passes_until_its_day(osv, lock, ignoring, capsys):
+    osv.vulnerable["alpha", "1.0"] = "GHSA-1"
+    assert main(["--osv-url", osv.url, *ignoring(expires=TODAY), str(lock)]) == 0
+    assert capsys.readouterr().out.endswith("0 known vulnerabilities, 1 ignored\n")
+    assert main(["--osv-url", osv.url, *ignoring(expires=TODAY - datetime.timedelta(days=1)), str(lock)]) == 1
+    assert "CVE-1 of alpha was ignored until" in capsys.readouterr().err
+
+
+def test_what_is_ignored_is_one_vulnerability_of_one_package():
+    def of(name: str, identifier: str) -> Ignored:
+        return Ignored(identifier, name, "Nothing here ever calls it.", TODAY)
+
+    finding = Finding("alpha", "1.0", "CVE-1", ("GHSA-1",), (), "")
+    for ignored in (of("alpha", "CVE-1"), of("alpha", "GHSA-1")):
+        assert remaining([finding], [ignored]) == ([], [])
+    for ignored in (of("beta", "CVE-1"), of("alpha", "CVE-2")):
+        assert remaining([finding], [ignored]) == ([finding], [ignored])
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"reason": "later"}, "has no reason"),
+        ({"expires": "2026-01-01"}, "expires is a day"),
+        ({"expires": TODAY + datetime.timedelta(days=184)}, "more than 183 days ahead"),
+        ({"until": "ever"}, "Needs id, package, reason and expires"),
+    ],
+)
+def test_an_excuse_needs_a_reason_and_a_day_that_is_near(ignoring, changes, complaint):
+    path = Path(ignoring(**changes)[1])
+    with pytest.raises(IgnoreError, match=complaint):
+        read_ignored(path, TODAY)
+
+
+def test_the_list_of_this_repository_is_in_order():
+    read_ignored(IGNORED, TODAY)
+
+
+def refused(osv: Osv) -> str:
+    osv.shutdown()
+    osv.server_close()
+    return osv.url
+
+
+def broken(osv: Osv) -> str:
+    osv.answer = lambda about: (503, b"")
+    return osv.url
+
+
+def talking_of_something_else(osv: Osv) -> str:
+    osv.answer = lambda about: (200, b"<html>Please sign in</html>")
+    return osv.url
+
+
+def silent(osv: Osv) -> str:
+    # What pip-audit takes for "nothing is known".
+    osv.answer = lambda about: (200, b"{}")
+    return osv.url
+
+
+def failing_in_the_middle(osv: Osv) -> str:
+    known = osv.vulnerable
+    osv.answer = lambda about: (
+        (200, json.dumps({"vulns": [_vulnerability(*KNOWN)]}).encode()) if about in known else (500, b"")
+    )
+    return osv.url
+
+
+@pytest.mark.parametrize("trouble", [refused, broken, talking_of_something_else, silent, failing_in_the_middle])
+def test_a_service_that_does_not_really_answer_is_a_failure(osv, lock, capsys, trouble):
+    assert main(["--osv-url", trouble(osv), str(lock)]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("The vulnerability service osv could not be asked: ")
+    assert "Nothing is known about the 3 versions in the locks, and that is a failure." in said.err
+    assert said.out == ""
+
+
+def test_without_network_the_other_service_is_a_failure_too(lock, capsys, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert main(["--service", "pypi", str(lock)]) == 2
+    assert "The vulnerability service pypi could not be asked" in capsys.readouterr().err
+
+
+def test_a_version_that_the_service_does_not_know_is_a_failure(monkeypatch, lock, capsys):
+    def skipping(batch: Any, service: Any) -> Any:
+        if batch == [KNOWN]:
+            return [{"name": "jinja2", "version": "2.11.2", "vulns": [{"id": "x"}]}]
+        return [{"name": name, "version": version, "vulns": []} for name, version in batch if name != "alpha"]
+
+    monkeypatch.setattr(audit, "_asked", skipping)
+    assert main([str(lock)]) == 2
+    assert "not looked up: alpha 1.0" in capsys.readouterr().err
+
+
+def test_all_locks_are_audited_by_default():
+    locks = sorted(ROOT.glob("requirements*.lock"))
+    names = {lock.name for lock in locks}
+    assert {"requirements-all.lock", "requirements.lock", "requirements-audit.lock"} <= names
+    versions = versions_of(locks)
+    assert len(versions) > 200
+    # Both versions of a universal lock's fork, whatever Python this is.
+    assert len([version for name, version in versions if name == "numpy"]) == 2
