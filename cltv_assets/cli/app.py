@@ -166,6 +166,17 @@ def adopt(config: Config = None) -> None:
 
 
 @app.command()
+def migrate(
+    config: Config = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
+) -> None:
+    """Bring the lake of an older release forward to this one's format."""
+    from cltv_assets.cli.migrating import migrate_lake
+
+    migrate_lake(config, dry_run)
+
+
+@app.command()
 def jars(
     into: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put them; made if it is not there.")],
     config: Config = None,
