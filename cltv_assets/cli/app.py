@@ -15,7 +15,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="--debug with any command shows the traceback of an error.",
+    epilog="With any command: --environment NAME (development, test or production; by default $CLTV_ENVIRONMENT) "
+    "takes the settings of that environment, and --debug shows the traceback of an error.",
 )
 
 Config = Annotated[
