@@ -122,11 +122,14 @@ def export(
 
 
 @app.command()
-def doctor(config: Config = None) -> None:
-    """Check configuration, source and lake, and say what is wrong."""
+def doctor(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
+) -> None:
+    """Check configuration, source, lake, store, database, automation and versions, and say what is wrong."""
     from cltv_assets.cli.doctor import examine
 
-    examine(config)
+    examine(config, as_json)
 
 
 @app.command()
