@@ -64,15 +64,19 @@ $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)
 	@touch $@
 
-lint: $(VENV)/.installed-dev ## Check style, types, generated documents and that the definitions load
+lint: $(VENV)/.installed-dev ## Check style, types, generated documents, the changelog and that the definitions load
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m cltv_assets.schemas.dictionary --check docs/data_dictionary.md
 	@$(BIN)/python -m bench.published --check
+	@$(BIN)/python .ci/check_changelog.py
 	@mkdir -p $(DAGSTER_HOME)
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
 	@$(BIN)/dg check defs > /dev/null
+
+release-check: ## Check that TAG (v1.2.3) fits the version and CHANGELOG.md; needs no installation
+	@$(PYTHON) .ci/check_changelog.py --tag "$(TAG)"
 
 format: $(VENV)/.installed-dev ## Format the code; regenerate the data dictionary and the table of published figures
 	@$(BIN)/ruff check --fix --quiet . || true
@@ -95,4 +99,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-browser test-production test-cluster lint format lock clean
+.PHONY: help demo dev test test-browser test-production test-cluster lint release-check format lock clean

@@ -175,7 +175,7 @@ def test_every_command_takes_the_environment_as_an_option(
         assert "cltv.production.yaml, line 1" in capsys.readouterr().err
     # The option was for that command alone.
     assert load_settings().environment == "test"
-    for wrong in (["--environment"], ["--environment", "--debug"], ["--environment", "stage"]):
+    for wrong in (["--environment"], ["--environment", "--config"], ["--environment", "stage"]):
         with pytest.raises(SystemExit) as stopped:
             main(["status", *wrong])
         assert stopped.value.code == 2
