@@ -91,16 +91,20 @@ $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)
 	@touch $@
 
-lint: $(VENV)/.installed-dev ## Check style, types, generated files and that the definitions load
+lint: $(VENV)/.installed-dev ## Check style, types, generated files, the changelog and that the definitions load
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m cltv_assets.schemas.dictionary --check docs/data_dictionary.md
 	@$(BIN)/python -m bench.published --check
 	@$(BIN)/python -m delivery.constraints --check
+	@$(BIN)/python -m delivery.changelog
 	@mkdir -p $(DAGSTER_HOME)
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
 	@$(BIN)/dg check defs > /dev/null
+
+release-check: ## Check that TAG (v1.2.3) fits the version and CHANGELOG.md; needs no installation
+	@$(PYTHON) -m delivery.changelog --tag "$(TAG)"
 
 format: $(VENV)/.installed-dev ## Format the code; regenerate data dictionary, table of published figures and the package's constraints
 	@$(BIN)/ruff check --fix --quiet . || true
@@ -141,4 +145,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-spark test-browser test-production test-cluster test-delivery wheel sbom audit lint format lock image image-push release-page doctor clean
+.PHONY: help demo dev test test-spark test-browser test-production test-cluster test-delivery wheel sbom audit lint format lock image image-push release-check release-page doctor clean

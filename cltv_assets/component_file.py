@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from cltv_assets.deprecations import with_new_names
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 from cltv_assets.settings_file import read_documents, validated
@@ -46,7 +47,9 @@ def component_settings(
     folder = path.resolve().parent
     values = _rendered(attributes, (), path, lines, render)
     values.setdefault("asset_prefix", prefix_for(folder))
-    return validated({**values, "home": folder}, path, lines)
+    places = {keys: f"{path}, line {line}" for keys, line in lines.items()}
+    with_new_names(values, places)
+    return validated({**values, "home": folder}, path, places)
 
 
 def settings_of_component_file(path: Path) -> Settings:

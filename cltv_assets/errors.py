@@ -57,7 +57,7 @@ class ConcurrentPublishError(LakeError):
 
 
 class LakeFormatError(LakeError):
-    """The lake was written by a newer version of this package."""
+    """The lake was written by a newer version of this package, or by an older one and was not migrated."""
 
 
 class ModelError(CltvError):

@@ -31,6 +31,9 @@ CanonicalName = Literal[
     "transaction_id", "customer_id", "transacted_at", "quantity", "unit_price", "amount", "currency"
 ]
 
+#: Where it runs. What each changes of ``cltv.yaml`` may stand in ``cltv.<environment>.yaml`` beside it.
+EnvironmentName = Literal["development", "test", "production"]
+
 #: What the demo needs that a source of one's own does not.
 CDNOW_FIRST_MONTH, CDNOW_LAST_MONTH = "1997-01", "1998-06"
 
@@ -278,8 +281,8 @@ class Settings(_Section):
         pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
         description="Put before every asset, job, sensor and resource: two graphs in one deployment do not collide.",
     )
-    environment: Literal["development", "production"] = Field(
-        "development", description="production: sensors and schedules run from the start. development: none does."
+    environment: EnvironmentName = Field(
+        "development", description="production: sensors and schedules run from the start. The others: none does."
     )
     automation: Automation = Field(default_factory=Automation)
 
@@ -381,3 +384,14 @@ class Settings(_Section):
             return path
         # Not resolve(): a glob's stars are no file names.
         return os.path.normpath(self.home / Path(path).expanduser())
+
+
+def __getattr__(name: str) -> Any:
+    # It moved in 0.2.0; ``deprecations.MOVED_NAMES`` says how long this answers.
+    if name == "load_settings":
+        from cltv_assets.deprecations import MOVED_NAMES
+        from cltv_assets.settings_file import load_settings
+
+        MOVED_NAMES[0].warn()
+        return load_settings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

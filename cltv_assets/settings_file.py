@@ -1,9 +1,10 @@
 """Reads settings from ``cltv.yaml`` and ``CLTV_*`` variables, and explains what is wrong in them.
 
-Nothing is read at import: ``load_settings`` reads when it is called. Variables
-override the file: ``CLTV_LAKE_URI``, ``CLTV_ENGINE``, and for nested keys two
-underscores, ``CLTV_SOURCE__PATH``. An unknown key is an error that suggests the
-right one; errors name the file and line.
+Nothing is read at import: ``load_settings`` reads when it is called. What an environment
+changes stands in ``cltv.<environment>.yaml`` (``settings_layers``). Variables override the
+files: ``CLTV_LAKE_URI``, ``CLTV_ENGINE``, and for nested keys two underscores,
+``CLTV_SOURCE__PATH``. An unknown key is an error that suggests the right one; errors name
+the file and line, or the variable, that a value came from.
 """
 
 from __future__ import annotations
@@ -18,8 +19,16 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from cltv_assets.deprecations import with_new_names
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import CanonicalName, Settings
+from cltv_assets.settings_layers import (
+    Places,
+    chosen_environment,
+    environment_file,
+    lay_over,
+    refuse_misnamed,
+)
 
 #: A brand's settings as Dagster's components keep them: under `attributes`.
 COMPONENT_FILES = ("defs.yaml", "defs.yml")
@@ -36,7 +45,7 @@ _OTHER_VARIABLES = {
 
 
 def load_settings(config: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read ``cltv.yaml`` and ``CLTV_*`` variables.
+    """Read ``cltv.yaml``, what the environment changes of it, and ``CLTV_*`` variables.
 
     Parameters
     ----------
@@ -49,32 +58,56 @@ def load_settings(config: str | os.PathLike[str] | None = None, environ: Mapping
     Raises
     ------
     ConfigError
-        If the file cannot be read or any setting is wrong.
+        If a file cannot be read or any setting is wrong.
     """
     environ = os.environ if environ is None else environ
-    named = config or environ.get("CLTV_CONFIG")
-    path = Path(named) if named else Path("cltv.yaml")
-    values: dict[str, Any] = {}
-    lines: dict[tuple[str, ...], int] = {}
-    home = Path.cwd()
+    path = settings_path(config, environ)
     if path.name in COMPONENT_FILES and path.is_file():
         # Templates may need Dagster, which a plain configuration does not.
         from cltv_assets.component_file import settings_of_component_file
 
         return settings_of_component_file(path)
-    if path.is_file():
-        values, lines = _read_yaml(path)
-        home = path.resolve().parent
-    elif named:
+    if not path.is_file() and (config or environ.get("CLTV_CONFIG")):
         raise ConfigError(
             f"The configuration file {path} does not exist.", "Give the right path, or leave it out to run the demo."
         )
-    _apply_variables(values, environ)
-    values.setdefault("home", home)
-    return validated(values, path if lines else None, lines)
+    refuse_misnamed(path)
+    values: dict[str, Any] = {}
+    places: Places = {}
+    if path.is_file():
+        values, places = _layer(path)
+    environment, where = chosen_environment(values, environ, places)
+    special = environment_file(path, environment)
+    if special.is_file():
+        changes, its_places = _layer(special)
+        if changes.get("environment", environment) != environment:
+            raise ConfigError(
+                f"{its_places['environment',]}: environment is {changes['environment']!r}, "
+                f"and the file is that of '{environment}' ({where}).",
+                "Take the line out: the file's name says the environment.",
+            )
+        lay_over(values, places, changes, its_places)
+    files = [file for file in (path, special) if file.is_file()]
+    _apply_variables(values, places, environ)
+    with_new_names(values, places)
+    values.setdefault("home", path.resolve().parent if files else Path.cwd())
+    return validated(values, files[0] if files else None, places)
 
 
-def validated(values: Mapping[str, Any], path: Path | None, lines: Mapping[tuple[str, ...], int]) -> Settings:
+def settings_path(config: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path:
+    """Return the settings' file, there or not."""
+    return Path(config or environ.get("CLTV_CONFIG") or "cltv.yaml")
+
+
+def settings_files(config: str | os.PathLike[str] | None, environment: str) -> list[Path]:
+    """Return the files that ``load_settings`` reads for an environment, in the order in which they count."""
+    path = settings_path(config, os.environ)
+    if path.name in COMPONENT_FILES:
+        return [path]
+    return [file for file in (path, environment_file(path, environment)) if file.is_file()]
+
+
+def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> Settings:
     """Return the settings that ``values`` say.
 
     Parameters
@@ -82,9 +115,9 @@ def validated(values: Mapping[str, Any], path: Path | None, lines: Mapping[tuple
     values : mapping
         As YAML gives them.
     path : Path, optional
-        The file that they stand in, for messages.
-    lines : mapping
-        The line of each key, by its keys from the outside in.
+        The file that they stand in, for messages about what stands nowhere.
+    places : mapping
+        Where each key stands, by its keys from the outside in.
 
     Raises
     ------
@@ -94,7 +127,12 @@ def validated(values: Mapping[str, Any], path: Path | None, lines: Mapping[tuple
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, path, lines) from None
+        raise _explain(error, path, places) from None
+
+
+def _layer(path: Path) -> tuple[dict[str, Any], Places]:
+    values, lines = _read_yaml(path)
+    return values, {keys: f"{path}, line {line}" for keys, line in lines.items()}
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
@@ -148,8 +186,8 @@ def _lines_of(path: Path, node: yaml.Node | None) -> dict[tuple[str, ...], int]:
     return lines
 
 
-def _apply_variables(values: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """Lay ``CLTV_*`` variables over the file's values, parsing each as YAML."""
+def _apply_variables(values: dict[str, Any], places: Places, environ: Mapping[str, str]) -> None:
+    """Lay ``CLTV_*`` variables over the files' values, parsing each as YAML."""
     for name, text in sorted(environ.items()):
         if not name.startswith("CLTV_") or name in _OTHER_VARIABLES:
             continue
@@ -163,8 +201,11 @@ def _apply_variables(values: dict[str, Any], environ: Mapping[str, str]) -> None
             inner = target.get(key)
             target[key] = dict(inner) if isinstance(inner, dict) else {}
             target = target[key]
+        # YAML reads an empty variable as null: an unset value rather than an empty one.
         target[keys[-1]] = value
-    # YAML reads an empty variable as null: an unset value rather than an empty one.
+        for place in [place for place in places if place[: len(keys)] == tuple(keys)]:
+            del places[place]
+        places[tuple(keys)] = f"variable {name}"
 
 
 def _names_at(place: tuple[str, ...]) -> list[str]:
@@ -183,21 +224,20 @@ def _names_at(place: tuple[str, ...]) -> list[str]:
     return [name for name in model.model_fields if name != "home"]
 
 
-def _explain(error: ValidationError, path: Path | None, lines: Mapping[tuple[str, ...], int]) -> ConfigError:
+def _explain(error: ValidationError, path: Path | None, places: Places) -> ConfigError:
     """Turn pydantic's findings into one paragraph that names line and remedy."""
     problems: list[str] = []
     for item in error.errors():
         place = tuple(str(part) for part in item["loc"] if part != "[key]")
         shown = ".".join(place) or "the settings"
-        known = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
-        where = f"{path}, line {known}: " if path and known else (f"{path}: " if path else "")
+        known = next((places[place[:n]] for n in range(len(place), 0, -1) if place[:n] in places), None)
+        where = f"{known}: " if known else (f"{path}: " if path else "")
         unknown_key = item["type"] == "extra_forbidden" or item["loc"][-1:] == ("[key]",)
         if unknown_key:
             legal = _names_at(place)
             near = difflib.get_close_matches(place[-1], legal, 1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"the keys there are {', '.join(legal)}."
-            variable = "" if known else f" (variable CLTV_{'__'.join(place).upper()})"
-            problems.append(f"{where}unknown key '{shown}'{variable}; {hint}")
+            problems.append(f"{where}unknown key '{shown}'; {hint}")
             continue
         message = re.sub(r"^Value error, ", "", item["msg"])
         got = f" (got {item['input']!r})" if place and not isinstance(item["input"], dict) else ""

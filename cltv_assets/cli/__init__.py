@@ -2,17 +2,23 @@
 
 Exit codes: 0 all is well, 1 a month failed or is not in order, 2 the command or
 the configuration is wrong, 3 the source, 4 the lake, 5 a model, 70 a fault of
-ours. Errors are one paragraph; ``--debug`` adds the traceback.
+ours. Errors are one paragraph; ``--debug`` adds the traceback. ``--environment NAME``
+is understood by every command: it stands for the variable ``CLTV_ENVIRONMENT``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 
+from cltv_assets import deprecations
 from cltv_assets.cli.app import app
-from cltv_assets.errors import CltvError
+from cltv_assets.deprecations import CltvDeprecation
+from cltv_assets.errors import CltvError, ConfigError
+from cltv_assets.settings_layers import ENVIRONMENT_VARIABLE, ENVIRONMENTS
 
 __all__ = ["main", "model_main", "preprocess_main"]
 
@@ -25,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given or bool(os.environ.get("CLTV_DEBUG"))
     given = [argument for argument in given if argument != "--debug"]
     try:
-        app(args=given, prog_name="cltv")
+        given, environment = _without_environment(given)
+        with _variable(ENVIRONMENT_VARIABLE, environment), _deprecations_on_stderr():
+            app(args=_with_new_command(given), prog_name="cltv")
     except CltvError as error:
         _stop(str(error), error.exit_code, debug)
     except KeyboardInterrupt:
@@ -55,3 +63,67 @@ def _stop(message: str, code: int, debug: bool) -> None:
     hint = " Add --debug for the traceback." if code == _OUR_FAULT else ""
     sys.stderr.write(f"cltv: {message}{hint}\n")
     raise SystemExit(code)
+
+
+def _without_environment(given: Sequence[str]) -> tuple[list[str], str | None]:
+    """Return the arguments without ``--environment NAME``, and the name.
+
+    Raises
+    ------
+    ConfigError
+        If no name follows.
+    """
+    left, name = [], None
+    arguments = iter(given)
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if option != "--environment":
+            left.append(argument)
+            continue
+        name = value if equals else next(arguments, "")
+        if not name or name.startswith("-"):
+            raise ConfigError("--environment names no environment.", f"Give one of {', '.join(ENVIRONMENTS)}.")
+    return left, name
+
+
+@contextlib.contextmanager
+def _variable(name: str, value: str | None) -> Iterator[None]:
+    """Set a variable for the length of a command, for this process and those that it starts."""
+    before = os.environ.get(name)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        if value is not None:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before
+
+
+def _with_new_command(given: Sequence[str]) -> list[str]:
+    """Return the arguments with a command's new name in place of its old one."""
+    for entry in deprecations.RENAMED_COMMANDS:
+        if given and given[0] == entry.old:
+            entry.warn()
+            return [entry.new, *given[1:]]
+    return list(given)
+
+
+@contextlib.contextmanager
+def _deprecations_on_stderr() -> Iterator[None]:
+    """Show each deprecated name that is used once, as a line: Python would hide it from users."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CltvDeprecation)
+        show, said = warnings.showwarning, set[str]()
+
+        def tell(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+            if not issubclass(category, CltvDeprecation):
+                show(message, category, *place, **more)  # type: ignore[arg-type]
+            elif str(message) not in said:
+                said.add(str(message))
+                sys.stderr.write(f"cltv: deprecated: {message}\n")
+
+        warnings.showwarning = tell
+        yield

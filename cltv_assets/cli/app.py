@@ -15,7 +15,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="--debug with any command shows the traceback of an error.",
+    epilog="With any command: --environment NAME (development, test or production; by default $CLTV_ENVIRONMENT) "
+    "takes the settings of that environment, and --debug shows the traceback of an error.",
 )
 
 Config = Annotated[
@@ -124,11 +125,14 @@ def export(
 
 
 @app.command()
-def doctor(config: Config = None) -> None:
-    """Check configuration, source and lake, and say what is wrong."""
+def doctor(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
+) -> None:
+    """Check configuration, source, lake, store, database, automation and versions, and say what is wrong."""
     from cltv_assets.cli.doctor import examine
 
-    examine(config)
+    examine(config, as_json)
 
 
 @app.command()
@@ -166,6 +170,17 @@ def adopt(config: Config = None) -> None:
     from cltv_assets.cli.housekeeping import adopt_lake
 
     adopt_lake(config)
+
+
+@app.command()
+def migrate(
+    config: Config = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
+) -> None:
+    """Bring the lake of an older release forward to this one's format."""
+    from cltv_assets.cli.migrating import migrate_lake
+
+    migrate_lake(config, dry_run)
 
 
 @app.command()

@@ -1,23 +1,38 @@
-"""``cltv doctor``: looks at configuration, source and lake before a run does."""
+"""``cltv doctor``: looks at everything before a run or a deploy does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 
+from cltv_assets import __version__
 from cltv_assets.cli.reading import check_lake, configured_source
+from cltv_assets.deprecations import CltvDeprecation
+from cltv_assets.doctor import Finding, State, failed, ok, warning
 from cltv_assets.errors import CltvError
-from cltv_assets.instance import dagster_home, open_instance
+from cltv_assets.lake import FORMAT_VERSION
+from cltv_assets.resources import object_store_for
 from cltv_assets.runner import months_between
 from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings
-from cltv_assets.settings_file import load_settings
+from cltv_assets.settings_file import load_settings, settings_files
+
+_COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
 
 
-def examine(config: Path | None) -> None:
-    """Print a finding a line; exit with the code of the first problem.
+def examine(config: Path | None, as_json: bool = False) -> None:
+    """Show a finding a line, each as soon as it is there; exit with the code of the first that failed.
+
+    Parameters
+    ----------
+    config : Path or None
+    as_json : bool
+        Print one JSON document instead, for programs.
 
     Raises
     ------
@@ -25,38 +40,74 @@ def examine(config: Path | None) -> None:
         With the exit code of the first problem, if there is one.
     """
     console = Console(width=max(100, Console().width))
-    try:
-        settings = load_settings(config)
-        months_between(settings, None, None)
-    except CltvError as error:
-        _bad(console, "configuration", error)
-        raise SystemExit(error.exit_code) from None
-    _good(console, "configuration", f"{settings.first_month} to {settings.last_month()}, {settings.time_zone}")
-    code = 0
-    examinations: list[tuple[str, Callable[[Settings], str]]] = [
-        ("source", _source),
-        ("lake", _lake),
-        ("engine", _engine),
-        ("dagster", _dagster),
-    ]
-    for name, look in examinations:
-        try:
-            _good(console, name, look(settings))
-        except CltvError as error:
-            _bad(console, name, error)
-            code = code or error.exit_code
+    found = []
+    for finding in findings(config):
+        found.append(finding)
+        if not as_json:
+            _show(console, finding)
+    code = next((finding.exit_code for finding in found if finding.state is State.FAILED), 0)
+    if as_json:
+        document = {
+            "version": __version__,
+            "ok": not code,
+            "findings": [
+                {"name": one.name, "state": one.state.value, "text": one.text, "remedy": one.remedy} for one in found
+            ],
+        }
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    elif not code:
+        odd = sum(finding.state is State.WARNING for finding in found)
+        said = f"Nothing is wrong; {odd} to look at." if odd else "Nothing is wrong."
+        console.print(f"{said} Next: cltv run", highlight=False)
     if code:
         raise SystemExit(code)
-    console.print("Nothing is wrong. Next: cltv run", highlight=False)
 
 
-def _good(console: Console, name: str, text: str) -> None:
-    console.print(f"[green]ok[/]     {name}: {text}", highlight=False, soft_wrap=True)
+def findings(config: Path | None) -> Iterator[Finding]:
+    """Yield what is found, the configuration first: without it there is nothing to look at."""
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", CltvDeprecation)
+            settings = load_settings(config)
+        months_between(settings, None, None)
+    except CltvError as error:
+        yield failed("configuration", error)
+        return
+    files = ", ".join(str(file) for file in settings_files(config, settings.environment)) or "the demo's"
+    yield ok(
+        "configuration",
+        f"{files}; {settings.environment}; {settings.first_month} to {settings.last_month()}, {settings.time_zone}",
+    )
+    for one in told:
+        if issubclass(one.category, CltvDeprecation):
+            yield warning("deprecated", str(one.message), "Use the new name.")
+    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _of("source", _source),
+        _of("lake", _lake),
+        _store,
+        _of("engine", _engine),
+        _instance,
+        _versions,
+    )
+    for look in looks:
+        yield from look(settings)
 
 
-def _bad(console: Console, name: str, error: CltvError) -> None:
-    console.print("[red]wrong[/]  ", end="")
-    console.print(f"{name}: {error}", markup=False, highlight=False, soft_wrap=True)
+def _of(name: str, look: Callable[[Settings], str]) -> Callable[[Settings], Iterator[Finding]]:
+    def findings_of(settings: Settings) -> Iterator[Finding]:
+        try:
+            yield ok(name, look(settings))
+        except CltvError as error:
+            yield failed(name, error)
+
+    return findings_of
+
+
+def _show(console: Console, finding: Finding) -> None:
+    console.print(f"[{_COLOURS[finding.state]}]{finding.state.value:<8}[/]", end="")
+    remedy = f" {finding.remedy}" if finding.remedy else ""
+    stop = "." if remedy and not finding.text.endswith((".", "!", "?")) else ""
+    console.print(f"{finding.name}: {finding.text}{stop}{remedy}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _source(settings: Settings) -> str:
@@ -81,7 +132,7 @@ def _lake(settings: Settings) -> str:
     for schema in all_tables(settings.horizons_months):
         held[schema.name] = len(lake.table(schema).published(months))
     fullest = max(held.values(), default=0)
-    return f"{lake.root} is writable and holds {fullest} of {len(months)} months"
+    return f"{lake.root} is writable and holds {fullest} of {len(months)} months; format version {FORMAT_VERSION}"
 
 
 def _engine(settings: Settings) -> str:
@@ -95,6 +146,26 @@ def _engine(settings: Settings) -> str:
         return f"spark {lease.session().version} at {where.partition(';')[0]}"
 
 
-def _dagster(settings: Settings) -> str:
-    with open_instance(settings):
-        return f"instance at {dagster_home(settings)}"
+def _store(settings: Settings) -> Iterator[Finding]:
+    if not settings.lake_uri.startswith("s3://"):
+        return
+    from cltv_assets.doctor.bucket import look_at_store
+
+    try:
+        objects = object_store_for(settings)
+        if objects is not None:
+            yield from look_at_store(objects, settings.lake_root, settings.environment == "production")
+    except CltvError as error:
+        yield failed("bucket", error)
+
+
+def _instance(settings: Settings) -> Iterator[Finding]:
+    from cltv_assets.doctor.instance import look_at_instance
+
+    yield from look_at_instance(settings)
+
+
+def _versions(_settings: Settings) -> Iterator[Finding]:
+    from cltv_assets.doctor.versions import look_at_versions
+
+    yield from look_at_versions()

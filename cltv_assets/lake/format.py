@@ -1,10 +1,12 @@
 """What makes a Delta table one of ours: its format version and its columns.
 
 The version is a property of the Delta table, so it travels with it, survives
-overwrites, and other readers ignore it.
+overwrites, and other readers ignore it. ``migrations`` brings older tables up to it.
 """
 
 from __future__ import annotations
+
+import re
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -12,8 +14,14 @@ from deltalake import DeltaTable
 from cltv_assets.errors import LakeError, LakeFormatError
 from cltv_assets.schemas.columns import MONTH, TableSchema
 
-#: Raise it when a reader of today would misread what is written.
-FORMAT_VERSION = 1
+#: Raise it when columns change, or when a reader of before would misread what is written; and add a step to
+#: ``migrations.STEPS``. Version 1 is that of release 0.1.0.
+FORMAT_VERSION = 2
+
+#: What delta-rs creates, and what the commit protocol is written for.
+_READER, _WRITER = 1, 2
+#: How delta-rs says that a table needs what it does not know.
+_UNKNOWN_PROTOCOL = re.compile(r"Unsupported: (Feature '\w+' is not supported|Unsupported minimum reader version \d+)")
 
 _VERSION_KEY = "cltv_assets.formatVersion"
 #: Whose table it is: the prefix of the graph. A table without it belongs to the graph without a prefix.
@@ -68,10 +76,31 @@ def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str = "
     Raises
     ------
     LakeFormatError
-        If a newer version of this package wrote it.
+        If a newer version of this package wrote it, or an older one and it was not migrated.
     LakeError
         If it is not ours, belongs to another graph than ``graph``, was altered by another program, or has other
         columns.
+    """
+    written = format_of(table, schema, uri, graph)
+    if written < FORMAT_VERSION:
+        raise LakeFormatError(
+            f"Table {schema.name} ({uri}) has format version {written}; this version of cltv_assets writes "
+            f"{FORMAT_VERSION}.",
+            "An older cltv_assets wrote this lake: look at what `cltv migrate --dry-run` would do, then run "
+            "`cltv migrate`.",
+        )
+    check_columns(table, schema, uri)
+
+
+def format_of(table: DeltaTable, schema: TableSchema, uri: str, graph: str) -> int:
+    """Return the format version that a table was written with, if it is ours and nobody else altered it.
+
+    Raises
+    ------
+    LakeFormatError
+        If a newer version of this package wrote it.
+    LakeError
+        If it is not ours, belongs to another graph than ``graph``, or was altered by another program.
     """
     written = table.metadata().configuration.get(_VERSION_KEY)
     if written is None or not written.isdecimal():
@@ -91,11 +120,15 @@ def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str = "
             + (f", or set asset_prefix: {owner} if it is the same graph." if owner else ".")
             + " To hand the lake over, run cltv adopt with this configuration.",
         )
-    if table.protocol().min_reader_version > 1:
-        # Deletion vectors and column mapping change what a data file means; we read files as they are.
+    needed = table.protocol()
+    if needed.min_reader_version > _READER or needed.min_writer_version > _WRITER:
+        # Deletion vectors and column mapping change what a data file means, row tracking and constraints what a
+        # commit must hold; we read files as they are and name them in plain commits.
+        features = ", ".join(sorted({*(needed.reader_features or ()), *(needed.writer_features or ())}))
         raise LakeError(
             f"Table {schema.name} ({uri}) was altered by another program: it now needs Delta reader version "
-            f"{table.protocol().min_reader_version}.",
+            f"{needed.min_reader_version} and writer version {needed.min_writer_version}"
+            f"{f' ({features})' if features else ''}, not {_READER} and {_WRITER}.",
             f"Undo that there, or move {uri} away and run its months again.",
         )
     if table.metadata().partition_columns != [MONTH]:
@@ -103,12 +136,47 @@ def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str = "
             f"Table {schema.name} ({uri}) is partitioned by {table.metadata().partition_columns}, not by month.",
             _NOT_OURS,
         )
+    return int(written)
+
+
+def check_columns(table: DeltaTable, schema: TableSchema, uri: str) -> None:
+    """Refuse a table that has other columns.
+
+    Raises
+    ------
+    LakeError
+        If it has.
+    """
     differences = column_differences(schema.delta, pa.schema(table.schema().to_arrow()), nullability=True)
     if differences:
         raise LakeError(
             f"Table {schema.name} ({uri}) has other columns than this version or these settings write ({differences}).",
             f"Restore the settings that it was made with, or move {uri} away and run its months again.",
         )
+
+
+def refused_protocol(error: BaseException, uri: str) -> LakeFormatError | None:
+    """Return the error to raise where delta-rs cannot open a table because it needs a newer Delta protocol.
+
+    Parameters
+    ----------
+    error : exception
+        Of delta-rs.
+    uri : str
+        The table's folder.
+    """
+    found = _UNKNOWN_PROTOCOL.search(str(error))
+    if found is None:
+        return None
+    return LakeFormatError(
+        f"{uri} needs a newer Delta protocol than this version of cltv_assets reads ({found[1]}).",
+        "A newer cltv_assets or another program altered it: upgrade cltv_assets, or undo that there.",
+    )
+
+
+def stamp(table: DeltaTable) -> None:
+    """Say in the table that it has the format version of now, in one commit."""
+    table.alter.set_table_properties({_VERSION_KEY: str(FORMAT_VERSION)}, raise_if_not_exists=False)
 
 
 def adopt(table: DeltaTable, graph: str) -> bool:

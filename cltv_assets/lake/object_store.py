@@ -8,6 +8,7 @@ in a function that returns those of now, so that renewed ones are used at once.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,11 +36,17 @@ class Credentials:
     access_key_id, secret_access_key : str
     session_token : str, optional
         Of temporary credentials.
+    expires_at : datetime.datetime, optional
+        Where that is known.
+    renewed : bool
+        Whether they are renewed by themselves before that.
     """
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+    expires_at: dt.datetime | None = field(default=None, compare=False)
+    renewed: bool = field(default=False, compare=False)
 
 
 class ObjectStore:

@@ -14,7 +14,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.lake import commit
-from cltv_assets.lake.format import adopt, check_table, configuration
+from cltv_assets.lake.format import adopt, check_table, configuration, refused_protocol
 from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
@@ -281,6 +281,8 @@ class LakeTable:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
+            if (refused := refused_protocol(error, self.uri)) is not None:
+                raise refused from error
             if not self._storage.local and from_store(error):
                 raise fault_of(error, self.uri) from error
             if self._storage.size(self.uri) is not None:

@@ -9,6 +9,7 @@ import os
 from typing import Any, Self
 
 import boto3
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 from dagster_aws.s3 import S3Resource
 
@@ -58,7 +59,10 @@ class StoreResource(S3Resource):  # type: ignore[misc] # untyped where the extra
                 raise ConfigError(
                     f"The AWS credentials cannot be renewed: {error}.", "Sign in again, then run the month again."
                 ) from None
-            return Credentials(now.access_key, now.secret_key, now.token)
+            # botocore tells nobody when credentials expire; those that it can renew know it.
+            expires = getattr(found, "_expiry_time", None)
+            renewed = isinstance(found, RefreshableCredentials)
+            return Credentials(now.access_key, now.secret_key, now.token, expires, renewed)
 
         # boto3 takes these variables by itself; the other libraries have to be told.
         named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")

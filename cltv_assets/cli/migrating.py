@@ -1,0 +1,87 @@
+"""``cltv migrate``: brings the lake of an older release forward."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cltv_assets.automation.state import latest
+from cltv_assets.cli.reading import open_lake
+from cltv_assets.instance import open_instance
+from cltv_assets.lake import FORMAT_VERSION
+from cltv_assets.lake.migrations import Fate, TablePlan, carry_out, plan
+from cltv_assets.months import Month
+from cltv_assets.naming import Names
+from cltv_assets.schemas import all_tables
+from cltv_assets.settings import Settings
+from cltv_assets.settings_file import load_settings
+
+
+def migrate_lake(config: Path | None, dry_run: bool) -> None:
+    """Migrate every table that an older release wrote, and say what is to be done next.
+
+    Parameters
+    ----------
+    config : Path or None
+    dry_run : bool
+        Show what would be done, and change nothing.
+
+    Raises
+    ------
+    LakeError
+        If a table is of a newer release, not ours, or cannot be written.
+    """
+    settings = load_settings(config)
+    lake = open_lake(settings)
+    # Where months may have been published without rows; `end_month` may have been set since.
+    today = Month.of(dt.datetime.now(settings.zone).date())
+    possible = list(settings.first_month.until(max(today, settings.first_month)))
+    planned = plan(lake, all_tables(settings.horizons_months), possible)
+    if not planned:
+        typer.echo(f"{lake.root} has format version {FORMAT_VERSION}: there is nothing to migrate.")
+        return
+    _show(planned)
+    renewed = [table for table in planned if table.fate is Fate.RENEW]
+    if dry_run:
+        typer.echo("Nothing was changed. Without --dry-run each table is migrated in one commit.")
+        return
+    lake.check_writable()
+    # Dagster first: broken off between the two, the lake still says what there is to do.
+    _forget_materialisations(settings, renewed)
+    for table in planned:
+        carry_out(lake, table, possible)
+    typer.echo(f"{lake.root} has format version {FORMAT_VERSION} now.")
+    if renewed:
+        old = ", ".join(f"{table.table.name} {table.version}" for table in renewed)
+        typer.echo(f"Until cltv vacuum the old rows can be read as these Delta versions: {old}.")
+        typer.echo(
+            "Next: cltv model, which makes the emptied tables' months again from what was kept. With environment: "
+            "production and automation.trigger: due the daemon does it by itself."
+        )
+
+
+def _show(planned: Sequence[TablePlan]) -> None:
+    console = Console(width=max(110, Console().width))
+    shown = Table("table", "format", "months", "what becomes of them", box=None)
+    for column in shown.columns[:3]:
+        column.no_wrap = True
+    for table in planned:
+        months = f"{len(table.months)}, {table.months[0]} to {table.months[-1]}" if table.months else "none"
+        fate = f"{table.fate.value}: the table {table.reason}" if table.reason else table.fate.value
+        shown.add_row(table.table.name, f"{table.written} to {FORMAT_VERSION}", months, fate)
+    console.print(shown)
+
+
+def _forget_materialisations(settings: Settings, renewed: Sequence[TablePlan]) -> None:
+    """Tell Dagster that the emptied tables' months are not there, so that its automation makes them."""
+    names = Names(settings.asset_prefix)
+    if not renewed:
+        return
+    with open_instance(settings) as instance:
+        keys = [names.key(table.table.name) for table in renewed]
+        instance.wipe_assets([key for key in keys if latest(instance, key)])

@@ -1,0 +1,271 @@
+"""Brings the tables of an older release forward to the format of now.
+
+A step says for each table what becomes of its months:
+
+- **keep**: rows and columns are still what they were; the table is stamped with the
+  new version.
+- **renew**: its columns, or the meaning of its rows, have changed, and all of it is made
+  from tables that are kept. The table is emptied and gets the columns of now; its months
+  are to be made again. Until ``LakeTable.vacuum`` the old rows can be read as the Delta
+  version before.
+
+Each table moves in one Delta commit, so readers see it before or after, and a migration
+that breaks off is finished by starting it again: what has the new version is left alone.
+From the first commit on, the older release refuses the lake, so its runs cannot spoil it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from cltv_assets.errors import LakeError
+from cltv_assets.lake.commit import publications
+from cltv_assets.lake.format import (
+    FORMAT_VERSION,
+    check_columns,
+    configuration,
+    format_of,
+    refused_protocol,
+    stamp,
+)
+from cltv_assets.lake.lake import Lake
+from cltv_assets.lake.storage import month_folder
+from cltv_assets.lake.store_faults import fault_of, from_store
+from cltv_assets.months import Month
+from cltv_assets.schemas.columns import MONTH, TableSchema
+
+_ATTEMPTS = 20
+_LONGEST_WAIT_SECONDS = 0.5
+_OPERATION = {"cltv_assets.operation": "migrate"}
+
+
+class Fate(enum.Enum):
+    """What becomes of a table's months."""
+
+    KEEP = "kept"
+    RENEW = "to be made again"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a format version changed.
+
+    Parameters
+    ----------
+    version : int
+        The format version that it leads to.
+    release : str
+        The release that brought it.
+    kept : frozenset of str
+        Tables whose months are still good.
+    renewed : mapping of str to str
+        The other tables of the format before, each with why.
+    """
+
+    version: int
+    release: str
+    kept: frozenset[str]
+    renewed: Mapping[str, str]
+
+
+#: Oldest first, without a gap: the last one leads to ``FORMAT_VERSION``.
+STEPS: tuple[Step, ...] = (
+    Step(
+        2,
+        "0.2.0",
+        frozenset(
+            {
+                "raw_transactions",
+                "cleaned_transactions",
+                "rejected_transactions",
+                "purchase_days",
+                "repeat_customers",
+                "rfm_summary",
+            }
+        ),
+        {
+            "purchase_model": "has columns for more models, the season and the choice among them",
+            "spend_model": "has a column for the parameters' covariance",
+            "cltv_predictions": "has RFM segments; the interval of value is another one",
+            "segment_summary": "is made from the predictions",
+            "segment_movement": "is made from the predictions",
+            "holdout_evaluation": "has other metrics and baselines",
+        },
+    ),
+)
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """What is to be done with one table.
+
+    Parameters
+    ----------
+    table : TableSchema
+        As it is to be.
+    written : int
+        The format version that it has.
+    fate : Fate
+    reason : str
+        Why its months are to be made again; empty where they are kept.
+    months : tuple of Month
+        Those published, with rows or without, oldest first.
+    version : int
+        The Delta version that it has now.
+    """
+
+    table: TableSchema
+    written: int
+    fate: Fate
+    reason: str
+    months: tuple[Month, ...]
+    version: int
+
+
+def fate_of(name: str, written: int, steps: Sequence[Step] = STEPS) -> tuple[Fate, str]:
+    """Return what becomes of a table on its way from a format version to the newest, and why.
+
+    A table that any step renews is renewed: what later steps would keep is what is made then.
+    """
+    for step in steps:
+        if step.version > written and name not in step.kept:
+            return Fate.RENEW, step.renewed.get(name, "is not one of its tables")
+    return Fate.KEEP, ""
+
+
+def plan(lake: Lake, tables: Sequence[TableSchema], possible: Iterable[Month]) -> list[TablePlan]:
+    """Return what a migration would do, in the order of ``tables``; nothing for those that are up to date.
+
+    Parameters
+    ----------
+    lake : Lake
+    tables : sequence of TableSchema
+    possible : iterable of Month
+        Where to look for months that were published without rows.
+
+    Raises
+    ------
+    LakeFormatError
+        If a newer version wrote a table.
+    LakeError
+        If a table is not ours, cannot be read, or is to be kept and has other columns.
+    """
+    looked_at = set(possible)
+    found = []
+    for schema in tables:
+        uri, table = lake.storage.uri(schema.name), _open(lake, schema)
+        if table is None:
+            continue
+        written = format_of(table, schema, uri, lake.graph)
+        if written == FORMAT_VERSION:
+            continue
+        fate, reason = fate_of(schema.name, written)
+        if fate is Fate.KEEP:
+            check_columns(table, schema, uri)
+        months = tuple(_published(table, looked_at))
+        found.append(TablePlan(schema, written, fate, reason, months, table.version()))
+    return found
+
+
+def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None:
+    """Migrate one table, in one commit; nothing if it has the newest version already.
+
+    Parameters
+    ----------
+    lake : Lake
+    planned : TablePlan
+    possible : iterable of Month
+        Every month that a run of the older release may publish meanwhile.
+
+    Raises
+    ------
+    LakeError
+        If it cannot be written, or other writers kept coming first.
+    """
+    schema, uri = planned.table, lake.storage.uri(planned.table.name)
+    looked_at = {*possible, *planned.months}
+    error: Exception | None = None
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(random.uniform(0, _LONGEST_WAIT_SECONDS))  # noqa: S311 - spreads writers, guards nothing
+        table = _open(lake, schema)
+        if table is None or format_of(table, schema, uri, lake.graph) == FORMAT_VERSION:
+            return
+        try:
+            if planned.fate is Fate.KEEP:
+                stamp(table)
+            else:
+                _empty(lake, table, schema, uri, looked_at)
+        except CommitFailedError as failed:
+            error = failed
+        except (DeltaError, OSError) as failed:
+            if not lake.storage.local and from_store(failed):
+                raise fault_of(failed, uri) from failed
+            raise LakeError(
+                f"Cannot migrate table {schema.name} ({uri}): {failed}.",
+                "Look whether the disk is full or read-only, then run cltv migrate again.",
+            ) from failed
+        else:
+            return
+    raise LakeError(
+        f"Cannot migrate table {schema.name} ({uri}): other commits kept coming first ({error}).",
+        "Stop the daemon and the runs that write this lake, then run cltv migrate again.",
+    )
+
+
+def _empty(lake: Lake, table: DeltaTable, schema: TableSchema, uri: str, looked_at: set[Month]) -> None:
+    """Replace a table by an empty one with the columns of now, in one commit.
+
+    Each month's number of publications goes back to nought in the same commit: a month without
+    rows would count as published. It also makes a run of the older release that publishes one of
+    these months at this moment conflict, instead of leaving rows of the old columns behind.
+    """
+    DeltaTable.create(
+        uri,
+        schema=schema.delta,
+        mode="overwrite",
+        partition_by=[MONTH],
+        name=schema.name,
+        description=schema.description,
+        configuration=configuration(lake.graph),
+        storage_options=lake.storage.options,
+        commit_properties=CommitProperties(
+            custom_metadata=_OPERATION,
+            app_transactions=[
+                Transaction(app_id=month_folder(month), version=0)
+                for month in sorted(looked_at | set(_published(table, ())))
+            ],
+        ),
+        raise_if_key_not_exists=False,
+    )
+
+
+def _published(table: DeltaTable, possible: Iterable[Month]) -> list[Month]:
+    """Return the months of a table that have rows, and those of ``possible`` that were published without."""
+    with_rows = {Month(dt.date.fromisoformat(partition[MONTH])) for partition in table.partitions() if partition[MONTH]}
+    return sorted(with_rows | {month for month in set(possible) - with_rows if publications(table, month)})
+
+
+def _open(lake: Lake, schema: TableSchema) -> DeltaTable | None:
+    """Return the newest version of a table of whatever format, or None if there is none."""
+    uri = lake.storage.uri(schema.name)
+    try:
+        return DeltaTable(uri, storage_options=lake.storage.options)
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        if (refused := refused_protocol(error, uri)) is not None:
+            raise refused from error
+        if not lake.storage.local and from_store(error):
+            raise fault_of(error, uri) from error
+        raise LakeError(
+            f"Cannot read table {schema.name} at {uri}: {error}.", "Look whether the folder is readable."
+        ) from error

@@ -1,0 +1,167 @@
+"""A small lake of every release is read, or migrated and completed, by the commands of now."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from deltalake import DeltaTable
+
+from cltv_assets import __version__
+from cltv_assets.automation.state import latest
+from cltv_assets.cli.reading import check_lake, open_lake
+from cltv_assets.instance import open_instance
+from cltv_assets.lake.migrations import Fate, fate_of
+from cltv_assets.schemas import all_tables
+from cltv_assets.settings_file import load_settings
+from cltv_assets_tests.cli.test_errors import code_of
+
+LAKES = Path(__file__).parent / "lakes"
+CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
+RELEASES = sorted(folder.name for folder in LAKES.iterdir())
+KEPT = [schema.name for schema in all_tables([1, 2]) if fate_of(schema.name, 1)[0] is Fate.KEEP]
+
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The lake of the release that the test names, with its source and settings, in the current folder."""
+    shutil.copytree(LAKES / request.param, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+old_lake = pytest.mark.parametrize("shop", ["0.1.0"], indirect=True)
+
+
+def content(lake: Path, table: str, version: int | None = None) -> list[dict[str, object]]:
+    return DeltaTable(lake / table, version=version).to_pyarrow_table().to_pylist()
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_release_has_left_a_lake() -> None:
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", CHANGELOG.read_text(), re.MULTILINE)
+    assert sorted(released) == RELEASES, "run cltv_assets_tests/upgrades/make_lake.py with that release"
+    size = sum(path.stat().st_size for path in LAKES.rglob("*") if path.is_file())
+    assert size < 300_000 * len(RELEASES)
+
+
+@pytest.mark.parametrize("shop", [__version__], indirect=True)
+def test_the_lake_of_this_version_is_read_as_it_is(shop: Path, capsys: Said) -> None:
+    # Fails where columns were changed and neither FORMAT_VERSION nor, after a release, the version was.
+    check_lake(load_settings())
+    assert code_of("migrate") == 0
+    assert "there is nothing to migrate" in capsys.readouterr().out
+    assert code_of("summary", "--month", "2025-02") == 0
+    assert "The 10 most valuable customers" in capsys.readouterr().out
+
+
+@old_lake
+def test_an_older_lake_is_refused_by_every_command_that_uses_it(shop: Path, capsys: Said) -> None:
+    before = files_below(shop / "lake")
+    for command in (["status"], ["run"], ["summary"], ["vacuum"], ["forget", "C01", "--dry-run"]):
+        assert code_of(*command) == 4, command
+        assert "cltv migrate --dry-run" in capsys.readouterr().err, command
+    assert code_of("doctor") == 4
+    assert "cltv migrate --dry-run" in capsys.readouterr().out
+    assert files_below(shop / "lake") == before
+
+
+@old_lake
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(shop: Path, capsys: Said) -> None:
+    before = files_below(shop)
+    assert code_of("migrate", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert files_below(shop) == before
+    assert re.search(r"rfm_summary +1 to 2 +3, 2025-01 to 2025-03 +kept", said)
+    assert re.search(r"cltv_predictions +1 to 2 +3, 2025-01 to 2025-03 +to be made again: the table has RFM", said)
+    assert "Nothing was changed" in said
+
+
+@old_lake
+@pytest.mark.slow
+def test_a_migrated_lake_is_completed_from_what_was_kept(shop: Path, capsys: Said) -> None:
+    rows = {table: content(shop / "lake", table) for table in KEPT}
+    predicted = content(shop / "lake", "cltv_predictions")
+    assert code_of("migrate") == 0
+    assert "Next: cltv model" in capsys.readouterr().out
+    assert code_of("status") == 1
+    assert "7 assets from purchase_model on" in capsys.readouterr().out
+    # The source is not needed for it.
+    shutil.rmtree(shop / "shop")
+    assert code_of("model") == 0
+    assert {table: content(shop / "lake", table) for table in KEPT} == rows
+    now = {(row["month"], row["customer_id"]): row for row in content(shop / "lake", "cltv_predictions")}
+    assert set(now) == {(row["month"], row["customer_id"]) for row in predicted}
+    assert all(row["model_version"] == __version__ for row in now.values())
+    # The same shop, the same history: the two releases tell much the same of it.
+    before, after = (sum(row["expected_purchases_1m"] for row in made) for made in (predicted, now.values()))
+    assert after == pytest.approx(before, rel=0.2)
+    assert content(shop / "lake", "cltv_predictions", version=3) == predicted
+    capsys.readouterr()
+    assert code_of("status") == 0
+    assert "All 3 months are in order" in capsys.readouterr().out
+
+
+@old_lake
+def test_months_can_be_run_whole_on_a_migrated_lake(shop: Path) -> None:
+    assert code_of("migrate") == 0
+    assert code_of("run", "--to", "2025-01") == 0
+    table = open_lake(load_settings()).table(all_tables([1, 2])[0])
+    assert {month.key for month in table.months()} == {"2025-01", "2025-02"}
+
+
+@old_lake
+def test_a_migration_that_is_killed_between_two_tables_goes_on_where_it_was(
+    shop: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cltv_assets.cli import migrating
+
+    real, calls = migrating.carry_out, 0
+
+    def dying(*arguments: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 8:
+            raise KeyboardInterrupt
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(migrating, "carry_out", dying)
+    assert code_of("migrate") == 130
+    capsys.readouterr()
+    assert code_of("run") == 4
+    assert "cltv migrate" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert code_of("migrate", "--dry-run", "--config", str(shop / "cltv.yaml")) == 0
+    said = capsys.readouterr().out
+    # Seven are done: the six that are kept, and the first of the others.
+    assert "purchase_model" not in said
+    assert "spend_model" in said
+    assert code_of("migrate", "--config", str(shop / "cltv.yaml")) == 0
+    check_lake(load_settings(shop / "cltv.yaml"))
+
+
+@old_lake
+def test_dagster_forgets_the_months_that_are_to_be_made_again(shop: Path) -> None:
+    settings = load_settings()
+    with open_instance(settings) as instance:
+        for table in ("rfm_summary", "purchase_model", "cltv_predictions"):
+            for month in ("2025-01", "2025-02"):
+                instance.report_runless_asset_event(dg.AssetMaterialization(table, partition=month))
+    assert code_of("migrate") == 0
+    with open_instance(settings) as instance:
+        # Those that were kept stay made; the automation makes the others.
+        assert set(latest(instance, dg.AssetKey("rfm_summary"))) == {"2025-01", "2025-02"}
+        assert not latest(instance, dg.AssetKey("purchase_model"))
+        assert not latest(instance, dg.AssetKey("cltv_predictions"))
+        instance.report_runless_asset_event(dg.AssetMaterialization("purchase_model", partition="2025-01"))
+    # Not again: what was made since is there.
+    assert code_of("migrate") == 0
+    with open_instance(settings) as instance:
+        assert set(latest(instance, dg.AssetKey("purchase_model"))) == {"2025-01"}
