@@ -88,8 +88,8 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --all-extras --group dev -o requirements-all.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in -c requirements-all.lock -o requirements.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --group dev -c requirements-all.lock -o requirements-dev.lock
-	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production -c requirements-all.lock -o requirements-production.lock
-	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes -c requirements-all.lock -o requirements-production.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
 
 clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
