@@ -60,6 +60,10 @@ test-production: $(VENV)/.installed-all ## Test the production instance of deplo
 	@.ci/install-production
 	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production cltv_assets_tests/test_deploy.py
 
+test-delivery: $(VENV)/.installed-dev ## Test what is shipped: the image's steps in a scratch root (as root, on Debian or Ubuntu)
+	@.ci/install-image-tools
+	@$(BIN)/python -m pytest --delivery --durations=10 cltv_assets_tests/delivery
+
 $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)
 	@touch $@
@@ -95,4 +99,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-browser test-production test-cluster lint format lock clean
+.PHONY: help demo dev test test-browser test-production test-cluster test-delivery lint format lock clean
