@@ -94,7 +94,10 @@ class Builder:
         needed = {target}
         for name, stage in reversed(file.stages.items()):
             if name in needed:
-                needed |= {stage.base, *(value for step in stage.instructions for key, value in step.flags if key == "from")}
+                needed |= {
+                    stage.base,
+                    *(value for step in stage.instructions for key, value in step.flags if key == "from"),
+                }
         for name, stage in file.stages.items():
             if name in needed:
                 self.built[name] = self._stage(stage)

@@ -47,7 +47,10 @@ def mounted(root: Path, binds: Mapping[str, Path], tmpfs: Mapping[str, str]) -> 
         for device in DEVICES:
             (root / "dev" / device).touch()
             mount("--bind", f"/dev/{device}", root / "dev" / device)
-        (root / "dev/shm").mkdir(mode=0o1777)
+        for number, stream in enumerate(("stdin", "stdout", "stderr")):
+            (root / "dev" / stream).symlink_to(f"/proc/self/fd/{number}")
+        (root / "dev/fd").symlink_to("/proc/self/fd")
+        (root / "dev/shm").mkdir()
         (root / "dev/shm").chmod(0o1777)
         for place, source in binds.items():
             mount("--bind", source, _place(root, place, made, folder=source.is_dir()))

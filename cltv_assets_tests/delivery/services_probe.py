@@ -1,7 +1,7 @@
-"""Runs within the image: starts services of compose.yaml, waits for their health checks, asks the webserver.
+"""Runs within the image: starts services, waits for their health checks, has them make a month.
 
-Given as one argument: JSON of services, in order, each with ``command`` and ``healthcheck``. The
-entrypoint has run before. Standard library only.
+Usage: ``services_probe.py SERVICES ASSET MONTH``; the services in JSON, in order, each with
+``command`` and ``healthcheck``. The entrypoint has run before. Standard library only.
 """
 
 import json
@@ -10,32 +10,64 @@ import sys
 import time
 import urllib.request
 
-QUERY = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError { __typename ... on PythonError { message } } } } } assetNodes { id } }"
+LOADED = """{
+  workspaceOrError { ... on Workspace { locationEntries {
+    locationOrLoadError { __typename ... on PythonError { message } } } } }
+  assetNodes { id } }"""
+LAUNCH = """mutation Launch($parameters: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $parameters) {
+  __typename ... on PythonError { message } } }"""
+RUNS = "{ runsOrError { ... on Runs { results { status } } } }"
 
 
 def healthy(test):
+    """Whether a health check's command succeeds."""
     return subprocess.run(test[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def main(services):
+def until(what, ready, seconds=180):
+    """Wait until something is ready, and return it."""
+    end = time.monotonic() + seconds
+    while not (found := ready()):
+        if time.monotonic() > end:
+            sys.exit(f"{what}: not after {seconds} s")
+        time.sleep(0.5)
+    return found
+
+
+def ask(query, **variables):
+    """Return the webserver's answer."""
+    request = urllib.request.Request(
+        "http://127.0.0.1:3000/graphql",
+        json.dumps({"query": query, "variables": variables}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())["data"]
+
+
+def ended():
+    """Return the states of all runs once none is under way."""
+    states = [run["status"] for run in ask(RUNS)["runsOrError"]["results"]]
+    return states if states and {"SUCCESS", "FAILURE", "CANCELED"} >= set(states) else None
+
+
+def main(services, asset, month):
+    """Start services in order; where there is a webserver, launch a month of an asset and wait for it."""
     running = []
     try:
         for name, service in services.items():
             running.append(subprocess.Popen(service["command"], stdout=sys.stderr))
-            end = time.monotonic() + 120
-            while not healthy(service["healthcheck"]):
-                if running[-1].poll() is not None:
-                    sys.exit(f"{name} ended with {running[-1].returncode}")
-                if time.monotonic() > end:
-                    sys.exit(f"{name} is not healthy after two minutes")
-                time.sleep(0.5)
-        request = urllib.request.Request(
-            "http://127.0.0.1:3000/graphql",
-            json.dumps({"query": QUERY}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            print(answer.read().decode())
+            until(f"{name} is healthy", lambda test=service["healthcheck"]: healthy(test))
+            if running[-1].poll() is not None:
+                sys.exit(f"{name} ended with {running[-1].returncode}")
+        if "webserver" in services:
+            said = {"loaded": ask(LOADED)}
+            parameters = {"assetSelection": [{"path": [asset]}], "partitionNames": [month]}
+            said["launched"] = ask(LAUNCH, parameters=parameters)
+            said["runs"] = until("the run ends", ended)
+            print(json.dumps(said))
+        else:
+            print("healthy")
     finally:
         for process in reversed(running):
             process.terminate()
@@ -43,4 +75,4 @@ def main(services):
             process.wait(30)
 
 
-main(json.loads(sys.argv[1]))
+main(json.loads(sys.argv[1]), *sys.argv[2:])

@@ -14,10 +14,12 @@ import yaml
 from cltv_assets.build import build_definitions
 from cltv_assets.settings import Settings
 from cltv_assets_tests.delivery.conftest import ROOT, RunInImage
+from cltv_assets_tests.kubernetes.rendered import manifests, pods, values
 from cltv_assets_tests.test_deploy import composed
 
 #: The services of the image that stay, in the order of their dependencies.
 SERVICES = ("code", "daemon", "webserver", "viewer")
+PROBE = Path(__file__).with_name("services_probe.py")
 
 
 def entries(image: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -44,7 +46,7 @@ def test_a_month_is_made_without_network(run_in: RunInImage):
     assert "1 month done" in run_in("cltv", "run", variables=variables | {"TMPDIR": "/scratch"})
 
 
-def test_the_services_of_compose_become_healthy_and_load_the_graph(run_in: RunInImage, tmp_path: Path):
+def test_the_services_of_compose_become_healthy_and_make_a_month(run_in: RunInImage, tmp_path: Path):
     services = {name: service for name, service in composed()["services"].items() if name in SERVICES}
     for service in services.values():
         assert service["read_only"] is True
@@ -55,8 +57,12 @@ def test_the_services_of_compose_become_healthy_and_load_the_graph(run_in: RunIn
         for name in ("code", "webserver", "daemon")
     }
     instance = yaml.safe_load((ROOT / "deploy/dagster-production.yaml").read_text())
-    # There is no PostgreSQL here; `make test-production` has one.
+    # There is neither PostgreSQL nor S3 here; `make test-production` has both.
     instance["storage"] = {"sqlite": {"base_dir": "/scratch/instance"}}
+    instance["compute_logs"] = {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(instance))
     (tmp_path / "password").write_text("of the test\n")
     (tmp_path / "cltv.yaml").write_text("{}\n")
@@ -72,13 +78,28 @@ def test_the_services_of_compose_become_healthy_and_load_the_graph(run_in: RunIn
         "/opt/dagster/workspace.yaml": ROOT / "deploy/workspace.yaml",
         "/run/secrets/postgres_password": tmp_path / "password",
         "/config/cltv.yaml": tmp_path / "cltv.yaml",
-        "/probe.py": Path(__file__).with_name("services_probe.py"),
+        "/probe.py": PROBE,
     }
-    answer = json.loads(run_in("python", "/probe.py", json.dumps(probed), variables=variables, files=files))["data"]
-    (location,) = answer["workspaceOrError"]["locationEntries"]
+    command = ("python", "/probe.py", json.dumps(probed), "raw_transactions", "1997-01")
+    said = json.loads(run_in(*command, variables=variables, files=files))
+    (location,) = said["loaded"]["workspaceOrError"]["locationEntries"]
     assert location["locationOrLoadError"]["__typename"] == "RepositoryLocation", location
     expected = build_definitions(Settings()).resolve_asset_graph().get_all_asset_keys()
-    assert len(answer["assetNodes"]) == len(expected)
+    assert len(said["loaded"]["assetNodes"]) == len(expected)
+    assert said["launched"]["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess", said["launched"]
+    # The run is a process of the code server, where $DAGSTER_HOME cannot be written.
+    assert said["runs"] == ["SUCCESS"]
+
+
+def test_the_code_server_of_kubernetes_needs_no_instance(run_in: RunInImage, tmp_path: Path):
+    (container,) = pods(values())["cltv-assets"]["spec"]["containers"]
+    # The chart mounts no dagster.yaml there: the daemon sends what a run needs along.
+    code = {"command": container["args"], "healthcheck": ["CMD", *container["livenessProbe"]["exec"]["command"]]}
+    (tmp_path / "cltv.yaml").write_text("{}\n")
+    environment = manifests()["ConfigMap", "cltv-environment"]["data"]
+    files = {"/config/cltv.yaml": tmp_path / "cltv.yaml", "/probe.py": PROBE}
+    command = ("python", "/probe.py", json.dumps({"code": code}), "", "")
+    assert run_in(*command, variables=environment, files=files).endswith("healthy\n")
 
 
 def test_no_library_lacks_another(run_in: RunInImage):
@@ -113,7 +134,9 @@ def test_the_image_holds_what_runs_and_nothing_else(embedded: Path):
     assert not [path for path in paths if re.search(r"requirements[\w-]*\.lock$|/\.git(/|$)|/\.env$|/pip\.conf$", path)]
     # Bytecode is there: a process starts in half the time, and could not write it.
     assert f"{packages}/cltv_assets/__pycache__/definitions.cpython-311.pyc" in paths
-    outside = {path for path in paths if not path.startswith(("/opt/venv", "/etc/", "/home/cltv", "/var/log", "/var/lib"))}
+    outside = {
+        path for path in paths if not path.startswith(("/opt/venv", "/etc/", "/home/cltv", "/var/log", "/var/lib"))
+    }
     assert outside <= {
         "/etc", "/home", "/opt", "/opt/dagster", "/scratch", "/usr", "/usr/local", "/usr/local/bin",
         "/usr/local/bin/with-secrets", "/var",
