@@ -163,15 +163,16 @@ class Context:
 
     def files(self, source: str) -> dict[str, Path]:
         """Return what COPY takes of a source: path below the target to file."""
-        found: dict[str, Path] = {}
         start = self.root / source
         if start.is_file():
             candidates = {start.name: start}
         else:
             candidates = {str(path.relative_to(start)): path for path in sorted(start.rglob("*")) if path.is_file()}
-        for name, path in candidates.items():
-            if not self.is_ignored(path.relative_to(self.root).as_posix()):
-                found[name] = path
+        found = {
+            name: path
+            for name, path in candidates.items()
+            if not self.is_ignored(path.relative_to(self.root).as_posix())
+        }
         if not found:
             raise BuildError(f"COPY {source}: not in the build's context (missing, or left out by .dockerignore)")
         return found

@@ -113,7 +113,8 @@ class Builder:
         overlay(root, list(map(Path, base.layers)), layer, work)
         image, arguments = replace(base, layers=(str(layer), *base.layers)), {}
         for step in stage.instructions:
-            print(f"[{stage.name}] {step.keyword} {step.value}", flush=True)
+            sys.stdout.write(f"[{stage.name}] {step.keyword} {step.value}\n")
+            sys.stdout.flush()
             try:
                 image, arguments = self._step(root, image, arguments, step)
             except BuildError as error:

@@ -65,9 +65,9 @@ def main(services, asset, month):
             parameters = {"assetSelection": [{"path": [asset]}], "partitionNames": [month]}
             said["launched"] = ask(LAUNCH, parameters=parameters)
             said["runs"] = until("the run ends", ended)
-            print(json.dumps(said))
+            sys.stdout.write(json.dumps(said))
         else:
-            print("healthy")
+            sys.stdout.write("healthy\n")
     finally:
         for process in reversed(running):
             process.terminate()

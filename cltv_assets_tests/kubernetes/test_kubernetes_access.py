@@ -50,9 +50,9 @@ def reaches(source: str, target: str, port: int) -> bool:
     def allowed(way: str, pod: str, peer: str) -> bool:
         for rule in rules(way, labels()[pod]):
             for one in rule["from" if way == "Ingress" else "to"]:
-                if "podSelector" in one and selects(one["podSelector"], labels()[peer]):
-                    if port in [each["port"] for each in rule["ports"]]:
-                        return True
+                chosen = "podSelector" in one and selects(one["podSelector"], labels()[peer])
+                if chosen and port in [each["port"] for each in rule["ports"]]:
+                    return True
         return False
 
     return allowed("Egress", source, target) and allowed("Ingress", target, source)
@@ -60,7 +60,7 @@ def reaches(source: str, target: str, port: int) -> bool:
 
 def test_nobody_reaches_anybody_but_those_who_must():
     ports = {"dagster-webserver": 8080, "dagster-webserver-read-only": 8080, "cltv-assets": 4000}
-    ports |= {name: 4180 for name in ("cltv-access-operators", "cltv-access-viewers")}
+    ports |= dict.fromkeys(("cltv-access-operators", "cltv-access-viewers"), 4180)
     services = ("dagster-webserver", "dagster-webserver-read-only", "dagster-daemon")
     expected = {(name, "cltv-assets") for name in services} | {
         ("cltv-access-operators", "dagster-webserver"),
