@@ -38,9 +38,12 @@ def run(folder: Path, command: list[str], variables: Mapping[str, str], files: M
     """
     image = json.loads((folder / "image.json").read_text())
     with tempfile.TemporaryDirectory() as name:
-        root, seams = Path(name, "root"), Path(name, "seams")
+        root, seams, hosts = Path(name, "root"), Path(name, "seams"), Path(name, "hosts")
         root.mkdir()
         seams.mkdir()
+        # An engine gives a container its own name.
+        hosts.write_text(f"127.0.0.1 localhost {os.uname().nodename}\n")
+        files = {"/etc/hosts": str(hosts), **files}
         # An engine makes what files are mounted over, too; nothing can be made in the read-only root.
         for place, source in files.items():
             seam = seams / place.lstrip("/")
