@@ -75,7 +75,13 @@ test-production: $(VENV)/.installed-all ## Test the production instance of deplo
 
 test-delivery: $(VENV)/.installed-dev $(AUDIT)/.installed ## Test what is shipped and how: wheel, images, infrastructure as code, workflows
 	@.ci/install-tools
-	@$(BIN)/python -m pytest --delivery --durations=10 cltv_assets_tests/delivery
+	@$(BIN)/python -m pytest --delivery --durations=10 cltv_assets_tests/delivery --ignore-glob='*/test_image_*'
+
+# The layers are made as root, in mount namespaces of their own.
+AS_ROOT = $(if $(filter-out 0,$(shell id -u)),sudo -n --preserve-env)
+test-image: $(VENV)/.installed-dev ## Test the image: its build's steps in a scratch root, then its services in it; as root, on Debian or Ubuntu
+	@.ci/install-image-tools
+	@$(AS_ROOT) $(BIN)/python -m pytest --delivery --durations=10 -p no:cacheprovider $(wildcard cltv_assets_tests/delivery/test_image_*.py)
 
 wheel: $(VENV)/.installed-dev ## Build wheel and source archive into dist/, twice, and compare the bytes
 	@$(BIN)/python -m delivery.wheel
@@ -121,15 +127,16 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --all-extras --group dev -o requirements-all.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in -c requirements-all.lock -o requirements.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --group dev -c requirements-all.lock -o requirements-dev.lock
-	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production -c requirements-all.lock -o requirements-production.lock
-	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes -c requirements-all.lock -o requirements-production.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
 	@$(LOCK) $(LOCKFLAGS) audit-requires.in -o requirements-audit.lock
 	@$(BIN)/python -m delivery.constraints
 
 IMAGE ?= cltv-assets
 IMAGE_TARGET ?= embedded
 image: ## Build the image IMAGE_TARGET (embedded or spark) as IMAGE:<version>-<target>, with Docker
-	@docker build --file deploy/Dockerfile --target $(IMAGE_TARGET) --tag $(IMAGE):$(VERSION)-$(IMAGE_TARGET) .
+	@docker build --file deploy/Dockerfile --target $(IMAGE_TARGET) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(VERSION)-$(IMAGE_TARGET) .
 
 image-push: ## Push that image to the registry that IMAGE names
 	@docker push $(IMAGE):$(VERSION)-$(IMAGE_TARGET)
@@ -145,4 +152,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-spark test-browser test-production test-cluster test-delivery wheel sbom audit lint format lock image image-push release-check release-page doctor clean
+.PHONY: help demo dev test test-spark test-browser test-production test-cluster test-delivery test-image wheel sbom audit lint format lock image image-push release-check release-page doctor clean

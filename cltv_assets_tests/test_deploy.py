@@ -97,6 +97,13 @@ def test_every_service_restarts_is_watched_and_keeps_its_logs_small():
             assert service["healthcheck"]["test"]
 
 
+def test_nobody_can_change_what_runs():
+    for name, service in composed()["services"].items():
+        if "cltv-assets" in service["image"]:
+            assert service["read_only"] is True, name
+            assert [place.split(":")[0] for place in service["tmpfs"]] == ["/tmp"], name
+
+
 def test_images_are_pinned_by_digest():
     images = [
         service["image"] for name, service in composed()["services"].items() if "cltv-assets" not in service["image"]

@@ -1,4 +1,4 @@
-"""The wheel, built once for all of its tests."""
+"""What is shipped, built once for all of its tests."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from cltv_assets_tests.delivery.image_fixtures import embedded, run_in
 from cltv_assets_tests.delivery.interpreters import SUPPORTED, interpreters
 from delivery.locks import ROOT
 from delivery.wheel import build_twice
+
+__all__ = ["embedded", "run_in"]
 
 
 @pytest.fixture(scope="session")
