@@ -134,12 +134,13 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 
 IMAGE ?= cltv-assets
 IMAGE_TARGET ?= embedded
-image: ## Build the image IMAGE_TARGET (embedded or spark) as IMAGE:<version>-<target>, with Docker
+IMAGE_TAG = $(VERSION)$(if $(filter spark,$(IMAGE_TARGET)),-spark)
+image: ## Build the image IMAGE_TARGET (embedded or spark) as IMAGE:<version> or IMAGE:<version>-spark, with Docker
 	@docker build --file deploy/Dockerfile --target $(IMAGE_TARGET) --build-arg VERSION=$(VERSION) \
-		--build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(VERSION)-$(IMAGE_TARGET) .
+		--build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(IMAGE_TAG) .
 
 image-push: ## Push that image to the registry that IMAGE names
-	@docker push $(IMAGE):$(VERSION)-$(IMAGE_TARGET)
+	@docker push $(IMAGE):$(IMAGE_TAG)
 
 release-page: ## Make the page of the release TAG on GitHub, with what dist/ holds
 	@gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file CHANGELOG.md dist/* artifacts/sbom/*

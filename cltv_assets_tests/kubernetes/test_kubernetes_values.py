@@ -60,6 +60,13 @@ def test_the_instance_is_the_one_of_compose_but_for_what_a_cluster_needs():
     assert here == there
 
 
+def test_both_let_a_backfill_wait_for_a_code_server_that_is_being_started():
+    name = "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR"
+    environment = manifests()["ConfigMap", "cltv-environment"]
+    assert values().dagsterDaemon.envConfigMaps[0].name == "cltv-environment"
+    assert environment["data"][name] == composed()["services"]["daemon"]["environment"][name] == "1"
+
+
 def test_both_speak_with_postgresql_by_the_same_driver():
     there = yaml.safe_load((DEPLOY / "dagster-production.yaml").read_text())["storage"]["postgres"]["postgres_db"]
     here = instance(values())["run_storage"]["config"]["postgres_db"]
