@@ -44,6 +44,8 @@ $(AUDIT)/.installed: requirements-audit.lock | $(VENV)/.installed-dev
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(AUDIT)/bin/python $<
 	@touch $@
 
+install: $(VENV)/.installed-all ## Install everything that the tests need of Python
+
 demo: $(VENV)/.installed ## Install, then run every asset and check on 18 months of the CDNOW purchase log
 	@$(BIN)/cltv demo
 
@@ -153,4 +155,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-spark test-browser test-production test-cluster test-delivery test-image wheel sbom audit lint format lock image image-push release-check release-page doctor clean
+.PHONY: help install demo dev test test-spark test-browser test-production test-cluster test-delivery test-image wheel sbom audit lint format lock image image-push release-check release-page doctor clean
