@@ -110,6 +110,29 @@ def test_what_the_spark_image_installs_is_listed_and_allowed(tmp_path, monkeypat
     assert "| certifi |" in listed
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda components: None, None),
+        (lambda components: components[0].update(licenses=[{"license": {"id": "AGPL-3.0-only"}}]), "is not allowed."),
+        (lambda components: components.pop(0), "is not in the bill of materials."),
+    ],
+)
+def test_a_bill_with_something_wrong_fails_the_command(tmp_path, monkeypatch, capsys, change, complaint):
+    here = [pin for pin in read_lock(ROOT / VARIANTS["production"]) if not pin.marker]
+    stated = [{"name": pin.name, "version": pin.version, "licenses": [{"license": {"id": "MIT"}}]} for pin in here]
+    change(stated)
+    monkeypatch.setattr(sbom, "OUT", tmp_path)
+    monkeypatch.setattr(sbom, "installed", lambda variant: tmp_path)
+    monkeypatch.setattr(sbom, "bill_of", lambda python: {"components": stated})
+    monkeypatch.setattr(sbom, "read_policy", lambda: dataclasses.replace(POLICY, exceptions={}))
+    # What markers leave out or in is the other test's.
+    monkeypatch.setattr(sbom, "read_lock", lambda lock: here)
+    assert sbom.main(["production"]) == (1 if complaint else 0)
+    said = capsys.readouterr().err
+    assert (complaint in said.splitlines()[0]) if complaint else said == ""
+
+
 def test_a_bill_that_lacks_something_is_noticed():
     lock = ROOT / VARIANTS["production"]
     lacking = sbom.missing([], lock)
