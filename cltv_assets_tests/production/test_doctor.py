@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -79,13 +78,13 @@ def test_a_database_of_another_dagster_fails(deployment: LocalDeployment) -> Non
 
 
 @pytest.fixture
-def store(s3_environment: Radosgw, bucket: str) -> Iterator[ObjectStore]:
+def store(s3_environment: Radosgw, bucket: str) -> ObjectStore:
     settings = Settings.model_validate(
         {"lake_uri": f"s3://{bucket}/lake", "s3": {"endpoint_url": s3_environment.endpoint_url}}
     )
     found = object_store_for(settings)
     assert found is not None
-    yield found
+    return found
 
 
 def seen(store: ObjectStore, bucket: str) -> dict[str, Finding]:
