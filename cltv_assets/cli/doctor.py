@@ -57,8 +57,8 @@ def examine(config: Path | None, as_json: bool = False) -> None:
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     elif not code:
         odd = sum(finding.state is State.WARNING for finding in found)
-        said = f"Nothing is wrong; {odd} to look at." if odd else "Nothing is wrong."
-        console.print(f"{said} Next: cltv run", highlight=False)
+        warned = f" {odd} warning{'s' if odd > 1 else ''}." if odd else ""
+        console.print(f"Nothing is wrong.{warned} Next: cltv run", highlight=False)
     if code:
         raise SystemExit(code)
 

@@ -45,6 +45,7 @@ def delta(place: Place, name: str, version: int | None = None) -> DeltaTable:
     return DeltaTable(f"{place.root}/{name}", version=version, storage_options=place.options)
 
 
+@pytest.mark.local
 def test_the_plan_keeps_what_is_still_good_and_renews_the_rest(lake: Lake) -> None:
     planned = planned_in(lake)
     assert {name for name, table in planned.items() if table.fate is Fate.KEEP} == KEPT
@@ -78,6 +79,7 @@ def test_each_table_moves_in_one_commit(place: Place, lake: Lake) -> None:
     assert planned_in(lake) == {}
 
 
+@pytest.mark.local
 def test_a_migration_that_broke_off_is_finished_by_the_same_command(place: Place, lake: Lake) -> None:
     whole = planned_in(lake)
     done = ["raw_transactions", "purchase_model"]
@@ -125,6 +127,7 @@ def test_a_run_of_the_older_release_cannot_spoil_a_migrated_table(place: Place, 
     assert lake.table(TABLES["cltv_predictions"]).files(POSSIBLE) == []
 
 
+@pytest.mark.local
 def test_an_older_lake_is_refused_with_the_command_that_helps(lake: Lake) -> None:
     for name in ("raw_transactions", "cltv_predictions"):
         table = lake.table(TABLES[name])
@@ -135,6 +138,7 @@ def test_an_older_lake_is_refused_with_the_command_that_helps(lake: Lake) -> Non
             assert "cltv migrate --dry-run" in caught.value.remedy
 
 
+@pytest.mark.local
 def test_a_newer_lake_is_not_migrated(place: Place, lake: Lake) -> None:
     newer = {"cltv_assets.formatVersion": str(FORMAT_VERSION + 1)}
     delta(place, "spend_model").alter.set_table_properties(newer, raise_if_not_exists=False)
@@ -142,11 +146,13 @@ def test_a_newer_lake_is_not_migrated(place: Place, lake: Lake) -> None:
         planned_in(lake)
 
 
+@pytest.mark.local
 def test_another_graphs_lake_is_not_migrated(place: Place, lake: Lake) -> None:
     with pytest.raises(LakeError, match="belongs to the graph without a prefix, not to the graph 'acme'"):
         planned_in(Lake(place.root, place.objects, "acme"))
 
 
+@pytest.mark.local
 def test_a_kept_table_with_other_columns_is_refused_before_anything_is_done(place: Place, lake: Lake) -> None:
     delta(place, "rfm_summary").alter.add_columns([Field("mine", "string")])
     with pytest.raises(LakeError, match=r"rfm_summary .* has other columns .*not expected: mine"):

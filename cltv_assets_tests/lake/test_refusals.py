@@ -143,6 +143,17 @@ def test_a_table_that_another_program_gave_features_we_do_not_read(place: Place,
         table.files([JAN])
 
 
+@pytest.mark.local
+def test_a_table_whose_commits_would_need_more_than_ours_hold(place: Place, table: LakeTable) -> None:
+    publish(table, JAN, 1)
+    entry = b'{"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["rowTracking"]}}\n'
+    place.write(f"{table.uri}/_delta_log/{2:020}.json", entry)
+    with pytest.raises(
+        LakeError, match=r"altered by another program: .* writer version 7 \(rowTracking\), not 1 and 2"
+    ):
+        table.files([JAN])
+
+
 def test_a_damaged_log_is_an_error_with_a_remedy(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     place.write(f"{table.uri}/_delta_log/{1:020}.json", b"{ torn")

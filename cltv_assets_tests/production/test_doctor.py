@@ -14,7 +14,7 @@ from cltv_assets.lake.object_store import ObjectStore
 from cltv_assets.resources import object_store_for
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cluster.radosgw import Radosgw
-from cltv_assets_tests.cluster.server_process import free_port
+from cltv_assets_tests.cluster.server_process import free_port, wait_until
 from cltv_assets_tests.production.local_deployment import LocalDeployment
 
 COMMAND = ["cltv", "doctor", "--environment", "production", "--json"]
@@ -31,6 +31,10 @@ def examined(deployment: LocalDeployment, *before: str) -> tuple[int, dict[str, 
 
 
 def test_a_deployment_that_is_in_order(deployment: LocalDeployment) -> None:
+    heartbeats = "SELECT count(*) > 3 FROM daemon_heartbeats"
+    wait_until(
+        lambda: b"t" in deployment.in_postgres("psql", "-d", "dagster", "-tAc", heartbeats), 90, "the daemon lives"
+    )
     code, found = examined(deployment)
     assert code == 0, found
     assert {name for name, one in found.items() if one["state"] == "failed"} == set()
@@ -38,7 +42,9 @@ def test_a_deployment_that_is_in_order(deployment: LocalDeployment) -> None:
     assert "; production;" in found["configuration"]["text"]
     assert found["database"]["state"] == "ok"
     assert found["database"]["text"].startswith("Postgres, ")
-    assert found["schema"]["state"] == found["lake"]["state"] == found["public access"]["state"] == "ok"
+    assert found["schema"]["state"] == found["lake"]["state"] == "ok"
+    # Closed, though nothing keeps a policy from opening it.
+    assert found["public access"]["text"].startswith("strangers can neither list cltv nor read from ")
     assert found["daemon"]["text"] == "alive"
     assert found["credentials"]["text"].startswith(f"key …{deployment.store.access_key[-4:]} at ")
     assert "cltv_automation" in found["automation"]["text"]
@@ -93,7 +99,9 @@ def seen(store: ObjectStore, bucket: str) -> dict[str, Finding]:
 
 def test_a_bucket_that_somebody_opened_fails(store: ObjectStore, bucket: str) -> None:
     client = store.client()
-    assert seen(store, bucket)["public access"].state is not State.FAILED
+    before = seen(store, bucket)["public access"]
+    assert before.state is State.WARNING
+    assert "public access block" in before.remedy
     client.put_bucket_acl(Bucket=bucket, ACL="public-read")
     found = seen(store, bucket)["public access"]
     assert found.state is State.FAILED
@@ -109,16 +117,6 @@ def test_a_bucket_that_somebody_opened_fails(store: ObjectStore, bucket: str) ->
     client.delete_bucket_policy(Bucket=bucket)
     assert seen(store, bucket)["public access"].state is not State.FAILED
     assert not client.list_objects_v2(Bucket=bucket).get("Contents")
-
-
-def test_a_bucket_that_nobody_can_open_is_said_to_be_so(store: ObjectStore, bucket: str) -> None:
-    before = seen(store, bucket)["public access"]
-    assert before.state is State.WARNING
-    assert "public access block" in before.remedy
-    every = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
-    store.client().put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=every)
-    found = seen(store, bucket)["public access"]
-    assert (found.state, "public access is blocked" in found.text) == (State.OK, True)
 
 
 def test_what_a_bucket_keeps_is_advice(store: ObjectStore, bucket: str) -> None:
@@ -155,4 +153,4 @@ def test_a_bucket_or_key_that_does_not_exist_fails(
     assert other is not None
     found = seen(other, bucket)["bucket"]
     assert found.state is State.FAILED
-    assert "does not accept the credentials" in found.text
+    assert "denies access" in found.text
