@@ -7,13 +7,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPARK_JARS := .cache/spark-jars
+TERRAFORM_TOOLS := .cache/terraform-tools
 # One instance for the demo, `make dev` and the command line alike.
 export DAGSTER_HOME := $(CURDIR)/.dagster
 # A fresh environment without bytecode costs every process seconds of imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # $(1): lock file, $(2): stamp. The lock is complete, so nothing is resolved anew (pip would refuse
 # a pinned package that another one wants with extras); the package itself adds no dependency either.
@@ -60,6 +61,29 @@ test-production: $(VENV)/.installed-all ## Test the production instance of deplo
 	@.ci/install-production
 	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production cltv_assets_tests/test_deploy.py
 
+# checkov pins hard, so what checks Terraform has an environment of its own.
+$(TERRAFORM_TOOLS)/.installed: requirements-terraform.lock | $(VENV)/.installed-dev
+	@echo "Installing $< into $(TERRAFORM_TOOLS) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(TERRAFORM_TOOLS)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(TERRAFORM_TOOLS)/bin/python $<
+	@touch $@
+
+test-delivery: $(VENV)/.installed-dev $(TERRAFORM_TOOLS)/.installed ## Test what is delivered, with tools that it installs
+	@$(BIN)/python -m pytest --delivery --durations=10 cltv_assets_tests/delivery
+
+terraform-check: $(VENV)/.installed-dev $(TERRAFORM_TOOLS)/.installed ## Check deploy/terraform without an account: format, plans, rights, policies
+	@$(BIN)/python -m pytest --delivery --durations=5 $(wildcard cltv_assets_tests/delivery/test_terraform_*.py)
+
+terraform-format: $(VENV)/.installed-dev $(TERRAFORM_TOOLS)/.installed ## Format deploy/terraform
+	@PYTHONPATH=. $(TERRAFORM_TOOLS)/bin/python -m cltv_assets_tests.delivery.terraform.command fmt -recursive deploy/terraform
+
+# These two reach a real account: deploy/terraform/README.md. ENV is staging or production.
+terraform-plan: ## Plan the changes of ENV=staging|production into a file, with the credentials at hand
+	@deploy/terraform/run plan "$(ENV)"
+
+terraform-apply: ## Make the changes that `make terraform-plan` wrote down for ENV, and no others
+	@deploy/terraform/run apply "$(ENV)"
+
 $(SPARK_JARS)/.fetched: requirements-all.lock | $(VENV)/.installed-all
 	@$(BIN)/cltv jars --into $(SPARK_JARS)
 	@touch $@
@@ -90,9 +114,10 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --group dev -c requirements-all.lock -o requirements-dev.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production -c requirements-all.lock -o requirements-production.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
+	@$(LOCK) $(LOCKFLAGS) terraform-requires.in -o requirements-terraform.lock
 
 clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help demo dev test test-browser test-production test-cluster lint format lock clean
+.PHONY: help demo dev test test-browser test-production test-cluster test-delivery terraform-check terraform-format terraform-plan terraform-apply lint format lock clean

@@ -13,7 +13,12 @@ from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.settings import Settings
 
 #: Servers for the tests that want them; without the option --cluster none is started.
-pytest_plugins = ("cltv_assets_tests.cluster.fixtures", "cltv_assets_tests.production.plugin")
+pytest_plugins = (
+    "cltv_assets_tests.cluster.fixtures",
+    "cltv_assets_tests.delivery.plugin",
+    "cltv_assets_tests.delivery.terraform.fixtures",
+    "cltv_assets_tests.production.plugin",
+)
 
 SHOP_COLUMNS = {
     "transaction_id": "invoice",

@@ -48,7 +48,7 @@ locals {
       Resource  = ["arn:aws:s3:::${source.bucket}"]
       Condition = { StringLike = { "s3:prefix" = source.prefix == "" ? ["", "*"] : [trimsuffix(source.prefix, "/"), "${source.prefix}*"] } }
     }],
-    length(var.sources) == 0 ? [] : [
+    [for statement in [
       {
         Sid      = "ReadSources"
         Effect   = "Allow"
@@ -61,14 +61,14 @@ locals {
         Action   = ["s3:GetBucketLocation"]
         Resource = distinct([for source in var.sources : "arn:aws:s3:::${source.bucket}"])
       },
-    ],
-    length(local.source_keys) == 0 ? [] : [{
+    ] : statement if length(var.sources) > 0],
+    [for statement in [{
       Sid       = "UseSourceKeys"
       Effect    = "Allow"
       Action    = ["kms:Decrypt"]
       Resource  = local.source_keys
       Condition = { StringEquals = { "kms:ViaService" = "s3.${var.region}.amazonaws.com" } }
-    }],
+    }] : statement if length(local.source_keys) > 0],
   )
 
   wheel_statements = [{
@@ -95,7 +95,7 @@ locals {
   ]
 
   service_statements = concat(
-    length(var.secret_arns) == 0 ? [] : [
+    [for statement in [
       {
         Sid      = "ReadSecrets"
         Effect   = "Allow"
@@ -109,7 +109,7 @@ locals {
         Resource  = [var.operations_key_arn]
         Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
       },
-    ],
+    ] : statement if length(var.secret_arns) > 0],
     [{
       Sid      = "WriteServiceLogs"
       Effect   = "Allow"

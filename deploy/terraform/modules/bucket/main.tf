@@ -25,7 +25,7 @@ locals {
 
   # A request that names no encryption gets the bucket's own. `Null` is needed: a negated comparison holds for a missing
   # key too, and would deny those.
-  encryption_statements = var.kms_key_arn == null ? [] : [
+  encryption_statements = [for statement in [
     {
       Sid       = "DenyOtherEncryption"
       Effect    = "Deny"
@@ -48,9 +48,9 @@ locals {
         StringNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = var.kms_key_arn }
       }
     },
-  ]
+  ] : statement if var.kms_key_arn != null]
 
-  delivery_statements = length(var.log_delivery_source_arns) == 0 ? [] : [
+  delivery_statements = [for statement in [
     {
       Sid       = "AllowDeliveryOfAccessLogs"
       Effect    = "Allow"
@@ -62,7 +62,7 @@ locals {
         StringEquals = { "aws:SourceAccount" = var.account_id }
       }
     },
-  ]
+  ] : statement if length(var.log_delivery_source_arns) > 0]
 }
 
 resource "aws_s3_bucket" "this" {

@@ -141,15 +141,6 @@ resource "databricks_grants" "lake" {
   }
 }
 
-resource "databricks_grants" "wheels" {
-  external_location = databricks_external_location.this["wheels"].id
-
-  grant {
-    principal  = var.deployer
-    privileges = ["CREATE_EXTERNAL_VOLUME"]
-  }
-}
-
 resource "databricks_grants" "schema" {
   schema = databricks_schema.this.id
 

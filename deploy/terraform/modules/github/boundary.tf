@@ -13,7 +13,7 @@ resource "aws_iam_policy" "boundary" {
           Sid      = "Buckets"
           Effect   = "Allow"
           Action   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
-          Resource = concat(["arn:aws:s3:::${var.name}-lake", "arn:aws:s3:::${var.name}-logs"])
+          Resource = ["arn:aws:s3:::${var.name}-lake", "arn:aws:s3:::${var.name}-logs"]
         },
         {
           Sid      = "Objects"
@@ -48,14 +48,14 @@ resource "aws_iam_policy" "boundary" {
           Resource = ["arn:aws:iam::${var.account_id}:role/${var.name}-unity-catalog"]
         },
       ],
-      length(var.source_bucket_arns) == 0 ? [] : [
+      [for statement in [
         {
           Sid      = "Sources"
           Effect   = "Allow"
           Action   = ["s3:GetBucketLocation", "s3:GetObject", "s3:ListBucket"]
           Resource = flatten([for arn in var.source_bucket_arns : [arn, "${arn}/*"]])
         },
-      ],
+      ] : statement if length(var.source_bucket_arns) > 0],
     )
   })
 }

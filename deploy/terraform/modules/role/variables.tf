@@ -14,11 +14,11 @@ variable "region" {
 }
 
 variable "trust" {
-  description = <<-E
+  description = <<-EOT
     Who may take the role. `kind` is `ecs` (tasks), `eks` (a service account, by the cluster's OIDC provider), `ec2`
     (instances, with an instance profile), `emr_serverless` (job runs) or `roles` (other roles of the account).
     For `eks`: `oidc_provider_arn`, `namespace` and `service_account`. For `roles`: `role_arns`.
-  E
+  EOT
 
   type = object({
     kind              = string

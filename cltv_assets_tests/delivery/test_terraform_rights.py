@@ -1,0 +1,410 @@
+"""Who may do what, of the policies as Terraform would make them: requests that must pass, and requests that must not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cltv_assets.schemas.tables import all_tables
+from cltv_assets_tests.delivery.terraform.rights import Rights, applies, listed, matches, statements
+from cltv_assets_tests.delivery.terraform.workspace import ACCOUNT, REGION, SOURCE_KEY, State
+
+NAME = "acme-cltv-production"
+LAKE, LOGS = f"arn:aws:s3:::{NAME}-lake", f"arn:aws:s3:::{NAME}-logs"
+TABLE = f"{LAKE}/lake/purchase_days/month=2026-01-01/part-0.parquet"
+LOG_ENTRY = f"{LAKE}/lake/purchase_days/_delta_log/00000000000000000001.json"
+BY_TLS = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
+
+#: AWS takes no narrower resource for these.
+ONLY_ANY = {"kms:ListAliases", "kms:CreateKey"}
+
+TRUSTED_BY_KIND: dict[str, dict[str, Any]] = {
+    "ecs": {"kind": "ecs"},
+    "ec2": {"kind": "ec2"},
+    "emr_serverless": {"kind": "emr_serverless"},
+    "eks": {
+        "kind": "eks",
+        "oidc_provider_arn": f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.eks.{REGION}.amazonaws.com/id/AB12",
+        "namespace": "cltv",
+        "service_account": "code-server",
+    },
+}
+
+
+def policies_of(state: State) -> Iterator[tuple[str, str]]:
+    """Yield every policy of a role, and every managed one."""
+    for address, policy in (state.of("aws_iam_role_policy") | state.of("aws_iam_policy")).items():
+        yield address, policy["policy"]
+
+
+def rights_of(production: State, bootstrap: State, role: str) -> Rights:
+    (policy,) = [
+        policy["policy"]
+        for policy in production.of("aws_iam_role_policy").values()
+        if policy["role"] == f"{NAME}-{role}"
+    ]
+    buckets = {item["bucket"]: item["policy"] for item in production.of("aws_s3_bucket_policy").values()}
+    boundary = bootstrap.one("aws_iam_policy")["policy"]
+    return Rights((policy,), boundary, buckets, BY_TLS)
+
+
+@pytest.fixture(scope="session")
+def role(production: State, bootstrap: State) -> Any:
+    return lambda name: rights_of(production, bootstrap, name)
+
+
+@pytest.fixture(scope="session")
+def lake_key(production: State) -> str:
+    return str(production.one("aws_kms_key", "key.lake")["arn"])
+
+
+# --- all of them -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["production", "bootstrap"])
+def test_no_policy_allows_everything_of_anything(which, request):
+    seen = 0
+    for address, policy in policies_of(request.getfixturevalue(which)):
+        for statement in statements(policy):
+            seen += 1
+            assert statement["Effect"] == "Allow"
+            assert "NotAction" not in statement
+            assert "NotResource" not in statement
+            actions = listed(statement["Action"])
+            # Each action by its name: a wildcard would take in those that AWS adds.
+            assert not [action for action in actions if "*" in action or "?" in action], address
+            if "*" in listed(statement["Resource"]):
+                assert set(actions) <= ONLY_ANY, address
+            for resource in listed(statement["Resource"]):
+                assert resource == "*" or not resource.startswith(("*", "arn:aws:s3:::*", "arn:aws:iam::*")), address
+    assert seen > 5
+
+
+def test_every_role_of_the_platform_stands_under_the_boundary(production, bootstrap):
+    boundary = bootstrap.one("aws_iam_policy")["arn"]
+    roles = production.of("aws_iam_role")
+    assert {role["name"].removeprefix(f"{NAME}-") for role in roles.values()} == {
+        "code-server",
+        "spark",
+        "analysts",
+        "unity-catalog",
+    }
+    assert {role["permissions_boundary"] for role in roles.values()} == {boundary}
+    # Nothing is attached besides the one policy of each.
+    assert not production.of("aws_iam_role_policy_attachment")
+    assert len(production.of("aws_iam_role_policy")) == len(roles)
+
+
+def test_the_boundary_takes_nothing_from_the_roles_that_they_need(production, bootstrap):
+    # What a policy allows and its boundary does not is a right that stands there for nothing.
+    boundary = bootstrap.one("aws_iam_policy")["policy"]
+    for address, policy in production.of("aws_iam_role_policy").items():
+        for statement in statements(policy["policy"]):
+            wanted = statement.get("Condition", {}).get("StringEquals", {})
+            context = {key: listed(value)[0] for key, value in wanted.items()}
+            for action in listed(statement["Action"]):
+                for resource in listed(statement["Resource"]):
+                    asked = resource.replace("*", "x")
+                    allowed = any(applies(s, action, asked, context) for s in statements(boundary))
+                    assert allowed, f"{address}: {action} on {resource}"
+
+
+# --- who writes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["code-server", "spark"])
+def test_who_runs_months_reads_writes_and_deletes_in_the_lake(role, lake_key, name):
+    who = role(name)
+    for action in "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload":
+        for resource in TABLE, LOG_ENTRY, f"{LAKE}/lake/cltv_report/2026-01.html", f"{LAKE}/cltv-pipes/a/context":
+            assert who.may(action, resource), (action, resource)
+    assert who.may("s3:ListBucket", LAKE, s3__prefix="lake/purchase_days/_delta_log/")
+    assert who.may("s3:ListBucket", LAKE, s3__prefix="cltv-pipes/a/")
+    for action in "kms:Decrypt", "kms:GenerateDataKey":
+        assert who.may(action, lake_key, kms__ViaService=f"s3.{REGION}.amazonaws.com")
+        # By S3 alone: not with a file that was carried off.
+        assert not who.may(action, lake_key)
+
+
+@pytest.mark.parametrize("name", ["code-server", "spark", "unity-catalog"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        "s3:DeleteBucket",
+        "s3:DeleteBucketPolicy",
+        "s3:DeleteObjectVersion",
+        "s3:PutBucketPolicy",
+        "s3:PutBucketVersioning",
+        "s3:PutEncryptionConfiguration",
+        "s3:PutLifecycleConfiguration",
+        "s3:PutBucketPublicAccessBlock",
+        "s3:PutObjectAcl",
+        "kms:ScheduleKeyDeletion",
+        "kms:PutKeyPolicy",
+        "iam:PutRolePolicy",
+        "iam:PassRole",
+    ],
+)
+def test_who_runs_months_cannot_change_what_guards_the_lake(role, lake_key, name, action):
+    who = role(name)
+    for resource in LAKE, TABLE, lake_key, f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{name}":
+        assert not who.may(action, resource)
+        assert not who.may(action, resource, kms__ViaService=f"s3.{REGION}.amazonaws.com")
+
+
+@pytest.mark.parametrize("name", ["code-server", "spark"])
+def test_delivered_files_are_only_read(role, name):
+    who, delivered = role(name), "arn:aws:s3:::acme-orders/orders/2026-01.csv"
+    assert who.may("s3:GetObject", delivered)
+    assert who.may("s3:ListBucket", "arn:aws:s3:::acme-orders", s3__prefix="orders/")
+    assert who.may("kms:Decrypt", SOURCE_KEY, kms__ViaService=f"s3.{REGION}.amazonaws.com")
+    for action in "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload":
+        assert not who.may(action, delivered)
+    assert not who.may("kms:GenerateDataKey", SOURCE_KEY, kms__ViaService=f"s3.{REGION}.amazonaws.com")
+    # What lies beside, and what only begins like it.
+    for elsewhere in "payroll/2026-01.csv", "orders-archive/2026-01.csv":
+        assert not who.may("s3:GetObject", f"arn:aws:s3:::acme-orders/{elsewhere}")
+        assert not who.may("s3:ListBucket", "arn:aws:s3:::acme-orders", s3__prefix=elsewhere)
+
+
+def test_only_the_code_server_keeps_logs_and_reads_secrets(role, production):
+    (secret, _) = production.outputs["secret_arns"].values()
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/{NAME}/code-server:log-stream:one"
+    wanted = [
+        ("s3:PutObject", f"{LOGS}/runs/storage/compute.out"),
+        ("s3:GetObject", f"{LOGS}/runs/storage/compute.out"),
+        ("secretsmanager:GetSecretValue", secret),
+        ("logs:PutLogEvents", group),
+    ]
+    for action, resource in wanted:
+        assert role("code-server").may(action, resource), action
+        for other in "spark", "analysts", "unity-catalog":
+            assert not role(other).may(action, resource), (other, action)
+    for action, resource in [
+        ("secretsmanager:PutSecretValue", secret),
+        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:other-AbCdEf"),
+        ("logs:DeleteLogGroup", group),
+        ("s3:PutObject", f"{LOGS}/elsewhere"),
+    ]:
+        assert not role("code-server").may(action, resource), action
+
+
+def test_spark_reads_wheels_and_does_not_write_them(role):
+    wheel = f"{LAKE}/wheels/cltv_assets-1.0.0-py3-none-any.whl"
+    assert role("spark").may("s3:GetObject", wheel)
+    assert not role("spark").may("s3:PutObject", wheel)
+    assert not role("code-server").may("s3:PutObject", wheel)
+
+
+# --- who reads -------------------------------------------------------------------------------
+
+
+def test_analysts_read_what_came_of_it_and_write_nothing(role, lake_key):
+    who = role("analysts")
+    for resource in f"{LAKE}/lake/cltv_predictions/_delta_log/0.json", f"{LAKE}/lake/cltv_report/2026-01.html":
+        assert who.may("s3:GetObject", resource)
+        for action in "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:PutObjectTagging":
+            assert not who.may(action, resource)
+    assert who.may("s3:ListBucket", LAKE, s3__prefix="lake/cltv_predictions/_delta_log/")
+    assert who.may("kms:Decrypt", lake_key, kms__ViaService=f"s3.{REGION}.amazonaws.com")
+    assert not who.may("kms:GenerateDataKey", lake_key, kms__ViaService=f"s3.{REGION}.amazonaws.com")
+
+
+def test_analysts_see_no_lines_as_delivered(role):
+    tables = {table.name for table in all_tables((3, 6, 12))} | {"cltv_report"}
+    readable = {t for t in tables if role("analysts").may("s3:GetObject", f"{LAKE}/lake/{t}/part-0.parquet")}
+    listable = {t for t in tables if role("analysts").may("s3:ListBucket", LAKE, s3__prefix=f"lake/{t}/")}
+    assert readable == listable == tables - {
+        "raw_transactions",
+        "cleaned_transactions",
+        "rejected_transactions",
+        "purchase_days",
+        "repeat_customers",
+    }
+    assert not role("analysts").may("s3:ListBucket", LAKE)
+    assert not role("analysts").may("s3:GetObject", f"{LAKE}/cltv-pipes/a/context")
+
+
+# --- who may take a role ---------------------------------------------------------------------
+
+
+def trust_of(state: State, name: str) -> list[dict[str, Any]]:
+    (role,) = [role for role in state.of("aws_iam_role").values() if role["name"] == name]
+    return statements(role["assume_role_policy"])
+
+
+def takes(statement: dict[str, Any], action: str, context: dict[str, str]) -> bool:
+    return applies(statement | {"Resource": "*"}, action, "", context)
+
+
+@pytest.mark.parametrize("kind", TRUSTED_BY_KIND)
+def test_a_role_is_taken_by_what_its_kind_says_and_by_nothing_else(workspace, kind):
+    state = workspace(code_server_trust=TRUSTED_BY_KIND[kind], databricks=None).applied()
+    (statement,) = trust_of(state, f"{NAME}-code-server")
+    source, other = {"aws:SourceAccount": ACCOUNT}, {"aws:SourceAccount": "999999999999"}
+    if kind == "eks":
+        issuer = f"oidc.eks.{REGION}.amazonaws.com/id/AB12"
+        assert statement["Principal"] == {"Federated": TRUSTED_BY_KIND[kind]["oidc_provider_arn"]}
+        token = {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": "system:serviceaccount:cltv:code-server"}
+        assert takes(statement, "sts:AssumeRoleWithWebIdentity", token)
+        for wrong in ({f"{issuer}:aud": "else"}, {f"{issuer}:sub": "system:serviceaccount:cltv:default"}):
+            assert not takes(statement, "sts:AssumeRoleWithWebIdentity", token | wrong)
+        return
+    services = {"ecs": "ecs-tasks", "ec2": "ec2", "emr_serverless": "emr-serverless"}
+    assert statement["Principal"] == {"Service": f"{services[kind]}.amazonaws.com"}
+    assert bool(state.of("aws_iam_instance_profile", "code_server")) == (kind == "ec2")
+    if kind == "ec2":
+        return
+    path = {"ecs": "ecs", "emr_serverless": "emr-serverless"}[kind]
+    arn = {"aws:SourceArn": f"arn:aws:{path}:{REGION}:{ACCOUNT}:/applications/1"}
+    assert takes(statement, "sts:AssumeRole", source | arn)
+    assert not takes(statement, "sts:AssumeRole", other | arn)
+    assert not takes(statement, "sts:AssumeRole", source | {"aws:SourceArn": f"arn:aws:{path}:{REGION}:999999999999:x"})
+    assert not takes(statement, "sts:AssumeRole", {})
+
+
+def test_the_analysts_role_is_taken_by_the_named_roles(production):
+    (statement,) = trust_of(production, f"{NAME}-analysts")
+    assert statement["Principal"] == {"AWS": [f"arn:aws:iam::{ACCOUNT}:role/sso/analysts"]}
+
+
+def test_without_analysts_there_is_no_role_for_them(workspace):
+    state = workspace(analyst_role_arns=[], databricks=None).applied()
+    assert not state.of("aws_iam_role", "analysts")
+    assert "analysts" not in state.outputs["role_arns"]
+
+
+def test_unity_catalog_is_let_in_with_its_external_id_only(production):
+    external, itself = trust_of(production, f"{NAME}-unity-catalog")
+    (credential,) = production.one("databricks_storage_credential")["aws_iam_role"]
+    assert external["Principal"] == {"AWS": credential["unity_catalog_iam_arn"]}
+    right = {"sts:ExternalId": credential["external_id"]}
+    assert takes(external, "sts:AssumeRole", right)
+    assert not takes(external, "sts:AssumeRole", {"sts:ExternalId": "other"})
+    assert not takes(external, "sts:AssumeRole", {})
+    own = {"aws:PrincipalArn": credential["role_arn"]}
+    assert takes(itself, "sts:AssumeRole", own | right)
+    assert not takes(itself, "sts:AssumeRole", {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/other"} | right)
+
+
+# --- who deploys -----------------------------------------------------------------------------
+
+
+def workflow(bootstrap: State, role: str) -> tuple[dict[str, Any], Rights]:
+    name = f"github-{role}-{NAME}"
+    (statement,) = trust_of(bootstrap, name)
+    (policy,) = [p["policy"] for p in bootstrap.of("aws_iam_role_policy").values() if p["role"] == name]
+    return statement, Rights((policy,))
+
+
+@pytest.mark.parametrize(
+    ("role", "subject", "let_in"),
+    [
+        ("plan", "repo:acme/cltv:pull_request", True),
+        ("plan", "repo:acme/cltv:ref:refs/heads/main", True),
+        ("plan", "repo:acme/cltv:ref:refs/heads/other", False),
+        ("plan", "repo:acme/other:pull_request", False),
+        ("apply", "repo:acme/cltv:environment:production", True),
+        ("apply", "repo:acme/cltv:environment:staging", False),
+        ("apply", "repo:acme/cltv:pull_request", False),
+        ("apply", "repo:acme/cltv:ref:refs/heads/main", False),
+        ("apply", "repo:evil/cltv:environment:production", False),
+    ],
+)
+def test_a_workflow_takes_a_role_only_for_its_own_kind_of_run(bootstrap, role, subject, let_in):
+    statement, _ = workflow(bootstrap, role)
+    token = {
+        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+        "token.actions.githubusercontent.com:sub": subject,
+    }
+    assert statement["Principal"] == {"Federated": bootstrap.one("aws_iam_openid_connect_provider")["arn"]}
+    assert takes(statement, "sts:AssumeRoleWithWebIdentity", token) == let_in
+    assert not takes(statement, "sts:AssumeRoleWithWebIdentity", token | {"token.actions.githubusercontent.com:aud": "x"})
+
+
+def test_a_plan_reads_and_changes_nothing(bootstrap):
+    policy = bootstrap.one("aws_iam_role_policy", '["plan"]')["policy"]
+    actions = {action for statement in statements(policy) for action in listed(statement["Action"])}
+    assert all(action.split(":")[1].startswith(("Get", "List", "Describe")) for action in actions)
+    _, rights = workflow(bootstrap, "plan")
+    assert rights.may("s3:GetObject", f"arn:aws:s3:::{NAME}-state/production.tfstate")
+    for action in "s3:PutObject", "s3:DeleteObject":
+        assert not rights.may(action, f"arn:aws:s3:::{NAME}-state/production.tfstate")
+
+
+@pytest.mark.parametrize("role", ["plan", "apply"])
+def test_who_deploys_sees_neither_data_nor_secrets(bootstrap, role):
+    _, rights = workflow(bootstrap, role)
+    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{NAME}/webhook_url-AbCdEf"
+    assert rights.may("secretsmanager:DescribeSecret", secret)
+    for action in "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue":
+        assert not rights.may(action, secret)
+    for action in "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteBucket":
+        for resource in TABLE, LAKE, f"{LOGS}/runs/a":
+            assert not rights.may(action, resource)
+    assert not rights.may("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1", aws__ResourceTag__deployment=NAME)
+
+
+def test_the_apply_role_makes_roles_under_the_boundary_only_and_cannot_raise_itself(bootstrap):
+    statement, rights = workflow(bootstrap, "apply")
+    boundary, made = bootstrap.one("aws_iam_policy")["arn"], f"arn:aws:iam::{ACCOUNT}:role/{NAME}-spark"
+    bounded = {"iam__PermissionsBoundary": boundary}
+    for action in "iam:CreateRole", "iam:PutRolePolicy":
+        assert rights.may(action, made, **bounded)
+        assert not rights.may(action, made)
+        assert not rights.may(action, made, iam__PermissionsBoundary=f"arn:aws:iam::{ACCOUNT}:policy/other")
+    own = [f"arn:aws:iam::{ACCOUNT}:role/github-{role}-{NAME}" for role in ("plan", "apply")]
+    for action in "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:PassRole", "iam:DeleteRole":
+        for resource in own:
+            assert not rights.may(action, resource, **bounded)
+    for action in "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:SetDefaultPolicyVersion":
+        assert not rights.may(action, boundary)
+    for action in "iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy", "iam:CreateUser", "iam:CreateAccessKey":
+        assert not rights.may(action, made, **bounded)
+    assert rights.may("iam:PassRole", made, iam__PassedToService="ec2.amazonaws.com")
+    assert not rights.may("iam:PassRole", made, iam__PassedToService="lambda.amazonaws.com")
+
+
+def test_the_apply_role_may_make_all_that_the_environment_has(bootstrap, production):
+    _, rights = workflow(bootstrap, "apply")
+    made = {
+        "aws_s3_bucket": ("s3:CreateBucket", "arn"),
+        "aws_iam_role": ("iam:CreateRole", "arn"),
+        "aws_iam_instance_profile": ("iam:CreateInstanceProfile", "arn"),
+        "aws_secretsmanager_secret": ("secretsmanager:CreateSecret", "arn"),
+        "aws_cloudwatch_log_group": ("logs:CreateLogGroup", "arn"),
+    }
+    boundary = bootstrap.one("aws_iam_policy")["arn"]
+    for type_, (action, key) in made.items():
+        for item in production.of(type_).values():
+            assert rights.may(action, item[key], iam__PermissionsBoundary=boundary), (action, item[key])
+    assert rights.may("kms:CreateKey", "", aws__RequestTag__deployment=NAME)
+    assert not rights.may("kms:CreateKey", "")
+    for item in production.of("aws_kms_alias").values():
+        assert rights.may("kms:CreateAlias", f"arn:aws:kms:{REGION}:{ACCOUNT}:{item['name']}")
+    assert rights.may("kms:PutKeyPolicy", production.one("aws_kms_key", "key.lake")["arn"], aws__ResourceTag__deployment=NAME)
+    assert not rights.may("kms:PutKeyPolicy", production.one("aws_kms_key", "key.lake")["arn"])
+
+
+# --- the rules themselves --------------------------------------------------------------------
+
+
+def test_a_denial_wins_and_what_nothing_allows_is_denied():
+    allow = {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b/*"}
+    deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::b/secret/*"}
+    rights = Rights((json.dumps({"Version": "2012-10-17", "Statement": [allow, deny]}),))
+    assert rights.may("s3:GetObject", "arn:aws:s3:::b/a")
+    assert not rights.may("s3:GetObject", "arn:aws:s3:::b/secret/a")
+    assert not rights.may("s3:PutObject", "arn:aws:s3:::b/a")
+    assert matches("a*c?", "abxc1")
+    assert not matches("a.c", "abc")
+
+
+def test_a_negated_comparison_holds_for_a_key_that_is_missing():
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringNotEquals": {"k": "v"}}}
+    assert applies(deny, "a", "r", {})
+    assert not applies(deny | {"Condition": deny["Condition"] | {"Null": {"k": "false"}}}, "a", "r", {})
+    assert not applies(deny, "a", "r", {"k": "v"})
