@@ -25,7 +25,9 @@ def job(production):
 
 @pytest.fixture
 def serverless(workspace):
-    state = workspace(databricks=DATABRICKS | {"compute": "serverless"}, spark_trust={"kind": "emr_serverless"}).applied()
+    state = workspace(
+        databricks=DATABRICKS | {"compute": "serverless"}, spark_trust={"kind": "emr_serverless"}
+    ).applied()
     return state.one("databricks_job"), state
 
 
@@ -141,7 +143,10 @@ def test_the_job_runs_as_a_service_principal_and_others_start_it_or_look(job, pr
 def test_the_external_locations_are_the_lakes_prefixes(production):
     locations = production.of("databricks_external_location")
     credential = production.one("databricks_storage_credential")
-    assert {location["url"] for location in locations.values()} == {f"s3://{NAME}-lake/lake", f"s3://{NAME}-lake/wheels"}
+    assert {location["url"] for location in locations.values()} == {
+        f"s3://{NAME}-lake/lake",
+        f"s3://{NAME}-lake/wheels",
+    }
     assert {location["credential_name"] for location in locations.values()} == {credential["name"]}
     assert production.outputs["lake_uri"] == production.outputs["lake_location"]
 

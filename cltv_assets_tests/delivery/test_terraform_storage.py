@@ -7,7 +7,7 @@ import pytest
 from cltv_assets.remote.settings import Pipes
 from cltv_assets.settings import Settings
 from cltv_assets_tests.delivery.terraform.rights import effects, statements
-from cltv_assets_tests.delivery.terraform.workspace import ACCOUNT, DEPLOY
+from cltv_assets_tests.delivery.terraform.workspace import ACCOUNT, DEPLOY, KEYS
 
 NAME = "acme-cltv-production"
 BUCKETS = ("lake", "run_logs", "access_logs")
@@ -60,7 +60,10 @@ def test_nothing_of_the_lake_expires_but_conversations_with_jobs(bucket):
     for name, rule in rules(bucket).items():
         if name.startswith("expire-"):
             expiring[rule["filter"][0]["prefix"]] = rule["expiration"][0]["days"]
-    assert expiring == {"lake": {"cltv-pipes/": 7}, "run_logs": {"": 180}, "access_logs": {"": 365}, "state": {}}[bucket.kind]
+    assert (
+        expiring
+        == {"lake": {"cltv-pipes/": 7}, "run_logs": {"": 180}, "access_logs": {"": 365}, "state": {}}[bucket.kind]
+    )
 
 
 def test_the_prefix_that_expires_is_the_one_that_pipes_uses(production):
@@ -68,12 +71,12 @@ def test_the_prefix_that_expires_is_the_one_that_pipes_uses(production):
     assert production.outputs["pipes"]["prefix"] == Pipes().prefix
 
 
-def test_every_bucket_is_encrypted(bucket, production):
+def test_every_bucket_is_encrypted(bucket):
     (rule,) = bucket("_server_side_encryption_configuration")["rule"]
     (default,) = rule["apply_server_side_encryption_by_default"]
     if bucket.kind in ("lake", "run_logs"):
         assert default["sse_algorithm"] == "aws:kms"
-        assert default["kms_master_key_id"] == production.one("aws_kms_key", "key.lake")["arn"]
+        assert default["kms_master_key_id"] == KEYS["lake"]
         assert rule["bucket_key_enabled"] is True
     else:
         assert default["sse_algorithm"] == "AES256"
@@ -92,12 +95,12 @@ def test_every_bucket_takes_tls_only(bucket):
         assert denied(bucket, action, s3__TlsVersion="1.1")
 
 
-def test_a_bucket_with_a_key_takes_no_object_under_another_one(bucket, production):
+def test_a_bucket_with_a_key_takes_no_object_under_another_one(bucket):
     # What delta-rs and Spark send: nothing, and the bucket's own encryption is taken.
     assert not denied(bucket, "s3:PutObject")
     if bucket.kind not in ("lake", "run_logs"):
         return
-    key = {"s3__x_amz_server_side_encryption_aws_kms_key_id": production.one("aws_kms_key", "key.lake")["arn"]}
+    key = {"s3__x_amz_server_side_encryption_aws_kms_key_id": KEYS["lake"]}
     kms = {"s3__x_amz_server_side_encryption": "aws:kms"}
     assert not denied(bucket, "s3:PutObject", **kms, **key)
     assert denied(bucket, "s3:PutObject", s3__x_amz_server_side_encryption="AES256")
@@ -131,9 +134,11 @@ def test_a_bucket_of_production_is_not_destroyed_with_what_is_in_it(production, 
     assert all(bucket["force_destroy"] for bucket in staging.of("aws_s3_bucket").values())
 
 
-def test_the_keys_turn_and_are_the_accounts_alone(production):
-    keys = production.of("aws_kms_key")
-    assert len(keys) == 2
+def test_the_keys_turn_and_are_the_accounts_alone(bootstrap):
+    keys = bootstrap.of("aws_kms_key")
+    assert {key["arn"] for key in keys.values()} == {KEYS["lake"], KEYS["operations"]}
+    assert bootstrap.outputs["lake_key_arn"] == KEYS["lake"]
+    assert bootstrap.outputs["operations_key_arn"] == KEYS["operations"]
     for key in keys.values():
         assert key["enable_key_rotation"] is True
         assert key["deletion_window_in_days"] == 30
@@ -145,8 +150,8 @@ def test_the_keys_turn_and_are_the_accounts_alone(production):
         assert all("Service" in other["Principal"] and other["Condition"] for other in others)
 
 
-def test_cloudwatch_uses_the_key_for_these_log_groups_only(production):
-    policy = production.one("aws_kms_key", "key.operations")["policy"]
+def test_cloudwatch_uses_the_key_for_these_log_groups_only(production, bootstrap):
+    policy = bootstrap.one("aws_kms_key", "key.operations")["policy"]
 
     def used_for(group):
         context = {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:{group}"}
@@ -160,7 +165,7 @@ def test_cloudwatch_uses_the_key_for_these_log_groups_only(production):
     for group in groups.values():
         assert used_for(group["name"]) == {"Allow"}
         assert group["retention_in_days"] == 90
-        assert group["kms_key_id"] == production.one("aws_kms_key", "key.operations")["arn"]
+        assert group["kms_key_id"] == KEYS["operations"]
     assert not used_for("/other/code-server")
 
 
@@ -168,21 +173,21 @@ def test_secrets_are_entries_without_values(production):
     secrets = production.of("aws_secretsmanager_secret")
     assert {secret["name"] for secret in secrets.values()} == {f"{NAME}/postgres_password", f"{NAME}/webhook_url"}
     for secret in secrets.values():
-        assert secret["kms_key_id"] == production.one("aws_kms_key", "key.operations")["arn"]
+        assert secret["kms_key_id"] == KEYS["operations"]
     # Whatever makes or holds a value would have it in the state.
-    assert not {t for t in production.types() if "secret_version" in t or t.startswith(("random_", "tls_", "aws_iam_access_key"))}
+    assert not {
+        t
+        for t in production.types()
+        if "secret_version" in t or t.startswith(("random_", "tls_", "aws_iam_access_key"))
+    }
     assert not any("random_" in path.read_text() for path in DEPLOY.rglob("*.tf"))
 
 
 def test_the_outputs_are_settings(production):
-    settings = Settings.model_validate(
-        {
-            "lake_uri": production.outputs["lake_uri"],
-            "source": {"kind": "parquet", "path": "s3://acme-orders/orders", "columns": {"customer_id": "c", "transacted_at": "t", "amount": "a"}},
-            "start_month": "2024-01",
-            "pipes": production.outputs["pipes"],
-        }
-    )  # fmt: skip
+    columns = {"customer_id": "c", "transacted_at": "t", "amount": "a"}
+    source = {"kind": "parquet", "path": "s3://acme-orders/orders", "columns": columns}
+    given = {name: production.outputs[name] for name in ("lake_uri", "pipes")}
+    settings = Settings.model_validate(given | {"source": source, "start_month": "2024-01"})
     assert settings.lake_root == f"s3://{NAME}-lake/lake"
     assert settings.pipes.kind == "databricks"
     assert production.outputs["run_logs"] == {"CLTV_LOGS_BUCKET": f"{NAME}-logs", "CLTV_LOGS_PREFIX": "runs"}

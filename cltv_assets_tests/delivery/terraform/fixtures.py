@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cltv_assets_tests.delivery.terraform.workspace import DEPLOY, PYTHON, REPOSITORY, State, Workspace
+from cltv_assets_tests.delivery.terraform.workspace import DEPLOY, PYTHON, REPOSITORY, State, Workspace, prepare
 
 
 @pytest.fixture(scope="session")
@@ -30,24 +30,42 @@ def stand_in() -> Iterator[dict[str, Any]]:
         assert process.wait(timeout=30) == 0
 
 
+@pytest.fixture(scope="session")
+def prepared(stand_in: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what gives an initialised copy for a root; it is not to be changed."""
+    made: dict[str, Path] = {}
+
+    def get(root: str) -> Path:
+        if root not in made:
+            made[root] = prepare(root, tmp_path_factory.mktemp("prepared"), stand_in["providers"])
+        return made[root]
+
+    return get
+
+
 @pytest.fixture
-def workspace(stand_in: dict[str, Any], tmp_path: Path) -> Callable[..., Workspace]:
-    """Return what copies a root and initialises it."""
+def workspace(stand_in: dict[str, Any], prepared: Callable[[str], Path], tmp_path: Path) -> Callable[..., Workspace]:
+    """Return what copies a root, with changes and values."""
 
     def make(root: str = "environments/production", **given: Any) -> Workspace:
-        return Workspace.of(root, tmp_path, stand_in["providers"], **given)
+        return Workspace.of(root, prepared(root), tmp_path, stand_in["providers"], **given)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def production(stand_in: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> State:
+def production(
+    stand_in: dict[str, Any], prepared: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> State:
     """Return the production environment as it would be made."""
-    folder = tmp_path_factory.mktemp("production")
-    return Workspace.of("environments/production", folder, stand_in["providers"]).applied()
+    root = "environments/production"
+    return Workspace.of(root, prepared(root), tmp_path_factory.mktemp("made"), stand_in["providers"]).applied()
 
 
 @pytest.fixture(scope="session")
-def bootstrap(stand_in: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> State:
+def bootstrap(
+    stand_in: dict[str, Any], prepared: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> State:
     """Return what an administrator makes before."""
-    return Workspace.of("bootstrap", tmp_path_factory.mktemp("bootstrap"), stand_in["providers"]).applied()
+    root = "bootstrap"
+    return Workspace.of(root, prepared(root), tmp_path_factory.mktemp("made"), stand_in["providers"]).applied()

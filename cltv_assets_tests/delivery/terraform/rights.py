@@ -1,7 +1,7 @@
-"""Says whether a request would be allowed, by AWS's rules for policies: a denial wins, and what nothing allows is denied.
+"""Says whether a request would be allowed, by AWS's rules for policies.
 
-For one account, with identity policies, a permissions boundary and a resource's policy. Only the operators that the policies here
-use are known; another one raises.
+A denial wins, and what nothing allows is denied. For one account, with identity policies, a permissions boundary and
+a bucket's policy. Only the operators that the policies here use are known; another one raises.
 """
 
 from __future__ import annotations
@@ -92,10 +92,9 @@ class Rights:
     resources: Mapping[str, str] | None = None
     context: Mapping[str, str] | None = None
 
-    def may(self, action: str, resource: str, **context: str) -> bool:
-        """Tell whether a request would be allowed; ``__`` in a context's name is a colon, ``_`` a hyphen."""
-        spelled = {key.replace("__", ":").replace("_", "-"): value for key, value in context.items()}
-        given = dict(self.context or {}) | spelled
+    def may(self, action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
+        """Tell whether a request would be allowed."""
+        given = dict(self.context or {}) | dict(context or {})
         found = effects(self.identity, action, resource, given)
         bucket = re.match(r"arn:aws:s3:::([^/*]+)", resource)
         if bucket and self.resources and (policy := self.resources.get(bucket.group(1))):

@@ -1,8 +1,8 @@
 """The providers' schemas, read from the packages that the Cloud Development Kit for Terraform generates from them.
 
-Such a package holds, for each resource, declarations in TypeScript (an attribute's name and type, and whether it may be left out)
-and JavaScript (whether a block is a list or a set, and what the provider computes). Only the folders of the types that are
-asked for are read: all of AWS would be gigabytes of text.
+Such a package holds, for each resource, declarations in TypeScript (an attribute's name and type, and whether it may
+be left out) and JavaScript (whether a block is a list or a set, and what the provider computes). Only the folders of
+the types that are asked for are read: all of AWS is hundreds of megabytes of text.
 """
 
 from __future__ import annotations

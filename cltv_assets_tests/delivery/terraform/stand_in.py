@@ -1,8 +1,8 @@
 """Stands in for the providers: their schemas, and plans and states without any service behind them.
 
-Run with the Python of the checks' environment. It prints, as one line of JSON, what Terraform's TF_REATTACH_PROVIDERS has to
-be, and lives until its standard input closes. Terraform does everything else itself: expressions, types, modules, conditions,
-dependencies. What a provider would compute, such as an ARN, is made up from the resource's name.
+Run with the Python of the checks' environment. It prints, as one line of JSON, what Terraform's TF_REATTACH_PROVIDERS
+has to be, and lives until its standard input closes. Terraform does everything else itself: expressions, types,
+modules, conditions, dependencies. What a provider would compute, such as an ARN, is made up of the resource's name.
 """
 
 from __future__ import annotations
@@ -82,6 +82,9 @@ class StandIn:
     def _made(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Give what is unknown a value."""
         own = next((value[key] for key in ("name", "bucket", "description") if isinstance(value.get(key), str)), name)
+        if name == "aws_kms_key":
+            # A key has an id for a name; here the word that its description begins with.
+            own = own.split(": ")[-1].split()[0]
         own = re.sub(r"[^\w./-]+", "-", own)
         attributes = (self._provider.resources | self._provider.data_sources)[name].attributes
 

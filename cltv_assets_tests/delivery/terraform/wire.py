@@ -1,7 +1,7 @@
 """The few messages of Terraform's provider protocol (version 5) that a provider without a service needs.
 
-Protocol buffers by hand: a message is fields of a number and a value, and what is not known is passed over. Numbers are those of
-Terraform's protocol definition.
+Protocol buffers by hand: a message is fields of a number and a value, and what is not known is passed over. Numbers are
+those of Terraform's protocol definition.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ ROOTS = ("bootstrap", "environments/staging", "environments/production")
 
 #: Values of the roots' variables.
 ACCOUNT, REGION = "123456789012", "eu-central-1"
-SOURCE_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/orders"
+KEYS = {name: f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{name}" for name in ("lake", "operations", "orders")}
 DATABRICKS = {
     "catalog_name": "main",
     "job_principal": "11111111-2222-3333-4444-555555555555",
@@ -45,7 +46,7 @@ def values(root: str) -> dict[str, Any]:
             "environment": "production",
             "github_repository": "acme/cltv",
             "source_bucket_arns": ["arn:aws:s3:::acme-orders"],
-            "source_key_arns": [SOURCE_KEY],
+            "source_key_arns": [KEYS["orders"]],
         }
     name = f"acme-cltv-{environment}"
     return {
@@ -53,7 +54,9 @@ def values(root: str) -> dict[str, Any]:
         "account_id": ACCOUNT,
         "region": REGION,
         "permissions_boundary_arn": f"arn:aws:iam::{ACCOUNT}:policy/{name}-boundary",
-        "sources": [{"bucket": "acme-orders", "prefix": "orders/", "key_arn": SOURCE_KEY}],
+        "lake_key_arn": KEYS["lake"],
+        "operations_key_arn": KEYS["operations"],
+        "sources": [{"bucket": "acme-orders", "prefix": "orders/", "key_arn": KEYS["orders"]}],
         "code_server_trust": {"kind": "ecs"},
         "analyst_role_arns": [f"arn:aws:iam::{ACCOUNT}:role/sso/analysts"],
         "databricks_host": "https://acme.cloud.databricks.com",
@@ -76,9 +79,19 @@ def terraform(
     )
 
 
-@dataclass
+def prepare(root: str, folder: Path, providers: Mapping[str, Any]) -> Path:
+    """Copy the configuration and initialise a root, with its state on disk in place of S3; return the copy."""
+    unwanted = shutil.ignore_patterns(".terraform", "*.tfstate*", "*.tfplan", "*.tfvars")
+    shutil.copytree(DEPLOY, folder, ignore=unwanted, dirs_exist_ok=True)
+    (folder / root / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    ran = terraform(["init", "-no-color"], folder / root, providers)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return folder
+
+
+@dataclass(frozen=True)
 class Workspace:
-    """A root in a copy of its own, initialised, with its state on disk in place of S3.
+    """A root in a copy of its own.
 
     Parameters
     ----------
@@ -93,40 +106,39 @@ class Workspace:
     def of(
         cls,
         root: str,
+        prepared: Path,
         folder: Path,
         providers: Mapping[str, Any],
         changed: Mapping[str, tuple[str, str]] | None = None,
         **variables: Any,
     ) -> Workspace:
-        """Copy the configuration, with texts changed and variables set, and initialise a root."""
+        """Copy what was prepared, with texts changed and variables set."""
         copy = folder / "terraform"
-        shutil.copytree(DEPLOY, copy, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "*.tfplan", "*.tfvars"))
+        shutil.copytree(prepared, copy)
         for name, (old, new) in (changed or {}).items():
             text = (copy / name).read_text()
             assert old in text, f"{name} has no {old!r}"
             (copy / name).write_text(text.replace(old, new, 1))
-        own = cls(copy / root, providers)
-        (own.folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-        (own.folder / "values.auto.tfvars.json").write_text(json.dumps(values(root) | variables))
-        own.initialised = own("init")
-        return own
-
-    #: What `terraform init` answered.
-    initialised: subprocess.CompletedProcess[str] | None = None
+        (copy / root / "values.auto.tfvars.json").write_text(json.dumps(values(root) | variables))
+        return cls(copy / root, providers)
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Terraform here."""
-        flags = ["-no-color"] if arguments[0] not in ("show",) else []
-        return terraform([arguments[0], *flags, *arguments[1:]], self.folder, self.providers)
+        return terraform([arguments[0], "-no-color", *arguments[1:]], self.folder, self.providers)
 
     def applied(self) -> State:
-        """Plan, apply the plan, and return the state."""
-        for arguments in (["plan", "-out=of.tfplan"], ["apply", "of.tfplan"]):
-            ran = self(*arguments)
-            assert ran.returncode == 0, ran.stdout + ran.stderr
+        """Make everything and return the state."""
+        ran = self("apply", "-auto-approve")
+        assert ran.returncode == 0, said(ran)
         shown = self("show", "-json")
         assert shown.returncode == 0, shown.stderr
         return State(json.loads(shown.stdout)["values"])
+
+
+def said(ran: subprocess.CompletedProcess[str]) -> str:
+    """Return the errors and warnings of a run as one line, without the frames and breaks of a terminal."""
+    found = re.split(r"(?=\b(?:Error|Warning): )", ran.stdout + ran.stderr)
+    return " ".join(" ".join(found[1:]).translate(str.maketrans("│╷╵", "   ")).split())
 
 
 class State:

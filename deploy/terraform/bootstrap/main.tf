@@ -1,5 +1,5 @@
-# What must be there before a workflow can deploy, made once by an administrator: the state's bucket, and the roles that
-# GitHub's workflows take. The deployment cannot change it.
+# What must be there before a workflow can deploy, made once by an administrator: the state's bucket, the keys, and the roles
+# that GitHub's workflows take. The deployment cannot change it.
 
 module "state" {
   source = "../modules/bucket"
@@ -9,6 +9,14 @@ module "state" {
   # SSE-S3: the state holds no secrets, and no key can be lost that the way back depends on.
   kms_key_arn     = null
   noncurrent_days = 365
+}
+
+module "keys" {
+  source = "../modules/keys"
+
+  name       = var.name
+  account_id = var.account_id
+  region     = var.region
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
@@ -30,5 +38,5 @@ module "github" {
   state_bucket_arn   = module.state.arn
   state_key          = "${var.environment}.tfstate"
   source_bucket_arns = var.source_bucket_arns
-  source_key_arns    = var.source_key_arns
+  key_arns           = concat([module.keys.lake_key_arn, module.keys.operations_key_arn], var.source_key_arns)
 }

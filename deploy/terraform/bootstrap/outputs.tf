@@ -8,6 +8,16 @@ output "boundary_arn" {
   value       = module.github.boundary_arn
 }
 
+output "lake_key_arn" {
+  description = "`lake_key_arn` of the environment."
+  value       = module.keys.lake_key_arn
+}
+
+output "operations_key_arn" {
+  description = "`operations_key_arn` of the environment."
+  value       = module.keys.operations_key_arn
+}
+
 output "role_arns" {
   description = "Roles of the workflows: `plan` and `apply`."
   value       = module.github.role_arns

@@ -23,6 +23,16 @@ variable "permissions_boundary_arn" {
   type        = string
 }
 
+variable "lake_key_arn" {
+  description = "Output `lake_key_arn` of bootstrap."
+  type        = string
+}
+
+variable "operations_key_arn" {
+  description = "Output `operations_key_arn` of bootstrap."
+  type        = string
+}
+
 variable "sources" {
   description = "Buckets with delivered files, each with `bucket`, `prefix` (empty, or ending with a slash) and, where they are encrypted with a key of KMS, `key_arn`. They are only read."
   type = list(object({

@@ -25,7 +25,7 @@ resource "aws_iam_policy" "boundary" {
           Sid       = "Keys"
           Effect    = "Allow"
           Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-          Resource  = concat(["arn:aws:kms:${var.region}:${var.account_id}:key/*"], var.source_key_arns)
+          Resource  = var.key_arns
           Condition = { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com", "secretsmanager.${var.region}.amazonaws.com"] } }
         },
         {

@@ -19,16 +19,12 @@ locals {
     }]
   }) }
 
-  buckets   = ["arn:aws:s3:::${var.name}-lake", "arn:aws:s3:::${var.name}-logs", "arn:aws:s3:::${var.name}-access"]
-  roles     = ["arn:aws:iam::${var.account_id}:role/${var.name}-*"]
-  profiles  = ["arn:aws:iam::${var.account_id}:instance-profile/${var.name}-*"]
-  keys      = ["arn:aws:kms:${var.region}:${var.account_id}:key/*"]
-  aliases   = ["arn:aws:kms:${var.region}:${var.account_id}:alias/${var.name}-*"]
-  secrets   = ["arn:aws:secretsmanager:${var.region}:${var.account_id}:secret:${var.name}/*"]
-  groups    = ["arn:aws:logs:${var.region}:${var.account_id}:log-group:/${var.name}/*"]
-  own       = { StringEquals = { "aws:ResourceTag/deployment" = var.name } }
-  own_asked = { StringEquals = { "aws:RequestTag/deployment" = var.name } }
-  bounded   = { StringEquals = { "iam:PermissionsBoundary" = aws_iam_policy.boundary.arn } }
+  buckets  = ["arn:aws:s3:::${var.name}-lake", "arn:aws:s3:::${var.name}-logs", "arn:aws:s3:::${var.name}-access"]
+  roles    = ["arn:aws:iam::${var.account_id}:role/${var.name}-*"]
+  profiles = ["arn:aws:iam::${var.account_id}:instance-profile/${var.name}-*"]
+  secrets  = ["arn:aws:secretsmanager:${var.region}:${var.account_id}:secret:${var.name}/*"]
+  groups   = ["arn:aws:logs:${var.region}:${var.account_id}:log-group:/${var.name}/*"]
+  bounded  = { StringEquals = { "iam:PermissionsBoundary" = aws_iam_policy.boundary.arn } }
 
   # What the provider reads to compare. No object, no secret's value.
   read = [
@@ -40,7 +36,7 @@ locals {
         "s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy",
         "s3:GetBucketPublicAccessBlock", "s3:GetBucketRequestPayment", "s3:GetBucketTagging", "s3:GetBucketVersioning",
         "s3:GetBucketWebsite", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
-        "s3:GetReplicationConfiguration", "s3:ListBucket", "s3:ListTagsForResource",
+        "s3:GetReplicationConfiguration", "s3:ListBucket",
       ]
       Resource = local.buckets
     },
@@ -52,20 +48,6 @@ locals {
         "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies", "iam:ListRoleTags",
       ]
       Resource = concat(local.roles, local.profiles)
-    },
-    {
-      Sid       = "ReadKeys"
-      Effect    = "Allow"
-      Action    = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
-      Resource  = local.keys
-      Condition = local.own
-    },
-    {
-      # AWS knows no narrower resource for this one.
-      Sid      = "ReadAliases"
-      Effect   = "Allow"
-      Action   = ["kms:ListAliases"]
-      Resource = ["*"]
     },
     {
       Sid      = "ReadSecretsWithoutValues"
@@ -101,7 +83,7 @@ locals {
       Action = [
         "s3:CreateBucket", "s3:PutBucketLogging", "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy",
         "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration",
-        "s3:PutLifecycleConfiguration", "s3:TagResource", "s3:UntagResource",
+        "s3:PutLifecycleConfiguration",
       ]
       Resource = local.buckets
     },
@@ -134,30 +116,6 @@ locals {
       Action    = ["iam:PassRole"]
       Resource  = local.roles
       Condition = { StringEquals = { "iam:PassedToService" = "ec2.amazonaws.com" } }
-    },
-    {
-      # A key that is not made yet has no ARN; its tag is what can be asked for.
-      Sid       = "MakeKeys"
-      Effect    = "Allow"
-      Action    = ["kms:CreateKey"]
-      Resource  = ["*"]
-      Condition = local.own_asked
-    },
-    {
-      Sid    = "ChangeKeys"
-      Effect = "Allow"
-      Action = [
-        "kms:CreateAlias", "kms:DeleteAlias", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion",
-        "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
-      ]
-      Resource  = local.keys
-      Condition = local.own
-    },
-    {
-      Sid      = "ChangeAliases"
-      Effect   = "Allow"
-      Action   = ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"]
-      Resource = local.aliases
     },
     {
       # Entries, never values. Secrets Manager makes the data key when a value is put, not now.

@@ -48,7 +48,7 @@ variable "source_bucket_arns" {
   type        = list(string)
 }
 
-variable "source_key_arns" {
-  description = "Keys of those buckets."
+variable "key_arns" {
+  description = "Keys of lake, logs and secrets, and of those buckets: what roles made by the deployment may use."
   type        = list(string)
 }

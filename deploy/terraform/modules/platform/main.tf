@@ -12,7 +12,7 @@ module "storage" {
 
   name            = var.name
   account_id      = var.account_id
-  region          = var.region
+  lake_key_arn    = var.lake_key_arn
   pipes_prefix    = local.pipes_prefix
   noncurrent_days = var.retention.noncurrent_days
   run_log_days    = var.retention.run_log_days
@@ -25,7 +25,7 @@ module "secrets" {
 
   name          = var.name
   secrets       = var.secrets
-  kms_key_arn   = module.storage.operations_key_arn
+  kms_key_arn   = var.operations_key_arn
   recovery_days = var.retention.secret_days
 }
 
@@ -35,7 +35,7 @@ module "logs" {
   name           = var.name
   groups         = ["code-server", "daemon", "webserver"]
   retention_days = var.retention.service_days
-  kms_key_arn    = module.storage.operations_key_arn
+  kms_key_arn    = var.operations_key_arn
 }
 
 module "access" {
@@ -50,11 +50,11 @@ module "access" {
     prefix        = local.lake_prefix
     pipes_prefix  = local.pipes_prefix
     wheels_prefix = local.wheels_prefix
-    key_arn       = module.storage.lake_key_arn
+    key_arn       = var.lake_key_arn
   }
 
   run_logs_bucket_arn      = module.storage.run_logs_bucket_arn
-  operations_key_arn       = module.storage.operations_key_arn
+  operations_key_arn       = var.operations_key_arn
   sources                  = var.sources
   secret_arns              = values(module.secrets.arns)
   log_group_arns           = values(module.logs.arns)
@@ -75,7 +75,7 @@ module "databricks_catalog" {
     bucket        = module.storage.lake_bucket
     prefix        = local.lake_prefix
     wheels_prefix = local.wheels_prefix
-    key_arn       = module.storage.lake_key_arn
+    key_arn       = var.lake_key_arn
   }
 
   permissions_boundary_arn = var.permissions_boundary_arn

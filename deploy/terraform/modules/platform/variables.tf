@@ -23,6 +23,16 @@ variable "permissions_boundary_arn" {
   type        = string
 }
 
+variable "lake_key_arn" {
+  description = "Key of lake and logs of runs; bootstrap makes it."
+  type        = string
+}
+
+variable "operations_key_arn" {
+  description = "Key of secrets and CloudWatch logs; bootstrap makes it."
+  type        = string
+}
+
 variable "sources" {
   description = "Buckets with delivered files."
   type = list(object({

@@ -3,11 +3,6 @@ output "arn" {
   value       = aws_iam_role.this.arn
 }
 
-output "name" {
-  description = "Name of the role."
-  value       = aws_iam_role.this.name
-}
-
 output "instance_profile_arn" {
   description = "Instance profile of a role for EC2, else null."
   value       = one(aws_iam_instance_profile.this[*].arn)

@@ -17,13 +17,3 @@ output "run_logs_bucket_arn" {
   description = "ARN of the bucket for logs of runs."
   value       = module.run_logs.arn
 }
-
-output "lake_key_arn" {
-  description = "Key of lake and logs of runs."
-  value       = aws_kms_key.lake.arn
-}
-
-output "operations_key_arn" {
-  description = "Key of secrets and CloudWatch logs."
-  value       = aws_kms_key.operations.arn
-}

@@ -8,8 +8,8 @@ variable "account_id" {
   type        = string
 }
 
-variable "region" {
-  description = "AWS region."
+variable "lake_key_arn" {
+  description = "Key of lake and logs of runs."
   type        = string
 }
 
