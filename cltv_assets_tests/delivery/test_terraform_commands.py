@@ -20,11 +20,6 @@ def run(tmp_path):
     shutil.copytree(DEPLOY, copy, ignore=shutil.ignore_patterns(".terraform"))
     program = tmp_path / "terraform-program"
     program.write_text(
-        '#!/usr/bin/env bash\necho "$*" >> "$ASKED"\n'
-        '[ "$1" != plan ] || { [ ! -e "$FAIL" ] && echo planned > "${@: -1}" 2>/dev/null; exit $?; }\n'
-        '[ "$1" != plan ] || exit 1\n'
-    )
-    program.write_text(
         "#!/usr/bin/env bash\n"
         'echo "$*" >> "$ASKED"\n'
         'if [ -e "$FAIL" ]; then exit 1; fi\n'
@@ -45,15 +40,25 @@ def run(tmp_path):
 
 def test_what_is_applied_is_the_file_that_was_planned(run):
     assert run("plan", "staging").returncode == 0
-    assert (run.folder / "staging.tfplan").is_file()
+    assert (run.folder / "plan.tfplan").is_file()
     assert run("apply", "staging").returncode == 0
     asked = run.asked.read_text().splitlines()
-    assert "plan -input=false -lock=false -out=staging.tfplan" in asked
-    assert asked[-1] == "apply -input=false staging.tfplan"
+    assert "plan -input=false -lock=false -out=plan.tfplan" in asked
+    assert asked[-1] == "apply -input=false plan.tfplan"
     # Used up: the next apply needs a plan of its own.
     again = run("apply", "staging")
     assert again.returncode == 2
     assert "There is no plan of staging" in again.stderr
+
+
+def test_once_the_lock_file_is_there_no_other_provider_is_taken(run):
+    run("plan", "staging")
+    assert run.asked.read_text().splitlines()[0] == "init -input=false -backend-config=backend.hcl"
+    (run.folder / ".terraform.lock.hcl").touch()
+    for action in "plan", "apply":
+        run.asked.unlink()
+        run(action, "staging")
+        assert run.asked.read_text().startswith("init -input=false -lockfile=readonly -backend-config=backend.hcl")
 
 
 def test_a_plan_that_fails_leaves_none_to_be_applied(run):

@@ -33,8 +33,11 @@ def test_the_versions_are_those_that_are_checked(stand_in):
         )
         assert pinned
         assert pinned.items() <= stand_in["versions"].items()
-    version = terraform(["version", "-json"], DEPLOY).stdout
-    assert f'"terraform_version": "{(DEPLOY / ".terraform-version").read_text().strip()}"' in version
+    version = (DEPLOY / ".terraform-version").read_text().strip()
+    assert f'"terraform_version": "{version}"' in terraform(["version", "-json"], DEPLOY).stdout
+    readme = (DEPLOY / "README.md").read_text()
+    for told in version, *stand_in["versions"].values():
+        assert told in readme
 
 
 @pytest.mark.parametrize("root", ROOTS)

@@ -112,7 +112,7 @@ def test_the_cluster_is_the_same_whoever_starts_the_month(job, production):
         return value
 
     assert plain(pipes["new_cluster"]) == plain({k: v for k, v in new.items() if not k.startswith("__")})
-    assert pipes["wheel"] == WHEEL
+    assert (pipes["wheel"], pipes["requirements"]) == (WHEEL, f"{VOLUME}/requirements.txt")
 
 
 def test_serverless_has_an_environment_in_place_of_a_cluster(serverless):

@@ -91,6 +91,8 @@ def services() -> dict[str, Any]:
 def test_every_action_exists_for_its_resource_and_knows_its_condition(which, request, services):
     for address, policy in policies_of(request.getfixturevalue(which)):
         for statement in statements(policy):
+            examples = [resource.replace("*", "x") for resource in listed(statement["Resource"])]
+            meant: set[str] = set()
             asked = {key for keys in statement.get("Condition", {}).values() for key in keys}
             for action in listed(statement["Action"]):
                 service, name = action.split(":")
@@ -103,9 +105,10 @@ def test_every_action_exists_for_its_resource_and_knows_its_condition(which, req
                     assert key in keys or key.startswith("aws:"), f"{address}: {action} knows no {key}"
                 kinds = [services[service]["resources"][kind]["arn"] for kind in known["resource_types"] if kind]
                 patterns = [re.sub(r"\$\{\w+\}", "*", kind) for kind in kinds]
-                for resource in listed(statement["Resource"]):
-                    example = resource.replace("*", "x")
-                    assert any(matches(pattern, example) for pattern in patterns), f"{address}: {action} on {resource}"
+                fitting = {example for example in examples if any(matches(pattern, example) for pattern in patterns)}
+                assert fitting, f"{address}: {action} on {examples}"
+                meant |= fitting
+            assert meant == set(examples), f"{address}: nothing is done with {set(examples) - meant}"
 
 
 def test_every_role_of_the_platform_stands_under_the_boundary(production, bootstrap):

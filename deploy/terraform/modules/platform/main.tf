@@ -5,6 +5,12 @@ locals {
   pipes_prefix  = "cltv-pipes/"
   wheels_prefix = "wheels/"
   tags          = { deployment = var.name }
+
+  # What lies on the volume.
+  volume       = one(module.databricks_catalog[*].volume_path)
+  wheel        = var.databricks == null ? null : "${local.volume}/${var.databricks.wheel}"
+  requirements = var.databricks == null ? null : "${local.volume}/requirements.txt"
+  config       = var.databricks == null ? null : "${local.volume}/cltv.yaml"
 }
 
 module "storage" {
@@ -96,9 +102,9 @@ module "databricks_job" {
   instance_profile_arn           = module.access.spark_instance_profile_arn
   serverless_environment_version = var.databricks.serverless_environment_version
   region                         = var.region
-  wheel_path                     = "${module.databricks_catalog[0].volume_path}/${var.databricks.wheel}"
-  requirements_path              = "${module.databricks_catalog[0].volume_path}/requirements.txt"
-  config_path                    = "${module.databricks_catalog[0].volume_path}/cltv.yaml"
+  wheel_path                     = local.wheel
+  requirements_path              = local.requirements
+  config_path                    = local.config
   run_as                         = var.databricks.job_principal
   timeout_seconds                = var.databricks.timeout_seconds
   schedule                       = var.databricks.schedule

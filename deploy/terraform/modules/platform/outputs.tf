@@ -38,11 +38,12 @@ output "lake_location" {
 output "pipes" {
   description = "`pipes` of cltv.yaml, for months whose first half runs on Databricks; null where there is no job cluster."
   value = one([for job in module.databricks_job : {
-    kind        = "databricks"
-    bucket      = module.storage.lake_bucket
-    prefix      = local.pipes_prefix
-    new_cluster = job.new_cluster
-    wheel       = "${module.databricks_catalog[0].volume_path}/${var.databricks.wheel}"
-    settings    = { engine = "spark" }
+    kind         = "databricks"
+    bucket       = module.storage.lake_bucket
+    prefix       = local.pipes_prefix
+    new_cluster  = job.new_cluster
+    requirements = local.requirements
+    wheel        = local.wheel
+    settings     = { engine = "spark" }
   } if job.new_cluster != null])
 }
