@@ -38,7 +38,7 @@ resource "aws_iam_policy" "boundary" {
           Sid      = "Logs"
           Effect   = "Allow"
           Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-          Resource = ["arn:aws:logs:${var.region}:${var.account_id}:log-group:/${var.name}/*"]
+          Resource = ["arn:aws:logs:${var.region}:${var.account_id}:log-group:/${var.name}/*:log-stream:*"]
         },
         {
           # Databricks asks that Unity Catalog's role can take itself.
