@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cltv_assets_tests.delivery.terraform.workspace import State
+
 Policy = Mapping[str, Any]
 
 
@@ -102,3 +104,14 @@ class Rights:
         if self.boundary is not None and "Allow" not in effects([self.boundary], action, resource, given):
             return False
         return found == {"Allow"}
+
+
+def trust_of(state: State, name: str) -> list[dict[str, Any]]:
+    """Return the statements of a role that say who may take it."""
+    (role,) = [role for role in state.of("aws_iam_role").values() if role["name"] == name]
+    return statements(role["assume_role_policy"])
+
+
+def takes(statement: Mapping[str, Any], action: str, context: Mapping[str, str]) -> bool:
+    """Tell whether a statement lets somebody take the role."""
+    return applies(dict(statement) | {"Resource": "*"}, action, "", context)
