@@ -9,13 +9,14 @@ BIN := $(VENV)/bin
 SPARK_JARS := .cache/spark-jars
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' cltv_assets/__init__.py)
 AUDIT := .cache/audit-tools
+TERRAFORM_TOOLS := .cache/terraform-tools
 # One instance for the demo, `make dev` and the command line alike.
 export DAGSTER_HOME := $(CURDIR)/.dagster
 # A fresh environment without bytecode costs every process seconds of imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # $(1): lock file, $(2): stamp. The lock is complete, so nothing is resolved anew (pip would refuse
 # a pinned package that another one wants with extras); the package itself adds no dependency either.
@@ -75,7 +76,14 @@ test-production: $(VENV)/.installed-all ## Test the production instance of deplo
 	@.ci/install-production
 	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production cltv_assets_tests/test_deploy.py
 
-test-delivery: $(VENV)/.installed-dev $(AUDIT)/.installed ## Test what is shipped and how: wheel, images, infrastructure as code, workflows
+# checkov pins hard, so what checks Terraform has an environment of its own.
+$(TERRAFORM_TOOLS)/.installed: requirements-terraform.lock | $(VENV)/.installed-dev
+	@echo "Installing $< into $(TERRAFORM_TOOLS) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(TERRAFORM_TOOLS)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(TERRAFORM_TOOLS)/bin/python $<
+	@touch $@
+
+test-delivery: $(VENV)/.installed-dev $(AUDIT)/.installed $(TERRAFORM_TOOLS)/.installed ## Test what is shipped and how: wheel, images, infrastructure as code, workflows
 	@.ci/install-tools
 	@$(BIN)/python -m pytest --delivery --durations=10 cltv_assets_tests/delivery --ignore-glob='*/test_image_*'
 
@@ -84,6 +92,19 @@ AS_ROOT = $(if $(filter-out 0,$(shell id -u)),sudo -n --preserve-env)
 test-image: $(VENV)/.installed-dev ## Test the image: its build's steps in a scratch root, then its services in it; as root, on Debian or Ubuntu
 	@.ci/install-image-tools
 	@$(AS_ROOT) $(BIN)/python -m pytest --delivery --durations=10 -p no:cacheprovider $(wildcard cltv_assets_tests/delivery/test_image_*.py)
+
+terraform-check: $(VENV)/.installed-dev $(TERRAFORM_TOOLS)/.installed ## Check deploy/terraform without an account: format, plans, rights, policies
+	@$(BIN)/python -m pytest --delivery --durations=5 $(wildcard cltv_assets_tests/delivery/test_terraform_*.py)
+
+terraform-format: $(VENV)/.installed-dev $(TERRAFORM_TOOLS)/.installed ## Format deploy/terraform
+	@PYTHONPATH=. $(TERRAFORM_TOOLS)/bin/python -m cltv_assets_tests.delivery.terraform.command fmt -recursive deploy/terraform
+
+# These two reach a real account: deploy/terraform/README.md. ENV is staging or production.
+terraform-plan: ## Plan the changes of ENV=staging|production into a file, with the credentials at hand
+	@deploy/terraform/run plan "$(ENV)"
+
+terraform-apply: ## Make the changes that `make terraform-plan` wrote down for ENV, and no others
+	@deploy/terraform/run apply "$(ENV)"
 
 wheel: $(VENV)/.installed-dev ## Build wheel and source archive into dist/, twice, and compare the bytes
 	@$(BIN)/python -m delivery.wheel
@@ -131,6 +152,7 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --group dev -c requirements-all.lock -o requirements-dev.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes -c requirements-all.lock -o requirements-production.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
+	@$(LOCK) $(LOCKFLAGS) terraform-requires.in -o requirements-terraform.lock
 	@$(LOCK) $(LOCKFLAGS) audit-requires.in -o requirements-audit.lock
 	@$(BIN)/python -m delivery.constraints
 
@@ -155,4 +177,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help install demo dev test test-spark test-browser test-production test-cluster test-delivery test-image wheel sbom audit lint format lock image image-push release-check release-page doctor clean
+.PHONY: help install demo dev test test-spark test-browser test-production test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean

@@ -57,7 +57,8 @@ def months_between(settings: Settings, first: str | None, last: str | None) -> l
     ----------
     settings : Settings
     first, last : str or None
-        ``YYYY-MM``; by default the first partition and the last closed one.
+        ``YYYY-MM``, or ``latest`` for the last closed month; by default the first
+        partition and the last closed one.
 
     Raises
     ------
@@ -71,8 +72,8 @@ def months_between(settings: Settings, first: str | None, last: str | None) -> l
             "Set start_month to the first month of your data.",
         )
     try:
-        begin = Month.parse(first) if first else earliest
-        end = Month.parse(last) if last else latest
+        begin = _named(first, latest) if first else earliest
+        end = _named(last, latest) if last else latest
     except ValueError as error:
         raise ConfigError(f"{error}.", "Try again with such a month.") from None
     if not (earliest <= begin <= latest and earliest <= end <= latest):
@@ -83,6 +84,11 @@ def months_between(settings: Settings, first: str | None, last: str | None) -> l
     if begin > end:
         raise ConfigError(f"There is no month from {begin} to {end}.", "Swap --from and --to.")
     return list(begin.until(end))
+
+
+def _named(name: str, latest: Month) -> Month:
+    # A scheduler that knows no calendar asks for it by this name.
+    return latest if name == "latest" else Month.parse(name)
 
 
 class MonthRunner:

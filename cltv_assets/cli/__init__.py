@@ -44,17 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def preprocess_main() -> None:
     """Run ``cltv preprocess``, as its own command."""
-    try:
-        main(["preprocess", *sys.argv[1:]])
-    except SystemExit as end:
-        # Where a job's runner calls this function, even an exit with 0 may count as a failure.
-        if end.code:
-            raise
+    _half("preprocess")
 
 
 def model_main() -> None:
     """Run ``cltv model``, as its own command."""
-    main(["model", *sys.argv[1:]])
+    _half("model")
+
+
+def _half(command: str) -> None:
+    try:
+        main([command, *sys.argv[1:]])
+    except SystemExit as end:
+        # Where a job's runner calls these functions, even an exit with 0 may count as a failure.
+        if end.code:
+            raise
 
 
 def _stop(message: str, code: int, debug: bool) -> None:

@@ -23,8 +23,12 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Settings; by default $CLTV_CONFIG, else ./cltv.yaml, else the CDNOW demo."),
 ]
-First = Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="First month; by default the first.")]
-Last = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month; by default the last closed.")]
+First = Annotated[
+    str | None, typer.Option("--from", metavar="YYYY-MM", help="First month, or latest; by default the first.")
+]
+Last = Annotated[
+    str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month; by default latest, the last closed.")
+]
 Select = Annotated[
     str | None,
     typer.Option("--select", help="Assets to run, comma-separated; '+' adds what is downstream, as rfm_summary+."),

@@ -59,8 +59,9 @@ class DatabricksService:
                 "parameters": arguments_for(month),
             },
         }
-        if pipes.wheel:
-            spec["libraries"] = [{"whl": pipes.wheel}]
+        wanted = [("requirements", pipes.requirements), ("whl", pipes.wheel)]
+        if libraries := [{kind: place} for kind, place in wanted if place]:
+            spec["libraries"] = libraries
         if pipes.cluster_id:
             spec["existing_cluster_id"] = pipes.cluster_id
         else:

@@ -24,6 +24,9 @@ class Pipes(BaseModel):
     cluster_id: str | None = Field(None, description="Databricks: a cluster that exists.")
     new_cluster: dict[str, Any] | None = Field(None, description="Databricks: the cluster to make for each month.")
     wheel: str | None = Field(None, description="Databricks: where the package's wheel lies; empty if installed there.")
+    requirements: str | None = Field(
+        None, description="Databricks: a requirements.txt with what the wheel needs, in exact versions."
+    )
     application_id: str | None = Field(None, description="EMR Serverless: the application.")
     execution_role: str | None = Field(None, description="EMR Serverless: ARN of the role that the job has.")
     entry_point: str | None = Field(None, description="EMR: s3:// address of remote/entry_point.py.")

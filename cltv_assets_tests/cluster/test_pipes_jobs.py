@@ -117,12 +117,25 @@ def test_databricks_sets_variables_on_a_new_cluster(monkeypatch: pytest.MonkeyPa
     from cltv_assets.remote.databricks import DatabricksService
 
     cluster = {"spark_version": "16.4.x-scala2.13", "node_type_id": "m5.large", "num_workers": 2}
-    chosen = settings(kind="databricks", new_cluster=cluster, poll_seconds=0.01)
+    cluster["spark_env_vars"] = {"AWS_REGION": "eu-central-1"}
+    cluster["aws_attributes"] = {"instance_profile_arn": "arn:aws:iam::123456789012:instance-profile/spark"}
+    place = "/Volumes/a/b"
+    chosen = settings(
+        kind="databricks",
+        new_cluster=cluster,
+        wheel=f"{place}/c.whl",
+        requirements=f"{place}/requirements.txt",
+        poll_seconds=0.01,
+    )
     workspace = Workspace()
     launched(PipesLauncher(chosen, DatabricksService(chosen.pipes, workspace)), Ends(), monkeypatch)
     (task,) = workspace.submitted["tasks"]
     assert task["new_cluster"]["num_workers"] == 2
-    assert set(task["new_cluster"]["spark_env_vars"]) == {"DAGSTER_PIPES_CONTEXT", "DAGSTER_PIPES_MESSAGES"}
+    own = task["new_cluster"]["spark_env_vars"]
+    assert set(own) == {"AWS_REGION", "DAGSTER_PIPES_CONTEXT", "DAGSTER_PIPES_MESSAGES"}
+    assert task["new_cluster"]["aws_attributes"] == cluster["aws_attributes"]
+    # Exact versions first: the wheel then finds what it needs.
+    assert task["libraries"] == [{"requirements": f"{place}/requirements.txt"}, {"whl": f"{place}/c.whl"}]
     assert task["python_wheel_task"]["parameters"] == ["--from", "2011-01", "--to", "2011-01"]
 
 

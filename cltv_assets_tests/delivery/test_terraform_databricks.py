@@ -1,0 +1,186 @@
+"""The job and the catalog on Databricks as Terraform would make them, held against how Dagster runs months there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cltv_assets.cli.app import app
+from cltv_assets.engines.spark_config import PINNED
+from cltv_assets.months import Month
+from cltv_assets.remote.launching import ENTRY_POINT, arguments_for
+from cltv_assets_tests.delivery.terraform.workspace import DATABRICKS, REPOSITORY
+
+NAME = "acme-cltv-production"
+VOLUME = "/Volumes/main/cltv/wheels"
+WHEEL = f"{VOLUME}/{DATABRICKS['wheel']}"
+
+
+@pytest.fixture(scope="session")
+def job(production):
+    return production.one("databricks_job")
+
+
+@pytest.fixture
+def serverless(workspace):
+    state = workspace(
+        databricks=DATABRICKS | {"compute": "serverless"}, spark_trust={"kind": "emr_serverless"}
+    ).applied()
+    return state.one("databricks_job"), state
+
+
+def test_the_job_prepares_a_month_and_then_models_it(job):
+    first, second = job["task"]
+    assert [task["task_key"] for task in (first, second)] == ["preprocess", "model"]
+    assert first["depends_on"] == []
+    assert [on["task_key"] for on in second["depends_on"]] == ["preprocess"]
+    # A model of a month whose preparation failed would be one of the month before.
+    assert second["run_if"] in (None, "ALL_SUCCESS")
+
+
+def test_the_tasks_are_the_wheels_entry_points(job):
+    scripts = re.search(r"(?ms)^\[project\.scripts\]\n(.*?)\n\n", (REPOSITORY / "pyproject.toml").read_text())
+    assert scripts is not None
+    for task in job["task"]:
+        (wheel,) = task["python_wheel_task"]
+        assert f"{wheel['entry_point']} = " in scripts.group(1)
+        # As Dagster Pipes names it.
+        source = (REPOSITORY / "cltv_assets/remote/databricks.py").read_text()
+        assert f'_PACKAGE = "{wheel["package_name"]}"' in source
+    assert job["task"][0]["python_wheel_task"][0]["entry_point"] == ENTRY_POINT
+
+
+def test_each_task_is_told_settings_and_month_in_the_words_of_the_command_line(job):
+    (month,) = job["parameter"]
+    for task in job["task"]:
+        parameters = task["python_wheel_task"][0]["parameters"]
+        told = [p.replace("{{job.parameters.month}}", "2026-01") for p in parameters]
+        assert told == ["--config", f"{VOLUME}/cltv.yaml", *arguments_for(Month.parse("2026-01"))]
+        command = {"cltv-preprocess": "preprocess", "cltv-model": "model"}[task["python_wheel_task"][0]["entry_point"]]
+        (found,) = [c for c in app.registered_commands if c.callback.__name__ == command]
+        assert {"config", "first", "last"} <= set(found.callback.__annotations__)
+    assert month["name"] == "month"
+    assert month["default"] == "latest"
+
+
+def test_the_schedule_stands_paused_and_one_run_goes_at_a_time(job):
+    (schedule,) = job["schedule"]
+    assert schedule["pause_status"] == "PAUSED"
+    assert job["max_concurrent_runs"] == 1
+    assert job["queue"] == [{"enabled": True}]
+    # Dagster decides about another try.
+    assert {task["max_retries"] for task in job["task"]} == {0}
+    assert {task["timeout_seconds"] for task in job["task"]} == {14400}
+    assert not job["continuous"]
+    assert not job["trigger"]
+
+
+def test_the_job_cluster_has_sparks_role_and_the_packages_from_the_volume(job, production):
+    (cluster,) = job["job_cluster"]
+    assert {task["job_cluster_key"] for task in job["task"]} == {cluster["job_cluster_key"]}
+    (new,) = cluster["new_cluster"]
+    (attributes,) = new["aws_attributes"]
+    assert attributes["instance_profile_arn"] == production.one("aws_iam_instance_profile", "module.spark")["arn"]
+    # Credentials come from the profile; nothing of them stands in the job.
+    assert set(new["spark_env_vars"]) == {"AWS_REGION", "AWS_DEFAULT_REGION"}
+    for task in job["task"]:
+        named = [{key: value for key, value in library.items() if value} for library in task["library"]]
+        assert named == [{"requirements": f"{VOLUME}/requirements.txt"}, {"whl": WHEEL}]
+        assert task["environment_key"] is None
+
+
+def test_the_clusters_spark_settings_are_ones_that_the_numbers_allow(job):
+    conf = job["job_cluster"][0]["new_cluster"][0]["spark_conf"]
+    assert conf
+    for key, value in conf.items():
+        assert PINNED[key] == value
+
+
+def test_the_cluster_is_the_same_whoever_starts_the_month(job, production):
+    """What Pipes makes a cluster from is what the job has, so that a month is not another one by its starter."""
+    (new,) = job["job_cluster"][0]["new_cluster"]
+    pipes = production.outputs["pipes"]
+
+    def plain(value):
+        """Blocks are lists of one in Terraform's state and objects for Databricks."""
+        if isinstance(value, list):
+            return plain(value[0]) if value else None
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items() if v not in (None, [], {}, False)}
+        return value
+
+    assert plain(pipes["new_cluster"]) == plain({k: v for k, v in new.items() if not k.startswith("__")})
+    assert (pipes["wheel"], pipes["requirements"]) == (WHEEL, f"{VOLUME}/requirements.txt")
+
+
+def test_serverless_has_an_environment_in_place_of_a_cluster(serverless):
+    job, state = serverless
+    assert not job["job_cluster"]
+    (environment,) = job["environment"]
+    (spec,) = environment["spec"]
+    assert spec["dependencies"] == [f"-r {VOLUME}/requirements.txt", WHEEL]
+    assert spec["environment_version"] == "4"
+    for task in job["task"]:
+        assert task["environment_key"] == environment["environment_key"]
+        assert task["job_cluster_key"] is None
+        assert not task["library"]
+    # Pipes starts clusters only.
+    assert state.outputs.get("pipes") is None
+
+
+def test_the_job_runs_as_a_service_principal_and_others_start_it_or_look(job, production):
+    assert job["run_as"][0]["service_principal_name"] == DATABRICKS["job_principal"]
+    permissions = production.one("databricks_permissions")
+    assert permissions["job_id"] == job["id"]
+    granted = {entry["group_name"]: entry["permission_level"] for entry in permissions["access_control"]}
+    assert granted == {"platform-engineers": "CAN_MANAGE_RUN", "analysts": "CAN_VIEW"}
+    (mail,) = job["email_notifications"]
+    assert mail["on_failure"] == ["data@example.com"]
+
+
+def test_the_external_locations_are_the_lakes_prefixes(production):
+    locations = production.of("databricks_external_location")
+    credential = production.one("databricks_storage_credential")
+    assert {location["url"] for location in locations.values()} == {
+        f"s3://{NAME}-lake/lake",
+        f"s3://{NAME}-lake/wheels",
+    }
+    assert {location["credential_name"] for location in locations.values()} == {credential["name"]}
+    assert production.outputs["lake_uri"] == production.outputs["lake_location"]
+
+
+def test_the_volume_lies_in_its_external_location(production):
+    volume = production.one("databricks_volume")
+    assert volume["volume_type"] == "EXTERNAL"
+    assert volume["storage_location"] == f"s3://{NAME}-lake/wheels"
+    assert volume["volume_path"] == VOLUME
+
+
+def grants(production, name):
+    granted = production.one("databricks_grants", f"databricks_grants.{name}")["grant"]
+    return {grant["principal"]: set(grant["privileges"]) for grant in granted}
+
+
+def test_who_may_do_what_in_the_catalog(production):
+    runner, deployer = DATABRICKS["job_principal"], DATABRICKS["deployer"]
+    assert grants(production, "lake") == {runner: {"READ_FILES", "WRITE_FILES"}, "analysts": {"READ_FILES"}}
+    # The job cannot change the wheel that it runs.
+    assert grants(production, "volume") == {runner: {"READ_VOLUME"}, deployer: {"READ_VOLUME", "WRITE_VOLUME"}}
+    assert grants(production, "schema") == {runner: {"USE_SCHEMA"}, deployer: {"USE_SCHEMA"}}
+    catalog = production.one("databricks_grant")
+    assert (catalog["catalog"], catalog["principal"], catalog["privileges"]) == ("main", runner, ["USE_CATALOG"])
+
+
+def test_without_databricks_nothing_of_it_is_made(workspace):
+    state = workspace(databricks=None, databricks_host=None).applied()
+    assert not [type_ for type_ in state.types() if type_.startswith("databricks_")]
+    assert state.outputs.get("job_id") is None
+    assert len(state.of("aws_iam_role", "databricks")) == 0
+
+
+def test_the_documents_name_the_volume_as_the_job_does(job):
+    readme = (Path(REPOSITORY) / "deploy/terraform/README.md").read_text()
+    for name in "requirements.txt", "cltv.yaml":
+        assert f"`{name}`" in readme
