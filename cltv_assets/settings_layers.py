@@ -94,30 +94,17 @@ def lay_over(below: dict[str, Any], places: Places, above: Mapping[str, Any], it
     above, its_places : mapping
         What this layer says, and where.
     """
-    _merge(below, above, (), places)
-    places.update({place: where for place, where in its_places.items() if _stands(below, place)})
+    _merge(below, above)
+    places.update(its_places)
 
 
-def _merge(below: dict[str, Any], above: Mapping[str, Any], at: tuple[str, ...], places: Places) -> None:
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
     for key, value in above.items():
-        here = (*at, str(key))
-        inner = below.get(key)
-        if isinstance(value, Mapping) and isinstance(inner, dict):
-            below[key] = inner = dict(inner)
-            _merge(inner, value, here, places)
-            continue
-        for place in [place for place in places if place[: len(here)] == here]:
-            del places[place]
-        if value is None:
+        if isinstance(value, Mapping):
+            inner = below.get(key)
+            below[key] = merged = dict(inner) if isinstance(inner, dict) else {}
+            _merge(merged, value)
+        elif value is None:
             below.pop(key, None)
         else:
             below[key] = value
-
-
-def _stands(values: Mapping[str, Any], place: tuple[str, ...]) -> bool:
-    inner: Any = values
-    for key in place:
-        if not isinstance(inner, Mapping) or key not in {str(name) for name in inner}:
-            return False
-        inner = next(value for name, value in inner.items() if str(name) == key)
-    return True

@@ -64,8 +64,9 @@ def test_variables_count_more_than_files_and_files_more_than_defaults() -> None:
 
 
 def test_null_takes_back_what_the_base_says() -> None:
-    layer("end_month: null\nchecks: {volume_change: null}\n")
+    layer("end_month: null\nchecks: {volume_change: null}\nsegments: {top: null}\n")
     settings = of("production")
+    assert settings.segments == Settings().segments
     assert settings.end_month is None
     assert settings.checks.volume_change == Settings().checks.volume_change
     assert settings.checks.holdout_bias == 0.4
