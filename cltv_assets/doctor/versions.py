@@ -7,12 +7,12 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from cltv_assets import __version__
+from cltv_assets.constraints import constraints
 from cltv_assets.doctor.finding import Finding, ok, warning
 
 #: Versions of Python that are tested.
@@ -22,13 +22,13 @@ _PIN = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;]+)(?:\s*;\s*([^\\\n]+))?"
 _SHOWN = 5
 
 
-def look_at_versions(lock: Path | None = None) -> Iterator[Finding]:
+def look_at_versions(pins: str | None = None) -> Iterator[Finding]:
     """Yield what is to be said of the installed versions.
 
     Parameters
     ----------
-    lock : Path, optional
-        The pins to compare with; by default those of the checkout that the package is installed from.
+    pins : str, optional
+        The versions to compare with, as in a lock; by default those that the package brings along.
     """
     installed = metadata.version("cltv-assets")
     if installed != __version__:
@@ -45,14 +45,12 @@ def look_at_versions(lock: Path | None = None) -> Iterator[Finding]:
     else:
         tested = " to ".join(f"{major}.{minor}" for major, minor in _TESTED)
         yield warning("python", f"{platform.python_version()} is not tested", f"Use Python {tested}.")
-    yield _packages(lock or Path(__file__).parents[2] / "requirements-all.lock")
+    yield _packages(pins or constraints())
 
 
-def _packages(lock: Path) -> Finding:
-    if not lock.is_file():
-        return ok("packages", f"not compared: there is no {lock.name} beside the package")
+def _packages(pins: str) -> Finding:
     different, compared = [], 0
-    for name, wanted in _pins(lock.read_text(encoding="utf-8")).items():
+    for name, wanted in _pins(pins).items():
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -65,10 +63,10 @@ def _packages(lock: Path) -> Finding:
         more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
         return warning(
             "packages",
-            f"other versions than {lock.name}: {', '.join(different[:_SHOWN])}{more}",
-            "Install from the lock: these versions were not tested together.",
+            f"other versions than were tested: {', '.join(different[:_SHOWN])}{more}",
+            "Install with `cltv constraints`: these versions were not tested together.",
         )
-    return ok("packages", f"{compared} packages are those of {lock.name}")
+    return ok("packages", f"{compared} packages are the tested ones")
 
 
 def _pins(text: str) -> dict[str, str]:

@@ -165,23 +165,23 @@ def test_an_instance_that_cannot_be_opened_says_so_without_its_secrets(settings:
     assert found.exit_code == 2
 
 
-def test_packages_are_compared_with_the_lock(tmp_path: Path) -> None:
-    lock = tmp_path / "requirements-all.lock"
-    lock.write_text(
+def test_packages_are_compared_with_the_tested_ones() -> None:
+    pins = (
         f"dagster=={dg.__version__} \\\n    --hash=sha256:00\n"
         "Duckdb==0.0.1 ; python_version >= '3.8' \\\n    --hash=sha256:00\n"
         "pyarrow==0.0.1 ; python_version < '3.8' \\\n    --hash=sha256:00\n"
         "not-installed-anywhere==1.0\n"
     )
-    found = by_name(look_at_versions(lock))["packages"]
+    found = by_name(look_at_versions(pins))["packages"]
     assert found.state is State.WARNING
     assert "duckdb" in found.text
     assert "pyarrow" not in found.text
     assert "dagster " not in found.text
-    lock.write_text(f"dagster=={dg.__version__}\n")
-    assert by_name(look_at_versions(lock))["packages"] == Finding(
-        "packages", State.OK, "1 packages are those of requirements-all.lock"
+    assert by_name(look_at_versions(f"dagster=={dg.__version__}\n"))["packages"] == Finding(
+        "packages", State.OK, "1 packages are the tested ones"
     )
+    # Those that the package brings along are looked at where nobody names others.
+    assert "dagster " not in by_name(look_at_versions())["packages"].text
 
 
 def test_an_untested_python_and_a_stale_installation_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
