@@ -44,21 +44,19 @@ def rules(way: str, pod: dict[str, str]) -> Iterator[dict[str, Any]]:
             yield from policy["spec"].get(way.lower(), [])
 
 
-def reaches(source: str, target: str, port: int) -> bool:
-    """Whether one pod may open a connection to another: both sides must allow it."""
-
-    def allowed(way: str, pod: str, peer: str) -> bool:
-        for rule in rules(way, labels()[pod]):
-            for one in rule["from" if way == "Ingress" else "to"]:
-                chosen = "podSelector" in one and selects(one["podSelector"], labels()[peer])
-                if chosen and port in [each["port"] for each in rule["ports"]]:
-                    return True
-        return False
-
-    return allowed("Egress", source, target) and allowed("Ingress", target, source)
+def allowed(way: str, source: str, target: str, port: int) -> bool:
+    """Whether one side's policies let a pod open a connection to another."""
+    pod, peer = (target, source) if way == "Ingress" else (source, target)
+    for rule in rules(way, labels()[pod]):
+        for one in rule["from" if way == "Ingress" else "to"]:
+            chosen = "podSelector" in one and selects(one["podSelector"], labels()[peer])
+            if chosen and port in [each["port"] for each in rule["ports"]]:
+                return True
+    return False
 
 
-def test_nobody_reaches_anybody_but_those_who_must():
+@pytest.mark.parametrize("way", ["Ingress", "Egress"])
+def test_nobody_reaches_anybody_but_those_who_must(way: str):
     ports = {"dagster-webserver": 8080, "dagster-webserver-read-only": 8080, "cltv-assets": 4000}
     ports |= dict.fromkeys(("cltv-access-operators", "cltv-access-viewers"), 4180)
     services = ("dagster-webserver", "dagster-webserver-read-only", "dagster-daemon")
@@ -71,8 +69,9 @@ def test_nobody_reaches_anybody_but_those_who_must():
         for source in labels()
         for target in labels()
         for port in {ports.get(target, 8080), 3000, 8080, 4000}
-        if reaches(source, target, port)
+        if allowed(way, source, target, port)
     }
+    # Each side alone suffices: one policy too wide lets nobody in.
     assert found == expected
 
 
