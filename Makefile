@@ -167,7 +167,8 @@ image-push: ## Push that image to the registry that IMAGE names
 	@docker push $(IMAGE):$(IMAGE_TAG)
 
 release-page: ## Make the page of the release TAG on GitHub, with what dist/ holds
-	@gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file CHANGELOG.md dist/* artifacts/sbom/*
+	@$(PYTHON) -m delivery.changelog --tag "$(TAG)" --notes | \
+		gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file - dist/* artifacts/sbom/*
 
 ENVIRONMENT ?= production
 doctor: $(VENV)/.installed-all ## Ask whether ENVIRONMENT is fit for a deployment: credentials, bucket, database, schedules, versions

@@ -155,6 +155,12 @@ def test_a_tag_fits_version_changelog_and_lakes(project: Project) -> None:
     assert "make_lake.py" in project.complaint("--tag", "v0.2.0")
 
 
+def test_the_page_of_a_release_says_what_that_release_brings(project: Project) -> None:
+    command = [sys.executable, SCRIPT, "--root", project.folder, "--tag", "v0.2.0", "--notes"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert shown == "### Added\n\n- A thing.\n"
+
+
 def test_make_runs_it_without_an_installation() -> None:
     shown = subprocess.run(
         ["make", "-n", "release-check", "TAG=v0.2.0"], cwd=ROOT, capture_output=True, text=True, check=True

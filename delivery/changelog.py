@@ -1,7 +1,7 @@
 """Holds CHANGELOG.md, the package's version and the tags together. Needs nothing but Python and git.
 
     python -m delivery.changelog                 whether what changed since the last tag is written down
-    python -m delivery.changelog --tag v0.2.0    whether this may be released under this tag
+    python -m delivery.changelog --tag v0.2.0    whether this may be released under this tag; with --notes, what it brings
 
 The rules:
 
@@ -159,6 +159,12 @@ def check_release(root: Path, tag: str) -> str:
     return f"{tag} may be released: CHANGELOG.md of {newest.date} says what it brings."
 
 
+def notes(root: Path, tag: str) -> str:
+    """Return what the release of a tag brings, for its page."""
+    found = sections((root / "CHANGELOG.md").read_text(encoding="utf-8"))
+    return next(section.text.strip() for section in found if f"v{section.version}" == tag) + "\n"
+
+
 def _version(root: Path) -> str:
     found = _VERSION.search((root / "cltv_assets/__init__.py").read_text(encoding="utf-8"))
     if found is None:
@@ -176,6 +182,7 @@ def main() -> None:
     """Check, and end with 1 and a sentence if something is wrong."""
     parser = argparse.ArgumentParser(description="Holds CHANGELOG.md, version and tags together.")
     parser.add_argument("--tag", help="The tag to release under, such as v0.2.0.")
+    parser.add_argument("--notes", action="store_true", help="Print what the release brings, if all is well.")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help=argparse.SUPPRESS)
     given = parser.parse_args()
     try:
@@ -183,7 +190,7 @@ def main() -> None:
     except WrongError as wrong:
         sys.exit(str(wrong))
     if given.tag is not None:
-        sys.stdout.write(f"{said}\n")
+        sys.stdout.write(notes(given.root, given.tag) if given.notes else f"{said}\n")
 
 
 if __name__ == "__main__":
