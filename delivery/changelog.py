@@ -1,7 +1,7 @@
 """Holds CHANGELOG.md, the package's version and the tags together. Needs nothing but Python and git.
 
     python -m delivery.changelog                 whether what changed since the last tag is written down
-    python -m delivery.changelog --tag v0.2.0    whether this may be released under this tag; with --notes, what it brings
+    python -m delivery.changelog --tag v0.2.0    whether this may be released under this tag; --notes: its page
 
 The rules:
 
