@@ -163,7 +163,11 @@ def test_the_page_of_a_release_says_what_that_release_brings(project: Project) -
 
 def test_make_runs_it_without_an_installation() -> None:
     shown = subprocess.run(
-        ["make", "-n", "release-check", "TAG=v0.2.0"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "release-check", "TAG=v0.2.0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert shown.strip().endswith('-m delivery.changelog --tag "v0.2.0"')
     assert "pip" not in shown
