@@ -171,8 +171,12 @@ release-page: ## Make the page of the release TAG on GitHub, with what dist/ hol
 		gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file - dist/* artifacts/sbom/*
 
 ENVIRONMENT ?= production
+INSTANCE ?= deploy/dagster-production.yaml
+# The instance is asked as the services ask it, with its variables.
 doctor: $(VENV)/.installed-all ## Ask whether ENVIRONMENT is fit for a deployment: credentials, bucket, database, schedules, versions
-	@$(BIN)/cltv doctor --environment $(ENVIRONMENT)
+	@mkdir -p .cache/doctor
+	@cp $(INSTANCE) .cache/doctor/dagster.yaml
+	@DAGSTER_HOME=$(CURDIR)/.cache/doctor $(BIN)/cltv doctor --environment $(ENVIRONMENT)
 
 clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from cltv_assets.settings import Settings
 
 #: Seconds, as the daemon itself counts.
 _INTERVAL, _TOLERANCE = 30, 300
+#: A variable that Dagster's configuration names and nobody has set.
+_UNSET = re.compile(r"environment variable \"?(\w+)\"? which is not set")
 
 
 def look_at_instance(settings: Settings) -> Iterator[Finding]:
@@ -35,7 +38,7 @@ def look_at_instance(settings: Settings) -> Iterator[Finding]:
         yield failed(
             "database",
             ConfigError(
-                f"The instance at {home} cannot be opened: {type(error).__name__}: {_without_secrets(str(error))}.",
+                f"The instance at {home} cannot be opened: {_reason(error)}.",
                 "Look at dagster.yaml there, at the variables that it names, and whether the database answers.",
             ),
         )
@@ -137,7 +140,16 @@ def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Fi
         )
 
 
-def _without_secrets(text: str) -> str:
-    import re
+def _reason(error: Exception) -> str:
+    """Return what an instance that cannot be opened complains of, in one line and without passwords."""
+    if isinstance(error, dg.DagsterInvalidConfigError):
+        # Its own text begins with pages of what would be right.
+        told = "\n".join(str(getattr(one, "message", one)) for one in error.errors)
+        if unset := sorted(set(_UNSET.findall(told))):
+            return f"not set: {', '.join(unset)}"
+        return f"dagster.yaml is wrong: {_without_secrets(told)}"
+    return f"{type(error).__name__}: {_without_secrets(str(error))}"
 
+
+def _without_secrets(text: str) -> str:
     return " ".join(re.sub(r"://[^@\s]*@", "://…@", text).split())[:400]

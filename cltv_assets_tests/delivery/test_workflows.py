@@ -178,6 +178,15 @@ def test_production_follows_staging_and_a_doctor():
         assert deploy[job]["if"] == "github.event_name == 'push'"
 
 
+def test_the_doctor_asks_the_instance_that_is_deployed():
+    text = (CHECKOUT / "deploy" / "dagster-production.yaml").read_text()
+    asked = set(re.findall(r"env: (\w+)", text))
+    assert "DAGSTER_POSTGRES_HOST" in asked
+    given = set(read(WORKFLOWS["deploy"])["jobs"]["doctor"]["env"])
+    # Amazon's region comes with the role.
+    assert asked - given <= {"AWS_REGION", "AWS_ENDPOINT_URL_S3"}
+
+
 def test_no_run_hangs_or_overtakes_another():
     for name, path in WORKFLOWS.items():
         assert "group" in read(path)["concurrency"], name

@@ -161,8 +161,18 @@ def test_an_instance_that_cannot_be_opened_says_so_without_its_secrets(settings:
     (tmp_path / ".dagster/dagster.yaml").write_text("storage:\n  sqlite:\n    base_dir: {env: NOT_SET_ANYWHERE}\n")
     (found,) = look_at_instance(settings)
     assert found.state is State.FAILED
-    assert "NOT_SET_ANYWHERE" in found.text
+    assert found.text.endswith("cannot be opened: not set: NOT_SET_ANYWHERE.")
     assert found.exit_code == 2
+
+
+def test_an_instance_of_a_wrong_form_is_told_apart_from_one_that_lacks_variables(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / ".dagster").mkdir()
+    (tmp_path / ".dagster/dagster.yaml").write_text("run_monitorign:\n  enabled: true\n")
+    (found,) = look_at_instance(settings)
+    assert "dagster.yaml is wrong" in found.text
+    assert "run_monitorign" in found.text
 
 
 def test_packages_are_compared_with_the_tested_ones() -> None:
