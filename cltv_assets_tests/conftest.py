@@ -17,6 +17,7 @@ pytest_plugins = (
     "cltv_assets_tests.cluster.fixtures",
     "cltv_assets_tests.production.plugin",
     "cltv_assets_tests.delivery.plugin",
+    "cltv_assets_tests.delivery.terraform.fixtures",
 )
 
 SHOP_COLUMNS = {

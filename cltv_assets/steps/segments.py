@@ -13,7 +13,14 @@ import pyarrow as pa
 from cltv_assets.models.estimation.statistics import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
 from cltv_assets.models.value.totals import CustomerGroups, Totals, model_error, totals_of
-from cltv_assets.schemas import PURCHASE_MODEL, SEGMENT_MOVEMENT, SEGMENT_SUMMARY, SPEND_MODEL, cltv_predictions
+from cltv_assets.schemas import (
+    PURCHASE_MODEL,
+    SEGMENT_MOVEMENT,
+    SEGMENT_SUMMARY,
+    SPEND_MODEL,
+    TableSchema,
+    cltv_predictions,
+)
 from cltv_assets.steps.fit import operational_time, purchase_fit
 from cltv_assets.steps.month_run import MonthRun
 from cltv_assets.steps.predict import chosen_model
@@ -23,21 +30,28 @@ from cltv_assets.transforms.customers import DAYS_PER_UNIT
 _Row = dict[str, Any]
 
 
-def make_segments(run: MonthRun) -> dict[str, ir.Table]:
-    """Return ``segment_summary`` and ``segment_movement``; both are empty without predictions."""
+def make_summary(run: MonthRun) -> ir.Table:
+    """Return ``segment_summary``; empty without predictions."""
+    now, before = _months(run)
+    return _table(run, SEGMENT_SUMMARY, _summary(run, now, _moves(run, now, before)))
+
+
+def make_movement(run: MonthRun) -> ir.Table:
+    """Return ``segment_movement``; empty without predictions of this month or of the month before."""
+    moves = _moves(run, *_months(run))
+    # Without the month before nobody is known to be new.
+    return _table(run, SEGMENT_MOVEMENT, _movement_rows(moves) if _customers_before(moves, "from_value") else [])
+
+
+def _months(run: MonthRun) -> tuple[ir.Table, ir.Table]:
+    """Return the predictions of this month and of the one before."""
     predictions = run.inputs[cltv_predictions(run.settings.horizons_months).name]
-    now = segments.month_rows(predictions, run.month.first_day)
-    before = segments.month_rows(predictions, run.month.shift(-1).first_day)
-    moves = _moves(run, now, before)
-    tables = {
-        SEGMENT_SUMMARY: _summary(run, now, moves),
-        # Without the month before nobody is known to be new.
-        SEGMENT_MOVEMENT: _movement_rows(moves) if _customers_before(moves, "from_value") else [],
-    }
-    return {
-        schema.name: run.engine.from_arrow(pa.Table.from_pylist(rows, schema=schema.arrow))
-        for schema, rows in tables.items()
-    }
+    now, before = run.month.first_day, run.month.shift(-1).first_day
+    return segments.month_rows(predictions, now), segments.month_rows(predictions, before)
+
+
+def _table(run: MonthRun, schema: TableSchema, rows: Sequence[_Row]) -> ir.Table:
+    return run.engine.from_arrow(pa.Table.from_pylist(list(rows), schema=schema.arrow))
 
 
 def _moves(run: MonthRun, now: ir.Table, before: ir.Table) -> list[_Row]:

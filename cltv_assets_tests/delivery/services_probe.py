@@ -72,7 +72,8 @@ def main(services, asset, month):
         for process in reversed(running):
             process.terminate()
         for process in running:
-            process.wait(30)
+            # A code server gives calls under way a minute.
+            process.wait(120)
 
 
 main(json.loads(sys.argv[1]), *sys.argv[2:])

@@ -164,7 +164,15 @@ def test_the_metadata_name_entry_points_pythons_and_extras(wheel):
     assert (metadata["Name"], metadata["Version"]) == ("cltv-assets", VERSION)
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"spark", "s3", "jre", "production", "databricks", "emr"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        "spark",
+        "s3",
+        "jre",
+        "production",
+        "databricks",
+        "emr",
+        "kubernetes",
+    }
     commands = dict(line.split(" = ") for line in entry_points.read().splitlines() if " = cltv_assets.cli" in line)
     assert commands == {
         "cltv": "cltv_assets.cli:main",

@@ -95,7 +95,7 @@ def with_month(*months: tuple[Month, pa.Table]) -> pa.Table:
 def segmented(run: MonthRun, *months: tuple[Month, pa.Table]):
     """Return both tables, and the checks that fail on them."""
     run.inputs[SCHEMA.name] = run.engine.from_arrow(with_month(*months))
-    made = segments.make_segments(run)
+    made = {"segment_summary": segments.make_summary(run), "segment_movement": segments.make_movement(run)}
     run.inputs.update(made)
     failed = [
         f"{name}.{finding.check.name}: {finding.verdict.message}"
