@@ -26,7 +26,8 @@ Make = Callable[..., Settings]
 
 #: Engine and storage; each is held against the embedded engine on a folder.
 PLACES = [("duckdb", "s3"), ("spark", "local"), ("cluster", "s3"), ("connect", "s3")]
-#: The largest data set, on each engine once, where it is cheapest: on two cores two workers take longer than one process.
+#: The largest data set, on each engine once, where it is cheapest: on two cores two workers take
+#: longer than one process.
 WITH_ONLINE_RETAIL = [("duckdb", "s3"), ("spark", "local")]
 ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_daily"
 RUN_SECONDS = 600
