@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 #: brings libstdc++; pip and venv belong to Python there.
 BASE_PACKAGES = ("apt", "ca-certificates", "netbase", "passwd", "python3", "python3-venv", "tzdata")
 #: Target of a cache mount to a folder of this machine, so that what is there is not fetched again.
-CACHES = {"/root/.cache/pip": Path.home() / ".cache/pip", "/var/cache/spark-jars": ROOT / ".cache/spark-jars"}
+CACHES = {"/var/cache/spark-jars": ROOT / ".cache/spark-jars"}
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def test_locks_that_disagree_are_refused(tmp_path, pattern, replacement):
 
 @pytest.mark.parametrize(
     "text",
-    ["numpy==1.0\n", "numpy>=1.0\n", "numpy[a]==1.0 \\\n", "-e .\n", "--index-url x\n", ""],
+    ["numpy==1.0\n", "numpy>=1.0\n", "numpy[a]==1.0 \\\n", "-e .\n", "--prefer-binary\n", ""],
 )
 def test_a_lock_that_is_not_understood_is_not_half_read(tmp_path, text):
     lock = tmp_path / "requirements.lock"
