@@ -88,19 +88,20 @@ def month_covered() -> Check:
     def judge(values: Values, run: MonthRun) -> Verdict:
         if values["last_day"] is None:
             return Verdict(True, "No purchases, so no days to look at.")
-        first, last = (run.month.first_day.replace(day=values[name]) for name in ("first_day", "last_day"))
-        before, after = first.day - 1, (run.month.last_day - last).days
-        facts = {"first_day": first.isoformat(), "last_day": last.isoformat(), "days_with_purchases": values["days"]}
+        # Days of the month as numbers: one that it does not have is the affair of within_month.
+        first, last = values["first_day"], values["last_day"]
+        before, after = first - 1, run.month.last_day.day - last
+        facts = {"first_day": first, "last_day": last, "days_with_purchases": values["days"]}
         # The days in between tell how usual a day without a purchase is.
-        usual = ((last - first).days + 1, values["days"], run.settings.checks.silent_days)
+        usual = (last - first + 1, values["days"], run.settings.checks.silent_days)
         silent = []
         # A shop's first month begins when it begins.
         if run.month != run.settings.first_month and _unusual(before, *usual):
-            silent.append(f"no purchase before {first}, for {before} days")
+            silent.append(f"no purchase before {run.month}-{first:02d}, for {before} days")
         if _unusual(after, *usual):
-            silent.append(f"no purchase after {last}, for {after} days")
+            silent.append(f"no purchase after {run.month}-{last:02d}, for {after} days")
         if not silent:
-            return Verdict(True, f"Purchases from {first} to {last}, on {values['days']} days.", facts)
+            return Verdict(True, f"Purchases from day {first} to day {last}, on {values['days']} days.", facts)
         limit = run.settings.checks.silent_days
         message = (
             f"{', and '.join(silent).capitalize()} (more than checks.silent_days, {limit}): is the delivery complete? "

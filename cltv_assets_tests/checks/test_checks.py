@@ -149,7 +149,10 @@ def findings(engine, shop_settings, tmp_path):
     """Audit one table of GOOD with some tables replaced; return findings by check name."""
 
     def look(
-        name: str, changed: Mapping[str, list[dict[str, Any]]] | None = None, start_month: str = "2010-12"
+        name: str,
+        changed: Mapping[str, list[dict[str, Any]]] | None = None,
+        start_month: str = "2010-12",
+        month: Month = MONTH,
     ) -> dict[str, Finding]:
         rows = {
             **GOOD,
@@ -160,7 +163,7 @@ def findings(engine, shop_settings, tmp_path):
         if name.startswith("segment_"):
             inputs["cltv_predictions"] = engine.from_arrow(two_months(rows["cltv_predictions"]))
         settings = shop_settings(start_month=start_month)
-        run = MonthRun(MONTH, settings, engine, Lake(str(tmp_path / "lake")), NoSource(), inputs)
+        run = MonthRun(month, settings, engine, Lake(str(tmp_path / "lake")), NoSource(), inputs)
         return {f.check.name: f for f in audit(inputs[name], checks_of([3, 6, 12])[name], run)}
 
     return look
@@ -204,6 +207,7 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("purchase_days", "unique_grain", True, {"purchase_days": [bought("a", DAY, "5"), bought("a", DAY, "5")]}),
     ("purchase_days", "spend_reconciles", True, {"purchase_days": [bought("a", DAY, "10.0001")]}),
     ("purchase_days", "counts_positive", True, {"purchase_days": [{**bought("a", DAY, "10"), "refunds": Decimal(-1)}]}),
+    ("purchase_days", "within_month", True, {"purchase_days": [bought("a", dt.date(2011, 1, 31), "1")]}),
     ("purchase_days", "month_covered", False, {"purchase_days": every_day(1, 20)}),
     ("purchase_days", "month_covered", False, {"purchase_days": every_day(12, 31)}),
     ("repeat_customers", "repeat_bounds", True, {"repeat_customers": [{**GOOD["repeat_customers"][0], "purchase_day_count": 1}]}),
@@ -318,6 +322,12 @@ def test_a_month_that_ends_early_is_told_from_a_quiet_one(findings, days, passes
 def test_a_month_that_ends_early_is_told_by_its_days(findings):
     message = findings("purchase_days", {"purchase_days": every_day(1, 9)})["month_covered"].verdict.message
     assert message.startswith("No purchase after 2011-03-09, for 22 days")
+
+
+def test_a_day_that_the_month_does_not_have_is_told_as_such(findings):
+    # February 2011 has 28 days.
+    found = findings("purchase_days", {"purchase_days": every_day(1, 31)}, month=Month.parse("2011-02"))
+    assert not found["within_month"].verdict.passed
 
 
 def test_a_source_may_begin_within_its_first_month(findings):
