@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from delivery.ignored import IGNORED, Ignored, IgnoreError, read_ignored
-from delivery.licences import canonical
 from delivery.locks import ROOT, read_lock
 from delivery.sbom import TOOLS
 
@@ -55,7 +56,7 @@ def versions_of(locks: Iterable[Path]) -> dict[tuple[str, str], list[str]]:
     versions: dict[tuple[str, str], list[str]] = {}
     for lock in locks:
         for pin in read_lock(lock):
-            versions.setdefault((canonical(pin.name), pin.version), []).append(lock.name)
+            versions.setdefault((canonicalize_name(pin.name), pin.version), []).append(lock.name)
     return versions
 
 

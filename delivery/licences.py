@@ -6,16 +6,19 @@ knows: nothing passes because it could not be read.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from license_expression import ExpressionError, Licensing
+from packaging.utils import canonicalize_name
+
 POLICY = Path(__file__).with_name("licences.toml")
 
-_TOKEN = re.compile(r"\(|\)|[^\s()]+")
+#: Without a list of licences: any name is one, and the policy says which are allowed.
+_SPDX = Licensing()
 
 
 class PolicyError(Exception):
@@ -66,15 +69,10 @@ def read_policy(path: Path = POLICY) -> Policy:
     return Policy(frozenset(content["allowed"]), content["classifiers"], {entry.package: entry for entry in exceptions})
 
 
-def canonical(name: str) -> str:
-    """Return a package's name as indexes and locks write it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def components(bill: Mapping[str, Any]) -> list[Used]:
     """Return what a CycloneDX bill of materials lists."""
     return [
-        Used(canonical(entry["name"]), entry["version"], tuple(_stated(entry.get("licenses", []))))
+        Used(canonicalize_name(entry["name"]), entry["version"], tuple(_stated(entry.get("licenses", []))))
         for entry in bill.get("components", [])
     ]
 
@@ -95,38 +93,19 @@ def permits(policy: Policy, licence: str) -> bool:
     licence = policy.classifiers.get(licence, licence)
     if licence in policy.allowed:
         return True
-    tokens = _TOKEN.findall(licence)
     try:
-        allowed = _either(tokens, policy)
-    except IndexError:
+        expression = _SPDX.parse(licence)
+    except ExpressionError:
         return False
-    return allowed and not tokens
+    return expression is not None and _permits(policy, expression)
 
 
-def _either(tokens: list[str], policy: Policy) -> bool:
-    allowed = _both(tokens, policy)
-    while tokens and tokens[0] == "OR":
-        tokens.pop(0)
-        allowed = _both(tokens, policy) or allowed
-    return allowed
-
-
-def _both(tokens: list[str], policy: Policy) -> bool:
-    allowed = _one(tokens, policy)
-    while tokens and tokens[0] == "AND":
-        tokens.pop(0)
-        allowed = _one(tokens, policy) and allowed
-    return allowed
-
-
-def _one(tokens: list[str], policy: Policy) -> bool:
-    token = tokens.pop(0)
-    if token == "(":  # noqa: S105
-        allowed = _either(tokens, policy)
-        return tokens.pop(0) == ")" and allowed
-    if tokens and tokens[0] == "WITH":
-        token = f"{token} {tokens.pop(0)} {tokens.pop(0)}"
-    return token in policy.allowed
+def _permits(policy: Policy, expression: Any) -> bool:
+    if isinstance(expression, _SPDX.OR):
+        return any(_permits(policy, one) for one in expression.args)
+    if isinstance(expression, _SPDX.AND):
+        return all(_permits(policy, one) for one in expression.args)
+    return expression.render() in policy.allowed
 
 
 def judge(used: Sequence[Used], policy: Policy) -> list[str]:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from packaging.markers import Marker
+from packaging.utils import canonicalize_name
 
-from delivery.licences import PolicyError, Used, canonical, components, judge, listing, read_policy
+from delivery.licences import PolicyError, Used, components, judge, listing, read_policy
 from delivery.locks import ROOT, VARIANTS, read_lock
 
 #: Where the tools of requirements-audit.lock are.
@@ -67,7 +68,7 @@ def missing(used: Sequence[Used], lock: Path) -> list[str]:
     return [
         f"{pin.name} {pin.version} of {lock.name} is not in the bill of materials."
         for pin in read_lock(lock)
-        if (not pin.marker or Marker(pin.marker).evaluate()) and (canonical(pin.name), pin.version) not in there
+        if (not pin.marker or Marker(pin.marker).evaluate()) and (canonicalize_name(pin.name), pin.version) not in there
     ]
 
 
