@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
+from typing import Any
 
 from cltv_assets import __version__
 
@@ -43,8 +44,16 @@ def constraints(lock: str | None = None) -> str:
     return "\n".join([head, *_lines(lock)]) + "\n"
 
 
+def pins() -> list[dict[str, Any]]:
+    """Return every pin: ``name``, ``version``, ``marker``, ``hashes``, and by variant the marker there."""
+    found: list[dict[str, Any]] = json.loads(
+        files("cltv_assets").joinpath("constraints.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
 def _lines(lock: str | None) -> Iterator[str]:
-    for pin in json.loads(files("cltv_assets").joinpath("constraints.json").read_text(encoding="utf-8")):
+    for pin in pins():
         if lock is not None and lock not in pin["variants"]:
             continue
         marker = pin["marker"] if lock is None else pin["variants"][lock]

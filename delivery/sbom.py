@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
+from cltv_assets import __version__
 from delivery.licences import PolicyError, Used, components, judge, listing, read_policy
 from delivery.locks import ROOT, VARIANTS, read_lock
 
@@ -55,10 +55,8 @@ def bill_of(python: Path) -> dict[str, Any]:
     )
     bill: dict[str, Any] = json.loads(made.stdout)
     # The tool does not know a version that setuptools computes.
-    found = re.search(r'^__version__ = "([^"]+)"$', (ROOT / "cltv_assets" / "__init__.py").read_text(), re.MULTILINE)
-    assert found is not None
     subject = bill["metadata"]["component"]
-    subject |= {"version": found[1], "purl": f"pkg:pypi/{subject['name']}@{found[1]}"}
+    subject |= {"version": __version__, "purl": f"pkg:pypi/{subject['name']}@{__version__}"}
     return bill
 
 

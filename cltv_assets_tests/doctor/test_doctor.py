@@ -175,23 +175,30 @@ def test_an_instance_of_a_wrong_form_is_told_apart_from_one_that_lacks_variables
     assert "run_monitorign" in found.text
 
 
-def test_packages_are_compared_with_the_tested_ones() -> None:
-    pins = (
-        f"dagster=={dg.__version__} \\\n    --hash=sha256:00\n"
-        "Duckdb==0.0.1 ; python_version >= '3.8' \\\n    --hash=sha256:00\n"
-        "pyarrow==0.0.1 ; python_version < '3.8' \\\n    --hash=sha256:00\n"
-        "not-installed-anywhere==1.0\n"
+def test_packages_are_compared_with_the_tested_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pinned(name: str, version: str, marker: str = "") -> dict[str, str]:
+        return {"name": name, "version": version, "marker": marker}
+
+    def packages(*pins: dict[str, str]) -> Finding:
+        monkeypatch.setattr("cltv_assets.doctor.versions.pins", lambda: list(pins))
+        return by_name(look_at_versions())["packages"]
+
+    right = pinned("dagster", dg.__version__)
+    found = packages(
+        right,
+        pinned("duckdb", "0.0.1", "python_version >= '3.8'"),
+        pinned("pyarrow", "0.0.1", "python_version < '3.8'"),
+        pinned("not-installed-anywhere", "1.0"),
     )
-    found = by_name(look_at_versions(pins))["packages"]
     assert found.state is State.WARNING
     assert "duckdb" in found.text
     assert "pyarrow" not in found.text
     assert "dagster " not in found.text
-    assert by_name(look_at_versions(f"dagster=={dg.__version__}\n"))["packages"] == Finding(
-        "packages", State.OK, "1 packages are the tested ones"
-    )
-    # Those that the package brings along are looked at where nobody names others.
-    assert "dagster " not in by_name(look_at_versions())["packages"].text
+    assert packages(right) == Finding("packages", State.OK, "1 packages are the tested ones")
+
+
+def test_the_packages_here_are_those_that_the_package_brings_along() -> None:
+    assert by_name(look_at_versions())["packages"].state is State.OK
 
 
 def test_an_untested_python_and_a_stale_installation_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
