@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ SHOP_COLUMNS = {
 }
 
 
+#: Beginnings of variables that say something to the tests themselves.
+OF_THE_TESTS = ("CLTV_ONLINE_RETAIL", "CLTV_TEST_", "CLTV_WHEEL_PYTHONS")
 #: Folders whose tests run on every engine that the option names; the others on the embedded one.
 ON_EVERY_ENGINE = ("transforms", "checks", "engines")
 ENGINES = ("duckdb", "spark")
@@ -67,14 +71,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("engine_name", names if everywhere else ["duckdb"], scope="session")
 
 
+@contextlib.contextmanager
+def _nobodys_settings() -> Iterator[pytest.MonkeyPatch]:
+    """Take away the settings and the instance of whoever runs the tests, or of the test before.
+
+    Not by a test's own monkeypatch: undoing that would bring them back, and tests wipe assets.
+    """
+    with pytest.MonkeyPatch.context() as surroundings:
+        for name in [*os.environ]:
+            if name == "DAGSTER_HOME" or (name.startswith("CLTV_") and not name.startswith(OF_THE_TESTS)):
+                surroundings.delenv(name)
+        yield surroundings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _surroundings_of_all() -> Iterator[None]:
+    """Fixtures of a module or of all tests come before any test's own surroundings."""
+    with _nobodys_settings() as surroundings:
+        # Tests that start processes run helpers of this package in them.
+        surroundings.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every test's settings, instance and current folder its own."""
-    for name in ("CLTV_CONFIG", "CLTV_LAKE_URI", "CLTV_ENGINE", "DAGSTER_HOME", "CLTV_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    # Tests that start processes run helpers of this package in them.
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+def _surroundings_of_one(tmp_path: Path) -> Iterator[None]:
+    """Keep every test's settings, instance and current folder its own: a command leaves variables behind."""
+    with _nobodys_settings() as surroundings:
+        surroundings.chdir(tmp_path)
+        yield
 
 
 @pytest.fixture(scope="session")
