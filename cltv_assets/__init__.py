@@ -2,7 +2,7 @@
 
 From raw transactions to a validated lifetime-value prediction for every
 customer, every month. ``cltv_assets.definitions`` is the code location;
-``cltv_assets.build`` makes the same definitions from settings of your own, and
+``cltv_assets.dagster_defs.build`` makes the same definitions from settings of your own, and
 ``CltvComponent`` from a ``defs.yaml``.
 """
 
@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cltv_assets.component import CltvComponent
+    from cltv_assets.dagster_defs.build import build_definitions
+    from cltv_assets.dagster_defs.component import CltvComponent
 
-__all__ = ["CltvComponent", "__version__"]
+__all__ = ["CltvComponent", "__version__", "build_definitions"]
 
 __version__ = "0.2.0"
 
@@ -21,9 +22,13 @@ __version__ = "0.2.0"
 def __getattr__(name: str) -> Any:
     # Late: the package must not bring in Dagster by being imported.
     if name == "CltvComponent":
-        from cltv_assets.component import CltvComponent
+        from cltv_assets.dagster_defs.component import CltvComponent
 
         return CltvComponent
+    if name == "build_definitions":
+        from cltv_assets.dagster_defs.build import build_definitions
+
+        return build_definitions
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -20,8 +20,7 @@ from cltv_assets.engines import Engine, open_engine
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS, RAW_TRANSACTIONS
-from cltv_assets.settings import Outliers, Settings
-from cltv_assets.settings_file import load_settings
+from cltv_assets.settings import Outliers, Settings, load_settings
 from cltv_assets.sources import open_source
 from cltv_assets.steps import fit, predict, prepare
 from cltv_assets.steps.month_run import MonthRun

@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 
 from bench.engines.population import CURRENCY, MONTHS
 from bench.engines.stages import Stage, Stages
+from cltv_assets.cli.runner import MonthRunner
+from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.engines.spark_session import spark_session
-from cltv_assets.instance import open_instance
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.runner import MonthRunner
 from cltv_assets.schemas import PURCHASE_MODEL, SPEND_MODEL, TableSchema, cltv_predictions
 from cltv_assets.settings import Settings
 

@@ -14,11 +14,11 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 
-from cltv_assets import deprecations
 from cltv_assets.cli.app import app
-from cltv_assets.deprecations import CltvDeprecation
 from cltv_assets.errors import CltvError, ConfigError
-from cltv_assets.settings_layers import ENVIRONMENT_VARIABLE, ENVIRONMENTS
+from cltv_assets.settings import deprecations
+from cltv_assets.settings.deprecations import CltvDeprecation
+from cltv_assets.settings.layers import ENVIRONMENT_VARIABLE, ENVIRONMENTS
 
 __all__ = ["main", "model_main", "preprocess_main"]
 

@@ -10,8 +10,7 @@ from cltv_assets.cli.reading import open_lake
 from cltv_assets.lake import Lake
 from cltv_assets.report import REPORT_NAME
 from cltv_assets.schemas import all_tables
-from cltv_assets.settings import Settings
-from cltv_assets.settings_file import load_settings
+from cltv_assets.settings import Settings, load_settings
 
 
 def vacuum_lake(config: Path | None, keep_days: int) -> None:

@@ -24,7 +24,7 @@ def run_launched(first: str | None, last: str | None) -> None:
     """
     if first != last:
         raise ConfigError(f"A launched job runs one month, and its arguments say {first} to {last}.", "Name one month.")
-    from cltv_assets.remote.reporting import run_and_tell
+    from cltv_assets.dagster_defs.remote.reporting import run_and_tell
 
     errors = run_and_tell()
     if errors:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
+from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.errors import ConfigError, MissingMonthsError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.resources import object_store_for
 from cltv_assets.schemas import TableSchema, all_tables
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, open_source

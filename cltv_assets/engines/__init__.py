@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cltv_assets.engines.engine import Engine
-from cltv_assets.lake.object_store import ObjectStore
+from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.settings import Settings
 
 __all__ = ["Engine", "open_engine"]

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from cltv_assets.engines.measuring import measure
 from cltv_assets.engines.remote_files import is_remote, remote_dataset
-from cltv_assets.lake.object_store import ObjectStore
+from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.schemas import MONTH, TableSchema
 
 #: Rows to a row group: small enough to keep a writer's memory flat.

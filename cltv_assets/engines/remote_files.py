@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from cltv_assets.lake.object_store import ObjectStore
+from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.schemas import MONTH
 
 _SCHEME = "s3://"

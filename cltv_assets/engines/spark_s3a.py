@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from cltv_assets.lake.object_store import ObjectStore
+from cltv_assets.files.object_store import ObjectStore
 
 #: Files are uploaded in parts that only the job's end completes: S3 has no rename, and Spark's
 #: ordinary committer copies every byte once more and may leave half a folder.

@@ -30,9 +30,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from cltv_assets.errors import ConcurrentPublishError, LakeError
+from cltv_assets.files.lake_storage import month_folder
+from cltv_assets.files.store_faults import fault_of
 from cltv_assets.lake.staging import StagedMonth
-from cltv_assets.lake.storage import month_folder
-from cltv_assets.lake.store_faults import fault_of
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH
 

@@ -7,7 +7,7 @@ import datetime as dt
 from pyarrow import fs
 
 from cltv_assets.errors import LakeError, MissingMonthsError
-from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder, month_of_folder
+from cltv_assets.files.lake_storage import CHOOSE_ROOT, Storage, month_folder, month_of_folder
 from cltv_assets.months import Month
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from cltv_assets.lake.storage import Storage
+from cltv_assets.files.lake_storage import Storage
 
 
 class Handles:

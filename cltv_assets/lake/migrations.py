@@ -27,6 +27,8 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from cltv_assets.errors import LakeError
+from cltv_assets.files.lake_storage import month_folder
+from cltv_assets.files.store_faults import fault_of, from_store
 from cltv_assets.lake.commit import publications
 from cltv_assets.lake.format import (
     FORMAT_VERSION,
@@ -37,8 +39,6 @@ from cltv_assets.lake.format import (
     stamp,
 )
 from cltv_assets.lake.lake import Lake
-from cltv_assets.lake.storage import month_folder
-from cltv_assets.lake.store_faults import fault_of, from_store
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH, TableSchema
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 from cltv_assets.errors import LakeError
+from cltv_assets.files.lake_storage import CHOOSE_ROOT, Storage, month_folder
 from cltv_assets.lake.footers import Footer, read_footer
 from cltv_assets.lake.format import column_differences
-from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH, TableSchema
 

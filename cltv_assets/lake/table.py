@@ -13,12 +13,12 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from cltv_assets.errors import LakeError, MissingMonthsError
+from cltv_assets.files.lake_storage import CHOOSE_ROOT, Storage, month_folder
+from cltv_assets.files.store_faults import fault_of, from_store
 from cltv_assets.lake import commit
 from cltv_assets.lake.format import adopt, check_table, configuration, refused_protocol
 from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.staging import StagedMonth, Staging
-from cltv_assets.lake.storage import CHOOSE_ROOT, Storage, month_folder
-from cltv_assets.lake.store_faults import fault_of, from_store
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH, TableSchema
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime as dt
 import threading
 
-from cltv_assets.lake.object_store import ObjectStore
+from cltv_assets.files.object_store import ObjectStore
+from cltv_assets.files.source_storage import storage_of
 from cltv_assets.settings import Settings
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
@@ -18,7 +19,6 @@ from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.parquet_files import ParquetReader
 from cltv_assets.sources.rows import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
-from cltv_assets.sources.storage import storage_of
 
 __all__ = ["Landing", "SourceReport", "TransactionSource", "new_source", "open_source"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.source_storage import Storage
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.rows import BATCH_LINES, Unsplit, text_batch, unsplit_batch
-from cltv_assets.sources.storage import Storage
 
 #: The file's columns by canonical name, in its order. ``dollar_value`` is what the
 #: whole line is worth, not the price of one disc.

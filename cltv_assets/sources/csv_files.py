@@ -17,11 +17,11 @@ from operator import itemgetter
 import pyarrow as pa
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.source_storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.headers import find_columns
 from cltv_assets.sources.rows import BATCH_LINES, Unsplit, text_batch, unsplit_batch
-from cltv_assets.sources.storage import Storage
 
 #: Longest field, in characters. A longer one is the rest of a file after a quote
 #: that nobody closed, and must not fill the memory first.

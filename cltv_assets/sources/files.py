@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.source_storage import Entry, Storage
 from cltv_assets.months import Month
-from cltv_assets.sources.storage import Entry, Storage
 
 #: Stands in a path for the partition's YYYY-MM.
 MONTH_FIELD = "{month}"

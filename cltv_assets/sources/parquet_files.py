@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.source_storage import Storage
 from cltv_assets.settings import CanonicalName, Source
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.headers import find_columns
 from cltv_assets.sources.parquet_text import as_text, can_be_text, is_time
 from cltv_assets.sources.rows import split_batch
-from cltv_assets.sources.storage import Storage
 
 #: Rows to a batch: bounds the memory that wide text takes.
 _BATCH_ROWS = 65_536

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import ibis
 import ibis.expr.types as ir
 
-from cltv_assets.timestamp_format import TimestampPattern, compile_format
+from cltv_assets.settings.timestamp_format import TimestampPattern, compile_format
 
 _UTC = dt.UTC
 

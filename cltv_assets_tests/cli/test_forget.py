@@ -15,11 +15,10 @@ from deltalake import DeltaTable
 
 from cltv_assets.cli import forgetting, main
 from cltv_assets.cli.history import forget_free_pages, shown_in_history
-from cltv_assets.instance import open_instance
+from cltv_assets.cli.runner import run_months
+from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.months import Month
-from cltv_assets.runner import run_months
-from cltv_assets.settings import Settings
-from cltv_assets.settings_file import load_settings
+from cltv_assets.settings import Settings, load_settings
 from cltv_assets_tests.e2e.running import write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from cltv_assets import cli
+from cltv_assets.cli.runner import months_between
 from cltv_assets.errors import ConfigError
-from cltv_assets.runner import months_between
 from cltv_assets.settings import Settings
 
 

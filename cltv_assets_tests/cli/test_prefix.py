@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from cltv_assets.cli import main
-from cltv_assets.instance import open_instance
-from cltv_assets.settings_file import load_settings
+from cltv_assets.dagster_defs.instance import open_instance
+from cltv_assets.settings import load_settings
 from cltv_assets_tests.e2e.running import write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
 

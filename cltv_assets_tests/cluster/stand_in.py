@@ -13,8 +13,8 @@ from typing import Any
 
 import dagster as dg
 
+from cltv_assets.dagster_defs.remote.launching import ENTRY_POINT, arguments_for
 from cltv_assets.months import Month
-from cltv_assets.remote.launching import ENTRY_POINT, arguments_for
 
 _PATIENCE = 180
 

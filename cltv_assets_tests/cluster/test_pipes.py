@@ -14,12 +14,12 @@ import dagster as dg
 import pytest
 from deltalake import DeltaTable
 
-from cltv_assets.assets.policy import assets_of_half
-from cltv_assets.build import MONTH_JOB, build_definitions
+from cltv_assets.cli.runner import QUIET, errors_of
+from cltv_assets.dagster_defs.assets.policy import assets_of_half
+from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.dagster_defs.remote.launching import PipesLauncher
+from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.lake import Lake
-from cltv_assets.remote.launching import PipesLauncher
-from cltv_assets.resources import object_store_for
-from cltv_assets.runner import QUIET, errors_of
 from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cluster.radosgw import REGION, Radosgw

@@ -16,8 +16,8 @@ import dagster as dg
 import pytest
 
 from cltv_assets import __version__
+from cltv_assets.dagster_defs.remote.launching import PipesLauncher, Told, extras_for
 from cltv_assets.months import Month
-from cltv_assets.remote.launching import PipesLauncher, Told, extras_for
 from cltv_assets.settings import Settings
 
 MONTH = Month.parse("2011-01")
@@ -93,7 +93,7 @@ class Workspace:
 
 
 def test_databricks_runs_the_wheels_entry_point_on_a_cluster_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cltv_assets.remote.databricks import DatabricksService
+    from cltv_assets.dagster_defs.remote.databricks import DatabricksService
 
     chosen = settings(
         kind="databricks", cluster_id="c-1", wheel="/Volumes/a/b/c.whl", job={"timeout_seconds": 9}, poll_seconds=0.01
@@ -114,7 +114,7 @@ def test_databricks_runs_the_wheels_entry_point_on_a_cluster_that_exists(monkeyp
 
 
 def test_databricks_sets_variables_on_a_new_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cltv_assets.remote.databricks import DatabricksService
+    from cltv_assets.dagster_defs.remote.databricks import DatabricksService
 
     cluster = {"spark_version": "16.4.x-scala2.13", "node_type_id": "m5.large", "num_workers": 2}
     cluster["spark_env_vars"] = {"AWS_REGION": "eu-central-1"}
@@ -140,7 +140,7 @@ def test_databricks_sets_variables_on_a_new_cluster(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_was_told_before_a_job_failed_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cltv_assets.remote.databricks import DatabricksService
+    from cltv_assets.dagster_defs.remote.databricks import DatabricksService
 
     chosen = settings(kind="databricks", cluster_id="c-1", poll_seconds=0.01)
     ends = Ends(
@@ -190,7 +190,7 @@ class Serverless:
 
 
 def test_emr_serverless_runs_the_entry_point_with_variables_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cltv_assets.remote.emr import EmrServerlessService
+    from cltv_assets.dagster_defs.remote.emr import EmrServerlessService
 
     chosen = settings(
         kind="emr_serverless",
@@ -236,7 +236,7 @@ class Emr:
 
 
 def test_emr_makes_a_cluster_that_ends_with_its_month(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cltv_assets.remote.emr import EmrService
+    from cltv_assets.dagster_defs.remote.emr import EmrService
 
     flow = {
         "ReleaseLabel": "emr-7.9.0",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cltv_assets_tests.assets.test_prefix import merged_graphs_stay_apart
+from cltv_assets_tests.dagster_defs.assets.test_prefix import merged_graphs_stay_apart
 
 
 @pytest.mark.parametrize("prefixes", [("acme", "bolt"), ("", "bolt")])

@@ -9,14 +9,14 @@ import boto3
 import dagster as dg
 import pytest
 
-from cltv_assets.automation.source_sensor import source_sensor
-from cltv_assets.build import MONTH_JOB, build_definitions
+from cltv_assets.cli.runner import QUIET
+from cltv_assets.dagster_defs.automation.source_sensor import source_sensor
+from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
 from cltv_assets.errors import SourceError
-from cltv_assets.runner import QUIET
 from cltv_assets.settings import Settings
-from cltv_assets_tests.automation.watched_shop import RAW, sales
 from cltv_assets_tests.cluster.radosgw import Radosgw
 from cltv_assets_tests.conftest import SHOP_COLUMNS
+from cltv_assets_tests.dagster_defs.automation.watched_shop import RAW, sales
 from cltv_assets_tests.e2e.shop import Line, deliver, months_of
 
 JAN, FEB = "2011-01", "2011-02"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from cltv_assets.build import build_definitions
+from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.settings import Settings
 from cltv_assets_tests.delivery.image_fixtures import ROOT, RunInImage
 from cltv_assets_tests.kubernetes.rendered import manifests, pods, values

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.cli.app import app
+from cltv_assets.dagster_defs.remote.launching import ENTRY_POINT, arguments_for
 from cltv_assets.engines.spark_config import PINNED
 from cltv_assets.months import Month
-from cltv_assets.remote.launching import ENTRY_POINT, arguments_for
 from cltv_assets_tests.delivery.terraform.workspace import DATABRICKS, REPOSITORY
 
 NAME = "acme-cltv-production"
@@ -47,7 +47,7 @@ def test_the_tasks_are_the_wheels_entry_points(job):
         (wheel,) = task["python_wheel_task"]
         assert f"{wheel['entry_point']} = " in scripts.group(1)
         # As Dagster Pipes names it.
-        source = (REPOSITORY / "cltv_assets/remote/databricks.py").read_text()
+        source = (REPOSITORY / "cltv_assets/dagster_defs/remote/databricks.py").read_text()
         assert f'_PACKAGE = "{wheel["package_name"]}"' in source
     assert job["task"][0]["python_wheel_task"][0]["entry_point"] == ENTRY_POINT
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cltv_assets.remote.settings import Pipes
 from cltv_assets.settings import Settings
+from cltv_assets.settings.pipes import Pipes
 from cltv_assets_tests.delivery.terraform.rights import effects, statements
 from cltv_assets_tests.delivery.terraform.workspace import ACCOUNT, DEPLOY, KEYS
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cltv_assets.cli.runner import MonthResult, run_months
 from cltv_assets.months import Month
-from cltv_assets.runner import MonthResult, run_months
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.running import settings_in
 from cltv_assets_tests.e2e.shop import Line, deliver, lines_of_shop, months_of

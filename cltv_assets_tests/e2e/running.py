@@ -12,8 +12,8 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from cltv_assets.cli.runner import MonthResult, run_months
 from cltv_assets.months import Month
-from cltv_assets.runner import MonthResult, run_months
 from cltv_assets.settings import Settings
 from cltv_assets_tests.conftest import SHOP_COLUMNS
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
-from cltv_assets.build import build_definitions
+from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.schemas import all_tables
 from cltv_assets_tests.e2e.conftest import Ran
 from cltv_assets_tests.e2e.reading import REPORT, TABLES, not_finite, rows_of, table_of, unfinished_files

@@ -15,8 +15,8 @@ import matplotlib.image
 import pytest
 from deltalake import DeltaTable
 
-from cltv_assets.assets import all_assets
-from cltv_assets.assets.presentation import REPORT_URL_VARIABLE, markdown_table
+from cltv_assets.dagster_defs.assets import all_assets
+from cltv_assets.dagster_defs.assets.presentation import REPORT_URL_VARIABLE, markdown_table
 from cltv_assets.report import highlights as module
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.conftest import Ran
@@ -142,7 +142,7 @@ def test_a_served_report_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reports.example/cltv/")
     settings, months = one_month(tmp_path)
     with dg.DagsterInstance.ephemeral() as instance:
-        from cltv_assets.runner import run_months
+        from cltv_assets.cli.runner import run_months
 
         assert run_months(settings, months, instance)[0].errors == []
         shown = told(instance, "cltv_report", "2011-01")

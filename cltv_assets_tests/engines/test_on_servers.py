@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cltv_assets.dagster_defs.resources.s3 import object_store_for
 from cltv_assets.engines import open_engine
-from cltv_assets.resources.s3 import object_store_for
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cluster.apart import Apart
 from cltv_assets_tests.engines import contract

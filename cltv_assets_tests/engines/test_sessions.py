@@ -90,7 +90,7 @@ def beside_a_foreign_one() -> dict[str, Any]:
 def in_a_dagster_run() -> dict[str, Any]:
     from pyspark import SparkContext
 
-    from cltv_assets.resources.spark import SparkResource, spark_resource
+    from cltv_assets.dagster_defs.resources.spark import SparkResource, spark_resource
 
     seen: dict[str, Any] = {}
 

@@ -10,7 +10,7 @@ from cltv_assets.engines.spark_config import PINNED, spark_config
 from cltv_assets.engines.spark_faults import explain, spark_faults
 from cltv_assets.engines.spark_s3a import bucket_of, s3a_conf, spark_path
 from cltv_assets.errors import ConfigError, EngineError
-from cltv_assets.lake.object_store import Credentials, ObjectStore
+from cltv_assets.files.object_store import Credentials, ObjectStore
 from cltv_assets.settings import Settings
 
 

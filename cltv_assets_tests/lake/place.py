@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from cltv_assets.files.lake_storage import Storage
+from cltv_assets.files.object_store import Credentials, ObjectStore
 from cltv_assets.lake import Lake
-from cltv_assets.lake.object_store import Credentials, ObjectStore
-from cltv_assets.lake.storage import Storage
 
 
 @dataclass(frozen=True)

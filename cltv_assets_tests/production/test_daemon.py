@@ -19,9 +19,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cltv_assets.build import build_definitions
+from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.months import Month
-from cltv_assets.settings_file import load_settings
+from cltv_assets.settings import load_settings
 from cltv_assets_tests.e2e.running import surroundings, write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cltv_assets.doctor import Finding, State
-from cltv_assets.doctor.bucket import look_at_store
-from cltv_assets.lake.object_store import ObjectStore
-from cltv_assets.resources import object_store_for
+from cltv_assets.cli.doctor import Finding, State
+from cltv_assets.cli.doctor.bucket import look_at_store
+from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cluster.radosgw import Radosgw
 from cltv_assets_tests.cluster.server_process import free_port, wait_until

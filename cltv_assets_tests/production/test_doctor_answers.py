@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cltv_assets.doctor import Finding, State, bucket
-from cltv_assets.doctor.bucket import look_at_store
-from cltv_assets.lake.object_store import Credentials, ObjectStore
+from cltv_assets.cli.doctor import Finding, State, bucket
+from cltv_assets.cli.doctor.bucket import look_at_store
+from cltv_assets.files.object_store import Credentials, ObjectStore
 
 BLOCKED = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
 TLS_ONLY = '{"Statement": [{"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}'

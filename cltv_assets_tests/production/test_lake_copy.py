@@ -15,9 +15,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyarrow import fs
 
-from cltv_assets.deployment.lake_copy import load, save
+from cltv_assets.cli.deployment.lake_copy import load, save
 from cltv_assets.errors import LakeError
-from cltv_assets.lake.storage import Storage
+from cltv_assets.files.lake_storage import Storage
 
 TABLES = ["upstream", "downstream"]
 MONTHS = ("2011-01-01", "2011-02-01", "2011-03-01")

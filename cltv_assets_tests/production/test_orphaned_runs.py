@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from cltv_assets.deployment.orphaned_runs import end_orphaned_runs
+from cltv_assets.cli.deployment.orphaned_runs import end_orphaned_runs
 
 
 def launched(instance: dg.DagsterInstance, host: str, port: int, status: dg.DagsterRunStatus) -> str:

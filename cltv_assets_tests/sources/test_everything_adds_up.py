@@ -17,11 +17,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cltv_assets.files.source_storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource
 from cltv_assets.sources.csv_files import CsvReader
-from cltv_assets.sources.storage import Storage
 from cltv_assets_tests.sources.conftest import COLUMNS, HEADER, TODAY, landed
 
 FIRST, LAST = "2024-01", "2024-05"

@@ -9,8 +9,8 @@ import pyarrow.fs as pafs
 import pytest
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.source_storage import Storage, storage_of
 from cltv_assets.sources.files import list_files
-from cltv_assets.sources.storage import Storage, storage_of
 from cltv_assets_tests.sources.conftest import HEADER, Opener, read_all
 
 CSV = (".csv", ".csv.gz")

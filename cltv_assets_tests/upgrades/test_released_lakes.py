@@ -11,12 +11,12 @@ import pytest
 from deltalake import DeltaTable
 
 from cltv_assets import __version__
-from cltv_assets.automation.state import latest
 from cltv_assets.cli.reading import check_lake, open_lake
-from cltv_assets.instance import open_instance
+from cltv_assets.dagster_defs.automation.state import latest
+from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.lake.migrations import Fate, fate_of
 from cltv_assets.schemas import all_tables
-from cltv_assets.settings_file import load_settings
+from cltv_assets.settings import load_settings
 from cltv_assets_tests.cli.test_errors import code_of
 
 LAKES = Path(__file__).parent / "lakes"

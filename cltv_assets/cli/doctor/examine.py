@@ -1,0 +1,171 @@
+"""``cltv doctor``: looks at everything before a run or a deploy does."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from cltv_assets import __version__
+from cltv_assets.cli.doctor import Finding, State, failed, ok, warning
+from cltv_assets.cli.reading import check_lake, configured_source
+from cltv_assets.cli.runner import months_between
+from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.errors import CltvError
+from cltv_assets.lake import FORMAT_VERSION
+from cltv_assets.schemas import all_tables
+from cltv_assets.settings import Settings
+from cltv_assets.settings.deprecations import CltvDeprecation
+from cltv_assets.settings.file import load_settings, settings_files
+
+_COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
+
+
+def examine(config: Path | None, as_json: bool = False) -> None:
+    """Show a finding a line, each as soon as it is there; exit with the code of the first that failed.
+
+    Parameters
+    ----------
+    config : Path or None
+    as_json : bool
+        Print one JSON document instead, for programs.
+
+    Raises
+    ------
+    SystemExit
+        With the exit code of the first problem, if there is one.
+    """
+    console = Console(width=max(100, Console().width))
+    found = []
+    for finding in findings(config):
+        found.append(finding)
+        if not as_json:
+            _show(console, finding)
+    code = next((finding.exit_code for finding in found if finding.state is State.FAILED), 0)
+    if as_json:
+        document = {
+            "version": __version__,
+            "ok": not code,
+            "findings": [
+                {"name": one.name, "state": one.state.value, "text": one.text, "remedy": one.remedy} for one in found
+            ],
+        }
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    elif not code:
+        odd = sum(finding.state is State.WARNING for finding in found)
+        warned = f" {odd} warning{'s' if odd > 1 else ''}." if odd else ""
+        console.print(f"Nothing is wrong.{warned} Next: cltv run", highlight=False)
+    if code:
+        raise SystemExit(code)
+
+
+def findings(config: Path | None) -> Iterator[Finding]:
+    """Yield what is found, the configuration first: without it there is nothing to look at."""
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", CltvDeprecation)
+            settings = load_settings(config)
+        months_between(settings, None, None)
+    except CltvError as error:
+        yield failed("configuration", error)
+        return
+    files = ", ".join(str(file) for file in settings_files(config, settings.environment)) or "the demo's"
+    yield ok(
+        "configuration",
+        f"{files}; {settings.environment}; {settings.first_month} to {settings.last_month()}, {settings.time_zone}",
+    )
+    for one in told:
+        if issubclass(one.category, CltvDeprecation):
+            yield warning("deprecated", str(one.message), "Use the new name.")
+    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _of("source", _source),
+        _of("lake", _lake),
+        _store,
+        _of("engine", _engine),
+        _instance,
+        _versions,
+    )
+    for look in looks:
+        yield from look(settings)
+
+
+def _of(name: str, look: Callable[[Settings], str]) -> Callable[[Settings], Iterator[Finding]]:
+    def findings_of(settings: Settings) -> Iterator[Finding]:
+        try:
+            yield ok(name, look(settings))
+        except CltvError as error:
+            yield failed(name, error)
+
+    return findings_of
+
+
+def _show(console: Console, finding: Finding) -> None:
+    console.print(f"[{_COLOURS[finding.state]}]{finding.state.value:<8}[/]", end="")
+    remedy = f" {finding.remedy}" if finding.remedy else ""
+    stop = "." if remedy and not finding.text.endswith((".", "!", "?")) else ""
+    console.print(f"{finding.name}: {finding.text}{stop}{remedy}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _source(settings: Settings) -> str:
+    report = configured_source(settings).inspect()
+    text = f"{report.files:,} files, {report.bytes:,} bytes at {report.path}"
+    if report.sampled_lines:
+        unusable = report.malformed + report.undatable + report.future
+        text += f"; of {report.sampled_lines:,} sampled lines {unusable:,} have no usable date"
+        if report.first_month and report.last_month:
+            text += f", the others run from {report.first_month} to {report.last_month}"
+    if report.last_month and report.last_month.shift(2) < settings.last_month():
+        text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
+    if report.missing_deliveries:
+        text += f"; no delivery for {', '.join(month.key for month in report.missing_deliveries)}"
+    return text
+
+
+def _lake(settings: Settings) -> str:
+    lake = check_lake(settings)
+    months = list(settings.first_month.until(settings.last_month()))
+    held = {}
+    for schema in all_tables(settings.horizons_months):
+        held[schema.name] = len(lake.table(schema).published(months))
+    fullest = max(held.values(), default=0)
+    return f"{lake.root} is writable and holds {fullest} of {len(months)} months; format version {FORMAT_VERSION}"
+
+
+def _engine(settings: Settings) -> str:
+    if settings.engine == "duckdb":
+        return f"duckdb, spilling to disk above {settings.duckdb_memory_limit}"
+    from cltv_assets.engines.spark_session import spark_session
+
+    where = settings.spark.remote or settings.spark.master or "local[*]"
+    # Started for real: what is wrong with Java, jars or the cluster shows nowhere else.
+    with spark_session(settings) as lease:
+        return f"spark {lease.session().version} at {where.partition(';')[0]}"
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    if not settings.lake_uri.startswith("s3://"):
+        return
+    from cltv_assets.cli.doctor.bucket import look_at_store
+
+    try:
+        objects = object_store_for(settings)
+        if objects is not None:
+            yield from look_at_store(objects, settings.lake_root, settings.environment == "production")
+    except CltvError as error:
+        yield failed("bucket", error)
+
+
+def _instance(settings: Settings) -> Iterator[Finding]:
+    from cltv_assets.cli.doctor.instance import look_at_instance
+
+    yield from look_at_instance(settings)
+
+
+def _versions(_settings: Settings) -> Iterator[Finding]:
+    from cltv_assets.cli.doctor.versions import look_at_versions
+
+    yield from look_at_versions()

@@ -1,0 +1,155 @@
+"""Dagster's instance: its database, the daemon, and what runs by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._daemon.controller import get_daemon_statuses
+
+from cltv_assets.cli.doctor.finding import Finding, failed, ok, warning
+from cltv_assets.dagster_defs.build import build_definitions
+from cltv_assets.dagster_defs.instance import dagster_home, open_instance
+from cltv_assets.errors import ConfigError
+from cltv_assets.settings import Settings
+
+#: Seconds, as the daemon itself counts.
+_INTERVAL, _TOLERANCE = 30, 300
+#: A variable that Dagster's configuration names and nobody has set.
+_UNSET = re.compile(r"environment variable \"?(\w+)\"? which is not set")
+
+
+def look_at_instance(settings: Settings) -> Iterator[Finding]:
+    """Yield what is to be said of database, daemon, sensors and schedules."""
+    home = dagster_home(settings)
+    try:
+        with open_instance(settings) as instance:
+            yield _database(instance, settings)
+            yield _schema(instance)
+            yield _daemon(instance, settings)
+            yield from _automation(instance, settings)
+    except ConfigError as error:
+        yield failed("dagster", error)
+    except Exception as error:
+        # Drivers, Dagster's configuration and its storages each have errors of their own.
+        yield failed(
+            "database",
+            ConfigError(
+                f"The instance at {home} cannot be opened: {_reason(error)}.",
+                "Look at dagster.yaml there, at the variables that it names, and whether the database answers.",
+            ),
+        )
+
+
+def _database(instance: dg.DagsterInstance, settings: Settings) -> Finding:
+    storage: Any = instance.run_storage
+    kind = type(storage).__name__.removesuffix("RunStorage")
+    # A query, so that it answers and is ours to read.
+    runs = instance.get_runs_count()
+    where = f"{kind}, {runs:,} runs, instance at {dagster_home(settings)}"
+    if settings.environment == "production" and kind.startswith("Sqlite"):
+        return warning(
+            "database",
+            f"{where}: SQLite serves one machine",
+            "For several people or machines use PostgreSQL, as deploy/dagster-production.yaml does.",
+        )
+    return ok("database", where)
+
+
+def _schema(instance: dg.DagsterInstance) -> Finding:
+    """Compare the database's revision with the one that the installed Dagster wants."""
+    storages: dict[str, Any] = {
+        "runs": instance.run_storage,
+        "events": instance.event_log_storage,
+        "schedules": instance.schedule_storage,
+    }
+    behind, current = [], ""
+    for name, storage in storages.items():
+        revisions = storage.alembic_version() if storage is not None else None
+        if not revisions:
+            continue
+        current, newest = revisions
+        if current != newest:
+            behind.append(f"{name} {current or 'none'} instead of {newest}")
+    if behind:
+        return failed(
+            "schema",
+            ConfigError(
+                f"The database's schema is not that of Dagster {dg.__version__}: {', '.join(behind)}.",
+                "Stop the daemon and run dagster instance migrate; if the database is the newer one, install its "
+                "Dagster.",
+            ),
+        )
+    return ok("schema", f"of Dagster {dg.__version__} (revision {current})")
+
+
+def _daemon(instance: dg.DagsterInstance, settings: Settings) -> Finding:
+    if not instance.get_daemon_heartbeats():
+        if settings.environment == "production":
+            return warning(
+                "daemon", "none has run on this instance yet", "Start dagster-daemon run: nothing is made without it."
+            )
+        return ok("daemon", "none has run on this instance yet")
+    statuses = get_daemon_statuses(
+        instance,
+        instance.get_required_daemon_types(),
+        heartbeat_interval_seconds=_INTERVAL,
+        heartbeat_tolerance_seconds=_TOLERANCE,
+        ignore_errors=True,
+    )
+    silent = sorted(name for name, status in statuses.items() if status.required and not status.healthy)
+    if silent:
+        return warning(
+            "daemon",
+            f"{', '.join(silent)} gave no sign of life for {_TOLERANCE // 60} minutes",
+            "Start dagster-daemon run again, unless it is stopped for this deploy.",
+        )
+    return ok("daemon", "alive")
+
+
+def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Finding]:
+    """Yield whether what should run by itself does: what somebody chose in the UI counts more than the default."""
+    definitions = build_definitions(settings)
+    chosen = {state.instigator_name: state.status for state in instance.all_instigator_state()}
+    running, stopped = [], []
+    for found in (*(definitions.sensors or ()), *(definitions.schedules or ())):
+        by_default = found.default_status.value == "RUNNING"
+        status = chosen.get(found.name, InstigatorStatus.DECLARED_IN_CODE)
+        if status == InstigatorStatus.RUNNING or (status == InstigatorStatus.DECLARED_IN_CODE and by_default):
+            running.append(found.name)
+        elif by_default:
+            stopped.append(found.name)
+    if stopped:
+        yield warning(
+            "automation",
+            f"{', '.join(stopped)} should run in {settings.environment} and was stopped in the UI",
+            "Start it under Automation, or leave it if that is meant.",
+        )
+    elif running:
+        yield ok("automation", f"running: {', '.join(running)}")
+    else:
+        yield ok("automation", f"nothing runs by itself in {settings.environment}")
+    if settings.environment == "production" and not any(name.endswith("cltv_alerts") for name in (*running, *stopped)):
+        yield warning(
+            "alerts",
+            "nobody is told of failed and late months",
+            f"Set ${settings.automation.webhook_variable} to the address of a webhook.",
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Return what an instance that cannot be opened complains of, in one line and without passwords."""
+    if isinstance(error, dg.DagsterInvalidConfigError):
+        # Its own text begins with pages of what would be right.
+        told = "\n".join(str(getattr(one, "message", one)) for one in error.errors)
+        if unset := sorted(set(_UNSET.findall(told))):
+            return f"not set: {', '.join(unset)}"
+        return f"dagster.yaml is wrong: {_without_secrets(told)}"
+    return f"{type(error).__name__}: {_without_secrets(str(error))}"
+
+
+def _without_secrets(text: str) -> str:
+    return " ".join(re.sub(r"://[^@\s]*@", "://…@", text).split())[:400]

@@ -1,0 +1,219 @@
+"""Runs months through Dagster from the command line.
+
+Through Dagster, not around it: every month is a run in the same instance that the
+UI shows, with its materialisations and check results.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from cltv_assets.dagster_defs.build import MONTH_JOB, ON_TIME_JOB, build_definitions
+from cltv_assets.dagster_defs.collection import rare_collection
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.errors import ConfigError
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+
+#: A single plus, which Dagster takes for one step further; here it means all of them.
+_ALL_BEYOND = re.compile(r"^\+(?!\+)|(?<!\+)\+$")
+#: One asset by its plain name, with its pluses.
+_PLAIN = re.compile(r"([+*]*)(\w+)([+*]*)")
+#: Dagster's own lines stay off the terminal; the instance keeps every event.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class MonthResult:
+    """How one month went.
+
+    Parameters
+    ----------
+    month : Month
+    succeeded : bool
+    seconds : float
+    errors : list of str
+        Why it failed, one sentence each.
+    warnings : list of str
+        Checks that found something odd: ``table.check: message``.
+    """
+
+    month: Month
+    succeeded: bool
+    seconds: float
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def months_between(settings: Settings, first: str | None, last: str | None) -> list[Month]:
+    """Return the months to run.
+
+    Parameters
+    ----------
+    settings : Settings
+    first, last : str or None
+        ``YYYY-MM``, or ``latest`` for the last closed month; by default the first
+        partition and the last closed one.
+
+    Raises
+    ------
+    ConfigError
+        If the range is empty or leaves the partitions.
+    """
+    earliest, latest = settings.first_month, settings.last_month()
+    if earliest > latest:
+        raise ConfigError(
+            f"No month has closed yet: start_month is {earliest} and the last closed month {latest}.",
+            "Set start_month to the first month of your data.",
+        )
+    try:
+        begin = _named(first, latest) if first else earliest
+        end = _named(last, latest) if last else latest
+    except ValueError as error:
+        raise ConfigError(f"{error}.", "Try again with such a month.") from None
+    if not (earliest <= begin <= latest and earliest <= end <= latest):
+        raise ConfigError(
+            f"The months {begin} to {end} reach beyond those that exist, {earliest} to {latest}.",
+            "Choose months inside, or change start_month and end_month.",
+        )
+    if begin > end:
+        raise ConfigError(f"There is no month from {begin} to {end}.", "Swap --from and --to.")
+    return list(begin.until(end))
+
+
+def _named(name: str, latest: Month) -> Month:
+    # A scheduler that knows no calendar asks for it by this name.
+    return latest if name == "latest" else Month.parse(name)
+
+
+class MonthRunner:
+    """Runs months of some assets, one Dagster run each.
+
+    Parameters
+    ----------
+    settings : Settings
+    instance : DagsterInstance
+    assets : sequence of str, optional
+        Names of assets; ``+`` after or before a name adds all that is downstream or
+        upstream of it (``rfm_summary+``). All by default.
+
+    Raises
+    ------
+    ConfigError
+        If the selection names no asset.
+    """
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, assets: Sequence[str] | None = None) -> None:
+        definitions = build_definitions(settings)
+        names = Names(settings.asset_prefix)
+        whole = definitions.resolve_job_def(names.name(MONTH_JOB))
+        self._job = part_of(whole, _selected(definitions, assets, names)) if assets else whole
+        self._instance = instance
+
+    def run(self, month: Month) -> MonthResult:
+        """Materialise one month; a failure is in the result, not raised."""
+        began = time.monotonic()
+        result = self._job.execute_in_process(
+            run_config=QUIET,
+            instance=self._instance,
+            partition_key=month.key,
+            raise_on_error=False,
+        )
+        warnings = [
+            f"{Names.table(found.asset_key)}.{found.check_name}: {found.description}"
+            for found in result.get_asset_check_evaluations()
+            if not found.passed and found.severity == dg.AssetCheckSeverity.WARN
+        ]
+        return MonthResult(month, result.success, time.monotonic() - began, errors_of(result), warnings)
+
+
+def run_months(
+    settings: Settings,
+    months: Sequence[Month],
+    instance: dg.DagsterInstance,
+    assets: Sequence[str] | None = None,
+    after: Callable[[MonthResult], None] = lambda _result: None,
+) -> list[MonthResult]:
+    """Materialise months one after the other, oldest first.
+
+    A month that fails does not stop the others; those that need it say so.
+
+    Parameters
+    ----------
+    settings : Settings
+    months : sequence of Month
+    instance : DagsterInstance
+    assets : sequence of str, optional
+        As `MonthRunner` takes them.
+    after : callable
+        Told of each month that ended.
+    """
+    runner = MonthRunner(settings, instance, assets)
+    results = []
+    with rare_collection():
+        for month in months:
+            results.append(runner.run(month))
+            after(results[-1])
+    return results
+
+
+def look_on_time(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Evaluate every asset's check ``on_time``, so that the UI shows no check without an answer."""
+    names = Names(settings.asset_prefix)
+    job = build_definitions(settings).resolve_job_def(names.name(ON_TIME_JOB))
+    # The lake is as it is: a check that cannot answer is no reason to fail what was run.
+    job.execute_in_process(run_config=QUIET, instance=instance, raise_on_error=False)
+
+
+def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefinition:
+    """Return the job for some of its assets, with the checks that the whole job has of them.
+
+    Dagster would add the others: ``on_time`` looks at all months and says nothing of one.
+    """
+    wanted = set(assets)
+    checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in wanted}
+    return job.get_subset(asset_selection=wanted, asset_check_selection=checks)
+
+
+def _selected(definitions: dg.Definitions, assets: Sequence[str], names: Names) -> list[dg.AssetKey]:
+    graph = definitions.resolve_asset_graph()
+    try:
+        # Assets of one step are made together: naming one of them names the other.
+        selection = dg.AssetSelection.from_coercible([_as_dagster_says(name, names) for name in assets])
+        selection = selection.required_multi_asset_neighbors()
+        keys = sorted(selection.resolve(graph))
+    except (dg.DagsterError, dg.DagsterInvalidSubsetError) as error:
+        plain = ", ".join(sorted(Names.table(key) for key in graph.get_all_asset_keys()))
+        raise ConfigError(
+            f"--select {','.join(assets)} is no selection of assets: {' '.join(str(error).split())}",
+            f"Choose among {plain}; '+' after or before a name adds what comes after or before it.",
+        ) from None
+    if not keys:
+        raise ConfigError(f"--select {','.join(assets)} selects nothing.", "Name at least one asset.")
+    return keys
+
+
+def _as_dagster_says(selection: str, names: Names) -> str:
+    """Put the key of the asset where its plain name stands, and ``*`` for a lone plus."""
+    found = _PLAIN.fullmatch(selection)
+    whole = f"{found[1]}{names.key(found[2]).to_user_string()}{found[3]}" if found else selection
+    return _ALL_BEYOND.sub("*", whole)
+
+
+def errors_of(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Return why steps failed, a sentence or paragraph each."""
+    errors = []
+    for event in result.get_step_failure_events():
+        failure = event.step_failure_data
+        user = failure.user_failure_data
+        if user is not None and user.description:
+            errors.append(user.description)
+        elif failure.error is not None:
+            cause = failure.error.cause or failure.error
+            errors.append(f"{event.step_key}: {cause.message.strip()}")
+    return errors

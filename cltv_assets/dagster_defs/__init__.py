@@ -1,0 +1,1 @@
+"""Everything that imports Dagster: assets, resources, automation, and the doors into its instance."""

@@ -1,0 +1,146 @@
+"""Many months in one run: a backfill as it should be.
+
+Starting a process and importing what it needs costs more than making a month. So a
+backfill takes one run, and each step makes its months one after the other, oldest
+first. Every month is written, checked and published by itself, exactly as in a run of
+its own, and its materialisation and its check results are recorded under its name as
+soon as it is done. A month that fails is left out by what is made from it; the others
+go on. The run then fails at its end and says which months and why.
+
+Dagster's own way would record one materialisation for all months when the step has
+ended, checks without a month, and stop all of them when one fails.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+
+from cltv_assets.dagster_defs.failures import FailedMonths
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.partitions import month_of
+from cltv_assets.months import Month
+
+#: Dagster records nothing of an output with this: the step has recorded its months itself.
+_RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+
+Event = dg.AssetMaterialization | dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.Output[None]
+
+
+@dataclass(frozen=True)
+class MonthMade:
+    """A month of a step, written and audited.
+
+    Parameters
+    ----------
+    check_results : list of AssetCheckResult
+    refusal : str
+        Why it must not be published; empty where all is well.
+    outputs : list of MaterializeResult
+        What to publish.
+    publish : callable
+        Publishes the value of one of them and returns what is known of it then.
+    discard : callable
+        Removes what was written and not published.
+    """
+
+    check_results: list[dg.AssetCheckResult]
+    refusal: str
+    outputs: list[dg.MaterializeResult[Any]]
+    publish: Callable[[Any], Mapping[str, Any]] = lambda _value: {}
+    discard: Callable[[], None] = lambda: None
+
+
+def make_months(
+    context: dg.AssetExecutionContext,
+    tables: Sequence[str],
+    names: Names,
+    failed: FailedMonths,
+    make: Callable[[Month], MonthMade],
+) -> Iterator[Event]:
+    """Make each month of the run's range.
+
+    Parameters
+    ----------
+    context : AssetExecutionContext
+    tables : sequence of str
+        What the step makes.
+    names : Names
+    failed : FailedMonths
+        The run's; this step's are added.
+    make : callable
+        Writes and audits a month.
+
+    Raises
+    ------
+    dagster.Failure
+        If months failed and no later step of the run is going to say so.
+    """
+    months = [month_of(key) for key in context.partition_keys]
+    above, passes_on = _neighbours(context, tables, names)
+    for at, month in enumerate(sorted(months), start=1):
+        if failed.holds(above, month):
+            failed.add(tables, month, "")
+            context.log.warning(f"{month}: not made, because something it is made from failed.")
+            continue
+        try:
+            yield from _make_one(context, month, make)
+        except dg.Failure as failure:
+            failed.add(tables, month, failure.description or "failed")
+            context.log.error(f"{month} ({at} of {len(months)}) failed: {failure.description}")
+        else:
+            context.log.info(f"{month} ({at} of {len(months)}) is done.")
+    if not passes_on and any(failed.holds(tables, month) for month in months):
+        raise dg.Failure(description=failed.sentence(len(months)), allow_retries=False)
+    for table in tables:
+        yield dg.MaterializeResult(asset_key=names.key(table), metadata=_RECORDED)
+    for output, spec in context.assets_def.check_specs_by_output_name.items():
+        if spec.key in context.selected_asset_check_keys:
+            yield dg.Output(None, output)
+
+
+def _make_one(
+    context: dg.AssetExecutionContext, month: Month, make: Callable[[Month], MonthMade]
+) -> Iterator[dg.AssetMaterialization]:
+    made = make(month)
+    try:
+        for result in made.check_results:
+            # Logged, not yielded: Dagster stops a step that yields a failed blocking check.
+            context.log_event(_evaluation(result, month))
+        if made.refusal:
+            raise dg.Failure(description=made.refusal, allow_retries=False)
+        for output in made.outputs:
+            metadata = {**(output.metadata or {}), **made.publish(output.value)}
+            assert output.asset_key is not None
+            yield dg.AssetMaterialization(output.asset_key, partition=month.key, metadata=metadata)
+    finally:
+        made.discard()
+
+
+def _evaluation(result: dg.AssetCheckResult, month: Month) -> Any:
+    assert result.asset_key is not None
+    assert result.check_name is not None
+    return AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata or {},
+        severity=result.severity,
+        description=result.description,
+        blocking=result.severity == dg.AssetCheckSeverity.ERROR,
+        partition=month.key,
+    )
+
+
+def _neighbours(context: dg.AssetExecutionContext, tables: Sequence[str], names: Names) -> tuple[list[str], bool]:
+    """Return the tables that a step is made from, and whether another step of the run is made from its own."""
+    graph = context.job_def.asset_layer.asset_graph
+    own = {names.key(table) for table in tables}
+    above = {parent for key in own for parent in graph.get(key).parent_keys} - own
+    below = {child for key in own for child in graph.get(key).child_keys} - own
+    return [names.table(key) for key in above], bool(below & set(context.job_def.asset_layer.executable_asset_keys))

@@ -1,0 +1,282 @@
+"""The sensor ``cltv_source_files``: requests the months that new, changed or removed files touch.
+
+``source_changes`` has the rule. Here is the rest: what makes a look cheap, and what
+makes it wait.
+
+- Where neither the listing nor the state of the months has changed since the last
+  look that came to an end, nothing is read.
+- A listing must be the same at two looks before it counts: half a delivery is worse
+  than none. A source that never comes to rest is looked at all the same after a
+  while, without the files that were changed just now.
+- Files are read in the background, so a look takes seconds whatever a file takes.
+- A source that cannot be listed or read makes the tick fail with the message, every
+  time until it is mended: a failed tick is seen in the UI, a skipped one is not.
+
+The cursor holds two digests, and a month's digest where what was requested is not
+landed yet. Without it the next looks find the same from the months' records.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from cltv_assets.dagster_defs.automation.expectations import DEFAULT_DUE, closes
+from cltv_assets.dagster_defs.automation.landed import LandedMonths
+from cltv_assets.dagster_defs.automation.source_changes import (
+    Content,
+    Decision,
+    Landed,
+    State,
+    contents_now,
+    decide,
+    unknown_files,
+)
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.resources.s3 import object_store_for
+from cltv_assets.months import Month
+from cltv_assets.schemas import RAW_TRANSACTIONS
+from cltv_assets.settings import Settings
+from cltv_assets.sources import TransactionSource, new_source
+from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.watching import ContentReader
+
+#: Plain name; ``Names`` adds the prefix.
+SOURCE_SENSOR = "cltv_source_files"
+
+#: Seconds between two looks.
+INTERVAL = 60
+#: How long a restless source is waited for.
+_PATIENCE = dt.timedelta(minutes=15)
+#: Seconds that a look waits for files to be read: a tick may take a minute.
+_READING = 20.0
+#: After a month was due, the time that schedule and automation have to begin with it.
+_GRACE = dt.timedelta(hours=1)
+#: Names of files in a run's tag.
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What is remembered from look to look.
+
+    Parameters
+    ----------
+    seen : str
+        Digest of the listing at the last look.
+    restless_since : float or None
+        Since when (seconds since 1970) the listing has been changing.
+    done : str
+        Digest of listing and state at the last look that came to an end.
+    tried : mapping of str to str
+        Month to the content that was requested or tried and is not landed.
+    """
+
+    seen: str = ""
+    restless_since: float | None = None
+    done: str = ""
+    tried: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor:
+        """Read a cursor; one that is lost, or of another version, counts as none."""
+        try:
+            found = json.loads(text or "{}")
+            return cls(**found)
+        except (ValueError, TypeError):
+            return cls()
+
+    def text(self) -> str:
+        """Return the cursor as Dagster keeps it."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look came to.
+
+    Parameters
+    ----------
+    cursor : Cursor
+    requests : list of (Month, str, str)
+        Month, run key, and which files made it so.
+    reason : str
+        Why nothing is requested.
+    """
+
+    cursor: Cursor
+    requests: Sequence[tuple[Month, str, str]] = ()
+    reason: str = ""
+
+
+class SourceWatch:
+    """Looks at the source's files and at what was landed of them.
+
+    Parameters
+    ----------
+    settings : Settings
+    job : str
+        Name of the job that makes a month.
+    reading : float, optional
+        Seconds that a look waits for files to be read.
+    """
+
+    def __init__(self, settings: Settings, job: str, reading: float = _READING) -> None:
+        self._settings = settings
+        self._landed = LandedMonths(Names(settings.asset_prefix), job)
+        self._reader = ContentReader(self._open)
+        self._reading = reading
+
+    def look(self, instance: dg.DagsterInstance, cursor: Cursor, now: dt.datetime, repository: Any = None) -> Look:
+        """Return what is to be requested.
+
+        Parameters
+        ----------
+        instance : DagsterInstance
+        cursor : Cursor
+        now : datetime.datetime
+            With a zone.
+        repository : RepositoryDefinition, optional
+            Tells what backfills under way are going to make.
+
+        Raises
+        ------
+        SourceError
+            If the source cannot be listed, or a changed file cannot be read.
+        """
+        settings = self._settings
+        source = self._open(day := now.astimezone(settings.zone).date())
+        files = source.list_files()
+        listing = _digest([[file.name, file.size, file.mtime_ns] for file in files])
+        since = (cursor.restless_since or now.timestamp()) if listing != cursor.seen else None
+        seen = Cursor(listing, since, cursor.done, cursor.tried)
+        restless: set[SourceFile] = set()
+        if since is not None:
+            if now.timestamp() - since < _PATIENCE.total_seconds():
+                return Look(seen, reason="The source's files have changed; one more look, to see that they are whole.")
+            restless = {file for file in files if file.mtime_ns > (now.timestamp() - INTERVAL) * 1e9}
+
+        last = settings.last_month(day)
+        months = list(settings.first_month.until(last)) if settings.first_month <= last else []
+        state = self._landed.state(instance, months, repository)
+        ours = [month for month in months if self._is_ours(month, now)]
+        at = _digest([listing, _summary(state), [month.key for month in ours]])
+        if at == cursor.done:
+            return Look(seen, reason="No file has changed.")
+
+        unknown = []
+        # Of months that others begin with, nothing need be known yet.
+        if state.landed or state.failed or ours:
+            unknown = [file for file in unknown_files(files, state.landed) if file not in restless]
+        read = self._reader.read(unknown, day, self._reading)
+        if len(read) < len(unknown):
+            left = len(unknown) - len(read)
+            return Look(seen, reason=f"Reading changed files: {left:,} of {len(unknown):,} are left.")
+
+        contents = contents_now(files, read, state, source.by_month)
+        tried = {Month.parse(key): value for key, value in cursor.tried.items()}
+        decision = decide(state, contents, self._newest(source, files, contents), tried, frozenset(ours).__contains__)
+        kept = {month.key: value for month, value in decision.tried.items()}
+        done = Cursor(listing, since, cursor.done if restless else at, kept)
+        reason = "" if decision.requests else "The files hold what was landed, or what is being made or was tried."
+        return Look(done, _requests(decision, state, contents), reason)
+
+    def _open(self, day: dt.date) -> TransactionSource:
+        return new_source(self._settings, day, object_store_for(self._settings))
+
+    @staticmethod
+    def _newest(
+        source: TransactionSource, files: Sequence[SourceFile], contents: Mapping[Month, Content]
+    ) -> dict[Month, float]:
+        """Return when the newest of each month's files came or was changed."""
+        changed = {file.name: source.storage.changed(file.path) or file.mtime_ns / 1e9 for file in files}
+        return {
+            month: max((changed[name] for name in content if name in changed), default=0.0)
+            for month, content in contents.items()
+        }
+
+    def _is_ours(self, month: Month, now: dt.datetime) -> bool:
+        """Return whether a month that was neither landed nor tried is requested here."""
+        automation = self._settings.automation
+        due = automation.due.get(RAW_TRANSACTIONS.name, DEFAULT_DUE)
+        return automation.trigger == "cron" and now >= closes(self._settings, month) + due + _GRACE
+
+
+def source_sensor(settings: Settings, job: Any) -> dg.SensorDefinition | None:
+    """Return the sensor that requests the months that changed files touch.
+
+    Parameters
+    ----------
+    settings : Settings
+    job : job definition
+        Makes a month of the whole graph.
+
+    Returns
+    -------
+    SensorDefinition or None
+        ``None`` for the demo, whose one file never changes.
+    """
+    if settings.source.kind == "cdnow":
+        return None
+    watch = SourceWatch(settings, job.name)
+    running = settings.environment == "production"
+
+    @dg.sensor(
+        name=Names(settings.asset_prefix).name(SOURCE_SENSOR),
+        job=job,
+        minimum_interval_seconds=INTERVAL,
+        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+        description="Requests the months that new, changed or removed source files touch.",
+    )
+    def watch_source_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        now = dt.datetime.now(dt.UTC)
+        look = watch.look(context.instance, Cursor.parse(context.cursor), now, context.repository_def)
+        return dg.SensorResult(
+            [
+                dg.RunRequest(run_key=run_key, partition_key=month.key, tags={"cltv/source_files": why})
+                for month, run_key, why in look.requests
+            ],
+            skip_reason=None if look.requests else look.reason,
+            cursor=look.cursor.text(),
+        )
+
+    return watch_source_files
+
+
+def _requests(decision: Decision, state: State, contents: Mapping[Month, Content]) -> list[tuple[Month, str, str]]:
+    found = []
+    for month, digest in decision.requests.items():
+        there = state.landed.get(month)
+        # The same content may be wanted again after another was landed or failed; the same
+        # state is asked for once, however often the daemon dies over it.
+        after = f"{there.number if there else 0}-{state.failed.get(month, 0):.0f}"
+        found.append((month, f"{month}:{after}:{digest}", _why(contents[month], there)))
+    return found
+
+
+def _why(content: Content, there: Landed | None) -> str:
+    """Return the names of the files that touch a month."""
+    before = {name: record.content for name, record in (there.files or {}).items()} if there else {}
+    names = [name for name in sorted({*content, *before}) if content.get(name) != before.get(name)]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    # A tag's value has 255 characters at most.
+    return (", ".join(name[-70:] for name in names[:_SHOWN]) + more) or "unrecorded"
+
+
+def _summary(state: State) -> list[Any]:
+    return [
+        sorted((month.key, there.number) for month, there in state.landed.items()),
+        sorted((month.key, at) for month, at in state.busy.items()),
+        sorted((month.key, at) for month, at in state.failed.items()),
+        [month.key for month in state.months],
+    ]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]

@@ -1,0 +1,110 @@
+"""Reads the state that months are planned from out of a Dagster instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
+
+from cltv_assets.dagster_defs.automation.expectations import Expectation
+from cltv_assets.dagster_defs.automation.planning import Attempt, History, Need, Step
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.partitions import Window, month_of
+from cltv_assets.months import Month
+
+_MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
+
+
+def parents_of(assets: Sequence[dg.AssetsDefinition]) -> dict[str, list[str]]:
+    """Return every asset's parents, by plain names, none before its parents.
+
+    Parameters
+    ----------
+    assets : sequence of AssetsDefinition
+        In the order of the graph.
+    """
+    return {
+        Names.table(spec.key): [Names.table(dep.asset_key) for dep in spec.deps]
+        for definition in assets
+        for spec in _in_order(definition)
+    }
+
+
+def steps_of(assets: Sequence[dg.AssetsDefinition], expected: Mapping[str, Expectation]) -> list[Step]:
+    """Return the steps of the graph, none before what it is made from.
+
+    Parameters
+    ----------
+    assets : sequence of AssetsDefinition
+        In the order of the graph.
+    expected : mapping of str to Expectation
+    """
+    return [
+        Step(
+            tables := tuple(Names.table(spec.key) for spec in _in_order(definition)),
+            tuple(needs_of(definition)),
+            max(expected[table].due for table in tables),
+        )
+        for definition in assets
+    ]
+
+
+def _in_order(definition: dg.AssetsDefinition) -> list[dg.AssetSpec]:
+    """Return the assets of one step, parents first."""
+    left, ordered = list(definition.specs), []
+    while left:
+        waiting = {spec.key for spec in left}
+        free = [spec for spec in left if not any(dep.asset_key in waiting for dep in spec.deps)]
+        ordered += free
+        left = [spec for spec in left if spec not in free]
+    return ordered
+
+
+def needs_of(definition: dg.AssetsDefinition) -> list[Need]:
+    """Return what a month of a step is made from.
+
+    What a step makes itself it makes in order.
+    """
+    needs = []
+    for name, key in sorted(definition.keys_by_input_name.items()):
+        window = Window.of_input(definition.op.input_dict[name].metadata)
+        needs.append(Need(Names.table(key), window.farthest, window.nearest, window.holes))
+    return needs
+
+
+def read_history(instance: dg.DagsterInstance, names: Names, tables: Iterable[str]) -> History:
+    """Return what has been made and tried of ``tables``.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+    names : Names
+    tables : iterable of str
+    """
+    made: dict[str, dict[Month, int]] = {}
+    attempts: dict[str, dict[Month, Attempt]] = {}
+    running: dict[str, bool] = {}
+    for table in tables:
+        key = names.key(table)
+        made[table] = {month_of(at): number for at, number in latest(instance, key).items()}
+        attempts[table] = {}
+        tried = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+            key
+        )
+        for partition, (run_id, number) in tried.items():
+            if run_id not in running:
+                record = instance.get_run_record_by_id(run_id)
+                running[run_id] = record is not None and record.dagster_run.status not in FINISHED_STATUSES
+            attempts[table][month_of(partition)] = Attempt(number, run_id, running[run_id])
+
+    def run_of(table: str, number: int) -> str:
+        wanted = dg.AssetRecordsFilter(names.key(table), storage_ids=[number])
+        return instance.fetch_materializations(wanted, limit=1).records[0].run_id
+
+    return History(made, attempts, run_of=run_of)
+
+
+def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> Mapping[str, int]:
+    """Return each partition's last materialisation, as its place in the order of all events."""
+    return instance.get_latest_storage_id_by_partition(key, _MADE)

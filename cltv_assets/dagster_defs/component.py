@@ -1,0 +1,165 @@
+"""The graph as a Dagster component: one brand, its source and its lake, in a ``defs.yaml``.
+
+```yaml
+type: cltv_assets.CltvComponent
+attributes:
+  source: {kind: csv, path: "{{ context.project_root }}/data/acme/*.csv", columns: {…}}
+  start_month: 2024-01
+  lake_uri: "{{ context.project_root }}/lakes/acme"
+```
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, cast
+
+import dagster as dg
+from dagster.components.component_scaffolding import scaffold_component
+from pydantic import BaseModel, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from cltv_assets.dagster_defs.build import build_definitions
+from cltv_assets.errors import ConfigError
+from cltv_assets.settings import Settings
+from cltv_assets.settings.component_file import component_settings, prefix_for
+
+_TEMPLATE = """\
+type: {type}
+
+# The keys of cltv.yaml; the README of cltv_assets explains every one.
+attributes:
+  asset_prefix: {prefix}
+  source:
+    kind: csv
+    path: "{{{{ context.project_root }}}}/data/{prefix}/*.csv"
+    # Canonical name to the name of your column.
+    columns:
+      customer_id: customer_id
+      transacted_at: transacted_at
+      amount: amount
+  start_month: 2024-01
+  currency: USD
+  time_zone: UTC
+  # A lake of its own; s3://bucket/prefix works as well.
+  lake_uri: "{{{{ context.project_root }}}}/lakes/{prefix}"
+"""
+
+#: Which component each lake belongs to, in this process: by project and lake.
+_lakes: dict[tuple[str, str], tuple[Path, object]] = {}
+
+
+class _Scaffolder(dg.Scaffolder[Any]):
+    """Writes a ``defs.yaml`` to start from."""
+
+    def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
+        """Write it."""
+        if request.scaffold_format != "yaml" or request.append:
+            scaffold_component(request)
+            return
+        text = _TEMPLATE.format(type=request.type_name, prefix=prefix_for(request.target_path))
+        (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
+
+
+class CltvAttributes(Settings):
+    """Every setting of ``cltv.yaml``."""
+
+    home: SkipJsonSchema[Path] = Field(default_factory=Path.cwd)
+    _written: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_written(cls, values: Any, _handler: ModelWrapValidatorHandler[Self]) -> Self:
+        # Templates are not rendered yet, and errors are told as those of cltv.yaml are: settings are judged in `load`.
+        made = cls.model_construct()
+        made._written = dict(values)
+        return cast("Self", made)
+
+    @property
+    def written(self) -> Mapping[str, Any]:
+        """The attributes as they stand in the file."""
+        return self._written
+
+
+@dg.scaffold_with(_Scaffolder)
+class CltvComponent(dg.Component):
+    """Customer lifetime value of one brand, every month: eleven assets, their checks and a job.
+
+    Attributes are the keys of ``cltv.yaml``. Relative paths start from the folder of
+    ``defs.yaml``; ``asset_prefix`` is that folder's name unless it is given.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """Return what the attributes look like."""
+        return CltvAttributes
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Return the component that a file declares.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is wrong, naming file and line.
+        """
+        written = attributes.written if isinstance(attributes, CltvAttributes) else {}
+        scope = context.resolution_context.with_scope(context=_Scope(str(context.project_root.resolve())))
+        tree = context.resolution_context.source_position_tree
+        inner = tree.children.get("attributes") if tree else None
+        path = Path(tree.position.filename) if tree else context.path / "defs.yaml"
+        return cls(component_settings(written, path, dict(_lines(inner, ())), scope.resolve_value))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Return the graph.
+
+        Raises
+        ------
+        ConfigError
+            If another component of the project uses the same lake.
+        """
+        _claim(self.settings, context)
+        return build_definitions(self.settings)
+
+
+class _Scope:
+    """What ``context`` offers in templates."""
+
+    def __init__(self, project_root: str) -> None:
+        self.project_root = project_root
+
+
+def _lines(tree: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    for key, child in (tree.children if tree else {}).items():
+        yield (*at, str(key)), child.position.start.line
+        yield from _lines(child, (*at, str(key)))
+
+
+def _claim(settings: Settings, context: dg.ComponentLoadContext) -> None:
+    """Refuse a lake that another component of the project has.
+
+    Without asking the lake: definitions load without opening a connection. A graph of
+    another deployment is refused when its first month runs, by the lake itself.
+    """
+    lake = settings.lake_root
+    key = (str(context.project_root), lake if "://" in lake else os.path.realpath(lake))
+    here = (context.path, cast("object", context.component_path.instance_key))
+    other = _lakes.setdefault(key, here)
+    if other == here:
+        return
+    if other[0].exists():
+        raise ConfigError(
+            f"The components {other[0]} and {here[0]} use the same lake, {lake}: "
+            "they would overwrite each other's months.",
+            "Give each a lake_uri of its own.",
+        )
+    _lakes[key] = here

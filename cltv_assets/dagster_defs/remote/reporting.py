@@ -1,0 +1,151 @@
+"""The far end: runs a month's first half and tells the orchestrator of it.
+
+The month runs through the ordinary graph, on an instance that lives no longer than
+this process. Each materialisation and each check result is told when it happens, so
+that a process that is killed has told what it published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_pipes import PipesContext, open_dagster_pipes
+from pydantic import ValidationError
+
+from cltv_assets import __version__
+from cltv_assets.dagster_defs.remote.sessions import far_ends, params_loader
+from cltv_assets.errors import CltvError, ConfigError
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+
+#: Key of the custom message that carries why a month was not published.
+ERRORS = "errors"
+#: Keys of the extras.
+SETTINGS, VERSION = "settings", "version"
+
+
+def was_launched() -> bool:
+    """Tell whether an orchestrator started this process through Dagster Pipes."""
+    return params_loader() is not None
+
+
+def run_and_tell() -> list[str]:
+    """Run the first half of the month that the orchestrator named, and tell it what happened.
+
+    Returns
+    -------
+    list of str
+        Why the month failed, a sentence each; empty if it is published.
+    """
+    params = params_loader()
+    assert params is not None, "only for processes that was_launched"
+    loader, writer = far_ends(params)
+    with open_dagster_pipes(context_loader=loader, message_writer=writer, params_loader=params) as pipes:
+        try:
+            errors = _run(pipes, settings_from(pipes.extras))
+        except CltvError as error:
+            errors = [str(error)]
+        if errors:
+            pipes.report_custom_message({ERRORS: errors})
+        return errors
+
+
+def settings_from(extras: Mapping[str, Any]) -> Settings:
+    """Return the settings that the orchestrator sent.
+
+    Raises
+    ------
+    ConfigError
+        If this is another version of the package, or the settings do not fit this machine.
+    """
+    theirs = extras.get(VERSION)
+    if theirs != __version__:
+        raise ConfigError(
+            f"The orchestrator has cltv-assets {theirs}, the remote process {__version__}.",
+            "Put the same wheel on both sides.",
+        )
+    try:
+        return Settings.model_validate(extras[SETTINGS])
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"The settings that the orchestrator sent: {found}.", "Look at pipes.settings.") from None
+
+
+def _run(pipes: PipesContext, settings: Settings) -> list[str]:
+    from cltv_assets.cli.runner import QUIET, errors_of, part_of
+    from cltv_assets.dagster_defs.assets.policy import assets_of_half
+    from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+    from cltv_assets.dagster_defs.naming import Names
+
+    month = Month.parse(pipes.partition_key)
+    pipes.log.info(f"cltv-assets {__version__}: {month}, engine {settings.engine}, lake {settings.lake_root}")
+    names = Names(settings.asset_prefix)
+    whole = build_definitions(settings).resolve_job_def(names.name(MONTH_JOB))
+    job = part_of(whole, [names.key(name) for name in assets_of_half("preprocess")])
+    with dg.DagsterInstance.ephemeral() as instance:
+        # The orchestrator's own run id: the lake's commits then name the run that its UI shows.
+        instance.add_event_listener(pipes.run_id, lambda entry: _tell(pipes, entry))
+        result = job.execute_in_process(
+            run_config=QUIET,
+            instance=instance,
+            partition_key=month.key,
+            raise_on_error=False,
+            run_id=pipes.run_id,
+        )
+    return errors_of(result)
+
+
+def _tell(pipes: PipesContext, entry: dg.EventLogEntry) -> None:
+    """Pass on what the orchestrator keeps of a run."""
+    event = entry.dagster_event
+    if event is None:
+        return
+    if event.is_step_materialization:
+        made = event.step_materialization_data.materialization
+        # Escaped is how Pipes reads a key of several parts.
+        name = made.asset_key.to_escaped_user_string()
+        pipes.report_asset_materialization(asset_key=name, metadata=encoded(made.metadata))
+        rows = made.metadata.get("dagster/partition_row_count")
+        pipes.log.info(
+            f"{name} is published" + (f": {rows.value:,} rows" if isinstance(rows, dg.IntMetadataValue) else "")
+        )
+    elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+        found = event.asset_check_evaluation_data
+        pipes.report_asset_check(
+            check_name=found.check_name,
+            passed=found.passed,
+            severity="ERROR" if found.severity == dg.AssetCheckSeverity.ERROR else "WARN",
+            # Pipes carries no description.
+            metadata=encoded(found.metadata) | {"message": {"type": "text", "raw_value": found.description or ""}},
+            asset_key=found.asset_key.to_escaped_user_string(),
+        )
+        if not found.passed:
+            tell = pipes.log.error if found.severity == dg.AssetCheckSeverity.ERROR else pipes.log.warning
+            tell(f"{found.asset_key.to_user_string()}.{found.check_name}: {found.description}")
+
+
+def encoded(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
+    """Return metadata as Pipes carries it; what it has no type for becomes text."""
+    types: tuple[tuple[type, str], ...] = (
+        (dg.BoolMetadataValue, "bool"),
+        (dg.IntMetadataValue, "int"),
+        (dg.FloatMetadataValue, "float"),
+        (dg.TextMetadataValue, "text"),
+        (dg.MarkdownMetadataValue, "md"),
+        (dg.JsonMetadataValue, "json"),
+        (dg.PathMetadataValue, "path"),
+        (dg.UrlMetadataValue, "url"),
+        (dg.TimestampMetadataValue, "timestamp"),
+    )
+    carried = {}
+    for key, value in metadata.items():
+        kind = next((name for known, name in types if isinstance(value, known)), None)
+        if isinstance(value, dg.NullMetadataValue):
+            carried[key] = {"type": "null", "raw_value": None}
+        elif kind is None:
+            carried[key] = {"type": "text", "raw_value": str(value.value)}
+        else:
+            carried[key] = {"type": kind, "raw_value": value.value}
+    return carried

@@ -1,0 +1,1 @@
+"""The one way to local folders and object stores."""

@@ -1,0 +1,149 @@
+"""An S3 object store: one place for endpoint, region and credentials.
+
+delta-rs, Arrow and Spark each have a way of their own to reach S3, and each would
+find credentials by a chain of its own. Here all three are told the same. Nothing
+here knows where the credentials come from: whoever makes an ``ObjectStore`` hands
+in a function that returns those of now, so that renewed ones are used at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyarrow import fs
+
+from cltv_assets.files.store_faults import fault_of
+
+#: Retries of Arrow's client: waits double from 25 ms, so twelve outlast half a minute of errors.
+_ARROW_ATTEMPTS = 12
+_CONNECT_SECONDS, _REQUEST_SECONDS = 10.0, 60.0
+#: Bytes to a part of an upload.
+_CHUNK = 16 << 20
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What signs a request. Shown without its secrets.
+
+    Parameters
+    ----------
+    access_key_id, secret_access_key : str
+    session_token : str, optional
+        Of temporary credentials.
+    expires_at : datetime.datetime, optional
+        Where that is known.
+    renewed : bool
+        Whether they are renewed by themselves before that.
+    """
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    expires_at: dt.datetime | None = field(default=None, compare=False)
+    renewed: bool = field(default=False, compare=False)
+
+
+class ObjectStore:
+    """How to reach S3, for every library that does.
+
+    Parameters
+    ----------
+    credentials : callable
+        Returns the credentials of now.
+    client : callable
+        Returns a boto3 client.
+    endpoint_url : str, optional
+        Of a store other than Amazon's.
+    region : str, optional
+    """
+
+    def __init__(
+        self,
+        credentials: Callable[[], Credentials],
+        client: Callable[[], Any],
+        endpoint_url: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        self.endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
+        #: Every signature names a region, also where the store has none.
+        self.region = region or "us-east-1"
+        self._credentials = credentials
+        self._client = client
+        self._arrow: tuple[Credentials, fs.S3FileSystem] | None = None
+        if self.endpoint_url:
+            # Amazon's libraries add checksums that other stores may not know; they read these variables only.
+            for name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
+                os.environ.setdefault(name, "when_required")
+
+    @property
+    def insecure(self) -> bool:
+        """Whether the endpoint is reached by plain http."""
+        return urlsplit(self.endpoint_url or "").scheme == "http"
+
+    def credentials(self) -> Credentials:
+        """Return the credentials of now."""
+        return self._credentials()
+
+    def client(self) -> Any:
+        """Return a boto3 client, for what the other libraries cannot do."""
+        return self._client()
+
+    def delta_options(self) -> dict[str, str]:
+        """Return deltalake's storage options."""
+        options = {"AWS_REGION": self.region, "aws_conditional_put": "etag"}
+        if self.endpoint_url:
+            options |= {"AWS_ENDPOINT_URL": self.endpoint_url, "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false"}
+        if self.insecure:
+            options["AWS_ALLOW_HTTP"] = "true"
+        now = self.credentials()
+        options |= {"AWS_ACCESS_KEY_ID": now.access_key_id, "AWS_SECRET_ACCESS_KEY": now.secret_access_key}
+        if now.session_token:
+            options["AWS_SESSION_TOKEN"] = now.session_token
+        return options
+
+    def filesystem(self) -> fs.S3FileSystem:
+        """Return Arrow's file system; a new one when the credentials changed."""
+        now = self.credentials()
+        if self._arrow is None or self._arrow[0] != now:
+            named: dict[str, Any] = {}
+            if self.endpoint_url:
+                named |= {"endpoint_override": self.endpoint_url, "scheme": urlsplit(self.endpoint_url).scheme}
+            made = fs.S3FileSystem(
+                access_key=now.access_key_id,
+                secret_key=now.secret_access_key,
+                session_token=now.session_token,
+                region=self.region,
+                retry_strategy=fs.AwsDefaultS3RetryStrategy(max_attempts=_ARROW_ATTEMPTS),
+                connect_timeout=_CONNECT_SECONDS,
+                request_timeout=_REQUEST_SECONDS,
+                background_writes=False,
+                **named,
+            )
+            self._arrow = (now, made)
+        return self._arrow[1]
+
+    def upload(self, source: Path, uri: str) -> None:
+        """Copy a local file to the store, where nobody sees it before it is whole.
+
+        Raises
+        ------
+        LakeError
+            If the store refuses it.
+        """
+        try:
+            fs.copy_files(
+                str(source),
+                uri.removeprefix("s3://"),
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=self.filesystem(),
+                chunk_size=_CHUNK,
+                use_threads=False,
+            )
+        except OSError as error:
+            raise fault_of(error, uri) from error

@@ -1,0 +1,113 @@
+"""Can this root be written, and are commits on it safe? Asked once, before any work."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cltv_assets.errors import LakeError
+from cltv_assets.files.lake_storage import CHOOSE_ROOT
+from cltv_assets.files.object_store import ObjectStore
+from cltv_assets.files.store_faults import fault_of
+
+_PRECONDITION_FAILED = 412
+
+
+def check_folder(root: Path) -> None:
+    """Find out whether a folder can be written and has hard links.
+
+    Raises
+    ------
+    LakeError
+        If not.
+    """
+    for place in (root, *root.parents):
+        if place.is_symlink() and not place.exists():
+            raise LakeError(
+                f"The lake {root} cannot be used: {place} is a link that leads nowhere.",
+                f"Mount or create what it points to, or {CHOOSE_ROOT}.",
+            )
+        if place.exists() and not place.is_dir():
+            raise LakeError(
+                f"The lake {root} cannot be used: {place} is a file, not a folder.",
+                f"Move that file away, or {CHOOSE_ROOT}.",
+            )
+    probe = root / f".writable-{uuid.uuid4().hex}"
+    linked = probe.with_suffix(".link")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"probe")
+    except OSError as error:
+        raise LakeError(
+            f"The lake {root} cannot be written: {error.strerror or error}.",
+            f"Give the user who runs this permission and room to write there, or {CHOOSE_ROOT}.",
+        ) from error
+    try:
+        os.link(probe, linked)  # how delta-rs makes a commit atomic
+    except OSError as error:
+        raise LakeError(
+            f"The lake {root} is on a file system without hard links ({error.strerror or error}), "
+            "which atomic commits need.",
+            f"To use a local disk, {CHOOSE_ROOT}.",
+        ) from error
+    finally:
+        for path in (probe, linked):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def check_object_store(objects: ObjectStore, root: str) -> None:
+    """Find out whether a bucket can be written and refuses to write a key twice.
+
+    A commit is a put of the log's next entry on the condition that there is none. A
+    store that ignores the condition loses commits without a word.
+
+    Raises
+    ------
+    LakeError
+        If the bucket is missing, cannot be written, or ignores the condition.
+    """
+    # A deployment of the embedded kind has no boto3.
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    where = urlsplit(root)
+    prefix = where.path.strip("/")
+    key = f"{prefix}/.writable-{uuid.uuid4().hex}".lstrip("/")
+    client = objects.client()
+    try:
+        put = {"Bucket": where.netloc, "Key": key, "Body": b"probe", "IfNoneMatch": "*"}
+        try:
+            client.put_object(**put)
+            second = _status_of_second(client, put)
+            client.list_objects_v2(Bucket=where.netloc, Prefix=prefix, MaxKeys=1)
+        finally:
+            with suppress(ClientError, BotoCoreError):
+                client.delete_object(Bucket=where.netloc, Key=key)
+    except (ClientError, BotoCoreError, OSError) as error:
+        raise fault_of(error, root) from error
+    if second != _PRECONDITION_FAILED:
+        raise LakeError(
+            f"The object store of {root} wrote an object that was there already although told not to "
+            f"(If-None-Match was answered with {second} instead of {_PRECONDITION_FAILED}). "
+            "Two runs that publish at once would lose each other's months there.",
+            f"Use a store with conditional writes (Amazon S3 and Ceph have them; others from some version on), or "
+            f"{CHOOSE_ROOT}.",
+        )
+
+
+def _status_of_second(client: Any, put: dict[str, Any]) -> int:
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = client.put_object(**put)
+    except ClientError as error:
+        status = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+        # Some stores answer 409 to a conflict with a write that is not over; none is under way here.
+        if status != _PRECONDITION_FAILED:
+            raise
+        return status
+    return int(answer["ResponseMetadata"]["HTTPStatusCode"])

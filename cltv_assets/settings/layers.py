@@ -1,0 +1,110 @@
+"""Settings in layers: ``cltv.yaml``, what an environment changes of it, and variables.
+
+Later layers win: defaults, ``cltv.yaml``, ``cltv.<environment>.yaml`` beside it, ``CLTV_*``
+variables. Mappings are merged key by key; anything else is replaced. A null in an
+environment's file takes back what ``cltv.yaml`` says, so that the default counts.
+Each value remembers where it came from, for messages.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from cltv_assets.errors import ConfigError
+from cltv_assets.settings.model import EnvironmentName
+
+#: Where each key stands, by its keys from the outside in: ``cltv.yaml, line 3``.
+Places = dict[tuple[str, ...], str]
+
+ENVIRONMENTS: tuple[str, ...] = get_args(EnvironmentName)
+ENVIRONMENT_VARIABLE = "CLTV_ENVIRONMENT"
+#: Of files that were meant for an environment and are not read under such a name.
+_SHORT = {"dev": "development", "local": "development", "prod": "production", "tests": "test", "testing": "test"}
+
+
+def environment_file(path: Path, environment: str) -> Path:
+    """Return the file that holds what ``environment`` changes of the settings in ``path``, there or not."""
+    return path.with_name(f"{path.stem}.{environment}{path.suffix}")
+
+
+def chosen_environment(values: Mapping[str, Any], environ: Mapping[str, str], places: Places) -> tuple[str, str]:
+    """Return the environment that the variable or the file names, and where it stands.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of this name.
+    """
+    named: Any = environ.get(ENVIRONMENT_VARIABLE) or values.get("environment")
+    if named is None:
+        return ENVIRONMENTS[0], "the default"
+    said = environ.get(ENVIRONMENT_VARIABLE)
+    where = f"variable {ENVIRONMENT_VARIABLE}" if said else places.get(("environment",), "environment")
+    if named in ENVIRONMENTS:
+        return str(named), where
+    near = _meant(str(named))
+    raise ConfigError(
+        f"{where}: there is no environment {named!r}" + (f"; did you mean '{near}'?" if near else "."),
+        f"The environments are {', '.join(ENVIRONMENTS)}.",
+    )
+
+
+def refuse_misnamed(path: Path) -> None:
+    """Refuse files beside ``path`` that look like an environment's and are read by nobody.
+
+    Settings of production that silently do not count are worse than none.
+
+    Raises
+    ------
+    ConfigError
+        If there is one, naming it and its right name.
+    """
+    if not path.parent.is_dir():
+        return
+    for other in sorted(path.parent.iterdir()):
+        middle = other.name.removeprefix(f"{path.stem}.").removesuffix(other.suffix)
+        if other.suffix not in (".yaml", ".yml") or not other.name.startswith(f"{path.stem}.") or not middle:
+            continue
+        meant = _meant(middle)
+        if meant is not None and other.name != environment_file(path, meant).name:
+            raise ConfigError(
+                f"{other} is read for no environment: the environments are {', '.join(ENVIRONMENTS)}.",
+                f"Rename it to {environment_file(path, meant).name}, or move it away.",
+            )
+
+
+def _meant(name: str) -> str | None:
+    """Return the environment that a name is or was probably meant for."""
+    lower = name.lower()
+    if lower in _SHORT:
+        return _SHORT[lower]
+    return next(iter(difflib.get_close_matches(lower, ENVIRONMENTS, 1, cutoff=0.75)), None)
+
+
+def lay_over(below: dict[str, Any], places: Places, above: Mapping[str, Any], its_places: Places) -> None:
+    """Merge a layer into the ones below it, in place.
+
+    Parameters
+    ----------
+    below, places : dict
+        What the layers below say, and where.
+    above, its_places : mapping
+        What this layer says, and where.
+    """
+    _merge(below, above)
+    places.update(its_places)
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, Mapping):
+            inner = below.get(key)
+            below[key] = merged = dict(inner) if isinstance(inner, dict) else {}
+            _merge(merged, value)
+        elif value is None:
+            below.pop(key, None)
+        else:
+            below[key] = value

@@ -1,0 +1,154 @@
+"""Many months in one run: each written, checked, published and recorded by itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cltv_assets.cli.runner import QUIET, errors_of
+from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+from cltv_assets_tests.e2e.reading import contents, differences, unfinished_files
+from cltv_assets_tests.e2e.running import run, settings_in
+from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
+
+MONTHS = months_of("2011-01", 5)
+FEB = MONTHS[1]
+BROKEN = [(f"B{i}", "", "2011-02-05 10:00:00", "1", "5.00") for i in range(2000)]
+#: What looks back over February.
+LATER = {"repeat_customers", "rfm_summary", "purchase_model", "spend_model", "cltv_predictions"}
+
+
+def run_range(
+    settings: Settings, instance: dg.DagsterInstance, months: list[Month], assets: list[str] | None = None
+) -> dg.ExecuteInProcessResult:
+    """Run months as the daemon runs a backfill with a single run."""
+    return (
+        build_definitions(settings)
+        .resolve_job_def(MONTH_JOB)
+        .execute_in_process(
+            run_config=QUIET,
+            instance=instance,
+            tags={
+                "dagster/asset_partition_range_start": months[0].key,
+                "dagster/asset_partition_range_end": months[-1].key,
+            },
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
+            raise_on_error=False,
+        )
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    deliver(tmp_path / "shop", lines_of_shop(MONTHS, customers=60))
+    return settings_in(tmp_path, end_month=MONTHS[-1].key)
+
+
+def materialized(instance: dg.DagsterInstance, settings: Settings) -> dict[str, set[str]]:
+    keys = build_definitions(settings).resolve_asset_graph().get_all_asset_keys()
+    return {key.to_user_string(): set(instance.get_materialized_partitions(key)) for key in keys}
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dict[str | None, bool]]:
+    """Return what each check said of each month."""
+    found: dict[str, dict[str | None, bool]] = defaultdict(dict)
+    for said in result.get_asset_check_evaluations():
+        name = f"{said.asset_key.to_user_string()}.{said.check_name}"
+        assert said.partition not in found[name], f"{name} spoke twice about {said.partition}"
+        found[name][said.partition] = said.passed
+    return found
+
+
+def test_a_range_makes_what_single_months_make(settings: Settings, tmp_path: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run_range(settings, instance, MONTHS)
+        assert errors_of(result) == []
+        assert result.success
+        keys = {month.key for month in MONTHS}
+        assert materialized(instance, settings) == dict.fromkeys(materialized(instance, settings), keys)
+        spoken = evaluations(result)
+    alone = settings.model_copy(update={"lake_uri": str(tmp_path / "alone")})
+    assert all(month.succeeded for month in run(alone, MONTHS))
+    assert differences(contents(alone.lake_root), contents(settings.lake_root)) == []
+    assert unfinished_files(settings.lake_root) == []
+    # Every check has looked at every month by itself.
+    declared = {
+        f"{key.asset_key.to_user_string()}.{key.name}"
+        for key in build_definitions(settings).resolve_asset_graph().asset_check_keys
+        if key.name != "on_time"
+    }
+    assert set(spoken) == declared
+    assert all(set(said) == keys for said in spoken.values())
+
+
+def test_each_month_of_a_range_shows_its_own_figures(settings: Settings) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_range(settings, instance, MONTHS[:2], ["raw_transactions"]).success
+        records = instance.fetch_materializations(dg.AssetKey("raw_transactions"), limit=9).records
+    tables = contents(settings.lake_root)
+    shown = {
+        record.partition_key: record.asset_materialization.metadata["dagster/partition_row_count"].value
+        for record in records
+        if record.asset_materialization is not None
+    }
+    assert shown == {month.key: len(tables["raw_transactions", month.key]) for month in MONTHS[:2]}
+
+
+def test_a_month_that_fails_neither_stops_nor_spoils_the_others(settings: Settings, tmp_path: Path) -> None:
+    deliver(tmp_path / "shop", {FEB: BROKEN}, "second.csv")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run_range(settings, instance, MONTHS)
+        assert not result.success
+        there = materialized(instance, settings)
+        spoken = evaluations(result)
+    every = {month.key for month in MONTHS}
+    assert there["raw_transactions"] == every
+    assert there["cleaned_transactions"] == there["purchase_days"] == every - {"2011-02"}
+    # A summary of all history with a hole in it would be wrong: those months wait.
+    assert all(there[name] == {"2011-01"} for name in LATER | {"cltv_report"})
+    assert spoken["rejected_transactions.reject_share"] == {key: key != "2011-02" for key in every}
+    assert set(spoken["purchase_days.column_schema"]) == every - {"2011-02"}
+    # The last step of the run says which months, and why.
+    errors = {event.step_key: " ".join(errors_of(result)) for event in result.get_step_failure_events()}
+    assert set(errors) == {"repeat_customers", "cltv_report"}
+    told = errors["cltv_report"]
+    assert "4 of 5 months could not be made" in told
+    assert "cleaned_transactions 2011-02: 2011-02 is not published" in told
+    assert "rejected_transactions.reject_share" in told
+    assert "purchase_days" in told
+
+    (tmp_path / "shop/second.csv").unlink()
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_range(settings, instance, [FEB]).success
+        assert run_range(settings, instance, MONTHS[2:]).success
+    alone = settings.model_copy(update={"lake_uri": str(tmp_path / "alone")})
+    run(alone, MONTHS)
+    assert differences(contents(alone.lake_root), contents(settings.lake_root)) == []
+
+
+def test_the_last_step_of_a_selection_says_what_failed(settings: Settings, tmp_path: Path) -> None:
+    deliver(tmp_path / "shop", {FEB: BROKEN}, "second.csv")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assets = ["raw_transactions", "cleaned_transactions", "rejected_transactions"]
+        result = run_range(settings, instance, MONTHS[:3], assets)
+        assert [event.step_key for event in result.get_step_failure_events()] == [
+            "cleaned_transactions_and_rejected_transactions"
+        ]
+        assert "1 of 3 months" in errors_of(result)[0]
+        assert materialized(instance, settings)["cleaned_transactions"] == {"2011-01", "2011-03"}
+
+
+def test_a_month_published_before_is_kept_when_it_fails_again(settings: Settings, tmp_path: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_range(settings, instance, MONTHS).success
+        before = contents(settings.lake_root)
+        deliver(tmp_path / "shop", {FEB: BROKEN}, "second.csv")
+        assert not run_range(settings, instance, MONTHS).success
+    # Only what was delivered is new; what failed, and what is made from it, stays. Later reports tell of it.
+    changed = [name for name in differences(before, contents(settings.lake_root)) if not name.startswith("cltv_report")]
+    assert changed == ["raw_transactions 2011-02"]

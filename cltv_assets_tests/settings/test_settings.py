@@ -1,0 +1,143 @@
+"""cltv.yaml and CLTV_* variables: what is taken, and what is said of the rest."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from cltv_assets.errors import ConfigError
+from cltv_assets.settings import Settings, load_settings
+
+FULL = """\
+source:
+  kind: csv
+  path: data/*.csv
+  columns: {transaction_id: Order, customer_id: Client, transacted_at: Date, quantity: Quantity, unit_price: UnitPrice}
+  cancellation_prefix: C
+  duplicates: keep
+refunds: net
+time_zone: Europe/London
+currency: GBP
+start_month: 2010-12
+end_month: null
+horizons_months: [3, 6, 12]
+annual_discount_rate: 0.10
+gross_margin: 1.0
+population: all
+repeat_window_months: 12
+outliers: {method: quantile, upper: 0.999, action: cap}
+time_unit: day
+lake_uri: ./lake
+engine: duckdb
+"""
+
+
+def write(text: str) -> Path:
+    path = Path("cltv.yaml")
+    path.write_text(text)
+    return path
+
+
+def refusal(text: str, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(write(text), environ or {})
+    return str(caught.value)
+
+
+def test_the_full_example_is_valid_and_paths_start_from_its_folder():
+    settings = load_settings(write(FULL), {})
+    assert settings.first_month.key == "2010-12"
+    assert settings.lake_root == str(Path.cwd() / "lake")
+    assert settings.source_path == str(Path.cwd() / "data/*.csv")
+    assert settings.fixed_last_month is None
+
+
+def test_without_a_file_it_is_the_demo():
+    settings = load_settings(environ={})
+    assert (settings.source.kind, settings.first_month.key, settings.last_month().key) == (
+        "cdnow",
+        "1997-01",
+        "1998-06",
+    )
+    assert settings.source.zero_amounts == "keep"
+
+
+def test_variables_override_the_file_and_reach_nested_keys():
+    write(FULL)
+    settings = load_settings(
+        environ={
+            "CLTV_LAKE_URI": "/elsewhere",
+            "CLTV_SOURCE__DUPLICATES": "drop_exact",
+            "CLTV_HORIZONS_MONTHS": "[1, 2]",
+        }
+    )
+    assert (settings.lake_root, settings.source.duplicates, settings.horizons_months) == (
+        "/elsewhere", "drop_exact", (1, 2),
+    )  # fmt: skip
+    assert settings.source.cancellation_prefix == "C"
+
+
+def test_the_file_can_be_named_by_a_variable():
+    Path("other.yaml").write_text(FULL)
+    assert load_settings(environ={"CLTV_CONFIG": "other.yaml"}).currency == "GBP"
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):
+        load_settings(environ={"CLTV_CONFIG": "nowhere.yaml"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("currency: GBP", "curency: GBP", 9, "did you mean 'currency'?"),
+        ("  cancellation_prefix: C", "  cancelation_prefix: C", 5, "did you mean 'cancellation_prefix'?"),
+        ("quantity: Quantity", "quantitty: Quantity", 4, "did you mean 'quantity'?"),
+        ("Europe/London", "Europe/Lodnon", 8, "did you mean 'Europe/London'?"),
+        ("2010-12", "2010-13", 10, "YYYY-MM"),
+        ("currency: GBP", "currency: pounds", 9, "currency"),
+        ("engine: duckdb", "engine: polars", 20, "duckdb"),
+        ("gross_margin: 1.0", "gross_margin: 1.5", 14, "gross_margin"),
+        ("[3, 6, 12]", "[6, 3]", 12, "rising"),
+        ("kind: csv", "kind: excel", 2, "csv"),
+        ("transaction_id: Order", "transaction_id: No", 4, "put it in quotes"),
+        ("duplicates: keep", "encoding: utf-9", None, "encoding 'utf-9' is not known"),
+        ("duplicates: keep", "timestamp_format: '%d/%m %H'", None, "needs a year, a month and a day"),
+        ("duplicates: keep", "timestamp_format: '%d %B %Y'", None, "'%B' is not supported"),
+        ("duplicates: keep", "delimiter: '\"'", None, "delimiter"),
+        ("  path: data/*.csv\n", "", None, "needs path"),
+        (", unit_price: UnitPrice", "", None, "needs amount, or both quantity and unit_price"),
+        ("unit_price: UnitPrice", "unit_price: Quantity", None, "two names to one source column"),
+        ("start_month: 2010-12\n", "", None, "start_month is needed"),
+        ("end_month: null", "end_month: 2009-01", None, "before start_month"),
+    ],
+)
+def test_a_wrong_setting_names_line_and_remedy(old, new, line, said):
+    assert old in FULL
+    message = refusal(FULL.replace(old, new))
+    assert said in message
+    if line is not None and old != "Europe/London" and "rising" not in said:
+        assert f"cltv.yaml, line {line}" in message
+
+
+def test_several_faults_are_told_at_once():
+    message = refusal(FULL.replace("currency: GBP", "curency: GBP").replace("engine: duckdb", "engine: x"))
+    assert "curency" in message
+    assert "engine" in message
+
+
+def test_an_unknown_variable_is_an_error_that_names_it():
+    assert "CLTV_CURENCY" in refusal(FULL, {"CLTV_CURENCY": "GBP"})
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "source: [", "currency: GBP\ncurrency: EUR\n", "\t: x"])
+def test_broken_yaml_is_said_in_one_paragraph(text):
+    message = refusal(text)
+    assert "cltv.yaml" in message
+    assert "\n" not in message
+
+
+def test_the_last_month_is_the_last_closed_one_in_the_configured_zone():
+    settings = Settings.model_validate({**Settings().model_dump(), "end_month": "2030-01"})
+    assert settings.last_month(dt.date(1997, 3, 1)).key == "1997-02"
+    assert settings.last_month(dt.date(1997, 3, 31)).key == "1997-02"
+    assert settings.last_month(dt.date(2040, 1, 1)).key == "2030-01"
