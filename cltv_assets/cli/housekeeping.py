@@ -7,10 +7,11 @@ from pathlib import Path
 import typer
 
 from cltv_assets.cli.reading import open_lake
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.lake import Lake
 from cltv_assets.report import REPORT_NAME
 from cltv_assets.schemas import all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 
 
 def vacuum_lake(config: Path | None, keep_days: int) -> None:

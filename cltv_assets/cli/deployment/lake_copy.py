@@ -26,10 +26,11 @@ import pyarrow.fs as fs
 from deltalake import DeltaTable
 
 from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError, LakeError
 from cltv_assets.files.lake_storage import Storage
 from cltv_assets.schemas import all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 
 _LOG = "_delta_log"
 _COMMIT = re.compile(r"(\d{20})\.json$")
