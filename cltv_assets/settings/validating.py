@@ -11,7 +11,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from cltv_assets.errors import ConfigError
-from cltv_assets.settings.model import CanonicalName, Settings
+from cltv_assets.settings.model import Settings
+from cltv_assets.settings.source import CanonicalName
 from cltv_assets.settings.yaml_file import Places
 
 
