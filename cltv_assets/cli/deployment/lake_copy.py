@@ -26,9 +26,10 @@ import pyarrow.fs as fs
 from deltalake import DeltaTable
 
 from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError, LakeError
 from cltv_assets.files.lake_storage import Storage
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
 
 _LOG = "_delta_log"
