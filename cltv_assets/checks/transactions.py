@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from scipy.special import beta
 
 from cltv_assets.checks.check import Check, Values, Verdict
-from cltv_assets.files.lake_storage import month_folder
+from cltv_assets.files.storage import month_folder
 from cltv_assets.schemas import RAW_TRANSACTIONS, REJECTED_TRANSACTIONS, TableSchema
 from cltv_assets.steps.month_run import MonthRun
 

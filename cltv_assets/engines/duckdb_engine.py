@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.dataset as ds
 
-from cltv_assets.engines.measuring import measure
-from cltv_assets.engines.remote_files import is_remote, remote_dataset
-from cltv_assets.files.object_store import ObjectStore
-from cltv_assets.schemas import MONTH, TableSchema
+from cltv_assets.engines.engine import measure
+from cltv_assets.files.object_store import S3, ObjectStore, is_s3
+from cltv_assets.files.storage import Storage
+from cltv_assets.schemas.columns import MONTH, TableSchema
 
 #: Rows to a row group: small enough to keep a writer's memory flat.
 _ROW_GROUP = 122_880
+_MONTH_FOLDER = re.compile(rf"/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 
 
 class DuckDBEngine:
@@ -60,8 +63,8 @@ class DuckDBEngine:
         if not files:
             return self.from_arrow(arrow.empty_table())
         name = next(self._names)
-        if self._objects is not None and is_remote(files[0]):
-            self._connection.con.register(name, remote_dataset(self._objects, files, arrow, hive))
+        if self._objects is not None and is_s3(files[0]):
+            self._connection.con.register(name, _on_s3(self._objects, files, arrow, hive))
             self._held.append(f'VIEW "{name}"')
             return self._table(name, schema)
         columns = ", ".join(f'"{column}"' for column in schema.names)
@@ -103,16 +106,11 @@ class DuckDBEngine:
     def write(self, expression: ir.Table, schema: TableSchema, path: str) -> None:
         """Compute ``expression`` into one parquet file, cast to ``schema``."""
         query = self._typed(expression.select(*schema.column_names), schema.ibis)
-        if self._objects is None or not is_remote(path):
+        if self._objects is None or not is_s3(path):
             self._copy(query, path)
             return
-        # DuckDB reaches S3 by an extension that has to be downloaded; Arrow is here.
-        local = Path(self._spill.name) / f"{next(self._names)}.parquet"
-        try:
+        with Storage(path, self._objects).replacing(path) as local:
             self._copy(query, str(local))
-            self._objects.upload(local, path)
-        finally:
-            local.unlink(missing_ok=True)
 
     def _copy(self, query: str, path: str) -> None:
         target = path.replace("'", "''")
@@ -150,3 +148,20 @@ class DuckDBEngine:
         """Release memory and the spill folder."""
         self._connection.disconnect()
         self._spill.cleanup()
+
+
+def _on_s3(objects: ObjectStore, files: Sequence[str], schema: pa.Schema, hive: bool) -> ds.Dataset:
+    """Return files on S3 as one lazy data set, with ``month`` from their folders' names if ``hive``.
+
+    DuckDB's own way to S3 is an extension that it downloads when first used; Arrow's comes with
+    the package, and DuckDB hands projections and filters down to it.
+    """
+    filesystem, form = objects.filesystem(), ds.ParquetFileFormat()
+    fragments = []
+    for file in files:
+        month = _MONTH_FOLDER.search(file) if hive else None
+        known = None
+        if month is not None:
+            known = ds.field(MONTH) == pa.scalar(dt.date.fromisoformat(month[1]), pa.date32())
+        fragments.append(form.make_fragment(file.removeprefix(S3), filesystem, partition_expression=known))
+    return ds.FileSystemDataset(fragments, schema, form, filesystem)

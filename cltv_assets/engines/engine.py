@@ -1,14 +1,14 @@
-"""What a transformation engine must offer. Nothing here knows which one runs."""
+"""What a transformation engine must offer, and what is the same on each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from cltv_assets.schemas import TableSchema
+from cltv_assets.schemas.columns import TableSchema
 
 
 class Engine(Protocol):
@@ -55,3 +55,19 @@ class Engine(Protocol):
     def close(self) -> None:
         """Release what the engine holds."""
         ...
+
+
+def measure(table: ir.Table, measures: dict[str, ir.Scalar], collect: Callable[[ir.Table], pa.Table]) -> dict[str, Any]:
+    """Compute ``measures``, aggregates of ``table`` by name, in one pass and equal ones once.
+
+    ``collect`` computes an expression and brings it here.
+    """
+    if not measures:
+        return {}
+    # Ibis gives equal scalar subqueries one name; each distinct measure is computed once.
+    names: dict[Any, str] = {}
+    for scalar in measures.values():
+        names.setdefault(scalar.op(), f"m{len(names)}")
+    distinct = {name: op.to_expr() for op, name in names.items()}
+    row: dict[str, Any] = collect(table.aggregate(**distinct)).to_pylist()[0]
+    return {name: row[names[scalar.op()]] for name, scalar in measures.items()}

@@ -18,11 +18,11 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from cltv_assets.engines.measuring import measure
+from cltv_assets.engines.engine import measure
+from cltv_assets.engines.spark_config import MAGIC_COMMITTER, literal_path, s3a_conf, spark_path
 from cltv_assets.engines.spark_faults import is_sparks, spark_faults
-from cltv_assets.engines.spark_s3a import MAGIC_COMMITTER, bucket_of, literal_path, s3a_conf, spark_path
-from cltv_assets.files.object_store import Credentials, ObjectStore
-from cltv_assets.schemas import MONTH, TableSchema
+from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of, is_s3
+from cltv_assets.schemas.columns import MONTH, TableSchema
 
 #: Bytes of shuffled rows that become one file; compressed by parquet they are a quarter to a half.
 _ROWS_TO_A_FILE = "768m"
@@ -145,7 +145,7 @@ class SparkEngine:
         query = self._typed(expression.select(*schema.column_names), schema.ibis)
         options = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": _ROWS_TO_A_FILE}
         with spark_faults(), contextlib.ExitStack() as after:
-            if bucket_of(path) is not None and not self._is_remote:
+            if is_s3(path) and not self._is_remote:
                 options |= MAGIC_COMMITTER
             self._reach(path)
             frame = self._session.sql(query)

@@ -45,12 +45,7 @@ _launched: dict[str, str] = {}
 
 
 class SparkLease:
-    """A claim on the process's session: started at first use, stopped after the last claim's end.
-
-    Parameters
-    ----------
-    settings : Settings
-    """
+    """A claim on the process's session: started at first use, stopped after the last claim's end."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cltv_assets.errors import LakeError
-from cltv_assets.files.lake_storage import CHOOSE_ROOT
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.store_faults import fault_of
+
+#: What to do about a root that cannot be used; every message about one ends so.
+CHOOSE_ROOT = "set lake_uri in cltv.yaml (or CLTV_LAKE_URI) to another folder"
 
 _PRECONDITION_FAILED = 412
 

@@ -30,9 +30,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from cltv_assets.errors import ConcurrentPublishError, LakeError
-from cltv_assets.files.lake_storage import month_folder
+from cltv_assets.files.storage import month_folder
 from cltv_assets.files.store_faults import fault_of
-from cltv_assets.lake.staging import StagedMonth
+from cltv_assets.lake.staging import StagedFile, StagedMonth
 from cltv_assets.months import Month
 from cltv_assets.schemas.columns import MONTH
 
@@ -79,7 +79,7 @@ def replace_month(
     load : callable
         Returns the newest version of the table.
     folder : str
-        The table's folder.
+        The table's folder or address.
     staged : StagedMonth
         What to publish.
     metadata : mapping
@@ -98,12 +98,10 @@ def replace_month(
         app_transactions=[Transaction(app_id=month_folder(staged.month), version=staged.base_version + 1)],
         max_commit_retries=100,
     )
-    actions: list[AddAction | RemoveAction] = [
-        _add_action(folder, staged.month, file.path, file.bytes, file.footer.delta_statistics())
-        for file in staged.files
-    ]
+    actions: list[AddAction | RemoveAction] = [_add_action(folder, staged, file) for file in staged.files]
     table = load()
     error: Exception | None = None
+    remote = "://" in folder
     for attempt in range(1, MAX_ATTEMPTS + 1):
         if publications(table, staged.month) != staged.base_version:
             raise ConcurrentPublishError(
@@ -121,12 +119,12 @@ def replace_month(
         if version is not None or error is None:
             return Commit(version or table.version(), snapshot, attempt)
         # A remote store may still carry out a request that it did not answer.
-        staged.staging.maybe_published = "://" in folder and not isinstance(error, CommitFailedError)
+        staged.staging.maybe_published = remote and not isinstance(error, CommitFailedError)
         if not isinstance(error, CommitFailedError):
             break
         longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(attempt, 10))
         time.sleep(random.uniform(0, longest))  # noqa: S311 - spreads writers, guards nothing
-    if "://" in folder and error is not None and not isinstance(error, CommitFailedError):
+    if remote and error is not None and not isinstance(error, CommitFailedError):
         raise fault_of(error, f"{folder}/{month_folder(staged.month)}") from error
     raise LakeError(
         f"Cannot publish month {staged.month} of table {staged.schema.name} ({folder}): {error}.",
@@ -158,12 +156,12 @@ def _version_of(table: DeltaTable, snapshot: int, publish_id: str) -> int | None
     return next((int(commit["version"]) for commit in commits if commit.get(_PUBLISH_ID) == publish_id), None)
 
 
-def _add_action(folder: str, month: Month, path: str, size: int, statistics: Mapping[str, object]) -> AddAction:
+def _add_action(folder: str, staged: StagedMonth, file: StagedFile) -> AddAction:
     return AddAction(
-        path=path.removeprefix(f"{folder}/"),
-        size=size,
-        partition_values={MONTH: month.first_day.isoformat()},
+        path=file.path.removeprefix(f"{folder}/"),
+        size=file.bytes,
+        partition_values={MONTH: staged.month.first_day.isoformat()},
         modification_time=int(time.time() * 1000),
         data_change=True,
-        stats=json.dumps(statistics),
+        stats=json.dumps(file.delta_statistics(len(staged.schema.columns))),
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.source_storage import Storage
+from cltv_assets.files.storage import Storage
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.rows import BATCH_LINES, Unsplit, text_batch, unsplit_batch
+from cltv_assets.sources.reading import BATCH_LINES, Unsplit, open_text, reading, text_batch, unsplit_batch
 
 #: The file's columns by canonical name, in its order. ``dollar_value`` is what the
 #: whole line is worth, not the price of one disc.
@@ -47,12 +47,7 @@ def cdnow_path() -> str:
 
 
 class CdnowReader:
-    """The demo's file: fields between blanks, a header line.
-
-    Parameters
-    ----------
-    storage : Storage
-    """
+    """The demo's file: a header line, and fields between blanks."""
 
     suffixes: tuple[str, ...] = (".txt",)
 
@@ -61,7 +56,7 @@ class CdnowReader:
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
         """Return the header's names."""
-        with self._storage.reading(file.path), self._storage.open_text(file.path, "utf-8") as text:
+        with reading(self._storage, file.path), open_text(self._storage, file.path, "utf-8") as text:
             header = tuple(text.readline().split())
         if header != tuple(_COLUMNS.values()):
             raise SourceError(
@@ -76,7 +71,7 @@ class CdnowReader:
         rows: list[list[str]] = []
         lines: list[int] = []
         unsplit: list[Unsplit] = []
-        with self._storage.reading(file.path), self._storage.open_text(file.path, "utf-8") as text:
+        with reading(self._storage, file.path), open_text(self._storage, file.path, "utf-8") as text:
             for number, line in enumerate(text, 1):
                 row = line.split()
                 if number == 1 or not row:

@@ -18,13 +18,9 @@ from cltv_assets.schemas import RAW_TRANSACTIONS
 
 @dataclass(frozen=True)
 class MonthContent:
-    """The lines of one file that belong to one month.
+    """How many lines of one file belong to one month, and the digest of their texts and numbers.
 
-    Parameters
-    ----------
-    lines : int
-    digest : str
-        Of their texts and line numbers; empty where there are none.
+    The digest is empty where there are none.
     """
 
     lines: int

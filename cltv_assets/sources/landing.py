@@ -4,17 +4,24 @@ A process that lands 18 months, or 100, parses no file twice. Lines go through
 here in batches, first into one staging file with the month of each, then, when
 the months of whole files are known, into a folder for each month. The cache is
 good for one day: what is in the future changes at midnight.
+
+It can be as large as the source. Its folder goes when the process ends; where the
+process was killed, the next one that makes such a folder on the machine clears it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
+import os
 import shutil
+import tempfile
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import duckdb
 import pyarrow as pa
@@ -27,8 +34,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import CONTENTS, MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.rows import Reader
-from cltv_assets.sources.scratch import ScratchFolder
+from cltv_assets.sources.reading import Reader
 
 #: Why a line has the month of its file, and 'dated' where it has its own.
 Dating = Literal["dated", "malformed", "undatable", "future"]
@@ -36,6 +42,8 @@ Dating = Literal["dated", "malformed", "undatable", "future"]
 #: Lines dated together. Many small files share one batch.
 _STAGE_LINES = 131_072
 _ROW_GROUP = 122_880
+
+_SCRATCH, _LOCK = "cltv-landing-", "lock"
 
 _STAGED = pa.schema([*RAW_TRANSACTIONS.arrow, pa.field("event_month", pa.int32()), pa.field("dating", pa.string())])
 
@@ -57,13 +65,7 @@ ORDER BY source_file, source_line
 
 @dataclass(frozen=True)
 class FileTally:
-    """What a file holds.
-
-    Parameters
-    ----------
-    lines : mapping
-        How many lines belong to each (month index, dating).
-    """
+    """How many lines of a file belong to each (month index, dating)."""
 
     lines: Mapping[tuple[int, Dating], int]
 
@@ -99,16 +101,7 @@ def month_at(index: int) -> Month:
 
 
 class LandingCache:
-    """Parsed files on disk.
-
-    Parameters
-    ----------
-    settings : Settings
-    reader : Reader
-        Of the source's format.
-    day : datetime.date
-        The current day in the configured zone.
-    """
+    """Parsed files on disk. ``day`` is the current one in the configured zone."""
 
     def __init__(self, settings: Settings, reader: Reader, day: dt.date) -> None:
         self.day = day
@@ -149,13 +142,7 @@ class LandingCache:
         return self._known[file.name][1]
 
     def write(self, month: Month, files: Sequence[SourceFile], path: Path) -> int:
-        """Write the lines of ``files`` that belong to ``month``, in their order.
-
-        Returns
-        -------
-        int
-            Lines written.
-        """
+        """Write the lines of ``files`` that belong to ``month``, in their order; return how many."""
         wanted, parts = self._filed(files, f"slot={month_index(month)}")
         if not parts:
             pq.write_table(RAW_TRANSACTIONS.arrow.empty_table(), path, compression="zstd")
@@ -175,11 +162,7 @@ class LandingCache:
     def contents(self, files: Sequence[SourceFile], month: Month | None = None) -> dict[tuple[str, int], MonthContent]:
         """Sum up what parsed files hold, by name and month index.
 
-        Parameters
-        ----------
-        files : sequence of SourceFile
-        month : Month, optional
-            Only this one; by default every closed month.
+        Only of ``month`` if it is given; by default of every closed month.
         """
         wanted, parts = self._filed(files, f"slot={month_index(month)}" if month else "slot=*")
         if not parts:
@@ -289,3 +272,44 @@ def _with_months(lines: pa.Table, months: pa.Array, in_future: pa.Array) -> pa.T
     )
     months = pc.if_else(future, pa.scalar(None, pa.int32()), months)
     return lines.append_column(_STAGED.field("event_month"), months).append_column(_STAGED.field("dating"), dating)
+
+
+class ScratchFolder:
+    """A folder in the system's temporary one, removed at exit or by ``close``.
+
+    A lock tells the living from the dead, not a process id, which means nothing across
+    containers that share ``/tmp``.
+    """
+
+    def __init__(self) -> None:
+        _sweep(Path(tempfile.gettempdir()))
+        self.path = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        unlocked = self.path / "locking"
+        lock = unlocked.open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Only now has it the name that a sweep looks for.
+        unlocked.rename(self.path / _LOCK)
+        self._finalizer = weakref.finalize(self, _remove, self.path, lock, os.getpid())
+
+    def close(self) -> None:
+        """Remove the folder."""
+        self._finalizer()
+
+
+def _remove(path: Path, lock: IO[str], owner: int) -> None:
+    # A forked child runs this at its exit too, while its parent goes on reading.
+    if os.getpid() == owner:
+        shutil.rmtree(path, ignore_errors=True)
+        lock.close()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the folders of processes that no longer live."""
+    for lock in folder.glob(f"{_SCRATCH}*/{_LOCK}"):
+        try:
+            with lock.open("r+") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        except OSError:
+            # Held by a living process, another user's, or just removed by another sweep.
+            continue

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.source_storage import Storage
+from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, MonthContent
 from cltv_assets.sources.files import SourceFile, has_months, list_files
 from cltv_assets.sources.inspection import SourceReport, inspect_files
 from cltv_assets.sources.landing import LandingCache, month_at, month_index
-from cltv_assets.sources.rows import Reader
+from cltv_assets.sources.reading import Reader
 
 #: Months that an error message lists at most.
 _SHOWN = 24

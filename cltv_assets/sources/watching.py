@@ -26,7 +26,7 @@ class ContentReader:
     Parameters
     ----------
     open_source : callable
-        From the current day to the source, with a landing cache of its own.
+        From the current day to the source, which has a landing cache of its own.
     """
 
     def __init__(self, open_source: Callable[[dt.date], TransactionSource]) -> None:
@@ -38,14 +38,7 @@ class ContentReader:
         self._lock = threading.Lock()
 
     def read(self, files: Sequence[SourceFile], day: dt.date, seconds: float) -> dict[SourceFile, FileContent]:
-        """Return what is known of ``files`` after at most ``seconds``; the rest goes on being read.
-
-        Parameters
-        ----------
-        files : sequence of SourceFile
-        day : datetime.date
-            The current one.
-        seconds : float
+        """Return what is known of ``files`` on ``day`` after at most ``seconds``; the rest goes on being read.
 
         Raises
         ------

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cltv_assets.sources.scratch import ScratchFolder
+from cltv_assets.sources.landing import ScratchFolder
 
 MAKE = (
-    "from cltv_assets.sources.scratch import ScratchFolder; folder = ScratchFolder(); print(folder.path, flush=True); "
+    "from cltv_assets.sources.landing import ScratchFolder; folder = ScratchFolder(); print(folder.path, flush=True); "
 )
 
 
