@@ -51,13 +51,7 @@ class SparkVersions:
 
 
 def spark_home() -> Path:
-    """Return the installation that a classic session will start: ``SPARK_HOME``, else pyspark's own.
-
-    Raises
-    ------
-    ConfigError
-        If pyspark is not installed.
-    """
+    """Return the installation that a classic session will start: ``SPARK_HOME``, else pyspark's own."""
     named = os.environ.get("SPARK_HOME")
     if named:
         return Path(named)
@@ -71,13 +65,7 @@ def spark_home() -> Path:
 
 
 def installed_versions(home: Path | None = None) -> SparkVersions:
-    """Read the releases of Spark, Scala and Hadoop off the jars' names in ``home``, by default ``spark_home()``.
-
-    Raises
-    ------
-    ConfigError
-        If the folder holds no Spark with a Hadoop client.
-    """
+    """Read the releases of Spark, Scala and Hadoop off the jars' names in ``home``, by default ``spark_home()``."""
     jars = (home or spark_home()) / "jars"
     spark = _first(jars, r"spark-core_(\d+\.\d+)-(.+)\.jar")
     hadoop = _first(jars, r"hadoop-client-api-(.+)\.jar")

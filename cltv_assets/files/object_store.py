@@ -141,13 +141,7 @@ class ObjectStore:
         return self._arrow[1]
 
     def upload(self, source: Path, uri: str) -> None:
-        """Copy a local file to the store, where nobody sees it before it is whole.
-
-        Raises
-        ------
-        LakeError
-            If the store refuses it.
-        """
+        """Copy a local file to the store, where nobody sees it before it is whole."""
         try:
             fs.copy_files(
                 str(source),

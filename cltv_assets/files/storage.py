@@ -294,16 +294,8 @@ class Storage:
         return True
 
     def sync(self, uris: Iterable[str]) -> None:
-        """Flush files and folders to disk, so that a power cut does not undo them.
-
-        Raises
-        ------
-        FileNotFoundError
-            If one of them is gone.
-        """
-        if not self.local or os.name == "nt":  # Windows opens no folders and flushes names by itself
-            return
-        for uri in uris:
+        """Flush files and folders to disk, so that a power cut does not undo them; all must be there."""
+        for uri in uris if self.local else ():
             descriptor = os.open(uri, os.O_RDONLY)
             try:
                 os.fsync(descriptor)

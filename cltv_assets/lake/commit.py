@@ -47,17 +47,7 @@ _PUBLISH_ID = "cltv_assets.publishId"
 
 @dataclass(frozen=True)
 class Commit:
-    """A landed commit.
-
-    Parameters
-    ----------
-    version : int
-        The table's version that it made.
-    snapshot : int
-        The table's version that it was based on.
-    attempts : int
-        Tries that it took.
-    """
+    """A landed commit: the table's versions that it made and was based on, and how many tries it took."""
 
     version: int
     snapshot: int
@@ -74,16 +64,8 @@ def replace_month(
 ) -> Commit:
     """Make the staged files the month's only files.
 
-    Parameters
-    ----------
-    load : callable
-        Returns the newest version of the table.
-    folder : str
-        The table's folder or address.
-    staged : StagedMonth
-        What to publish.
-    metadata : mapping
-        Kept in the commit.
+    ``load`` returns the newest version of the table that lies in ``folder``; ``metadata`` is kept
+    in the commit.
 
     Raises
     ------

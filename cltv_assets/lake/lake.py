@@ -60,13 +60,7 @@ class Lake:
         return MonthlyFiles(self.storage, name)
 
     def check_writable(self) -> None:
-        """Find out now, rather than at the first publish, whether the root can be written safely.
-
-        Raises
-        ------
-        LakeError
-            If it cannot, saying why and what to do.
-        """
+        """Raise a ``LakeError`` now, rather than at the first publish, if the root cannot be written safely."""
         if self.storage.local:
             check_folder(Path(self.root))
         elif self._objects is not None:
@@ -87,13 +81,7 @@ class MonthlyFiles:
         return f"{self.uri}/{month_folder(month)}/{filename}"
 
     def publish(self, month: Month, filename: str, content: bytes) -> str:
-        """Write or replace a file whole and return its path.
-
-        Raises
-        ------
-        LakeError
-            If it cannot be written; the file that was there stays.
-        """
+        """Write or replace a file whole and return its path; after a ``LakeError`` the old file stays."""
         path = self.path(month, filename)
         try:
             self._storage.write(path, io.BytesIO(content))
@@ -105,13 +93,7 @@ class MonthlyFiles:
         return path
 
     def read(self, month: Month, filename: str) -> bytes:
-        """Return a file's content.
-
-        Raises
-        ------
-        MissingMonthsError
-            If the month has no such file.
-        """
+        """Return a file's content, or raise a ``MissingMonthsError``."""
         path = self.path(month, filename)
         try:
             return self._storage.read(path)

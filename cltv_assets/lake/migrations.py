@@ -151,14 +151,7 @@ def plan(
 def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None:
     """Migrate one table, in one commit; nothing if it has the newest version already.
 
-    Parameters
-    ----------
-    lake : Lake
-        What to migrate.
-    planned : TablePlan
-        Of one table.
-    possible : iterable of Month
-        Every month that a run of the older release may publish meanwhile.
+    ``possible`` are all months that a run of the older release may publish meanwhile.
 
     Raises
     ------

@@ -140,16 +140,7 @@ def column_differences(expected: pa.Schema, actual: pa.Schema, *, nullability: b
 
 
 def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str) -> None:
-    """Refuse a Delta table that we would misread or spoil.
-
-    Raises
-    ------
-    LakeFormatError
-        If a newer version of this package wrote it, or an older one and it was not migrated.
-    LakeError
-        If it is not ours, belongs to another graph than ``graph``, was altered by another
-        program, or has other columns.
-    """
+    """Refuse a Delta table that we would misread or spoil: as ``format_of`` and ``check_columns``, or not migrated."""
     written = format_of(table, schema, uri, graph)
     if written < FORMAT_VERSION:
         raise LakeFormatError(

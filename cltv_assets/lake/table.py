@@ -98,13 +98,8 @@ class LakeTable:
     def publish(self, staged: StagedMonth, commit_metadata: Mapping[str, str] | None = None) -> PublishedMonth:
         """Replace a month by what was staged for it, in one atomic commit.
 
-        Parameters
-        ----------
-        staged : StagedMonth
-            From ``Staging.seal``. Can be published once. Without files it
-            empties the month.
-        commit_metadata : mapping, optional
-            Kept in Delta's log: the run, the model, ….
+        What is staged can be published once; without files it empties the month. Delta's log
+        keeps ``commit_metadata``: the run, the model, ….
 
         Raises
         ------
@@ -159,18 +154,10 @@ class LakeTable:
         return sorted({file.month for file in self._files(None)})
 
     def require(self, months: Iterable[Month], remedy: str | None = None) -> None:
-        """Refuse to go on unless all of ``months`` are published.
+        """Raise a ``MissingMonthsError`` unless all of ``months`` are published.
 
-        Parameters
-        ----------
-        months : iterable of Month
-        remedy : str, optional
-            What to do; by default the command that makes the missing months.
-
-        Raises
-        ------
-        MissingMonthsError
-            Naming the table and the missing months.
+        It names the table, the missing months, and the ``remedy``: by default the command that
+        makes them.
         """
         wanted = sorted(set(months))
         published = self.published(wanted)
@@ -206,14 +193,9 @@ class LakeTable:
     def vacuum(self, older_than_hours: int) -> int:
         """Delete the files that no reader can need any more; return how many.
 
-        Those are replaced months' files, and what killed writers left behind.
-
-        Parameters
-        ----------
-        older_than_hours : int
-            Spare files written or replaced more recently. Must be longer than
-            the longest run and the longest query: a step that stages for longer
-            finds its files gone and fails.
+        Those are replaced months' files, and what killed writers left behind. Files written or
+        replaced more recently than ``older_than_hours`` are spared. That must be longer than the
+        longest run and the longest query: a step that stages for longer finds its files gone and fails.
         """
         table = self._open()
         if table is None:

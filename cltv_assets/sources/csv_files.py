@@ -20,15 +20,7 @@ from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.reading import (
-    BATCH_LINES,
-    Unsplit,
-    find_columns,
-    open_text,
-    reading,
-    text_batch,
-    unsplit_batch,
-)
+from cltv_assets.sources.reading import find_columns, in_batches, open_text, reading
 
 #: Longest field, in characters. A longer one is the rest of a file after a quote
 #: that nobody closed, and must not fill the memory first.
@@ -69,25 +61,8 @@ class CsvReader:
             fields, width = tuple(places), len(header)
             # Two columns at least are configured, so that this always gives a tuple.
             pick = itemgetter(*places.values())
-            rows: list[tuple[str, ...]] = []
-            lines: list[int] = []
-            unsplit: list[Unsplit] = []
-            for row in records:
-                if len(row) == width:
-                    rows.append(pick(row))
-                    lines.append(records.line)
-                elif row:
-                    unsplit.append(Unsplit(records.line, records.text()))
-                if len(rows) == BATCH_LINES:
-                    yield text_batch(file.name, fields, rows, lines)
-                    rows, lines = [], []
-                if len(unsplit) == BATCH_LINES:
-                    yield unsplit_batch(file.name, unsplit)
-                    unsplit = []
-            if rows:
-                yield text_batch(file.name, fields, rows, lines)
-            if unsplit:
-                yield unsplit_batch(file.name, unsplit)
+            split = ((records.line, pick(row) if len(row) == width else records.text()) for row in records if row)
+            yield from in_batches(file.name, fields, split)
 
     def _header(self, file: SourceFile, records: _Records) -> list[str]:
         header = next((row for row in records if row), None)

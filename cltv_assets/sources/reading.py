@@ -6,7 +6,7 @@ import difflib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +19,7 @@ from cltv_assets.sources.files import SourceFile
 
 #: Lines that a text reader collects before it yields them: few, so that Python's
 #: objects stay in the processor's cache (50,000 took twice as long a line).
-BATCH_LINES = 5_000
+_BATCH_LINES = 5_000
 
 #: What else separates fields, with the spelling that YAML needs.
 _DELIMITERS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
@@ -43,13 +43,6 @@ class Reader(Protocol):
     def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
         """Yield all lines of a file, in the schema of ``raw_transactions``."""
         ...
-
-
-class Unsplit(NamedTuple):
-    """A record with too few or too many fields: its first line's number, and its text without the line's end."""
-
-    line: int
-    text: str
 
 
 @contextmanager
@@ -91,13 +84,7 @@ def reading(storage: Storage, path: str) -> Iterator[None]:
 
 
 def open_text(storage: Storage, path: str, encoding: str, errors: str = "strict") -> io.TextIOWrapper:
-    """Open a file as text whose lines keep their own endings.
-
-    Raises
-    ------
-    SourceError
-        If ``encoding`` is no encoding's name.
-    """
+    """Open a file as text whose lines keep their own endings; refuse what is no encoding's name."""
     # Plain utf-8 would take the mark that Excel writes for part of the first header.
     name = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
     stream = storage.open_stream(path)
@@ -114,31 +101,56 @@ def open_text(storage: Storage, path: str, encoding: str, errors: str = "strict"
 def split_batch(name: str, lines: pa.Array, delivered: Mapping[Any, pa.Array]) -> pa.RecordBatch:
     """Return lines that could be split; an empty field becomes null.
 
-    Parameters
-    ----------
-    name : str
-        The file's name relative to the source.
-    lines : pyarrow.Array
-        Line numbers, int64.
-    delivered : mapping
-        Canonical name to the delivered text.
+    ``name`` is the file's, relative to the source; ``lines`` are the lines' numbers (int64);
+    ``delivered`` has the text by canonical name.
     """
     no_text = pa.scalar(None, pa.string())
     values = {field: pc.if_else(pc.equal(text, ""), no_text, text) for field, text in delivered.items()}
     return _batch(name, lines, values)
 
 
-def text_batch(name: str, fields: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[int]) -> pa.RecordBatch:
-    """Return rows of text as a batch: ``fields`` names a row's values, ``lines`` has each row's number."""
-    columns = zip(*rows, strict=True)
-    delivered = {field: pa.array(values, pa.string()) for field, values in zip(fields, columns, strict=True)}
-    return split_batch(name, pa.array(lines, pa.int64()), delivered)
+def in_batches(
+    name: str, fields: Sequence[str], records: Iterable[tuple[int, Sequence[str] | str]]
+) -> Iterator[pa.RecordBatch]:
+    """Yield records of text in batches.
 
+    Parameters
+    ----------
+    name : str
+        The file's, relative to the source.
+    fields : sequence of str
+        Canonical names of a record's values.
+    records : iterable of tuple
+        The number of a record's first line, and its values; or its text, if it could not be split.
+    """
+    rows: list[Sequence[str]] = []
+    lines: list[int] = []
+    unsplit: list[tuple[int, str]] = []
 
-def unsplit_batch(name: str, records: Sequence[Unsplit]) -> pa.RecordBatch:
-    """Return lines that could not be split: their text and nothing else."""
-    lines = pa.array([record.line for record in records], pa.int64())
-    return _batch(name, lines, {"source_text": pa.array([record.text for record in records], pa.string())})
+    def split() -> pa.RecordBatch:
+        values = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
+        return split_batch(name, pa.array(lines, pa.int64()), dict(zip(fields, values, strict=True)))
+
+    def not_split() -> pa.RecordBatch:
+        numbers, texts = zip(*unsplit, strict=True)
+        return _batch(name, pa.array(numbers, pa.int64()), {"source_text": pa.array(texts, pa.string())})
+
+    for line, record in records:
+        if isinstance(record, str):
+            unsplit.append((line, record))
+        else:
+            rows.append(record)
+            lines.append(line)
+        if len(rows) == _BATCH_LINES:
+            yield split()
+            rows, lines = [], []
+        if len(unsplit) == _BATCH_LINES:
+            yield not_split()
+            unsplit = []
+    if rows:
+        yield split()
+    if unsplit:
+        yield not_split()
 
 
 def _batch(name: str, lines: pa.Array, given: Mapping[Any, pa.Array]) -> pa.RecordBatch:
