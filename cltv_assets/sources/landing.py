@@ -4,30 +4,24 @@ A process that lands 18 months, or 100, parses no file twice. Lines go through
 here in batches, first into one staging file with the month of each, then, when
 the months of whole files are known, into a folder for each month. The cache is
 good for one day: what is in the future changes at midnight.
-
-It can be as large as the source. Its folder goes when the process ends; where the
-process was killed, the next one that makes such a folder on the machine clears it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
-import os
 import shutil
-import tempfile
-import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.months import Month
 from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
@@ -43,7 +37,6 @@ Dating = Literal["dated", "malformed", "undatable", "future"]
 _STAGE_LINES = 131_072
 _ROW_GROUP = 122_880
 
-_SCRATCH, _LOCK = "cltv-landing-", "lock"
 
 _STAGED = pa.schema([*RAW_TRANSACTIONS.arrow, pa.field("event_month", pa.int32()), pa.field("dating", pa.string())])
 
@@ -272,44 +265,3 @@ def _with_months(lines: pa.Table, months: pa.Array, in_future: pa.Array) -> pa.T
     )
     months = pc.if_else(future, pa.scalar(None, pa.int32()), months)
     return lines.append_column(_STAGED.field("event_month"), months).append_column(_STAGED.field("dating"), dating)
-
-
-class ScratchFolder:
-    """A folder in the system's temporary one, removed at exit or by ``close``.
-
-    A lock tells the living from the dead, not a process id, which means nothing across
-    containers that share ``/tmp``.
-    """
-
-    def __init__(self) -> None:
-        _sweep(Path(tempfile.gettempdir()))
-        self.path = Path(tempfile.mkdtemp(prefix=_SCRATCH))
-        unlocked = self.path / "locking"
-        lock = unlocked.open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Only now has it the name that a sweep looks for.
-        unlocked.rename(self.path / _LOCK)
-        self._finalizer = weakref.finalize(self, _remove, self.path, lock, os.getpid())
-
-    def close(self) -> None:
-        """Remove the folder."""
-        self._finalizer()
-
-
-def _remove(path: Path, lock: IO[str], owner: int) -> None:
-    # A forked child runs this at its exit too, while its parent goes on reading.
-    if os.getpid() == owner:
-        shutil.rmtree(path, ignore_errors=True)
-        lock.close()
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the folders of processes that no longer live."""
-    for lock in folder.glob(f"{_SCRATCH}*/{_LOCK}"):
-        try:
-            with lock.open("r+") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.parent, ignore_errors=True)
-        except OSError:
-            # Held by a living process, another user's, or just removed by another sweep.
-            continue

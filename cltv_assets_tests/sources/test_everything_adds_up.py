@@ -72,7 +72,7 @@ def expected_of(records: list[Record | None], written: str) -> tuple[dict[int, R
     return dict(zip(starts, [r for r in records if r is not None], strict=True)), starts
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(files, min_size=1, max_size=4))
 def test_every_record_is_somewhere_once(deliveries: list[tuple[list[Record | None], str, bool]]) -> None:
     folder = Path(tempfile.mkdtemp())
