@@ -1,6 +1,6 @@
 """The month's HTML report: one file that needs no network, from tables of the lake.
 
-``facts`` reads small numbers off the engine, ``figures`` draws, ``sections`` puts
+``facts`` reads small numbers off the engine, ``sections`` puts them into words and
 both into words, ``page`` binds the sections together and ``audit`` looks for what
 would make the page unfit to publish. A new section is a module in
 ``sections``, its template beside this file, and an entry in ``page.SECTIONS``.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.segments import Range
 from cltv_assets.report.page import SECTIONS, page_title
-from cltv_assets.report.sections.naming import in_words
+from cltv_assets.tables.fitted_rows import in_words
 
 #: Attributes that make a browser fetch something.
 _FETCHING = {
@@ -80,7 +80,7 @@ def problems(html: str, data: ReportData) -> list[str]:
 def _totals(data: ReportData, text: str) -> list[str]:
     """Hold every horizon's total and the ends of its intervals against the page."""
     found = []
-    for total in data.value.totals if data.value else ():
+    for total in data.value.predicted.totals if data.value else ():
         if wording.amount(total.value) not in text:
             found.append(f"the expected value of {wording.months(total.months)} is not on the page")
         base = data.segments.base.get(total.months)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.fitted import fitted_models
-from cltv_assets.report.facts.frequencies import histogram
-from cltv_assets.report.facts.holdout import earlier_cases, holdout_cases
+from cltv_assets.report.data import Models, ReportData
 from cltv_assets.report.facts.matrices import matrices
-from cltv_assets.report.facts.model_view import model_view
-from cltv_assets.report.facts.population import Population, customer_counts, month_before
-from cltv_assets.report.facts.quality import quality
+from cltv_assets.report.facts.population import Population, month_before
 from cltv_assets.report.facts.segments import segment_facts
 from cltv_assets.report.facts.tracking import tracking
 from cltv_assets.report.facts.value import value_facts
+from cltv_assets.tables.cleaned_and_rejected.line_counts import line_counts
+from cltv_assets.tables.fitted_rows import fitted_rows
+from cltv_assets.tables.holdout_evaluation.cases import earlier_cases, holdout_cases
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.facts import customer_counts, histogram, model_view
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
 #: The upstream tables that a report is made from: this month's of each, and all
 #: months of ``purchase_days``.
@@ -39,10 +40,10 @@ def collect(run: MonthRun) -> ReportData:
     run : MonthRun
         With the tables of `INPUTS`. Earlier months' figures come from its lake.
     """
-    models = fitted_models(run)
+    models = Models(fitted_rows(run, PURCHASE_MODEL), fitted_rows(run, SPEND_MODEL)[0])
     view = model_view(models.purchase, run.settings)
     counts = customer_counts(run)
-    value, lines = value_facts(run), quality(run)
+    value, lines = value_facts(run), line_counts(run)
     return ReportData(
         month=run.month,
         settings=run.settings,

@@ -5,16 +5,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cltv_assets.months import Month
-from cltv_assets.report.facts.fitted import Models
-from cltv_assets.report.facts.frequencies import Histogram
-from cltv_assets.report.facts.holdout import HoldoutCase
 from cltv_assets.report.facts.matrices import Matrices
 from cltv_assets.report.facts.population import Population
-from cltv_assets.report.facts.quality import Quality
 from cltv_assets.report.facts.segments import Segments
 from cltv_assets.report.facts.tracking import Tracking
 from cltv_assets.report.facts.value import ValueFacts
 from cltv_assets.settings import Settings
+from cltv_assets.tables.cleaned_and_rejected.line_counts import LineCounts
+from cltv_assets.tables.fitted_rows import FittedModel
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
+from cltv_assets.tables.purchase_model.facts import Histogram
+
+#: The model without dropout: what every other purchase model is held against.
+NULL_MODEL = "nbd"
+
+
+@dataclass(frozen=True)
+class Models:
+    """The month's models.
+
+    Parameters
+    ----------
+    candidates : tuple of FittedModel
+        The purchase models: the one that predicts first, the others by their holdout score.
+    spend : FittedModel
+        The spend model that predicts.
+    """
+
+    candidates: tuple[FittedModel, ...]
+    spend: FittedModel
+
+    @property
+    def purchase(self) -> FittedModel:
+        """The purchase model that predicts."""
+        return self.candidates[0]
+
+    @property
+    def null(self) -> FittedModel | None:
+        """The model without dropout, on the chosen one's clock where there is one."""
+        found = [one for one in self.candidates if one.name == NULL_MODEL]
+        return min(found, key=lambda one: one.seasonal != self.purchase.seasonal, default=None)
 
 
 @dataclass(frozen=True)
@@ -42,7 +72,7 @@ class ReportData:
         Predictions whose horizon ends with this month; empty while none is old enough.
     earlier_holdout : tuple of HoldoutCase
         Those whose horizon ended with an earlier month, oldest first.
-    quality : Quality
+    quality : LineCounts
     """
 
     month: Month
@@ -57,7 +87,7 @@ class ReportData:
     tracking: Tracking | None
     holdout: tuple[HoldoutCase, ...]
     earlier_holdout: tuple[HoldoutCase, ...]
-    quality: Quality
+    quality: LineCounts
 
     @property
     def horizon(self) -> int:

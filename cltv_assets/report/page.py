@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cltv_assets import __version__
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.sections import (
     calibration,
@@ -71,16 +71,16 @@ def key_plot_png(data: ReportData) -> bytes:
     Without predictions it is P(alive), and without a purchase model how often
     customers came back.
     """
-    from cltv_assets.report.figures.frequencies import histogram_figure
+    from cltv_assets.figures.models import histogram_figure
+    from cltv_assets.figures.svg import png
+    from cltv_assets.figures.value import concentration_figure
     from cltv_assets.report.figures.matrices import p_alive_figure
-    from cltv_assets.report.figures.svg import png
-    from cltv_assets.report.figures.value import concentration_figure
 
-    if data.value is not None and data.value.concentration is not None:
-        return png(concentration_figure(data.value.concentration))
+    if data.value is not None and (curve := data.value.predicted.concentration) is not None:
+        return png(concentration_figure(curve.customers, curve.value, curve.marked))
     if data.matrices is not None:
         return png(p_alive_figure(data.matrices, data.settings.time_unit))
-    return png(histogram_figure(data.histogram))
+    return png(histogram_figure(data.histogram.actual, data.histogram.expected))
 
 
 @cache

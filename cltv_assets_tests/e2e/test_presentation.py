@@ -17,7 +17,6 @@ from deltalake import DeltaTable
 
 from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.presentation import REPORT_URL_VARIABLE, markdown_table
-from cltv_assets.report import highlights as module
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.conftest import Ran
 from cltv_assets_tests.e2e.running import run, settings_in
@@ -154,7 +153,7 @@ def test_what_cannot_be_drawn_keeps_no_month_back(tmp_path: Path, monkeypatch: p
     def torn(_run: object) -> Any:
         raise RuntimeError("no ink")
 
-    monkeypatch.setitem(module._MAKERS, "purchase_model", torn)
+    monkeypatch.setattr("cltv_assets.tables.purchase_model.highlights.png", torn)
     settings, months = one_month(tmp_path)
     assert run(settings, months)[0].errors == []
 

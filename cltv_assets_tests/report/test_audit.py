@@ -64,8 +64,9 @@ def test_a_page_of_other_figures_is_found(page: str, data: ReportData) -> None:
 
 def test_other_totals_are_found(page: str, data: ReportData) -> None:
     assert data.value is not None
-    totals = tuple(replace(one, value=one.value + 1) for one in data.value.totals)
-    found = problems(page, replace(data, value=replace(data.value, totals=totals)))
+    predicted = data.value.predicted
+    other = replace(predicted, totals=tuple(replace(one, value=one.value + 1) for one in predicted.totals))
+    found = problems(page, replace(data, value=replace(data.value, predicted=other)))
     assert [one for one in found if "expected value of" in one] == [
         "the expected value of 1\N{NO-BREAK SPACE}month is not on the page",
         "the expected value of 3\N{NO-BREAK SPACE}months is not on the page",
@@ -90,7 +91,7 @@ def test_an_interval_that_cannot_be_is_found(page: str, data: ReportData, ends: 
 def test_a_reason_that_is_not_told_is_found(page: str, data: ReportData) -> None:
     purchase = data.models.purchase
     chosen = replace(purchase, row={**purchase.row, "choice_reason": "bg_nbd was best by far"})
-    found = problems(page, replace(data, models=replace(data.models, purchase=chosen)))
+    found = problems(page, replace(data, models=replace(data.models, candidates=(chosen, *data.models.candidates[1:]))))
     assert "why this purchase model predicts is not on the page" in found
 
 

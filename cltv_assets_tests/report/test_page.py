@@ -12,8 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.figures.svg import svg
 from cltv_assets.report import ReportData, collect, key_plot_png, problems, render
-from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.page import SECTIONS
 from cltv_assets.report.sections.cautions import cautions
 from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cltv_assets.months import DAYS_PER_UNIT
-from cltv_assets.report.facts.model_view import ModelView, dates
-from cltv_assets.report.facts.population import CustomerCounts
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.facts import CustomerCounts, ModelView, dates
 
 if TYPE_CHECKING:
     import numpy.typing as npt

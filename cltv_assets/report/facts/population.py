@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
-from typing import Any
-
-import ibis.expr.types as ir
 
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 
 @dataclass(frozen=True)
@@ -38,43 +33,6 @@ class Population:
     rejected: int | None
     expected_value: float | None
     model: tuple[str, bool] | None = None
-
-
-@dataclass(frozen=True)
-class CustomerCounts:
-    """Customers by what the models' pictures need, and no finer.
-
-    Parameters
-    ----------
-    by_frequency : dict of int to int
-        Customers by number of repeat purchases.
-    by_first_day : dict of date to int
-        Customers by first purchase day.
-    """
-
-    by_frequency: dict[int, int]
-    by_first_day: dict[dt.date, int]
-
-    @property
-    def customers(self) -> int:
-        """All customers."""
-        return sum(self.by_frequency.values())
-
-    @property
-    def repeat_customers(self) -> int:
-        """Customers with a repeat purchase."""
-        return sum(n for frequency, n in self.by_frequency.items() if frequency > 0)
-
-
-def customer_counts(run: MonthRun) -> CustomerCounts:
-    """Count the month's customers in the engine."""
-    rfm = run.inputs[RFM_SUMMARY.name]
-    return CustomerCounts(_counts(run, rfm, "frequency"), _counts(run, rfm, "first_purchase"))
-
-
-def _counts(run: MonthRun, table: ir.Table, column: str) -> dict[Any, int]:
-    counted = table.group_by(column).aggregate(n=table.count())
-    return dict(sorted((row[column], row["n"]) for row in run.engine.collect(counted).to_pylist()))
 
 
 def month_before(run: MonthRun) -> Population | None:

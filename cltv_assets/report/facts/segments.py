@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT
+from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT, Moves, moves_of, tier_place
 from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
-from cltv_assets.tables.segmentation import GONE, NEW, VALUE_SEGMENTS
-
-#: The schemes of ``segment_summary``.
-BASE, VALUE, RFM = "all", "value", "rfm"
+from cltv_assets.tables.segmentation import ALL
 
 
 @dataclass(frozen=True)
@@ -53,29 +50,6 @@ class SegmentTotal:
 
 
 @dataclass(frozen=True)
-class Move:
-    """Customers who were in one segment a month ago and are in another, or the same, now."""
-
-    scheme: str
-    before: str
-    now: str
-    customers: int
-    value_before: float
-    value_now: float
-
-
-@dataclass(frozen=True)
-class Movement:
-    """Value tiers between two months, in five numbers."""
-
-    rose: int
-    fell: int
-    stayed: int
-    new: int
-    gone: int
-
-
-@dataclass(frozen=True)
 class Segments:
     """What ``segment_summary`` and ``segment_movement`` hold of the month.
 
@@ -87,44 +61,13 @@ class Segments:
         Value tiers from the top, longest horizon.
     rfm : tuple of SegmentTotal
         RFM segments, the largest expected value a customer first, longest horizon.
-    moves : tuple of Move
+    moves : Moves
     """
 
     base: Mapping[int, SegmentTotal]
     tiers: tuple[SegmentTotal, ...]
     rfm: tuple[SegmentTotal, ...]
-    moves: tuple[Move, ...]
-
-    @property
-    def compared(self) -> bool:
-        """Whether there was a month before to compare with."""
-        return any(move.before != NEW for move in self.moves)
-
-    @property
-    def tier_movement(self) -> Movement | None:
-        """Value tiers' movement in five numbers; ``None`` without a month before."""
-        if not self.compared:
-            return None
-        counted = {"rose": 0, "fell": 0, "stayed": 0, "new": 0, "gone": 0}
-        for move in self.moves:
-            if move.scheme == VALUE:
-                counted[direction(move)] += move.customers
-        return Movement(**counted)
-
-
-def direction(move: Move) -> str:
-    """Return how a move between value tiers went: rose, fell, stayed, new or gone."""
-    if move.before == NEW:
-        return "new"
-    if move.now == GONE:
-        return "gone"
-    before, now = tier_place(move.before), tier_place(move.now)
-    return "stayed" if before == now else ("rose" if now < before else "fell")
-
-
-def tier_place(name: str) -> int:
-    """Return a value tier's place, 0 being the top."""
-    return VALUE_SEGMENTS.index(name) if name in VALUE_SEGMENTS else len(VALUE_SEGMENTS)
+    moves: Moves
 
 
 def segment_facts(run: MonthRun) -> Segments:
@@ -149,37 +92,21 @@ def segments_of(rows: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, 
     totals = [(row["scheme"], _total(row)) for row in rows]
     shown = [(scheme, total) for scheme, total in totals if total.horizon == horizon]
     return Segments(
-        base={total.horizon: total for scheme, total in totals if scheme == BASE},
+        base={total.horizon: total for scheme, total in totals if scheme == ALL},
         tiers=tuple(
             sorted(
-                (total for scheme, total in shown if scheme == VALUE),
+                (total for scheme, total in shown if scheme == "value"),
                 key=lambda one: (tier_place(one.segment), one.segment),
             )
         ),
         rfm=tuple(
             sorted(
                 # Nobody there now and nobody before: nothing to say of it.
-                (total for scheme, total in shown if scheme == RFM and (total.customers or total.customers_before)),
+                (total for scheme, total in shown if scheme == "rfm" and (total.customers or total.customers_before)),
                 key=lambda one: (-one.value.expected / max(one.customers, 1), one.segment),
             )
         ),
-        moves=tuple(
-            sorted(
-                (
-                    Move(
-                        row["scheme"],
-                        row["from_segment"],
-                        row["to_segment"],
-                        row["customers"],
-                        row["value_before"] or 0.0,
-                        row["value_now"] or 0.0,
-                    )
-                    for row in moves
-                    if row["customers"]
-                ),
-                key=lambda one: (one.scheme, -one.customers, one.before, one.now),
-            )
-        ),
+        moves=moves_of(moves),
     )
 
 

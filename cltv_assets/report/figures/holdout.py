@@ -1,79 +1,20 @@
-"""Earlier predictions beside what happened: by decile, by contender, over the months."""
+"""How wrong predictions were, over the months."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cltv_assets.figures import canvas, wording
+from cltv_assets.figures.canvas import DASHED, DOTTED, Key
+from cltv_assets.figures.holdout import CONTENDERS
+from cltv_assets.figures.svg import FIRST, MUTED, SECOND, TEXT, THIRD
 from cltv_assets.months import Month
-from cltv_assets.report import wording
-from cltv_assets.report.facts.holdout import Contender, Decile, HoldoutCase
-from cltv_assets.report.figures import canvas
-from cltv_assets.report.figures.canvas import DASHED, DOTTED, Key
-from cltv_assets.report.figures.svg import FIRST, MUTED, SECOND, TEXT, THIRD
-from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE, NBD
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_BAR = 0.38
-#: Colour, dashes and name of each contender; the model has none of its own here.
-_CONTENDERS = {
-    None: (FIRST, "line", "model"),
-    NBD: (THIRD, "dashed", "NBD"),
-    NAIVE_RATE: (SECOND, "dashed", "rate so far"),
-    LAST_YEAR: (MUTED, "dotted", "last year"),
-}
-
-
-def deciles_figure(deciles: Sequence[Decile], what: str) -> Figure:
-    """Draw predicted beside actual means of the tenths of customers.
-
-    Parameters
-    ----------
-    deciles : sequence of Decile
-        The lowest predictions first.
-    what : str
-        The vertical axis, with its unit.
-    """
-    most = max(max(one.predicted, one.actual) for one in deciles)
-    keys = [Key(SECOND, "predicted", "box"), Key(FIRST, "actual", "box")]
-    figure, plot = canvas.axes("Tenth of customers, lowest prediction first", what, canvas.margin(most), keys=keys)
-    plot.set_xlim(0.4, len(deciles) + 0.6)
-    canvas.upwards(plot, most)
-    places = range(1, len(deciles) + 1)
-    plot.xaxis.set_ticks(list(places), [str(place) for place in places])
-    plot.bar([place - _BAR / 2 for place in places], [one.predicted for one in deciles], _BAR, color=SECOND)
-    plot.bar([place + _BAR / 2 for place in places], [one.actual for one in deciles], _BAR, color=FIRST)
-    return figure
-
-
-def totals_by_contender_figure(cases: Sequence[HoldoutCase]) -> Figure:
-    """Draw what each contender predicted for each horizon beside what happened.
-
-    Parameters
-    ----------
-    cases : sequence of HoldoutCase
-        Purchases, one a horizon.
-    """
-    names = [name for name in _CONTENDERS if any(_of(case, name) is not None for case in cases)]
-    heights = {name: [_of(case, name) or 0.0 for case in cases] for name in names}
-    most = max([case.actual for case in cases] + [height for each in heights.values() for height in each])
-    actual = Key(TEXT, "actual", "box")
-    keys = [actual, *(Key(_CONTENDERS[name][0], _CONTENDERS[name][2], "box") for name in names)]
-    figure, plot = canvas.axes(
-        "Months ahead that it was predicted", "Purchases of all customers", canvas.margin(most), keys=keys
-    )
-    plot.set_xlim(-0.6, len(cases) - 0.4)
-    canvas.upwards(plot, most)
-    plot.xaxis.set_ticks(range(len(cases)), [str(case.horizon) for case in cases])
-    bars = [(TEXT, [case.actual for case in cases]), *((_CONTENDERS[name][0], heights[name]) for name in names)]
-    width = 0.8 / len(bars)
-    for i, (colour, tall) in enumerate(bars):
-        places = [place + (i - (len(bars) - 1) / 2) * width for place in range(len(cases))]
-        plot.bar(places, tall, width, color=colour)
-    return figure
 
 
 def bias_figure(by_horizon: Sequence[Sequence[HoldoutCase]]) -> Figure:
@@ -113,29 +54,20 @@ def errors_figure(cases: Sequence[HoldoutCase]) -> Figure:
         Purchases of one horizon, oldest first; at least one.
     """
     lines = {
-        name: [(case.ended, one.mae) for case in cases if (one := _contender(case, name)) is not None]
-        for name in _CONTENDERS
+        name: [(case.ended, one.mae) for case in cases if (one := case.labelled.get(name)) is not None]
+        for name in CONTENDERS
     }
     shown = {name: line for name, line in lines.items() if line}
     most = max(mae for line in shown.values() for _, mae in line)
-    keys = [Key(_CONTENDERS[name][0], _CONTENDERS[name][2], _CONTENDERS[name][1]) for name in shown]
+    keys = [Key(CONTENDERS[name][0], name, CONTENDERS[name][1]) for name in shown]
     what = "Mean absolute error, purchases a customer"
     figure, plot = canvas.axes("Month at whose end the horizon was over", what, canvas.margin(most), 30, keys)
     months = [case.ended for case in cases]
     _month_axis(plot, months)
     canvas.upwards(plot, most)
     for name, line in reversed(shown.items()):
-        _line(plot, months[0], line, *_CONTENDERS[name][:2])
+        _line(plot, months[0], line, *CONTENDERS[name])
     return figure
-
-
-def _contender(case: HoldoutCase, name: str | None) -> Contender | None:
-    return case.model if name is None else case.contender(name)
-
-
-def _of(case: HoldoutCase, name: str | None) -> float | None:
-    one = _contender(case, name)
-    return None if one is None else float(one.predicted)
 
 
 def _month_axis(plot: Axes, months: Sequence[Month]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cltv_assets.figures import canvas
+from cltv_assets.figures.svg import MUTED, TEXT
 from cltv_assets.report.facts.matrices import Matrices
-from cltv_assets.report.figures import canvas
-from cltv_assets.report.figures.svg import MUTED, TEXT
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cltv_assets.figures import canvas, wording
+from cltv_assets.figures.canvas import DASHED, Key
+from cltv_assets.figures.svg import FIRST, MUTED, SECOND, THIRD
 from cltv_assets.months import Month
-from cltv_assets.report import wording
 from cltv_assets.report.facts.tracking import Tracking
-from cltv_assets.report.figures import canvas
-from cltv_assets.report.figures.canvas import DASHED, Key
-from cltv_assets.report.figures.svg import FIRST, MUTED, SECOND, THIRD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

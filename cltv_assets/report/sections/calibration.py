@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
+from cltv_assets.figures.holdout import deciles_figure
+from cltv_assets.figures.svg import svg
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.holdout import HoldoutCase
-from cltv_assets.report.figures.holdout import deciles_figure
-from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 
 
 def section(data: ReportData) -> Section:
@@ -74,7 +74,7 @@ def _picture(data: ReportData, case: HoldoutCase) -> Picture:
     return Picture(
         f"{'Purchases' if purchases else 'Revenue'}, {wording.months(case.horizon)} ahead",
         svg(
-            deciles_figure(case.deciles, axis),
+            deciles_figure([one.predicted for one in case.deciles], [one.actual for one in case.deciles], axis),
             f"deciles-{case.target}",
             f"Mean {axis} by tenth of prediction. {pairs}.",
         ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cltv_assets.report import wording
-from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.fitted import NULL_MODEL
-from cltv_assets.report.facts.holdout import Contender
-from cltv_assets.report.sections.naming import candidate_title, in_words, model_title, why_no_predictions
+from cltv_assets.figures import wording
+from cltv_assets.report.data import NULL_MODEL, ReportData
+from cltv_assets.report.sections.naming import why_no_predictions
+from cltv_assets.tables.fitted_rows import in_words, model_title
+from cltv_assets.tables.holdout_evaluation.cases import Contender
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
 
 #: Intervals of totals that are judged at least, and the share that should have held; of
@@ -56,7 +56,7 @@ def _no_dropout_found(data: ReportData) -> list[str]:
     if aic is None or null_aic is None or aic < null_aic:
         return []
     return [
-        f"The {candidate_title(chosen)} describes the data no better than a model in which nobody ever leaves "
+        f"The {chosen.title} describes the data no better than a model in which nobody ever leaves "
         f"(AIC {wording.decimal(aic, 1)} against {wording.decimal(null_aic, 1)}): read P(alive) as unknown. "
         "A longer history helps."
     ]

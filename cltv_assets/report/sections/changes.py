@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections.naming import candidate_title, model_title
+from cltv_assets.tables.fitted_rows import model_title
 
 
 def changes(data: ReportData) -> list[str]:
@@ -50,7 +50,7 @@ def _model(data: ReportData) -> str:
     model, before = data.models.purchase, data.before.model if data.before else None
     if before is None:
         return ""
-    title = candidate_title(model)
+    title = model.title
     if before == (model.name, model.seasonal):
         return f"The {title} model predicts, as last month."
     old = model_title(before[0]) + (" with seasons" if before[1] else "")
@@ -58,7 +58,7 @@ def _model(data: ReportData) -> str:
 
 
 def _tiers(data: ReportData) -> str:
-    moved = data.segments.tier_movement
+    moved = data.segments.moves.tiers
     if moved is None:
         return ""
     text = (

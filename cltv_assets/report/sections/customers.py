@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.value import NamedCustomer
 from cltv_assets.report.sections.naming import why_no_predictions

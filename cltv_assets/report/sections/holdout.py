@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
+from cltv_assets.figures.svg import svg
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.holdout import Contender, HoldoutCase
 from cltv_assets.report.figures.holdout import bias_figure, errors_figure
-from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.sections.naming import contender_title
 from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.tables.holdout_evaluation.cases import Contender, HoldoutCase
 
 
 def section(data: ReportData) -> Section:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
+from cltv_assets.figures.svg import svg
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.matrices import Matrices
 from cltv_assets.report.figures.matrices import p_alive_figure, purchases_figure
-from cltv_assets.report.figures.svg import svg
-from cltv_assets.report.sections.naming import in_words
 from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.tables.fitted_rows import in_words
 
 #: A P(alive) below this is a doubt.
 _DOUBT = 0.5

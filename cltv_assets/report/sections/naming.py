@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.fitted import FittedModel
+from cltv_assets.tables.fitted_rows import model_title, named
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE, NBD
 
-_MODELS = {
-    "bg_nbd": "BG/NBD",
-    "mbg_nbd": "MBG/NBD",
-    "pareto_nbd": "Pareto/NBD",
-    "nbd": "NBD",
-    "gamma_gamma": "Gamma-Gamma",
-}
-_NAMES = re.compile(rf"\b({'|'.join(_MODELS)})\b")
 _BASELINES = {
     NBD: "NBD: nobody leaves",
     NAIVE_RATE: "Naive: rate so far",
@@ -38,25 +28,6 @@ RFM_MEANINGS = {
 }
 
 
-def model_title(name: str) -> str:
-    """Return a model's usual name; a pair such as ``bg_nbd+gamma_gamma`` keeps its plus."""
-    return " + ".join(_MODELS.get(part, part) for part in name.split("+"))
-
-
-def in_words(reason: str) -> str:
-    """Return a reason out of a table as a sentence, with the models' usual names."""
-    return wording.sentence(_named(reason))
-
-
-def _named(reason: str) -> str:
-    return _NAMES.sub(lambda match: _MODELS[match[0]], reason)
-
-
-def candidate_title(model: FittedModel) -> str:
-    """Return a purchase model's name, and whether it knows seasons."""
-    return model_title(model.name) + (" with seasons" if model.seasonal else "")
-
-
 def contender_title(name: str) -> str:
     """Return a model's or baseline's name in a holdout."""
     found = _BASELINES.get(name)
@@ -70,7 +41,7 @@ def why_no_predictions(data: ReportData) -> str:
     """Say in one sentence why nobody has a prediction."""
     kinds = (("purchase", data.models.purchase), ("spend", data.models.spend))
     missing = [
-        f"the {kind} model could not be fitted ({_named(model.reason)})" for kind, model in kinds if not model.usable
+        f"the {kind} model could not be fitted ({named(model.reason)})" for kind, model in kinds if not model.usable
     ]
     if missing:
         return f"There are no predictions this month: {wording.listing(missing)}."

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
+from cltv_assets.figures.svg import svg
+from cltv_assets.figures.value import movement_figure, segments_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.segments import RFM, VALUE, Move, SegmentTotal, tier_place
+from cltv_assets.report.facts.segments import SegmentTotal
 from cltv_assets.report.facts.value import ValueFacts
-from cltv_assets.report.figures.segments import movement_figure, segments_figure
-from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.sections.naming import RFM_MEANINGS, why_no_predictions
 from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.tables.segment_movement import Move, tier_place
 from cltv_assets.tables.segmentation import GONE, NEW, VALUE_SEGMENTS
 
 #: Moves between RFM segments that are listed.
@@ -23,7 +24,7 @@ def section(data: ReportData) -> Section:
     name, facts, value = "Segments", data.segments, data.value
     if value is None:
         return Section("segments", name, "No segments this month", {"missing": why_no_predictions(data)})
-    moved = facts.tier_movement
+    moved = facts.moves.tiers
     if moved is None:
         top = next((one for one in facts.tiers if one.segment == VALUE_SEGMENTS[0]), None)
         headline = (
@@ -41,15 +42,15 @@ def section(data: ReportData) -> Section:
         "missing": "",
         "currency": data.settings.currency,
         "horizon": wording.months(data.horizon),
-        "compared": facts.compared,
+        "compared": facts.moves.compared,
         "before": wording.month_name(data.month.shift(-1)),
         "tiers": [
             _row(one, _tier_meaning(data).get(one.segment, ""), _p_alive(value, one.segment), _amounts(facts.tiers))
             for one in facts.tiers
         ],
         "rfm": [_row(one, RFM_MEANINGS.get(one.segment, ""), "", _amounts(facts.rfm)) for one in facts.rfm],
-        "matrix": _matrix(facts.moves) if facts.compared else {},
-        "rfm_moves": _rfm_moves(data) if facts.compared else [],
+        "matrix": _matrix(facts.moves.rows) if facts.moves.compared else {},
+        "rfm_moves": _rfm_moves(data) if facts.moves.compared else [],
     }
     return Section("segments", name, headline, content, _pictures(data))
 
@@ -65,7 +66,7 @@ def _tier_meaning(data: ReportData) -> dict[str, str]:
 
 
 def _p_alive(value: ValueFacts, segment: str) -> str:
-    found = next((one.p_alive for one in value.segments if one.name == segment), None)
+    found = next((one.p_alive for one in value.predicted.segments if one.name == segment), None)
     return wording.NOTHING if found is None else wording.probability(found)
 
 
@@ -94,7 +95,7 @@ def _row(one: SegmentTotal, meaning: str, p_alive: str, amount: Callable[[float 
 
 def _matrix(moves: Sequence[Move]) -> dict[str, object]:
     """Arrange the value tiers' moves as rows of before and columns of now."""
-    counted = {(move.before, move.now): move.customers for move in moves if move.scheme == VALUE}
+    counted = {(move.before, move.now): move.customers for move in moves if move.scheme == "value"}
 
     def order(name: str) -> tuple[int, str]:
         return tier_place(name), name
@@ -118,7 +119,7 @@ def _matrix(moves: Sequence[Move]) -> dict[str, object]:
 
 
 def _rfm_moves(data: ReportData) -> list[dict[str, str]]:
-    moved = [move for move in data.segments.moves if move.scheme == RFM and move.before != move.now]
+    moved = [move for move in data.segments.moves.rows if move.scheme == "rfm" and move.before != move.now]
     known = [move for move in moved if NEW not in (move.before, move.now) and move.now != GONE][:_LISTED]
     amount = wording.amounts(max((max(move.value_before, move.value_now) for move in known), default=0.0))
     return [
@@ -151,13 +152,13 @@ def _pictures(data: ReportData) -> tuple[Picture, ...]:
                 "shares of value are the finding.",
             )
         )
-    moved = facts.tier_movement
+    moved = facts.moves.tiers
     if moved is not None:
         found.append(
             Picture(
                 "Where each tier's customers came from",
                 svg(
-                    movement_figure(facts.moves),
+                    movement_figure(facts.moves.into_tiers),
                     "movement",
                     f"Value tiers since last month: {wording.count(moved.rose)} customers rose, "
                     f"{wording.count(moved.fell)} fell, {wording.count(moved.stayed)} stayed, "

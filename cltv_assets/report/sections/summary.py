@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.population import Population
 from cltv_assets.report.sections.cautions import cautions

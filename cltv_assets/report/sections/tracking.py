@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
+from cltv_assets.figures.models import histogram_figure
+from cltv_assets.figures.svg import svg
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.frequencies import Histogram
 from cltv_assets.report.facts.tracking import Earlier, Tracking
-from cltv_assets.report.figures.frequencies import histogram_figure
-from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.figures.tracking import cumulative_figure, weekly_figure
-from cltv_assets.report.sections.naming import in_words, model_title
 from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.tables.fitted_rows import in_words, model_title
+from cltv_assets.tables.purchase_model.facts import Histogram
 
 
 def section(data: ReportData) -> Section:
@@ -100,5 +100,7 @@ def _histogram(data: ReportData) -> Picture:
             "How many customers made so many repeat purchases so far, and how many the model has, given when each of "
             f"them came first{given}. Bars of a pair should be alike."
         )
-    drawing = svg(histogram_figure(facts), "frequencies", f"Customers by repeat purchases. {label}.")
+    drawing = svg(
+        histogram_figure(facts.actual, facts.expected), "frequencies", f"Customers by repeat purchases. {label}."
+    )
     return Picture("Frequency of repeat purchases", drawing, caption)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
+from cltv_assets.figures.svg import svg
+from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.segments import Range
-from cltv_assets.report.facts.value import Concentration, ValueFacts
-from cltv_assets.report.figures.svg import svg
-from cltv_assets.report.figures.value import READ_AT, concentration_figure, totals_figure
+from cltv_assets.report.facts.value import ValueFacts
+from cltv_assets.report.figures.value import totals_figure
 from cltv_assets.report.sections.naming import why_no_predictions
 from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.tables.cltv_predictions.totals import READ_AT, Concentration
 
 _READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
 #: The share that the headline is about, after Pareto.
@@ -24,20 +26,22 @@ def section(data: ReportData) -> Section:
         return Section("value", name, "No predicted value this month", {"missing": why_no_predictions(data)})
     total = wording.money(facts.total.value, data.settings.currency)
     headline = f"The next {wording.months(data.horizon)} are expected to bring {total}"
-    if facts.concentration is not None:
-        held = wording.percent(facts.concentration.held_by(_FIFTH), 0)
+    if facts.predicted.concentration is not None:
+        held = wording.percent(facts.predicted.concentration.held_by(_FIFTH), 0)
         headline += f"; the top {_FIFTH:.0%} of customers hold {held} of it"
     content = {
         "missing": "",
         "currency": data.settings.currency,
         "definition": _definition(data),
         "only_repeat": data.settings.population == "repeat",
-        "customers": wording.count(facts.customers),
+        "customers": wording.count(facts.predicted.customers),
         "totals": _totals(data, facts),
         "tested": _tested(data),
-        "shares": _shares(facts.concentration),
+        "shares": _shares(facts.predicted.concentration),
     }
-    return Section("value", name, headline, content, (*_earlier_totals(data), *_concentration(facts.concentration)))
+    return Section(
+        "value", name, headline, content, (*_earlier_totals(data), *_concentration(facts.predicted.concentration))
+    )
 
 
 def _definition(data: ReportData) -> str:
@@ -48,7 +52,7 @@ def _definition(data: ReportData) -> str:
 
 def _totals(data: ReportData, facts: ValueFacts) -> list[dict[str, str]]:
     rows = []
-    for total in facts.totals:
+    for total in facts.predicted.totals:
         base = data.segments.base.get(total.months)
         rows.append(
             {
@@ -58,7 +62,7 @@ def _totals(data: ReportData, facts: ValueFacts) -> list[dict[str, str]]:
                 "purchases_range": _range(base.purchases, whole=True) if base else "",
                 "value": wording.amount(total.value),
                 "value_range": _range(base.value) if base else "",
-                "each": wording.amount(total.value / facts.customers),
+                "each": wording.amount(total.value / facts.predicted.customers),
             }
         )
     return rows
@@ -134,7 +138,11 @@ def _concentration(curve: Concentration | None) -> tuple[Picture, ...]:
         return ()
     read = ", ".join(f"the top {share:.0%} hold {wording.percent(curve.held_by(share), 0)}" for share in _READ_AT)
     held = wording.percent(curve.held_by(_FIFTH), 0)
-    drawing = svg(concentration_figure(curve), "concentration", f"Concentration curve of predicted value: {read}.")
+    drawing = svg(
+        concentration_figure(curve.customers, curve.value, curve.marked),
+        "concentration",
+        f"Concentration curve of predicted value: {read}.",
+    )
     return (
         Picture(
             f"The top {_FIFTH:.0%} of customers hold {held} of predicted value",

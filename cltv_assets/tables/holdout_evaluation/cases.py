@@ -15,6 +15,8 @@ from cltv_assets.tables.month_run import MonthRun
 #: What stands beside the model, in reading order. The model's own name is a pair, so
 #: that an NBD that predicts is not taken for the baseline.
 PLACES = (NBD, NAIVE_RATE, LAST_YEAR)
+#: What pictures call them.
+_LABELS = {NBD: "NBD", NAIVE_RATE: "rate so far", LAST_YEAR: "last year"}
 #: Months of which the trend is drawn.
 TREND_MONTHS = 24
 DECILES = 10
@@ -131,6 +133,12 @@ class HoldoutCase:
             for predicted, actual in pairs
             if predicted in metrics and actual in metrics
         )
+
+    @property
+    def labelled(self) -> dict[str, Contender]:
+        """Contenders by what pictures call them; ours is the ``model``."""
+        named = [(label, self.contender(name)) for name, label in _LABELS.items()]
+        return {"model": self.model} | {label: one for label, one in named if one is not None}
 
     def contender(self, name: str) -> Contender | None:
         """Return a contender by name; ``None`` where it was not in it."""
