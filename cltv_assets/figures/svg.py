@@ -1,18 +1,15 @@
-"""A matplotlib figure as SVG that belongs to the page.
+"""A matplotlib figure as SVG that belongs to the page, or as PNG.
 
 Text stays text: in the page's font, sharp, selectable, and coloured by the page's
-CSS like every line, so one drawing serves light, dark and print. matplotlib's own
-writer does this only through global settings, which a report must not touch.
+CSS like every line, so one drawing serves light, dark and print.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import re
-from functools import cache
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,11 +36,12 @@ CSS = {
 }
 
 #: One unit of the drawing is one point; the page scales it.
-DPI = 72
-
-_IDS = re.compile(r'\sid="([^"]*)"')
-_STYLE = re.compile(r"<style.*?</style>", re.DOTALL)
-_USES = re.compile(r'url\(#([^)"]+)\)|href="#([^"]+)"')
+_DPI = 72
+#: A style sheet, which would apply to the whole page, whose own has the same rule for drawings; names of
+#: groups, which are alike in all figures; fonts, which are the page's; turns by nothing.
+_LEFT_OUT = re.compile(
+    r'<style.*?</style>|(?<=<g) id="[^"]*"|font-family: [^;"]*;? ?| transform="rotate\(-0 [^"]*"', re.DOTALL
+)
 
 
 def svg(figure: Figure, name: str, label: str) -> str:
@@ -54,75 +52,28 @@ def svg(figure: Figure, name: str, label: str) -> str:
     figure : Figure
         Drawn in the colours of `CSS`.
     name : str
-        Unique on the page: what the drawing defines is named after it.
+        Unique on the page: the ids of what the drawing defines are made from it.
     label : str
         What is seen, in words, for readers who cannot see it.
     """
-    figure.dpi = DPI
-    width, height = (size * DPI for size in figure.get_size_inches())
+    import matplotlib as mpl
+
     text = io.StringIO()
-    renderer = _renderer_class()(width, height, text, image_dpi=DPI)
-    figure.draw(renderer)
-    renderer.finalize()
-    # Past XML declaration, document type and matplotlib's own opening tag with its metadata.
+    # With a salt ids depend on name and content only: the same facts give the same page.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(text, format="svg", dpi=_DPI, metadata={"Date": None})
     drawing = text.getvalue()
-    body = drawing[drawing.index("<defs>") : drawing.rindex("</svg>")]
-    # Its style sheet would apply to the whole page, which has the same rule for drawings.
-    body = _STYLE.sub("", body)
+    # Past XML declaration, document type, matplotlib's own opening tag and its metadata.
+    body = _LEFT_OUT.sub("", drawing[drawing.index("<defs>") : drawing.rindex("</svg>")])
     for colour, css in CSS.items():
         body = body.replace(colour, css)
-    opening = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">'
-    return f"{opening}{_with_own_ids(body, name)}</svg>"
+    width, height = (size * _DPI for size in figure.get_size_inches())
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">{body}</svg>'
 
 
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG file on white."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure.patch.set(visible=True, facecolor="white")
+    figure.patch.set_visible(True)
     out = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(out)  # type: ignore[no-untyped-call]  # matplotlib's own
+    figure.savefig(out, format="png", dpi=_DPI, facecolor="white")
     return out.getvalue()
-
-
-def _with_own_ids(body: str, name: str) -> str:
-    """Rename what is referred to, drop other ids: matplotlib's are random, and alike in all figures."""
-    used = {first or second for first, second in _USES.findall(body)}
-    number = itertools.count(1)
-    names = {old: f"{name}-{next(number)}" for old in _IDS.findall(body) if old in used}
-
-    def own(match: re.Match[str]) -> str:
-        return f' id="{names[match[1]]}"' if match[1] in names else ""
-
-    body = _IDS.sub(own, body)
-    return _USES.sub(lambda match: match[0].replace(match[1] or match[2], names[match[1] or match[2]]), body)
-
-
-@cache
-def _renderer_class() -> Any:
-    """Return matplotlib's SVG renderer, except that text is written as text."""
-    from matplotlib.backends.backend_svg import RendererSVG
-    from matplotlib.colors import to_hex
-
-    class PageRenderer(RendererSVG):
-        def draw_text(
-            self, gc: Any, x: float, y: float, s: str, prop: Any, *_: Any, mtext: Any = None, **__: Any
-        ) -> None:
-            anchor = "start"
-            if mtext is not None:
-                # Anchor at the text's own position: the page's font has other widths.
-                x = mtext.get_transform().transform(mtext.get_unitless_position())[0]
-                anchor = {"left": "start", "center": "middle", "right": "end"}[mtext.get_ha()]
-            attributes = {
-                "x": f"{x:.1f}",
-                "y": f"{y:.1f}",
-                "text-anchor": anchor,
-                "font-size": f"{prop.get_size_in_points():g}",
-                "fill": to_hex(gc.get_rgb()),
-            }
-            if prop.get_weight() == "bold":
-                attributes["font-weight"] = "bold"
-            # Text is never turned, and never mathematics: the figures have none.
-            self.writer.element("text", s, attrib=attributes)  # type: ignore[no-untyped-call]  # matplotlib's own
-
-    return PageRenderer

@@ -1,21 +1,40 @@
-"""Everything a month's report is made from."""
+"""Everything a month's report is made from, and how it is gathered from the month's tables."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from cltv_assets.months import Month
-from cltv_assets.report.facts.matrices import Matrices
-from cltv_assets.report.facts.population import Population
-from cltv_assets.report.facts.segments import Segments
-from cltv_assets.report.facts.tracking import Tracking
-from cltv_assets.report.facts.value import ValueFacts
+from cltv_assets.report.facts.matrices import Matrices, matrices
+from cltv_assets.report.facts.segments import Segments, segment_facts
+from cltv_assets.report.facts.tracking import Tracking, tracking
+from cltv_assets.report.facts.value import ValueFacts, value_facts
 from cltv_assets.settings import Settings
-from cltv_assets.tables.cleaned_and_rejected.line_counts import LineCounts
-from cltv_assets.tables.fitted_rows import FittedModel
-from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
-from cltv_assets.tables.purchase_model.facts import Histogram
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.line_counts import LineCounts, line_counts
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.fitted_rows import FittedModel, fitted_rows
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase, earlier_cases, holdout_cases
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.facts import Histogram, customer_counts, histogram, model_view
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
+#: The upstream tables that a report is made from: this month's of each, and all
+#: months of ``purchase_days``.
+INPUTS = (
+    "raw_transactions",
+    "rejected_transactions",
+    "purchase_days",
+    "rfm_summary",
+    "purchase_model",
+    "spend_model",
+    "cltv_predictions",
+    "segment_summary",
+    "segment_movement",
+    "holdout_evaluation",
+)
 #: The model without dropout: what every other purchase model is held against.
 NULL_MODEL = "nbd"
 
@@ -45,6 +64,30 @@ class Models:
         """The model without dropout, on the chosen one's clock where there is one."""
         found = [one for one in self.candidates if one.name == NULL_MODEL]
         return min(found, key=lambda one: one.seasonal != self.purchase.seasonal, default=None)
+
+
+@dataclass(frozen=True)
+class Population:
+    """One month in a few numbers; ``None`` where a month does not have the number.
+
+    Parameters
+    ----------
+    customers, repeat_customers : int or None
+        Ever seen, and seen on two days or more.
+    lines_in, rejected : int or None
+        Delivered lines of the month, and those that were turned away.
+    expected_value : float or None
+        Total predicted value over the longest horizon, in currency.
+    model : tuple of (str, bool) or None
+        Name of the purchase model that predicted, and whether it was seasonal.
+    """
+
+    customers: int | None
+    repeat_customers: int | None
+    lines_in: int | None
+    rejected: int | None
+    expected_value: float | None
+    model: tuple[str, bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,3 +145,64 @@ class ReportData:
     def tested_horizon(self, target: str = "purchases") -> int | None:
         """Return the longest horizon that ended with this month; ``None`` while none did."""
         return max((case.horizon for case in self.holdout if case.target == target), default=None)
+
+
+def collect(run: MonthRun) -> ReportData:
+    """Gather a month's facts; everything customer-sized stays in the engine.
+
+    Parameters
+    ----------
+    run : MonthRun
+        With the tables of `INPUTS`. Earlier months' figures come from its lake.
+    """
+    models = Models(fitted_rows(run, PURCHASE_MODEL), fitted_rows(run, SPEND_MODEL)[0])
+    view = model_view(models.purchase, run.settings)
+    counts = customer_counts(run)
+    value, lines = value_facts(run), line_counts(run)
+    return ReportData(
+        month=run.month,
+        settings=run.settings,
+        now=Population(
+            counts.customers,
+            counts.repeat_customers,
+            lines.lines_in,
+            lines.rejected_lines,
+            value.total.value if value else None,
+            (models.purchase.name, models.purchase.seasonal),
+        ),
+        before=_month_before(run),
+        models=models,
+        value=value,
+        segments=segment_facts(run),
+        matrices=matrices(run, view, counts) if view else None,
+        histogram=histogram(run, view, counts),
+        tracking=tracking(run, view, counts),
+        holdout=holdout_cases(run),
+        earlier_holdout=earlier_cases(run),
+        quality=lines,
+    )
+
+
+def _month_before(run: MonthRun) -> Population | None:
+    """Read last month's figures from the lake; ``None`` where none of it is published."""
+    horizon = run.settings.horizons_months[-1]
+    model = run.earlier(PURCHASE_MODEL)
+    customers = repeat = chosen_model = None
+    if model is not None:
+        chosen = model.filter(model.role == "chosen").select(
+            "customers", "repeat_customers", "model_name", "seasonality"
+        )
+        for row in run.engine.collect(chosen).to_pylist():
+            customers, repeat = row["customers"], row["repeat_customers"]
+            chosen_model = row["model_name"], row["seasonality"] == "monthly"
+    predictions = run.earlier(predictions_schema(run.settings.horizons_months))
+    value = None
+    if predictions is not None:
+        value = run.engine.measure(predictions, {"value": predictions[f"cltv_{horizon}m"].sum()})["value"]
+    before = run.month.shift(-1)
+    lines, rejected = (
+        run.earlier_row_counts(schema, 1).get(before) for schema in (RAW_TRANSACTIONS, REJECTED_TRANSACTIONS)
+    )
+    if customers is None and lines is None:
+        return None
+    return Population(customers, repeat, lines, rejected, value, chosen_model)

@@ -8,20 +8,11 @@ from typing import TYPE_CHECKING
 
 from cltv_assets import __version__
 from cltv_assets.figures import wording
+from cltv_assets.figures.models import histogram_figure
+from cltv_assets.figures.svg import png
+from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections import (
-    calibration,
-    customers,
-    guide,
-    holdout,
-    matrices,
-    models,
-    quality,
-    segments,
-    summary,
-    tracking,
-    value,
-)
+from cltv_assets.report.sections import holdout, matrices, models, quality, segments, summary, tracking, value
 from cltv_assets.report.sections.section import Section
 
 if TYPE_CHECKING:
@@ -32,14 +23,14 @@ SECTIONS: dict[str, Callable[[ReportData], Section]] = {
     "summary": summary.section,
     "value": value.section,
     "segments": segments.section,
-    "customers": customers.section,
+    "customers": value.customers,
     "matrices": matrices.section,
     "tracking": tracking.section,
-    "calibration": calibration.section,
+    "calibration": holdout.calibration,
     "holdout": holdout.section,
     "models": models.section,
     "quality": quality.section,
-    "guide": guide.section,
+    "guide": quality.guide,
 }
 
 
@@ -71,15 +62,10 @@ def key_plot_png(data: ReportData) -> bytes:
     Without predictions it is P(alive), and without a purchase model how often
     customers came back.
     """
-    from cltv_assets.figures.models import histogram_figure
-    from cltv_assets.figures.svg import png
-    from cltv_assets.figures.value import concentration_figure
-    from cltv_assets.report.figures.matrices import p_alive_figure
-
     if data.value is not None and (curve := data.value.predicted.concentration) is not None:
         return png(concentration_figure(curve.customers, curve.value, curve.marked))
     if data.matrices is not None:
-        return png(p_alive_figure(data.matrices, data.settings.time_unit))
+        return png(matrices.p_alive_figure(data.matrices, data.settings.time_unit))
     return png(histogram_figure(data.histogram.actual, data.histogram.expected))
 
 

@@ -10,7 +10,7 @@ from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.figures.value import movement_figure
 from cltv_assets.report import ReportData, collect, problems, render
 from cltv_assets.report.facts.segments import segments_of
-from cltv_assets.report.sections.naming import RFM_MEANINGS
+from cltv_assets.report.sections.segments import RFM_MEANINGS
 from cltv_assets.tables.segment_movement import Movement
 from cltv_assets.tables.segmentation import RFM_SEGMENTS
 from cltv_assets_tests.report.reading import Page, drawn_bars

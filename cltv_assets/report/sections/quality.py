@@ -1,4 +1,4 @@
-"""What was delivered, kept and turned away."""
+"""What was delivered, kept and turned away; and how to read the report."""
 
 from __future__ import annotations
 
@@ -33,3 +33,24 @@ def section(data: ReportData) -> Section:
         ],
     }
     return Section("quality", "Data quality", headline, content)
+
+
+def guide(data: ReportData) -> Section:
+    """Return the glossary."""
+    unit = data.settings.time_unit
+    settings = data.settings
+    tiers = settings.segments
+    return Section(
+        "guide",
+        "How to read this",
+        "How to read this",
+        {
+            "unit": unit,
+            "end": wording.day(data.month),
+            "margin": wording.share(settings.gross_margin),
+            "rate": wording.share(settings.annual_discount_rate),
+            "net": settings.refunds == "net",
+            "tiers": f"top {wording.share(tiers.top)}, high to {wording.share(tiers.high)}, middle to "
+            f"{wording.share(tiers.middle)}, low the rest",
+        },
+    )

@@ -10,11 +10,24 @@ from cltv_assets.figures.value import movement_figure, segments_figure
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.segments import SegmentTotal
 from cltv_assets.report.facts.value import ValueFacts
-from cltv_assets.report.sections.naming import RFM_MEANINGS, why_no_predictions
-from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.report.sections.section import Picture, Section, why_no_predictions
 from cltv_assets.tables.segment_movement import Move, tier_place
 from cltv_assets.tables.segmentation import GONE, NEW, VALUE_SEGMENTS
 
+#: RFM segments in plain words; recent, often and much are by fifths of the customers.
+RFM_MEANINGS = {
+    "champions": "bought lately, often and for much",
+    "loyal": "buy often, and not long ago",
+    "potential loyalists": "bought lately, came back at times",
+    "new customers": "bought very lately, seldom so far",
+    "promising": "bought lately, seldom so far",
+    "need attention": "silent for a while, used to come back or spend much",
+    "about to sleep": "silent for a while, seldom and little before",
+    "cannot lose them": "bought often and for much, then fell silent longest",
+    "at risk": "came back often, silent for long",
+    "hibernating": "bought seldom, silent for long",
+    "lost": "bought seldom and little, silent longest",
+}
 #: Moves between RFM segments that are listed.
 _LISTED = 8
 

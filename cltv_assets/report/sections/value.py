@@ -1,17 +1,23 @@
-"""Predicted value: totals with their intervals, what became of earlier ones, concentration."""
+"""Predicted value: totals, what became of earlier ones, concentration; and customers by name."""
 
 from __future__ import annotations
 
-from cltv_assets.figures import wording
-from cltv_assets.figures.svg import svg
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cltv_assets.figures import canvas, wording
+from cltv_assets.figures.canvas import Key
+from cltv_assets.figures.svg import FIRST, SECOND, svg
 from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.segments import Range
-from cltv_assets.report.facts.value import ValueFacts
-from cltv_assets.report.figures.value import totals_figure
-from cltv_assets.report.sections.naming import why_no_predictions
-from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.report.facts.value import NamedCustomer, ValueFacts
+from cltv_assets.report.sections.section import Picture, Section, why_no_predictions
 from cltv_assets.tables.cltv_predictions.totals import READ_AT, Concentration
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
 #: The share that the headline is about, after Pareto.
@@ -151,3 +157,88 @@ def _concentration(curve: Concentration | None) -> tuple[Picture, ...]:
             "lie if all were worth the same: the further above it, the more depends on few.",
         ),
     )
+
+
+#: Who has nothing at risk because a model cannot doubt them.
+_ALIVE_BY_DEFINITION = {
+    "bg_nbd": "The BG/NBD model takes whoever never came back to be still a customer: they are not listed.",
+    "nbd": "The NBD model takes everyone to be still a customer.",
+}
+
+
+def customers(data: ReportData) -> Section:
+    """Return the two lists of customers."""
+    facts = data.value
+    name = "Customers to know"
+    if facts is None:
+        return Section("customers", name, "Nobody to name this month", {"missing": why_no_predictions(data)})
+    best = sum(one.value for one in facts.most_valuable)
+    n = len(facts.most_valuable)
+    headline = (
+        f"The {n} most valuable customers are expected to bring {wording.money(best, data.settings.currency)} "
+        f"in the next {wording.months(data.horizon)}"
+        if n > 1
+        else "The most valuable customer"
+    )
+    share = facts.at_risk / facts.past if facts.past else None
+    content = {
+        "missing": "",
+        "currency": data.settings.currency,
+        "horizon": wording.months(data.horizon),
+        "unit": data.settings.time_unit,
+        "valuable": _rows(data, facts.most_valuable),
+        "at_risk": _rows(data, facts.most_at_risk),
+        "risk_total": wording.money(facts.at_risk, data.settings.currency),
+        "risk_share": "" if share is None else wording.percent(share),
+        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name, ""),
+        "net": ", less refunds" if data.settings.refunds == "net" else "",
+    }
+    return Section("customers", name, headline, content)
+
+
+def _rows(data: ReportData, listed: Sequence[NamedCustomer]) -> list[dict[str, str]]:
+    digits = 0 if data.settings.time_unit == "day" else 1
+    return [
+        {
+            "id": one.customer_id,
+            "frequency": wording.count(one.frequency),
+            "silent": wording.decimal(one.silent, digits),
+            "p_alive": wording.probability(one.p_alive),
+            "purchases": wording.decimal(one.purchases, 1),
+            "order_value": wording.amount(one.order_value),
+            "value": wording.amount(one.value),
+            "past": wording.amount(one.past),
+            "interval": f"{wording.amount(one.low)} to {wording.amount(one.high)}",
+            "at_risk": wording.amount(one.at_risk),
+        }
+        for one in listed
+    ]
+
+
+def totals_figure(cases: Sequence[HoldoutCase], what: str) -> Figure:
+    """Draw forecasts of the total with their intervals, and what happened.
+
+    Parameters
+    ----------
+    cases : sequence of HoldoutCase
+        One horizon and target, oldest first.
+    what : str
+        The vertical axis, with its unit.
+    """
+    ends = [end for case in cases for end in (*(case.interval or ()), case.model.predicted, case.actual)]
+    keys = [
+        Key(FIRST, "predicted", "dot"),
+        *([Key(FIRST, "80% interval")] if any(case.interval for case in cases) else []),
+        Key(SECOND, "actual", "cross"),
+    ]
+    figure, plot = canvas.axes("Month at whose end the horizon was over", what, canvas.margin(max(ends)), 30, keys)
+    plot.set_xlim(-0.6, max(len(cases), 2) - 0.4)
+    canvas.upwards(plot, max(ends))
+    places = canvas.thinned(len(cases), 4)
+    canvas.names_below(plot, places, [wording.short_month(cases[place].ended) for place in places])
+    for i, case in enumerate(cases):
+        if case.interval is not None:
+            plot.plot([i, i], case.interval, color=FIRST, linewidth=4, alpha=0.45, solid_capstyle="butt")
+        plot.plot([i], [case.model.predicted], "o", color=FIRST, markersize=6)
+        plot.plot([i], [case.actual], "x", color=SECOND, markersize=8, markeredgewidth=2.2)
+    return figure
