@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from cltv_assets.months import Month
 from cltv_assets.report.facts.matrices import Matrices, matrices
-from cltv_assets.report.facts.segments import Segments, segment_facts
 from cltv_assets.report.facts.tracking import Tracking, tracking
 from cltv_assets.report.facts.value import ValueFacts, value_facts
 from cltv_assets.settings import Settings
@@ -19,8 +20,13 @@ from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase, earlier_cas
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.facts import Histogram, customer_counts, histogram, model_view
+from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT, Moves, moves_of, tier_place
+from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
+from cltv_assets.tables.segmentation import ALL
 from cltv_assets.tables.spend_model import SPEND_MODEL
 
+#: A row of a small table, by its columns' names.
+Row: TypeAlias = Mapping[str, Any]
 #: The upstream tables that a report is made from: this month's of each, and all
 #: months of ``purchase_days``.
 INPUTS = (
@@ -88,6 +94,27 @@ class Population:
     rejected: int | None
     expected_value: float | None
     model: tuple[str, bool] | None = None
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What ``segment_summary`` and ``segment_movement`` hold of the month.
+
+    Parameters
+    ----------
+    base : mapping of int to row
+        ``segment_summary`` of the whole base, by horizon.
+    tiers : list of row
+        The same of the value tiers from the top, longest horizon.
+    rfm : list of row
+        The same of the RFM segments, the largest expected value a customer first.
+    moves : Moves
+    """
+
+    base: Mapping[int, Row]
+    tiers: Sequence[Row]
+    rfm: Sequence[Row]
+    moves: Moves
 
 
 @dataclass(frozen=True)
@@ -159,6 +186,9 @@ def collect(run: MonthRun) -> ReportData:
     view = model_view(models.purchase, run.settings)
     counts = customer_counts(run)
     value, lines = value_facts(run), line_counts(run)
+    summary, moves = (
+        run.engine.collect(run.inputs[schema.name]).to_pylist() for schema in (SEGMENT_SUMMARY, SEGMENT_MOVEMENT)
+    )
     return ReportData(
         month=run.month,
         settings=run.settings,
@@ -173,13 +203,27 @@ def collect(run: MonthRun) -> ReportData:
         before=_month_before(run),
         models=models,
         value=value,
-        segments=segment_facts(run),
+        segments=segments_of(summary, moves, run.settings.horizons_months[-1]),
         matrices=matrices(run, view, counts) if view else None,
         histogram=histogram(run, view, counts),
         tracking=tracking(run, view, counts),
         holdout=holdout_cases(run),
         earlier_holdout=earlier_cases(run),
         quality=lines,
+    )
+
+
+def segments_of(rows: Sequence[Row], moves: Sequence[Row], horizon: int) -> Segments:
+    """Arrange rows of ``segment_summary`` and ``segment_movement``; segments are shown for ``horizon`` months."""
+    shown = [row for row in rows if row["horizon_months"] == horizon]
+    tiers = [row for row in shown if row["scheme"] == "value"]
+    # Nobody there now and nobody before: nothing to say of it.
+    rfm = [row for row in shown if row["scheme"] == "rfm" and (row["customers"] or row["customers_before"])]
+    return Segments(
+        base={row["horizon_months"]: row for row in rows if row["scheme"] == ALL},
+        tiers=sorted(tiers, key=lambda row: (tier_place(row["segment"]), row["segment"])),
+        rfm=sorted(rfm, key=lambda row: (-row["expected_value"] / max(row["customers"], 1), row["segment"])),
+        moves=moves_of(moves),
     )
 
 

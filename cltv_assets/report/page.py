@@ -14,6 +14,7 @@ from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.sections import holdout, matrices, models, quality, segments, summary, tracking, value
 from cltv_assets.report.sections.section import Section
+from cltv_assets.tables.fitted_rows import in_words
 
 if TYPE_CHECKING:
     import jinja2
@@ -73,7 +74,7 @@ def key_plot_png(data: ReportData) -> bytes:
 def _environment() -> jinja2.Environment:
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cltv_assets.report", ""),
         # Customer ids and reasons are foreign text, in whatever template they stand.
         autoescape=True,
@@ -82,3 +83,17 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    spelled = (
+        wording.amount,
+        wording.change,
+        wording.count,
+        wording.decimal,
+        wording.percent,
+        wording.probability,
+        wording.signed,
+        wording.significant,
+        in_words,
+    )
+    environment.filters.update({one.__name__: one for one in spelled})
+    environment.globals["nothing"] = wording.NOTHING
+    return environment

@@ -9,7 +9,7 @@ import pytest
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.figures.value import movement_figure
 from cltv_assets.report import ReportData, collect, problems, render
-from cltv_assets.report.facts.segments import segments_of
+from cltv_assets.report.data import segments_of
 from cltv_assets.report.sections.segments import RFM_MEANINGS
 from cltv_assets.tables.segment_movement import Movement
 from cltv_assets.tables.segmentation import RFM_SEGMENTS
@@ -87,16 +87,6 @@ def test_no_rows_are_no_segments(engine: DuckDBEngine, lake: Path, shop: Shop) -
     facts = collect(run)
     assert facts.segments == segments_of([], [], 3)
     assert problems(render(facts), facts) == []
-
-
-def test_missing_intervals_are_said(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
-    run = shop.run(engine, lake)
-    summary = run.inputs["segment_summary"]
-    unknown = {f"expected_{what}_{end}": None for what in ("value", "purchases") for end in ("low", "high")}
-    rows = [{**row, **unknown} for row in run.engine.collect(summary).to_pylist()]
-    facts = segments_of(rows, [], 3)
-    assert facts.base[3].value.low is None
-    assert facts.tiers[0].purchases.high is None
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_spend_at_risk_is_that_of_the_last_year(engine: DuckDBEngine, lake: Path
     assert value is not None
     assert value.past == past
     assert value.at_risk == past / 2
-    assert value.most_at_risk[0].at_risk == past / 2
+    assert value.most_at_risk[0]["at_risk"] == past / 2
 
 
 def test_who_returned_more_than_was_bought_has_nothing_at_risk(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
@@ -153,7 +153,7 @@ def test_who_returned_more_than_was_bought_has_nothing_at_risk(engine: DuckDBEng
     run.inputs["purchase_days"] = bought.mutate(refunds=(bought.spend * 2).cast(bought.refunds.type()))  # type: ignore[index]
     value = collect(run).value
     assert value is not None
-    assert (value.past, value.at_risk, value.most_at_risk) == (0.0, 0.0, ())
+    assert (value.past, value.at_risk, value.most_at_risk) == (0.0, 0.0, [])
 
 
 def test_nobody_is_at_risk_where_all_are_alive(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from cltv_assets.models.predict import predict_patterns
 from cltv_assets.months import Month
 from cltv_assets.tables.fitted_rows import FittedModel
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.facts import CustomerCounts, ModelView, dates, model_view
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 #: On a seasonal clock hardly two customers have the same age; beyond so many ages
 #: expectations are read off a grid, where they are straight lines but for 1e-6.
@@ -152,10 +153,6 @@ def _newcomers_expected(
     array of float64, shape (n,)
         Expected repeat purchases so far.
     """
-    import numpy as np
-
-    from cltv_assets.models.predict import predict_patterns
-
     customers = np.array(list(first_days.values()), dtype=np.float64)
     ages = np.maximum(view.clock.elapsed(dates(list(first_days))[:, None], dates(ends)[None, :]), 0.0)
     distinct, place = np.unique(ages, return_inverse=True)

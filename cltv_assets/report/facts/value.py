@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -20,40 +22,6 @@ _LEAST_AT_RISK = 0.005
 
 
 @dataclass(frozen=True)
-class NamedCustomer:
-    """One customer of a list.
-
-    Parameters
-    ----------
-    customer_id : str
-        Foreign text.
-    frequency : int
-        Repeat purchases so far.
-    silent : float
-        Time since the last purchase, in the time unit.
-    p_alive, order_value, purchases, value, low, high : float
-        Predictions over the longest horizon, with the ends of the 80 % interval.
-    past : float
-        What the customer spent in the last twelve months, in currency.
-    at_risk : float
-        ``(1 - p_alive) * past``: what a year like the last would miss on average because
-        the customer may have left.
-    """
-
-    customer_id: str
-    frequency: int
-    silent: float
-    p_alive: float
-    order_value: float
-    purchases: float
-    value: float
-    low: float
-    high: float
-    past: float
-    at_risk: float
-
-
-@dataclass(frozen=True)
 class ValueFacts:
     """All about predicted value. Exists only where there are predictions.
 
@@ -62,14 +30,15 @@ class ValueFacts:
     predicted : PredictedTotals
     past, at_risk : float
         What all of them spent in the last twelve months, and how much of it is at risk.
-    most_valuable, most_at_risk : tuple of NamedCustomer
+    most_valuable, most_at_risk : list of row
+        Customers by the columns that `_listed` describes.
     """
 
     predicted: PredictedTotals
     past: float
     at_risk: float
-    most_valuable: tuple[NamedCustomer, ...]
-    most_at_risk: tuple[NamedCustomer, ...]
+    most_valuable: Sequence[Mapping[str, Any]]
+    most_at_risk: Sequence[Mapping[str, Any]]
 
     @property
     def total(self) -> HorizonTotal:
@@ -106,7 +75,12 @@ def _spent(run: MonthRun) -> ir.Table:
 
 
 def _listed(predictions: ir.Table, spent: ir.Table, horizon: int) -> ir.Table:
-    """Return the columns of `NamedCustomer`."""
+    """Return each customer by what a list shows of them.
+
+    ``silent`` is the time since the last purchase, in the time unit; predictions are over the
+    longest horizon; ``past`` is the spend of the last twelve months, and ``at_risk`` what a
+    year like the last would miss of it on average because the customer may have left.
+    """
     joined = predictions.left_join(spent, "customer_id")
     # Who returned more than was bought has brought nothing that could be lost.
     past = ibis.greatest(joined.past.fill_null(0.0), 0.0)
@@ -125,7 +99,7 @@ def _listed(predictions: ir.Table, spent: ir.Table, horizon: int) -> ir.Table:
     )
 
 
-def _named(run: MonthRun, listed: ir.Table, by: str) -> tuple[NamedCustomer, ...]:
+def _named(run: MonthRun, listed: ir.Table, by: str) -> list[dict[str, Any]]:
     rows = run.engine.collect(listed.order_by(ibis.desc(by), "customer_id").limit(LISTED)).to_pylist()
     # An engine may hand the chosen rows over in any order.
-    return tuple(sorted((NamedCustomer(**row) for row in rows), key=lambda one: (-getattr(one, by), one.customer_id)))
+    return sorted(rows, key=lambda row: (-row[by], row["customer_id"]))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from cltv_assets.figures import canvas, wording
 from cltv_assets.figures.svg import MUTED, TEXT, svg
 from cltv_assets.report.data import ReportData
@@ -12,11 +15,12 @@ from cltv_assets.report.sections.section import Picture, Section
 from cltv_assets.tables.fitted_rows import in_words
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from matplotlib.figure import Figure
 
 #: A P(alive) below this is a doubt.
 _DOUBT = 0.5
+_COLOURS = "viridis"
+_BAR, _BAR_WIDTH, _BAR_LABELS = 14, 12, 44
 
 
 def section(data: ReportData) -> Section:
@@ -43,8 +47,6 @@ def section(data: ReportData) -> Section:
 
 def _silence_tells(facts: Matrices) -> bool:
     """Whether the model doubts anyone who came back and then stopped."""
-    import numpy as np
-
     return bool(np.nanmin(facts.p_alive) < _DOUBT)
 
 
@@ -87,10 +89,6 @@ def _pictures(facts: Matrices, unit: str) -> tuple[Picture, ...]:
     )
 
 
-_COLOURS = "viridis"
-_BAR, _BAR_WIDTH, _BAR_LABELS = 14, 12, 44
-
-
 def p_alive_figure(facts: Matrices, unit: str) -> Figure:
     """Draw P(alive) over frequency and recency."""
     steps = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -99,8 +97,6 @@ def p_alive_figure(facts: Matrices, unit: str) -> Figure:
 
 def purchases_figure(facts: Matrices, unit: str) -> Figure:
     """Draw the expected purchases over frequency and recency."""
-    import numpy as np
-
     steps = canvas.round_steps(float(np.nanmax(facts.purchases)))
     digits = 0 if steps[1] >= 1 else (1 if steps[1] >= 0.1 else 2)
     return _heat_map(facts, facts.purchases, unit, "purchases", steps, [f"{place:,.{digits}f}" for place in steps])
@@ -109,8 +105,6 @@ def purchases_figure(facts: Matrices, unit: str) -> Figure:
 def _heat_map(
     facts: Matrices, values: npt.NDArray[Any], unit: str, what: str, steps: list[float], labels: list[str]
 ) -> Figure:
-    import numpy as np
-
     right = _BAR + _BAR_WIDTH + _BAR_LABELS
     figure, plot = canvas.axes(
         "Repeat purchases so far", f"Recency: {unit}s from first to last purchase", left=50, right=right

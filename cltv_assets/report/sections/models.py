@@ -11,7 +11,7 @@ from cltv_assets.figures.svg import svg
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.sections.section import Picture, Section
-from cltv_assets.tables.fitted_rows import FittedModel, Parameter, in_words, model_title
+from cltv_assets.tables.fitted_rows import FittedModel, in_words, model_title
 from cltv_assets.tables.purchase_model.highlights import MILLI, comparison
 
 _DAYS_PER_YEAR = 365.25
@@ -35,7 +35,10 @@ def section(data: ReportData) -> Section:
     )
     content = {
         "choice": in_words(models.purchase.choice_reason),
-        "candidates": [_candidate(one, one is models.purchase) for one in models.candidates],
+        "candidates": models.candidates,
+        "behind": _behind,
+        "status": _STATUS,
+        "units": {"time unit": f"{data.settings.time_unit}s", "currency": data.settings.currency},
         "folds": wording.quantity(max(_folds(one) for one in models.candidates), "rolling holdout"),
         "has_folds": any(_folds(one) for one in models.candidates),
         "models": [
@@ -51,24 +54,12 @@ def _folds(one: FittedModel) -> int:
     return int(one.figure("holdout_folds") or 0)
 
 
-def _candidate(one: FittedModel, chosen: bool) -> dict[str, object]:
+def _behind(one: FittedModel) -> str:
+    """Spell how far a candidate is behind the best, with a standard error."""
     deficit, error = one.figure("holdout_deficit"), one.figure("holdout_deficit_se")
-    behind = wording.NOTHING
-    if deficit is not None:
-        behind = wording.decimal(deficit * MILLI, 2)
-        behind += f" ± {wording.decimal(error * MILLI, 2)}" if error else ""
-    bias = one.figure("holdout_bias")
-    return {
-        "name": one.title,
-        "chosen": chosen,
-        "status": _STATUS.get(one.status, one.status),
-        "reason": in_words(one.reason),
-        "log_likelihood": wording.decimal(one.figure("log_likelihood"), 1),
-        "aic": wording.decimal(one.figure("aic"), 1),
-        "score": wording.decimal(one.figure("holdout_log_score"), 4),
-        "behind": behind,
-        "bias": wording.change(bias),
-    }
+    if deficit is None:
+        return wording.NOTHING
+    return wording.decimal(deficit * MILLI, 2) + (f" ± {wording.decimal(error * MILLI, 2)}" if error else "")
 
 
 def _comparison(data: ReportData) -> tuple[Picture, ...]:
@@ -117,23 +108,12 @@ def _sheet(data: ReportData, purpose: str, model: FittedModel) -> dict[str, Any]
     return {
         "purpose": purpose,
         "name": model.title,
-        "status": _STATUS.get(model.status, model.status) + truncated,
+        "status": _STATUS[model.status] + truncated,
         "reason": in_words(model.reason),
         "customers": wording.count(model.row["customers"]),
         "evidence": evidence,
         "in_words": _meaning(data, model),
-        "parameters": [_parameter(data, one) for one in model.parameters],
-    }
-
-
-def _parameter(data: ReportData, one: Parameter) -> dict[str, str]:
-    unit = {"time unit": f"{data.settings.time_unit}s", "currency": data.settings.currency}.get(one.unit, one.unit)
-    return {
-        "name": one.name,
-        "meaning": one.meaning,
-        "unit": unit or wording.NOTHING,
-        "value": wording.significant(one.value),
-        "error": wording.significant(one.error, 2) if one.error is not None else "not identified",
+        "parameters": model.parameters,
     }
 
 

@@ -22,15 +22,9 @@ def section(data: ReportData) -> Section:
         "lines_in": wording.count(facts.lines_in),
         "cleaned": wording.count(facts.cleaned_lines),
         "rejected": wording.count(facts.rejected_lines),
-        "reasons": [
-            {
-                "reason": reason,
-                "text": REASONS.get(reason, ""),
-                "lines": wording.count(lines),
-                "share": wording.percent(lines / facts.lines_in, 2),
-            }
-            for reason, lines in facts.rejected
-        ],
+        "delivered": facts.lines_in,
+        "by_reason": facts.rejected,
+        "reasons": REASONS,
     }
     return Section("quality", "Data quality", headline, content)
 

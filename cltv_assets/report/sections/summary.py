@@ -11,6 +11,15 @@ from cltv_assets.tables.fitted_rows import in_words, model_title
 from cltv_assets.tables.holdout_evaluation.cases import Contender
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
 
+#: Intervals of totals that are judged at least, and the share that should have held; of
+#: intervals that overlap in time many may miss together, so half is asked of 80 %.
+_LEAST_JUDGED, _HELD = 6, 0.5
+#: What needs no model, and should be beaten by one.
+_RULES = {
+    NAIVE_RATE: "simply continuing each customer's rate so far",
+    LAST_YEAR: "simply repeating each customer's last 12 months",
+}
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -54,9 +63,10 @@ def section(data: ReportData) -> Section:
 
 def _interval(data: ReportData) -> str:
     base = data.segments.base.get(data.horizon)
-    if base is None or base.value.low is None or base.value.high is None:
+    if base is None:
         return ""
-    return f"80% interval {wording.amount(base.value.low)} to {wording.amount(base.value.high)}; "
+    low, high = (wording.amount(base[f"expected_value_{end}"]) for end in ("low", "high"))
+    return f"80% interval {low} to {high}; "
 
 
 def _breakable(money: str) -> str:
@@ -156,16 +166,6 @@ def _lines(data: ReportData) -> str:
         then = before.rejected / before.lines_in
         text += f" (last month {wording.percent(then)})" if then or now.rejected_lines else ""
     return f"{text}."
-
-
-#: Intervals of totals that are judged at least, and the share that should have held; of
-#: intervals that overlap in time many may miss together, so half is asked of 80 %.
-_LEAST_JUDGED, _HELD = 6, 0.5
-#: What needs no model, and should be beaten by one.
-_RULES = {
-    NAIVE_RATE: "simply continuing each customer's rate so far",
-    LAST_YEAR: "simply repeating each customer's last 12 months",
-}
 
 
 def cautions(data: ReportData) -> list[str]:

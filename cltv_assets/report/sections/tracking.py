@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Weeks of the past in the weekly plot; more are a hedge.
+WEEKS = 104
+
 
 def section(data: ReportData) -> Section:
     """Return the model beside what happened."""
@@ -114,10 +117,6 @@ def _histogram(data: ReportData) -> Picture:
         histogram_figure(facts.actual, facts.expected), "frequencies", f"Customers by repeat purchases. {label}."
     )
     return Picture("Frequency of repeat purchases", drawing, caption)
-
-
-#: Weeks of the past in the weekly plot; more are a hedge.
-WEEKS = 104
 
 
 def cumulative_figure(facts: Tracking) -> Figure:

@@ -10,8 +10,7 @@ from cltv_assets.figures.canvas import Key
 from cltv_assets.figures.svg import FIRST, SECOND, svg
 from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.segments import Range
-from cltv_assets.report.facts.value import NamedCustomer, ValueFacts
+from cltv_assets.report.facts.value import ValueFacts
 from cltv_assets.report.sections.section import Picture, Section, why_no_predictions
 from cltv_assets.tables.cltv_predictions.totals import READ_AT, Concentration
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 _READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
 #: The share that the headline is about, after Pareto.
 _FIFTH = READ_AT[-1]
+#: Who has nothing at risk because a model cannot doubt them.
+_ALIVE_BY_DEFINITION = {
+    "bg_nbd": "The BG/NBD model takes whoever never came back to be still a customer: they are not listed.",
+    "nbd": "The NBD model takes everyone to be still a customer.",
+}
 
 
 def section(data: ReportData) -> Section:
@@ -65,21 +69,21 @@ def _totals(data: ReportData, facts: ValueFacts) -> list[dict[str, str]]:
                 "horizon": wording.months(total.months),
                 "until": wording.day(data.month.shift(total.months)),
                 "purchases": wording.count(total.purchases),
-                "purchases_range": _range(base.purchases, whole=True) if base else "",
+                "purchases_range": _range(base["expected_purchases_low"], base["expected_purchases_high"], whole=True)
+                if base
+                else "",
                 "value": wording.amount(total.value),
-                "value_range": _range(base.value) if base else "",
+                "value_range": _range(base["expected_value_low"], base["expected_value_high"]) if base else "",
                 "each": wording.amount(total.value / facts.predicted.customers),
             }
         )
     return rows
 
 
-def _range(one: Range, whole: bool = False) -> str:
-    if one.low is None or one.high is None:
-        return "no interval"
+def _range(low: float, high: float, whole: bool = False) -> str:
     # Both ends with the digits of the larger one.
-    digits = 0 if whole or max(abs(one.low), abs(one.high)) >= wording.WHOLE else 2
-    return f"{wording.decimal(one.low, digits)} to {wording.decimal(one.high, digits)}"
+    digits = 0 if whole or max(abs(low), abs(high)) >= wording.WHOLE else 2
+    return f"{wording.decimal(low, digits)} to {wording.decimal(high, digits)}"
 
 
 def _tested(data: ReportData) -> list[dict[str, str]]:
@@ -96,7 +100,7 @@ def _tested(data: ReportData) -> list[dict[str, str]]:
                 "horizon": wording.months(total),
                 "origin": wording.day(due.origin),
                 "predicted": wording.amount(due.model.predicted),
-                "range": _range(Range(due.model.predicted, *due.interval)) if due.interval else "",
+                "range": _range(*due.interval) if due.interval else "",
                 "actual": wording.amount(due.actual),
                 "off": wording.too_many(due.model.bias),
                 "held": {True: "inside", False: "outside", None: wording.NOTHING}[due.held],
@@ -159,20 +163,13 @@ def _concentration(curve: Concentration | None) -> tuple[Picture, ...]:
     )
 
 
-#: Who has nothing at risk because a model cannot doubt them.
-_ALIVE_BY_DEFINITION = {
-    "bg_nbd": "The BG/NBD model takes whoever never came back to be still a customer: they are not listed.",
-    "nbd": "The NBD model takes everyone to be still a customer.",
-}
-
-
 def customers(data: ReportData) -> Section:
     """Return the two lists of customers."""
     facts = data.value
     name = "Customers to know"
     if facts is None:
         return Section("customers", name, "Nobody to name this month", {"missing": why_no_predictions(data)})
-    best = sum(one.value for one in facts.most_valuable)
+    best = sum(one["value"] for one in facts.most_valuable)
     n = len(facts.most_valuable)
     headline = (
         f"The {n} most valuable customers are expected to bring {wording.money(best, data.settings.currency)} "
@@ -186,33 +183,15 @@ def customers(data: ReportData) -> Section:
         "currency": data.settings.currency,
         "horizon": wording.months(data.horizon),
         "unit": data.settings.time_unit,
-        "valuable": _rows(data, facts.most_valuable),
-        "at_risk": _rows(data, facts.most_at_risk),
+        "silent_digits": 0 if data.settings.time_unit == "day" else 1,
+        "valuable": facts.most_valuable,
+        "at_risk": facts.most_at_risk,
         "risk_total": wording.money(facts.at_risk, data.settings.currency),
         "risk_share": "" if share is None else wording.percent(share),
         "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name, ""),
         "net": ", less refunds" if data.settings.refunds == "net" else "",
     }
     return Section("customers", name, headline, content)
-
-
-def _rows(data: ReportData, listed: Sequence[NamedCustomer]) -> list[dict[str, str]]:
-    digits = 0 if data.settings.time_unit == "day" else 1
-    return [
-        {
-            "id": one.customer_id,
-            "frequency": wording.count(one.frequency),
-            "silent": wording.decimal(one.silent, digits),
-            "p_alive": wording.probability(one.p_alive),
-            "purchases": wording.decimal(one.purchases, 1),
-            "order_value": wording.amount(one.order_value),
-            "value": wording.amount(one.value),
-            "past": wording.amount(one.past),
-            "interval": f"{wording.amount(one.low)} to {wording.amount(one.high)}",
-            "at_risk": wording.amount(one.at_risk),
-        }
-        for one in listed
-    ]
 
 
 def totals_figure(cases: Sequence[HoldoutCase], what: str) -> Figure:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ibis.expr.types as ir
+import numpy as np
+import numpy.typing as npt
 
+from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.purchase.purchase_model import Patterns, at_least
+from cltv_assets.models.purchase.registry import purchase_model
 from cltv_assets.settings import Settings
 from cltv_assets.tables.fitted_rows import FittedModel
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from cltv_assets.models.choosing.operational_time import OperationalTime
-    from cltv_assets.models.estimation.fits import PurchaseFit
 
 #: Repeat purchases counted one by one; the last class takes the rest.
 LAST_CLASS = 7
@@ -47,15 +47,11 @@ def model_view(model: FittedModel, settings: Settings) -> ModelView | None:
     """Return the model as it predicts; ``None`` where it is not fitted."""
     if not model.usable:
         return None
-    from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
-
     return ModelView(purchase_fit(model.row), operational_time(model.row, settings), model.truncated)
 
 
 def dates(days: Sequence[dt.date]) -> npt.NDArray[np.datetime64]:
     """Return days as the clock takes them."""
-    import numpy as np
-
     return np.array(days, dtype="datetime64[D]")
 
 
@@ -124,11 +120,6 @@ def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> 
     actual.append(sum(n for frequency, n in counts.by_frequency.items() if frequency >= LAST_CLASS))
     if view is None:
         return Histogram(tuple(actual), None)
-    import numpy as np
-
-    from cltv_assets.models.purchase.purchase_model import Patterns, at_least
-    from cltv_assets.models.purchase.registry import purchase_model
-
     customers = np.array(list(counts.by_first_day.values()), dtype=np.float64)
     age = np.zeros(0)
     if len(customers):
