@@ -15,11 +15,12 @@ import matplotlib.image
 import pytest
 from deltalake import DeltaTable
 
+from cltv_assets.cli.runner import run_months
 from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.presentation import REPORT_URL_VARIABLE, markdown_table
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.conftest import Ran
-from cltv_assets_tests.e2e.running import run, settings_in
+from cltv_assets_tests.e2e.running import settings_in
 from cltv_assets_tests.e2e.shop import DIRT, deliver, lines_of_shop, months_of
 
 MONTH = "2011-04"
@@ -141,8 +142,6 @@ def test_a_served_report_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reports.example/cltv/")
     settings, months = one_month(tmp_path)
     with dg.DagsterInstance.ephemeral() as instance:
-        from cltv_assets.cli.runner import run_months
-
         assert run_months(settings, months, instance)[0].errors == []
         shown = told(instance, "cltv_report", "2011-01")
     assert shown["report"] == "https://reports.example/cltv/month=2011-01-01/report.html"
@@ -155,7 +154,9 @@ def test_what_cannot_be_drawn_keeps_no_month_back(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("cltv_assets.tables.purchase_model.highlights.png", torn)
     settings, months = one_month(tmp_path)
-    assert run(settings, months)[0].errors == []
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_months(settings, months, instance)[0].errors == []
+        assert told(instance, "purchase_model", "2011-01")["highlights"] == "could not be made: RuntimeError: no ink"
 
 
 @pytest.mark.parametrize(
