@@ -169,6 +169,10 @@ class ReportData:
         every = (*self.earlier_holdout, *self.holdout)
         return [case for case in every if case.horizon == horizon and case.target == target]
 
+    def held(self, horizon: int) -> list[bool]:
+        """Return whether each interval of total revenue held, of this and earlier months, as far as there was one."""
+        return [case.held for case in self.trend(horizon, "revenue") if case.held is not None]
+
     def tested_horizon(self, target: str = "purchases") -> int | None:
         """Return the longest horizon that ended with this month; ``None`` while none did."""
         return max((case.horizon for case in self.holdout if case.target == target), default=None)

@@ -87,11 +87,14 @@ def _environment() -> jinja2.Environment:
         wording.amount,
         wording.change,
         wording.count,
+        wording.day,
         wording.decimal,
+        wording.months,
         wording.percent,
         wording.probability,
         wording.signed,
         wording.significant,
+        wording.too_many,
         in_words,
     )
     environment.filters.update({one.__name__: one for one in spelled})

@@ -13,7 +13,7 @@ from cltv_assets.months import Month
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.sections.section import Picture, Section
 from cltv_assets.tables.fitted_rows import model_title
-from cltv_assets.tables.holdout_evaluation.cases import Contender, HoldoutCase
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE, NBD
 
 if TYPE_CHECKING:
@@ -24,6 +24,13 @@ _BASELINES = {
     NBD: "NBD: nobody leaves",
     NAIVE_RATE: "Naive: rate so far",
     LAST_YEAR: "Naive: last 12 months",
+}
+#: Which of several figures is the best.
+_BEST: dict[str, Callable[[list[float]], float]] = {
+    "mae": min,
+    "rmse": min,
+    "normalised_gini": max,
+    "top_decile_capture": max,
 }
 
 
@@ -46,6 +53,7 @@ def section(data: ReportData) -> Section:
         "missing": "",
         "currency": data.settings.currency,
         "stories": [_story(case) for case in data.holdout if case.target == "purchases"],
+        "contender_title": contender_title,
         "cases": [_table(case, data.settings.currency) for case in data.holdout],
     }
     return Section("holdout", name, headline, content, (*_bias(data), *_errors(data)))
@@ -72,45 +80,15 @@ def _story(case: HoldoutCase) -> str:
 def _table(case: HoldoutCase, currency: str) -> dict[str, object]:
     revenue = case.target == "revenue"
     total = wording.amount if revenue else wording.count
-    digits = 2 if revenue else 3
-    best = {
-        "mae": _best(case, lambda one: one.mae, min),
-        "rmse": _best(case, lambda one: one.rmse, min),
-        "gini": _best(case, lambda one: one.metrics.get("normalised_gini"), max),
-        "capture": _best(case, lambda one: one.metrics.get("top_decile_capture"), max),
-    }
-
-    def cell(name: str, value: float | None, shown: str) -> dict[str, object]:
-        return {"text": shown, "best": value is not None and value == best[name]}
-
-    def row(one: Contender) -> dict[str, object]:
-        gini, capture = one.metrics.get("normalised_gini"), one.metrics.get("top_decile_capture")
-        return {
-            "name": contender_title(one.name),
-            "is_model": one.is_model,
-            "predicted": total(one.predicted),
-            "bias": wording.change(one.bias),
-            "cells": [
-                cell("mae", one.mae, wording.decimal(one.mae, digits)),
-                cell("rmse", one.rmse, wording.decimal(one.rmse, digits)),
-                cell("gini", gini, wording.decimal(gini, 3)),
-                cell("capture", capture, wording.percent(capture, 0)),
-            ],
-            "coverage": wording.percent(one.metrics.get("interval_coverage"), 0),
-        }
-
+    found = {metric: [one.metrics[metric] for one in case.contenders if metric in one.metrics] for metric in _BEST}
     return {
         "title": f"{wording.months(case.horizon).capitalize()} ahead: "
         f"{f'revenue in {currency}' if revenue else 'purchases'}; actual {total(case.actual)}",
-        "rows": [row(one) for one in case.contenders],
+        "contenders": case.contenders,
+        "best": {metric: _BEST[metric](values) for metric, values in found.items() if values},
+        "total": total,
+        "digits": 2 if revenue else 3,
     }
-
-
-def _best(
-    case: HoldoutCase, figure: Callable[[Contender], float | None], choose: Callable[[list[float]], float]
-) -> float | None:
-    found = [value for one in case.contenders if (value := figure(one)) is not None]
-    return choose(found) if found else None
 
 
 def _bias(data: ReportData) -> tuple[Picture, ...]:

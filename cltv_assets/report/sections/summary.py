@@ -262,12 +262,7 @@ def _no_worse(one: Contender, model: Contender) -> bool:
 
 def _narrow_totals(data: ReportData) -> list[str]:
     """Warn where intervals of totals held clearly less often than they promise."""
-    held = [
-        case.held
-        for horizon in data.settings.horizons_months
-        for case in data.trend(horizon, "revenue")
-        if case.held is not None
-    ]
+    held = [one for horizon in data.settings.horizons_months for one in data.held(horizon)]
     if len(held) < _LEAST_JUDGED or sum(held) >= _HELD * len(held):
         return []
     return [

@@ -10,7 +10,6 @@ from cltv_assets.figures.canvas import Key
 from cltv_assets.figures.svg import FIRST, SECOND, svg
 from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.value import ValueFacts
 from cltv_assets.report.sections.section import Picture, Section, why_no_predictions
 from cltv_assets.tables.cltv_predictions.totals import READ_AT, Concentration
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
@@ -39,14 +38,21 @@ def section(data: ReportData) -> Section:
     if facts.predicted.concentration is not None:
         held = wording.percent(facts.predicted.concentration.held_by(_FIFTH), 0)
         headline += f"; the top {_FIFTH:.0%} of customers hold {held} of it"
+    # A horizon that is no longer configured has nothing to be compared with.
+    horizons = data.settings.horizons_months
+    tested = [case for case in data.holdout if case.target == "revenue" and case.horizon in horizons]
     content = {
         "missing": "",
         "currency": data.settings.currency,
         "definition": _definition(data),
         "only_repeat": data.settings.population == "repeat",
-        "customers": wording.count(facts.predicted.customers),
-        "totals": _totals(data, facts),
-        "tested": _tested(data),
+        "month": data.month,
+        "customers": facts.predicted.customers,
+        "totals": facts.predicted.totals,
+        "base": data.segments.base,
+        "range": _range,
+        "tested": tested,
+        "held": data.held,
         "shares": _shares(facts.predicted.concentration),
     }
     return Section(
@@ -60,54 +66,10 @@ def _definition(data: ReportData) -> str:
     return f"expected spend times the gross margin of {margin}, discounted at {rate} a year"
 
 
-def _totals(data: ReportData, facts: ValueFacts) -> list[dict[str, str]]:
-    rows = []
-    for total in facts.predicted.totals:
-        base = data.segments.base.get(total.months)
-        rows.append(
-            {
-                "horizon": wording.months(total.months),
-                "until": wording.day(data.month.shift(total.months)),
-                "purchases": wording.count(total.purchases),
-                "purchases_range": _range(base["expected_purchases_low"], base["expected_purchases_high"], whole=True)
-                if base
-                else "",
-                "value": wording.amount(total.value),
-                "value_range": _range(base["expected_value_low"], base["expected_value_high"]) if base else "",
-                "each": wording.amount(total.value / facts.predicted.customers),
-            }
-        )
-    return rows
-
-
 def _range(low: float, high: float, whole: bool = False) -> str:
     # Both ends with the digits of the larger one.
     digits = 0 if whole or max(abs(low), abs(high)) >= wording.WHOLE else 2
     return f"{wording.decimal(low, digits)} to {wording.decimal(high, digits)}"
-
-
-def _tested(data: ReportData) -> list[dict[str, str]]:
-    """Return how the forecast of each horizon that came due with this month did, and those of earlier months."""
-    rows = []
-    for total in data.settings.horizons_months:
-        trend = data.trend(total, "revenue")
-        due = next((case for case in data.holdout if case.horizon == total and case.target == "revenue"), None)
-        if due is None:
-            continue
-        judged = [case.held for case in trend if case.held is not None]
-        rows.append(
-            {
-                "horizon": wording.months(total),
-                "origin": wording.day(due.origin),
-                "predicted": wording.amount(due.model.predicted),
-                "range": _range(*due.interval) if due.interval else "",
-                "actual": wording.amount(due.actual),
-                "off": wording.too_many(due.model.bias),
-                "held": {True: "inside", False: "outside", None: wording.NOTHING}[due.held],
-                "record": f"{sum(judged)} of {len(judged)}" if judged else wording.NOTHING,
-            }
-        )
-    return rows
 
 
 def _shares(curve: Concentration | None) -> list[dict[str, str]]:
@@ -122,7 +84,7 @@ def _earlier_totals(data: ReportData) -> tuple[Picture, ...]:
     if horizon is None or not cases:
         return ()
     newest = cases[-1]
-    judged = [case.held for case in cases if case.held is not None]
+    judged = data.held(horizon)
     record = (
         f" {sum(judged)} of {wording.quantity(len(judged), 'interval')} so far held; eight of ten should."
         if judged
