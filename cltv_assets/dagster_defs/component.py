@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import dagster as dg
-from dagster.components.component_scaffolding import scaffold_component
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
@@ -57,7 +56,7 @@ class _Scaffolder(dg.Scaffolder[Any]):
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write it."""
         if request.scaffold_format != "yaml" or request.append:
-            scaffold_component(request)
+            dg.scaffold_component(request)
             return
         text = _TEMPLATE.format(type=request.type_name, prefix=prefix_for(request.target_path))
         (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")

@@ -38,6 +38,8 @@ _POLL = 1.0
 _WATCH = 10.0
 #: Seconds for the daemon to find the server again: a connection that failed is not tried anew at once.
 _SETTLE = 5.0
+#: Tag of a run: the address of the code server that launched it.
+_GRPC_INFO = ".dagster/grpc_info"
 
 
 def unfinished_runs(instance: dg.DagsterInstance, host: str, port: int, before: float) -> list[dg.DagsterRun]:
@@ -52,12 +54,11 @@ def unfinished_runs(instance: dg.DagsterInstance, host: str, port: int, before: 
         In seconds since the epoch.
     """
     from dagster import DagsterRunStatus, RunsFilter
-    from dagster._core.storage.tags import GRPC_INFO_TAG
 
     under_way = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     found = []
     for run in instance.get_runs(filters=RunsFilter(statuses=under_way)):
-        launched_on = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+        launched_on = json.loads(run.tags.get(_GRPC_INFO, "{}"))
         launched_at = instance.get_run_stats(run.run_id).launch_time
         if (launched_on.get("host"), launched_on.get("port")) == (host, port) and (launched_at or before) < before:
             found.append(run)
@@ -102,20 +103,10 @@ def wait_until_loaded(host: str, port: int) -> None:
     host : str
     port : int
     """
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-    from dagster._grpc.types import ListRepositoriesResponse
-    from dagster._serdes import deserialize_value
-    from dagster_shared.error import SerializableErrorInfo
+    # Late: this process watches for as long as the code server lives, and mostly needs no Dagster.
+    from cltv_assets.dagster_defs.instance_state import definitions_loaded
 
-    client = DagsterGrpcClient(host=host, port=port)
-    while True:
-        try:
-            answer = deserialize_value(client.list_repositories(), (ListRepositoriesResponse, SerializableErrorInfo))
-            if isinstance(answer, ListRepositoriesResponse):
-                return
-        except DagsterUserCodeUnreachableError:
-            pass
+    while not definitions_loaded(host, port):
         time.sleep(_POLL)
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._daemon.controller import get_daemon_statuses
 
 from cltv_assets.cli.doctor.finding import Finding, failed, ok, warning
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import dagster_home, open_instance
+from cltv_assets.dagster_defs.instance_state import chosen_in_the_ui
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 
-#: Seconds, as the daemon itself counts.
-_INTERVAL, _TOLERANCE = 30, 300
+#: Seconds without a sign of life after which a daemon counts as silent; it gives one every 30.
+_SILENT = 330
 #: A variable that Dagster's configuration names and nobody has set.
 _UNSET = re.compile(r"environment variable \"?(\w+)\"? which is not set")
 
@@ -87,24 +87,22 @@ def _schema(instance: dg.DagsterInstance) -> Finding:
 
 
 def _daemon(instance: dg.DagsterInstance, settings: Settings) -> Finding:
-    if not instance.get_daemon_heartbeats():
+    beats = instance.get_daemon_heartbeats()
+    if not beats:
         if settings.environment == "production":
             return warning(
                 "daemon", "none has run on this instance yet", "Start dagster-daemon run: nothing is made without it."
             )
         return ok("daemon", "none has run on this instance yet")
-    statuses = get_daemon_statuses(
-        instance,
-        instance.get_required_daemon_types(),
-        heartbeat_interval_seconds=_INTERVAL,
-        heartbeat_tolerance_seconds=_TOLERANCE,
-        ignore_errors=True,
+    # Dagster's own judgement waits for half an hour.
+    since = time.time() - _SILENT
+    silent = sorted(
+        kind for kind in instance.get_required_daemon_types() if kind not in beats or beats[kind].timestamp < since
     )
-    silent = sorted(name for name, status in statuses.items() if status.required and not status.healthy)
     if silent:
         return warning(
             "daemon",
-            f"{', '.join(silent)} gave no sign of life for {_TOLERANCE // 60} minutes",
+            f"{', '.join(silent)} gave no sign of life for {_SILENT // 60} minutes",
             "Start dagster-daemon run again, unless it is stopped for this deploy.",
         )
     return ok("daemon", "alive")
@@ -113,12 +111,12 @@ def _daemon(instance: dg.DagsterInstance, settings: Settings) -> Finding:
 def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Finding]:
     """Yield whether what should run by itself does: what somebody chose in the UI counts more than the default."""
     definitions = build_definitions(settings)
-    chosen = {state.instigator_name: state.status for state in instance.all_instigator_state()}
+    chosen = chosen_in_the_ui(instance)
     running, stopped = [], []
     for found in (*(definitions.sensors or ()), *(definitions.schedules or ())):
         by_default = found.default_status.value == "RUNNING"
-        status = chosen.get(found.name, InstigatorStatus.DECLARED_IN_CODE)
-        if status == InstigatorStatus.RUNNING or (status == InstigatorStatus.DECLARED_IN_CODE and by_default):
+        status = chosen.get(found.name, "DECLARED_IN_CODE")
+        if status == "RUNNING" or (status == "DECLARED_IN_CODE" and by_default):
             running.append(found.name)
         elif by_default:
             stopped.append(found.name)
