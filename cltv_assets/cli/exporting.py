@@ -30,6 +30,7 @@ def export_predictions(config: Path | None, month: str, to: str) -> None:
     Parameters
     ----------
     config : Path or None
+        The settings' file, as `load_settings` takes it.
     month : str
         ``YYYY-MM``.
     to : str
@@ -67,7 +68,7 @@ def _upload(reader: LakeReader, rows: ir.Table, settings: Settings, to: str) -> 
 
 
 def _write_whole(reader: LakeReader, rows: ir.Table, to: Path) -> int:
-    # Beside the target and renamed, so that nobody picks up half a file.
+    # Into a file beside the target that is then renamed, so that nobody reads half a file.
     partial = to.with_name(f".partial-{to.name}")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Takes a customer's rows out of what Dagster's event log keeps: previews and examples of checks.
+"""Removes a customer's rows from Dagster's event log, which keeps previews of tables and examples of checks.
 
-Dagster offers no way to change recorded metadata, and deleting an event would make
-its month look unmade. So the rows of the tables shown are removed in place; the
-events, their order and every other number stay.
+Dagster offers no way to change recorded metadata, and without its event a month would
+count as missing. So only the rows are removed, inside the events; the events, their order
+and every other number stay.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 
 from cltv_assets.errors import ConfigError
 
-#: Where serialized events stand.
+#: The columns that hold serialized events.
 _COLUMNS = (
     (SqlEventLogStorageTable, "event"),
     (AssetKeyTable, "last_materialization"),
@@ -42,10 +42,13 @@ def shown_in_history(
     Parameters
     ----------
     instance : DagsterInstance
+        The instance whose events are searched.
     keys : set of AssetKey
         Assets of this graph. Another graph may have a customer of the same id.
     customer : str
+        The id, as it stands in the tables.
     remove : bool
+        Change the events, instead of only counting them.
 
     Raises
     ------
@@ -65,13 +68,13 @@ def shown_in_history(
             changed = _without_customer(connection, ours, customer, remove)
         found += changed
         if remove and file is not None:
-            # Also after an attempt that was interrupted: what it changed may still stand in free pages.
+            # Also if nothing was found: an interrupted attempt may have left its rows in free pages.
             forget_free_pages(file)
     return found
 
 
 def _databases(storage: SqlEventLogStorage) -> Iterator[tuple[Callable[[], Any], str | None]]:
-    """Yield every database of events: how to connect, and its file where it is one."""
+    """Yield for every database of events a function that connects, and the file if it is SQLite."""
     if isinstance(storage, SqliteEventLogStorage):
         for run_id in storage.get_all_run_ids():
             yield partial(storage.run_connection, run_id), storage.path_for_shard(run_id)
@@ -81,7 +84,7 @@ def _databases(storage: SqlEventLogStorage) -> Iterator[tuple[Callable[[], Any],
 
 
 def _without_customer(connection: Any, ours: set[str], customer: str, remove: bool) -> int:
-    # As JSON writes it: letters beyond ASCII are escaped.
+    # As the JSON in the database writes it: letters beyond ASCII are escaped.
     written = json.dumps(customer)[1:-1]
     found = 0
     for table, name in _COLUMNS:
@@ -104,7 +107,7 @@ def _without_customer(connection: Any, ours: set[str], customer: str, remove: bo
 
 
 def _cleaned(value: Any, customer: str) -> Any | None:
-    """Return a decoded event without the customer's rows, or None where it shows none."""
+    """Return a decoded event without the customer's rows, or None if it shows none."""
     touched = False
 
     def walk(inner: Any) -> Any:
@@ -134,7 +137,7 @@ def _shows(line: str, customer: str) -> bool:
 
 
 def forget_free_pages(file: str) -> None:
-    """Wipe what a SQLite file keeps of rows that are gone: free pages, and the write-ahead log.
+    """Delete what a SQLite file keeps of removed rows: free pages and the write-ahead log.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``cltv vacuum`` and ``cltv adopt``: care of the lake as a whole."""
+"""``cltv vacuum`` and ``cltv adopt``: maintenance of the whole lake."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from cltv_assets.settings import Settings
 
 
 def vacuum_lake(config: Path | None, keep_days: int) -> None:
-    """Delete what no reader can need and say how many files went.
+    """Delete files that no reader needs, and print how many.
 
     Parameters
     ----------
     config : Path or None
+        The settings' file, as `load_settings` takes it.
     keep_days : int
-        Spare files that were replaced or written more recently.
+        Files that were replaced or written in the last so many days are kept.
     """
     settings = load_settings(config)
     lake = open_lake(settings)

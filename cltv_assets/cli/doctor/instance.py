@@ -1,29 +1,28 @@
-"""Dagster's instance: its database, the daemon, and what runs by itself."""
+"""Dagster's instance: its database, the daemon, sensors and schedules."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._daemon.controller import get_daemon_statuses
 
-from cltv_assets.cli.doctor.finding import Finding, failed, ok, warning
+from cltv_assets.cli.doctor import Finding, failed, ok, warning
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import dagster_home, open_instance
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 
-#: Seconds, as the daemon itself counts.
+#: Seconds between two heartbeats of a daemon, and how late one may be.
 _INTERVAL, _TOLERANCE = 30, 300
-#: A variable that Dagster's configuration names and nobody has set.
+#: What Dagster says of a variable that its configuration names and that is not set.
 _UNSET = re.compile(r"environment variable \"?(\w+)\"? which is not set")
 
 
 def look_at_instance(settings: Settings) -> Iterator[Finding]:
-    """Yield what is to be said of database, daemon, sensors and schedules."""
+    """Yield findings about database, daemon, sensors and schedules."""
     home = dagster_home(settings)
     try:
         with open_instance(settings) as instance:
@@ -47,7 +46,7 @@ def look_at_instance(settings: Settings) -> Iterator[Finding]:
 def _database(instance: dg.DagsterInstance, settings: Settings) -> Finding:
     storage: Any = instance.run_storage
     kind = type(storage).__name__.removesuffix("RunStorage")
-    # A query, so that it answers and is ours to read.
+    # A query, which fails if the database does not answer or may not be read.
     runs = instance.get_runs_count()
     where = f"{kind}, {runs:,} runs, instance at {dagster_home(settings)}"
     if settings.environment == "production" and kind.startswith("Sqlite"):
@@ -60,7 +59,7 @@ def _database(instance: dg.DagsterInstance, settings: Settings) -> Finding:
 
 
 def _schema(instance: dg.DagsterInstance) -> Finding:
-    """Compare the database's revision with the one that the installed Dagster wants."""
+    """Compare the database's revision with the one that the installed Dagster needs."""
     storages: dict[str, Any] = {
         "runs": instance.run_storage,
         "events": instance.event_log_storage,
@@ -87,20 +86,19 @@ def _schema(instance: dg.DagsterInstance) -> Finding:
 
 
 def _daemon(instance: dg.DagsterInstance, settings: Settings) -> Finding:
-    if not instance.get_daemon_heartbeats():
+    heartbeats = instance.get_daemon_heartbeats()
+    if not heartbeats:
         if settings.environment == "production":
             return warning(
                 "daemon", "none has run on this instance yet", "Start dagster-daemon run: nothing is made without it."
             )
         return ok("daemon", "none has run on this instance yet")
-    statuses = get_daemon_statuses(
-        instance,
-        instance.get_required_daemon_types(),
-        heartbeat_interval_seconds=_INTERVAL,
-        heartbeat_tolerance_seconds=_TOLERANCE,
-        ignore_errors=True,
+    oldest = time.time() - _INTERVAL - _TOLERANCE
+    silent = sorted(
+        kind
+        for kind in instance.get_required_daemon_types()
+        if kind not in heartbeats or heartbeats[kind].timestamp < oldest
     )
-    silent = sorted(name for name, status in statuses.items() if status.required and not status.healthy)
     if silent:
         return warning(
             "daemon",
@@ -111,16 +109,16 @@ def _daemon(instance: dg.DagsterInstance, settings: Settings) -> Finding:
 
 
 def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Finding]:
-    """Yield whether what should run by itself does: what somebody chose in the UI counts more than the default."""
+    """Yield whether sensors and schedules run as they should; a choice made in the UI overrides the default."""
     definitions = build_definitions(settings)
-    chosen = {state.instigator_name: state.status for state in instance.all_instigator_state()}
+    states = {state.instigator_name: state.status.value for state in instance.all_instigator_state()}
+    chosen = {name: status for name, status in states.items() if status in ("RUNNING", "STOPPED")}
     running, stopped = [], []
     for found in (*(definitions.sensors or ()), *(definitions.schedules or ())):
-        by_default = found.default_status.value == "RUNNING"
-        status = chosen.get(found.name, InstigatorStatus.DECLARED_IN_CODE)
-        if status == InstigatorStatus.RUNNING or (status == InstigatorStatus.DECLARED_IN_CODE and by_default):
+        by_default = found.default_status.value
+        if chosen.get(found.name, by_default) == "RUNNING":
             running.append(found.name)
-        elif by_default:
+        elif by_default == "RUNNING":
             stopped.append(found.name)
     if stopped:
         yield warning(
@@ -141,13 +139,13 @@ def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Fi
 
 
 def _reason(error: Exception) -> str:
-    """Return what an instance that cannot be opened complains of, in one line and without passwords."""
+    """Return why an instance cannot be opened, in one line and without passwords."""
     if isinstance(error, dg.DagsterInvalidConfigError):
-        # Its own text begins with pages of what would be right.
-        told = "\n".join(str(getattr(one, "message", one)) for one in error.errors)
-        if unset := sorted(set(_UNSET.findall(told))):
+        # The error's own text begins with pages about the right form.
+        message = "\n".join(str(getattr(one, "message", one)) for one in error.errors)
+        if unset := sorted(set(_UNSET.findall(message))):
             return f"not set: {', '.join(unset)}"
-        return f"dagster.yaml is wrong: {_without_secrets(told)}"
+        return f"dagster.yaml is wrong: {_without_secrets(message)}"
     return f"{type(error).__name__}: {_without_secrets(str(error))}"
 
 
