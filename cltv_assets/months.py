@@ -1,8 +1,8 @@
 """Calendar months, without Dagster.
 
-A month is the unit of everything: partitions, windows, snapshots, horizons. The
-bounds are local calendar dates; which instant they are is the business of the
-configured time zone (see ``transforms.timestamps``).
+Partitions, windows, snapshots and horizons are all counted in months. The bounds are
+local calendar dates; the configured time zone makes instants of them
+(``transforms.timestamps``).
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def report(
     show: Annotated[bool, typer.Option("--open/--no-open", help="Whether to open it in the browser.")] = True,
     config: Config = None,
 ) -> None:
-    """Open a month's report in the browser, and say where it lies."""
+    """Open a month's report in the browser, and print where it is."""
     from cltv_assets.cli.report import open_report
 
     open_report(config, month, show)

@@ -68,7 +68,7 @@ def _upload(reader: LakeReader, rows: ir.Table, settings: Settings, to: str) -> 
 
 
 def _write_whole(reader: LakeReader, rows: ir.Table, to: Path) -> int:
-    # Into a file beside the target that is then renamed, so that nobody reads half a file.
+    # Into a file beside the target, renamed when it is complete, so that nobody reads half a file.
     partial = to.with_name(f".partial-{to.name}")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)

@@ -142,7 +142,7 @@ def forget_free_pages(file: str) -> None:
     Raises
     ------
     ConfigError
-        If another process has it locked.
+        If another process holds a lock on it.
     """
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as database:

@@ -123,7 +123,7 @@ def _resolve(settings: Settings, scratch: Path) -> None:
 
 def _reason(output: str) -> str:
     """Return the lines of the resolver's long report that say what failed."""
-    # "Host X not found." also stands there for repositories that were not needed in the end.
+    # "Host X not found." also appears for repositories that were not needed in the end.
     lines = [line.strip(" :\t") for line in output.splitlines()]
     telling = [line for line in lines if re.search(r"#.*: not found$|download failed", line)]
     telling = telling or [line for line in lines if "Exception in thread" in line]

@@ -167,7 +167,7 @@ def run_months(
 ) -> list[MonthResult]:
     """Materialise months one after the other, oldest first.
 
-    A month that fails does not stop the others; those that need it say so.
+    A month that fails does not stop the others; the months that need it fail, and name it.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def _selected(definitions: dg.Definitions, assets: Sequence[str], names: Names) 
 
 
 def _in_dagster_syntax(selection: str, names: Names) -> str:
-    """Put the key of the asset where its plain name stands, and ``*`` for a lone plus."""
+    """Replace an asset's plain name by its key, and a single plus by ``*``."""
     found = _PLAIN.fullmatch(selection)
     whole = f"{found[1]}{names.key(found[2]).to_user_string()}{found[3]}" if found else selection
     return _ALL_BEYOND.sub("*", whole)

@@ -41,7 +41,7 @@ def run_half(half: str, config: Path | None, first: str | None, last: str | None
 
 
 def run_demo(lake: Path | None, last: str | None = None) -> None:
-    """Run the CDNOW months to ``last``, whatever ``cltv.yaml`` says, and sum up."""
+    """Run the CDNOW months to ``last``, without regard to ``cltv.yaml``, and sum up."""
     given = {"lake_uri": str(lake)} if lake else {}
     settings = Settings.model_validate(given)
     if lake is None and Path("cltv.yaml").is_file() and load_settings(None).lake_root == settings.lake_root:
@@ -74,8 +74,8 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
         done.append(result)
         mark = "[green]done[/]" if result.succeeded else "[red]failed[/]"
         count = len(result.warnings)
-        odd = f", {count} warning{'s' if count > 1 else ''}" if count else ""
-        console.print(f"  {result.month} {mark} in {result.seconds:.1f} s{odd}  [{len(done)}/{len(months)}]")
+        warned = f", {count} warning{'s' if count > 1 else ''}" if count else ""
+        console.print(f"  {result.month} {mark} in {result.seconds:.1f} s{warned}  [{len(done)}/{len(months)}]")
         for error in result.errors:
             console.print(f"    {error}", markup=False, soft_wrap=True)
 
@@ -125,6 +125,6 @@ def _say_warnings(console: Console, results: Sequence[MonthResult]) -> None:
     if not results or not results[-1].warnings:
         return
     newest = results[-1]
-    console.print(f"Odd in {newest.month} (nothing is blocked by these):")
+    console.print(f"Warnings of {newest.month} (they block nothing):")
     for warning in newest.warnings[:_SHOWN_WARNINGS]:
         console.print(f"  {warning}", markup=False, soft_wrap=True)

@@ -35,7 +35,7 @@ class MonthStatus:
         Assets without this month.
     stale : list of str
         Assets that are older than something they were made from.
-    failed, odd : list of str
+    failed, warned : list of str
         Blocking checks and warnings of the last evaluation, ``asset.check``.
     late : int
         Lines that the source has and the lake lacks; negative if the source has fewer.
@@ -44,7 +44,7 @@ class MonthStatus:
     missing: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
     late: int = 0
 
     @property
@@ -65,7 +65,7 @@ def show_status(config: Path | None) -> None:
             month.key,
             _state(state),
             "\n".join(state.failed) or "-",
-            str(len(state.odd)) if state.odd else "-",
+            str(len(state.warned)) if state.warned else "-",
             f"{state.late:+,}" if state.late else "-",
         )
     console.print(table)
@@ -140,7 +140,7 @@ def _add_checks(found: Mapping[Month, MonthStatus], settings: Settings, instance
         for name, evaluated in sorted(last[month.key].items()):
             if not evaluated.passed:
                 blocks = evaluated.severity == dg.AssetCheckSeverity.ERROR
-                (state.failed if blocks else state.odd).append(name)
+                (state.failed if blocks else state.warned).append(name)
 
 
 def _add_late(found: Mapping[Month, MonthStatus], settings: Settings, lake: Lake) -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 
 def open_console(at_least: int = 0) -> Console:
-    """Return a console that colours only what it is told to.
+    """Return a console that colours only marked text.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def settings_of_component_file(path: Path, renderer: Renderer | None) -> Setting
 
 
 def prefix_for(folder: Path) -> str:
-    """Return the prefix that a component's folder stands for: its name, as an identifier."""
+    """Return the prefix that a component gets from its folder: the folder's name, as an identifier."""
     name = re.sub(r"\W", "_", folder.name, flags=re.ASCII)
     return f"_{name}" if name[:1].isdigit() else name
 

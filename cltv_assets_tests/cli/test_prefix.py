@@ -7,17 +7,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cltv_assets.cli import main
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.settings import load_settings
+from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.running import write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
-
-
-def code_of(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    return int(stopped.value.code or 0)
 
 
 @dg.asset(

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cltv_assets.cli import main
+from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.conftest import Ran
 from cltv_assets_tests.e2e.reading import contents, differences, rows_of
 from cltv_assets_tests.e2e.running import cltv, write_config
@@ -129,9 +129,3 @@ def test_select_runs_what_it_names(tmp_path: Path, capsys: pytest.CaptureFixture
     # What comes after: everything downstream of the days, nothing upstream of them.
     assert code_of("run", "--select", "purchase_days+") == 0
     assert {name for name, _ in contents(tmp_path / "lake")} >= {"purchase_days", "rfm_summary", "cltv_report"}
-
-
-def code_of(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    return int(stopped.value.code or 0)

@@ -14,7 +14,7 @@ the code server cannot be reached.
 
 Usage: ``python -m cltv_assets.cli.deployment.orphaned_runs COMMAND [ARGUMENT ...]``, with the
 address in ``DAGSTER_CODE_HOST`` and ``DAGSTER_CODE_PORT``. The process becomes the
-command; the watch is a child of it and goes with the container.
+command; the watch is a child of it and ends with the container.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def end_orphaned_runs(instance: dg.DagsterInstance, host: str, port: int, before
 
     ended = []
     for run in unfinished_runs(instance, host, port, before):
-        message = "Its process ended without a word, with its code server or while the database was away."
+        message = "Its process ended without a report: with its code server, or while the database was unreachable."
         if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message)
         else:

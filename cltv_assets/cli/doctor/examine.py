@@ -59,8 +59,8 @@ def examine(config: Path | None, as_json: bool = False) -> None:
         }
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     elif not code:
-        odd = sum(finding.state is State.WARNING for finding in found)
-        count = f" {odd} warning{'s' if odd > 1 else ''}." if odd else ""
+        number = sum(finding.state is State.WARNING for finding in found)
+        count = f" {number} warning{'s' if number > 1 else ''}." if number else ""
         console.print(f"Nothing is wrong.{count} Next: cltv run")
     if code:
         raise SystemExit(code)

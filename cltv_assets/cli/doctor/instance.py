@@ -133,7 +133,7 @@ def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Fi
     if settings.environment == "production" and not any(name.endswith("cltv_alerts") for name in (*running, *stopped)):
         yield warning(
             "alerts",
-            "nobody is told of failed and late months",
+            "nobody hears of failed and late months",
             f"Set ${settings.automation.webhook_variable} to the address of a webhook.",
         )
 

@@ -26,7 +26,7 @@ def look_at_versions() -> Iterator[Finding]:
         yield warning(
             "version",
             f"cltv_assets {__version__}, installed as {installed}",
-            "Install it again: another version's files lie in its place.",
+            "Install it again: another version's files are in its place.",
         )
     else:
         yield ok("version", f"cltv_assets {__version__}")
