@@ -2,7 +2,7 @@
 
 Partitions, windows, snapshots and horizons are all counted in months. The bounds are
 local calendar dates; the configured time zone makes instants of them
-(``transforms.timestamps``).
+(``sources.timestamps``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import total_ordering
+
+#: Days in each time unit: a week is seven days of the calendar, whatever its start.
+DAYS_PER_UNIT = {"day": 1, "week": 7}
 
 _KEY = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 

@@ -12,7 +12,7 @@ from cltv_assets.cli.reading import open_lake
 from cltv_assets.cli.runner import parse_month
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import MissingMonthsError
-from cltv_assets.report import REPORT_FILE, REPORT_NAME
+from cltv_assets.report import REPORT, REPORT_FILE
 
 
 def open_report(config: Path | None, month: str | None, show: bool) -> None:
@@ -34,7 +34,7 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
     MissingMonthsError
         If there is no such report.
     """
-    files = open_lake(load_settings(config)).files(REPORT_NAME)
+    files = open_lake(load_settings(config)).files(REPORT.name)
     published = files.months(REPORT_FILE) if month is None else ()
     if month is None and not published:
         raise MissingMonthsError(f"There is no report under {files.uri}.", "Materialise a month first: cltv run")

@@ -20,9 +20,10 @@ from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.report import REPORT_FILE, REPORT_NAME
-from cltv_assets.schemas import RAW_TRANSACTIONS, all_tables
+from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables import all_schemas
 
 
 @dataclass
@@ -94,8 +95,8 @@ def month_statuses(settings: Settings) -> dict[Month, MonthStatus]:
     """Return every closed month's status, oldest first."""
     months = list(settings.first_month.until(settings.last_month()))
     lake = open_lake(settings)
-    held = {schema.name: lake.table(schema).published(months) for schema in all_tables(settings.horizons_months)}
-    held[REPORT_NAME] = lake.files(REPORT_NAME).months(REPORT_FILE)
+    held = {schema.name: lake.table(schema).published(months) for schema in all_schemas(settings.horizons_months)}
+    held[REPORT.name] = lake.files(REPORT.name).months(REPORT_FILE)
     found = {month: MonthStatus([name for name in held if month not in held[name]]) for month in months}
     with open_instance(settings) as instance:
         _add_stale(found, settings, instance)
