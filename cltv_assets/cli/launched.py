@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from cltv_assets import __version__
 from cltv_assets.cli.runner import MonthRunner
 from cltv_assets.dagster_defs.graph import assets_of_half
-from cltv_assets.dagster_defs.remote.launching import ERRORS, SETTINGS, VERSION
+from cltv_assets.dagster_defs.remote.job import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import far_ends, params_loader
 from cltv_assets.errors import CltvError, ConfigError
 from cltv_assets.months import Month

@@ -88,7 +88,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
 
         resources[SPARK] = spark_resource(settings)
     if settings.pipes.kind:
-        from cltv_assets.dagster_defs.resources.pipes import pipes_resource
+        from cltv_assets.dagster_defs.remote.launching import pipes_resource
 
         resources[PIPES] = pipes_resource(settings)
     return dg.Definitions(
