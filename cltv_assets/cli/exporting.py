@@ -27,15 +27,6 @@ def export_predictions(config: Path | None, month: str, to: str) -> None:
 
     The rows stream through: as many customers as there are fit into any memory.
 
-    Parameters
-    ----------
-    config : Path or None
-        The settings' file, as `load_settings` takes it.
-    month : str
-        ``YYYY-MM``.
-    to : str
-        A local file or an ``s3://`` address that ends in ``.csv`` or ``.parquet``.
-
     Raises
     ------
     ConfigError

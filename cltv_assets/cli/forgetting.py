@@ -34,19 +34,6 @@ def forget_customer(
 ) -> None:
     """Erase the customer, or show what would be erased.
 
-    Parameters
-    ----------
-    config : Path or None
-        The settings' file, as `load_settings` takes it.
-    customer : str
-        The id as it stands in the tables.
-    dry_run : bool
-        Change nothing.
-    source_cleaned_later : bool
-        Go on although the source still delivers the customer.
-    ask : bool
-        Ask before the first change.
-
     Raises
     ------
     SourceError

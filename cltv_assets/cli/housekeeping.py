@@ -15,15 +15,7 @@ from cltv_assets.tables import all_schemas
 
 
 def vacuum_lake(config: Path | None, keep_days: int) -> None:
-    """Delete files that no reader needs, and print how many.
-
-    Parameters
-    ----------
-    config : Path or None
-        The settings' file, as `load_settings` takes it.
-    keep_days : int
-        Files that were replaced or written in the last so many days are kept.
-    """
+    """Delete files that no reader needs, and print how many."""
     settings = load_settings(config)
     lake = open_lake(settings)
     lake.check_writable()

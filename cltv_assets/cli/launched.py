@@ -24,6 +24,20 @@ from cltv_assets.errors import CltvError, ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
+#: Names of Dagster's metadata types in Pipes.
+_TYPES: dict[type, str] = {
+    dg.BoolMetadataValue: "bool",
+    dg.IntMetadataValue: "int",
+    dg.FloatMetadataValue: "float",
+    dg.TextMetadataValue: "text",
+    dg.MarkdownMetadataValue: "md",
+    dg.JsonMetadataValue: "json",
+    dg.NullMetadataValue: "null",
+    dg.PathMetadataValue: "path",
+    dg.UrlMetadataValue: "url",
+    dg.TimestampMetadataValue: "timestamp",
+}
+
 
 def run_launched(first: str | None, last: str | None) -> None:
     """Run the first half of the month that the orchestrator named, with the settings that it sent.
@@ -119,24 +133,9 @@ def _report(pipes: PipesContext, entry: dg.EventLogEntry) -> None:
 
 def encoded(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
     """Return metadata in the form of Pipes; a value that Pipes has no type for becomes text."""
-    types: tuple[tuple[type, str], ...] = (
-        (dg.BoolMetadataValue, "bool"),
-        (dg.IntMetadataValue, "int"),
-        (dg.FloatMetadataValue, "float"),
-        (dg.TextMetadataValue, "text"),
-        (dg.MarkdownMetadataValue, "md"),
-        (dg.JsonMetadataValue, "json"),
-        (dg.PathMetadataValue, "path"),
-        (dg.UrlMetadataValue, "url"),
-        (dg.TimestampMetadataValue, "timestamp"),
-    )
-    carried = {}
-    for key, value in metadata.items():
-        kind = next((name for known, name in types if isinstance(value, known)), None)
-        if isinstance(value, dg.NullMetadataValue):
-            carried[key] = {"type": "null", "raw_value": None}
-        elif kind is None:
-            carried[key] = {"type": "text", "raw_value": str(value.value)}
-        else:
-            carried[key] = {"type": kind, "raw_value": value.value}
-    return carried
+    return {
+        key: {"type": _TYPES[type(value)], "raw_value": value.value}
+        if type(value) in _TYPES
+        else {"type": "text", "raw_value": str(value.value)}
+        for key, value in metadata.items()
+    }

@@ -25,13 +25,6 @@ from cltv_assets.tables import all_schemas
 def migrate_lake(config: Path | None, dry_run: bool) -> None:
     """Migrate every table that an older release wrote, and say what to do next.
 
-    Parameters
-    ----------
-    config : Path or None
-        The settings' file, as `load_settings` takes it.
-    dry_run : bool
-        Show what would be done, and change nothing.
-
     Raises
     ------
     LakeError

@@ -18,15 +18,6 @@ from cltv_assets.report import REPORT, REPORT_FILE
 def open_report(config: Path | None, month: str | None, show: bool) -> None:
     """Print where a month's report is, and open it.
 
-    Parameters
-    ----------
-    config : Path or None
-        The settings' file, as `load_settings` takes it.
-    month : str or None
-        ``YYYY-MM``; by default the newest.
-    show : bool
-        Whether to open it. Where there is no browser, a line on stderr says so.
-
     Raises
     ------
     ConfigError

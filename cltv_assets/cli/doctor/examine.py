@@ -12,6 +12,9 @@ from rich.console import Console
 
 from cltv_assets import __version__
 from cltv_assets.cli.doctor import Finding, State, failed, ok, warning
+from cltv_assets.cli.doctor.bucket import look_at_store
+from cltv_assets.cli.doctor.instance import look_at_instance
+from cltv_assets.cli.doctor.versions import look_at_versions
 from cltv_assets.cli.reading import check_lake, configured_source
 from cltv_assets.cli.runner import months_between
 from cltv_assets.cli.terminal import open_console
@@ -29,13 +32,6 @@ _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
 
 def examine(config: Path | None, as_json: bool = False) -> None:
     """Show each finding as a line as soon as it is known; exit with the code of the first that failed.
-
-    Parameters
-    ----------
-    config : Path or None
-        The settings' file, as `load_settings` takes it.
-    as_json : bool
-        Print one JSON document instead, for programs.
 
     Raises
     ------
@@ -84,26 +80,19 @@ def findings(config: Path | None) -> Iterator[Finding]:
     for one in warned:
         if issubclass(one.category, CltvDeprecation):
             yield warning("deprecated", str(one.message), "Use the new name.")
-    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _of("source", _source),
-        _of("lake", _lake),
-        _store,
-        _of("engine", _engine),
-        _instance,
-        _versions,
-    )
-    for look in looks:
-        yield from look(settings)
+    yield _finding("source", _source, settings)
+    yield _finding("lake", _lake, settings)
+    yield from _store(settings)
+    yield _finding("engine", _engine, settings)
+    yield from look_at_instance(settings)
+    yield from look_at_versions()
 
 
-def _of(name: str, look: Callable[[Settings], str]) -> Callable[[Settings], Iterator[Finding]]:
-    def findings_of(settings: Settings) -> Iterator[Finding]:
-        try:
-            yield ok(name, look(settings))
-        except CltvError as error:
-            yield failed(name, error)
-
-    return findings_of
+def _finding(name: str, look: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return ok(name, look(settings))
+    except CltvError as error:
+        return failed(name, error)
 
 
 def _show(console: Console, finding: Finding) -> None:
@@ -152,23 +141,9 @@ def _engine(settings: Settings) -> str:
 def _store(settings: Settings) -> Iterator[Finding]:
     if not settings.lake_uri.startswith("s3://"):
         return
-    from cltv_assets.cli.doctor.bucket import look_at_store
-
     try:
         objects = object_store_for(settings)
         if objects is not None:
             yield from look_at_store(objects, settings.lake_root, settings.environment == "production")
     except CltvError as error:
         yield failed("bucket", error)
-
-
-def _instance(settings: Settings) -> Iterator[Finding]:
-    from cltv_assets.cli.doctor.instance import look_at_instance
-
-    yield from look_at_instance(settings)
-
-
-def _versions(_settings: Settings) -> Iterator[Finding]:
-    from cltv_assets.cli.doctor.versions import look_at_versions
-
-    yield from look_at_versions()
