@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
+from cltv_assets.cli import main
+from cltv_assets.errors import ConfigError
 from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.conftest import SHOP_COLUMNS
-from cltv_assets_tests.e2e.running import cltv, values_in, write_config
+from cltv_assets_tests.e2e.running import write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
 
 JAN = months_of("2011-01", 1)[0]
@@ -162,15 +163,15 @@ def test_a_lake_of_a_newer_version_is_refused(shop: Path, capsys: Said) -> None:
     assert sorted(path.name for path in (shop / "lake").rglob("*")) == before
 
 
-def test_the_traceback_on_request_only(tmp_path: Path) -> None:
-    (tmp_path / "cltv.yaml").write_text(yaml.safe_dump(values_in(nonsense=1)), encoding="utf-8")
-    quiet = cltv("status", cwd=tmp_path)
-    assert (quiet.returncode, quiet.stdout) == (2, "")
-    assert quiet.stderr.startswith("cltv: ")
-    assert quiet.stderr.count("\n") == 1
-    for loud in (cltv("--debug", "status", cwd=tmp_path), cltv("status", cwd=tmp_path, environ={"CLTV_DEBUG": "1"})):
-        assert "Traceback" in loud.stderr
-        assert loud.returncode != 0
+def test_the_traceback_on_request_only(tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(tmp_path, nonsense=1)
+    assert code_of("status") == 2
+    assert "nonsense" in one_paragraph(capsys)
+    with pytest.raises(ConfigError, match="nonsense"):
+        main(["--debug", "status"])
+    monkeypatch.setenv("CLTV_DEBUG", "1")
+    with pytest.raises(ConfigError, match="nonsense"):
+        main(["status"])
 
 
 def test_an_unforeseen_fault_says_how_to_see_more(shop: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:

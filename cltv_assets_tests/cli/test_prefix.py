@@ -31,7 +31,7 @@ def test_commands_on_a_prefixed_graph(tmp_path: Path, capsys: pytest.CaptureFixt
         dg.materialize([another_graph_s], instance=instance, partition_key="2011-01")
     capsys.readouterr()
     assert code_of("status", "--config", str(config)) == 0, capsys.readouterr().out
-    assert code_of("run", "--config", str(config), "--select", "rfm_summary+") == 0
+    assert code_of("run", "--config", str(config), "--select", "holdout_evaluation+") == 0
     assert code_of("status", "--config", str(config)) == 0, capsys.readouterr().out
     assert code_of("run", "--config", str(config), "--select", "purchase_days") == 0
     capsys.readouterr()
