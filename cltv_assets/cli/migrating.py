@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 from rich.table import Column, Table
 
+from cltv_assets.cli.format_steps import STEPS
 from cltv_assets.cli.reading import open_lake
 from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.automation.state import latest
@@ -35,7 +36,7 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
     # Also months without rows, and months after an `end_month` that was set since.
     today = Month.of(dt.datetime.now(settings.zone).date())
     possible = list(settings.first_month.until(max(today, settings.first_month)))
-    planned = plan(lake, all_schemas(settings.horizons_months), possible)
+    planned = plan(lake, all_schemas(settings.horizons_months), STEPS, possible)
     if not planned:
         typer.echo(f"{lake.root} has format version {FORMAT_VERSION}: there is nothing to migrate.")
         return

@@ -21,6 +21,7 @@ from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError
+from cltv_assets.files.object_store import is_s3
 from cltv_assets.lake import FORMAT_VERSION
 from cltv_assets.settings import Settings
 from cltv_assets.settings.deprecations import CltvDeprecation
@@ -139,7 +140,7 @@ def _engine(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
-    if not settings.lake_uri.startswith("s3://"):
+    if not is_s3(settings.lake_uri):
         return
     try:
         objects = object_store_for(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from cltv_assets.files.lake_storage import month_folder
+from cltv_assets.files.storage import month_folder
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
