@@ -131,6 +131,14 @@ def test_an_unknown_variable_is_an_error_that_names_it():
     assert "variable CLTV_CURENCY: unknown key 'curency'; did you mean 'currency'?" in said
 
 
+def test_a_template_needs_a_function_that_renders_it():
+    Path("defs.yaml").write_text('type: cltv_assets.CltvComponent\nattributes: {lake_uri: "{{ env.LAKE }}"}\n')
+    with pytest.raises(ConfigError, match=r"defs\.yaml, line 2: lake_uri: .* only Dagster renders templates"):
+        load_settings("defs.yaml", {})
+    rendered = load_settings("defs.yaml", {}, renderer=lambda root: lambda text: f"{root}/rendered")
+    assert rendered.lake_root == str(Path.cwd() / "rendered")
+
+
 def test_variables_of_the_deployment_are_no_settings():
     names = ("CONFIG", "DEBUG", "LOGS_BUCKET", "LOGS_PREFIX", "REPORT_URL", "UI_URL", "WEBHOOK_URL")
     environ = {f"CLTV_{name}": "x" for name in names}
