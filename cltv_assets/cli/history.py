@@ -1,8 +1,8 @@
-"""Takes a customer's rows out of what Dagster's event log keeps: previews and examples of checks.
+"""Removes a customer's rows from Dagster's event log, which keeps previews of tables and examples of checks.
 
-Dagster offers no way to change recorded metadata, and deleting an event would make
-its month look unmade. So the rows of the tables shown are removed in place; the
-events, their order and every other number stay.
+Dagster offers no way to change recorded metadata, and without its event a month would
+count as missing. So only the rows are removed, inside the events; the events, their order
+and every other number stay.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ def shown_in_history(
     Parameters
     ----------
     instance : DagsterInstance
+        The instance whose events are searched.
     keys : set of AssetKey
         Assets of this graph. Another graph may have a customer of the same id.
     customer : str
+        The id, as it stands in the tables.
     remove : bool
+        Change the events, instead of only counting them.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def shown_in_history(
             changed = _without_customer(connection, ours, customer, remove)
         found += changed
         if remove and file is not None:
-            # Also after an attempt that was interrupted: what it changed may still stand in free pages.
+            # Also if nothing was found: an interrupted attempt may have left its rows in free pages.
             forget_free_pages(file)
     return found
 
@@ -69,7 +72,7 @@ def _without_customer(connection: Any, ours: set[str], customer: str, remove: bo
 
 
 def _cleaned(value: Any, customer: str) -> Any | None:
-    """Return a decoded event without the customer's rows, or None where it shows none."""
+    """Return a decoded event without the customer's rows, or None if it shows none."""
     touched = False
 
     def walk(inner: Any) -> Any:
@@ -99,12 +102,12 @@ def _shows(line: str, customer: str) -> bool:
 
 
 def forget_free_pages(file: str) -> None:
-    """Wipe what a SQLite file keeps of rows that are gone: free pages, and the write-ahead log.
+    """Delete what a SQLite file keeps of removed rows: free pages and the write-ahead log.
 
     Raises
     ------
     ConfigError
-        If another process has it locked.
+        If another process holds a lock on it.
     """
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as database:

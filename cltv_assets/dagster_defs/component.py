@@ -116,7 +116,8 @@ class CltvComponent(dg.Component):
         tree = context.resolution_context.source_position_tree
         inner = tree.children.get("attributes") if tree else None
         path = Path(tree.position.filename) if tree else context.path / "defs.yaml"
-        return cls(component_settings(written, path, dict(_lines(inner, ())), scope.resolve_value))
+        places = {keys: f"{path}, line {line}" for keys, line in _lines(inner, ())}
+        return cls(component_settings(written, path, places, scope.resolve_value))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the graph.

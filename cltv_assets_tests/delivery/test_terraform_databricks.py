@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.cli.app import app
-from cltv_assets.dagster_defs.remote.launching import ENTRY_POINT, arguments_for
+from cltv_assets.dagster_defs.remote.job import ENTRY_POINT, arguments_for
 from cltv_assets.engines.spark_config import PINNED
 from cltv_assets.months import Month
 from cltv_assets_tests.delivery.terraform.workspace import DATABRICKS, REPOSITORY

@@ -11,16 +11,10 @@ from typing import Any, Protocol
 import dagster as dg
 
 from cltv_assets import __version__
+from cltv_assets.dagster_defs.remote.job import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import Heard, s3_ends
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-
-#: The console script of the package's wheel.
-ENTRY_POINT = "cltv-preprocess"
-#: Key of the custom message with which the remote process says why a month was not published.
-ERRORS = "errors"
-#: Keys of the extras that the remote process gets.
-SETTINGS, VERSION = "settings", "version"
 
 
 @dataclass(frozen=True)
@@ -80,11 +74,6 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
         inner = merged.get(key)
         merged[key] = _laid_over(inner, value) if isinstance(inner, dict) and isinstance(value, Mapping) else value
     return merged
-
-
-def arguments_for(month: Month) -> list[str]:
-    """Return the entry point's arguments."""
-    return ["--from", month.key, "--to", month.key]
 
 
 class PipesLauncher:

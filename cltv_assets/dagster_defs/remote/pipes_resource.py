@@ -7,7 +7,8 @@ from typing import ClassVar
 import dagster as dg
 from pydantic import Field
 
-from cltv_assets.dagster_defs.remote.launching import SETTINGS, Launcher, PipesLauncher, extras_for
+from cltv_assets.dagster_defs.remote.job import SETTINGS
+from cltv_assets.dagster_defs.remote.launching import Launcher, PipesLauncher, extras_for
 from cltv_assets.dagster_defs.resources import bound
 from cltv_assets.errors import ConfigError
 from cltv_assets.files.object_store import is_s3
