@@ -12,10 +12,10 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.engines.engine import Engine
 from cltv_assets.files.object_store import S3, ObjectStore, is_s3
 from cltv_assets.files.storage import Storage
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 #: Rows to a row group: small enough to keep a writer's memory flat.
 _ROW_GROUP = 122_880

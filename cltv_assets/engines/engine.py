@@ -12,7 +12,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from cltv_assets.schemas.columns import TableSchema
+from cltv_assets.columns import TableSchema
 
 
 class Engine(ABC):

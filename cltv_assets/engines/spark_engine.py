@@ -16,11 +16,11 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.engines.engine import Engine
 from cltv_assets.engines.spark_config import MAGIC_COMMITTER, literal_path, s3a_conf, spark_path
 from cltv_assets.engines.spark_faults import is_sparks, spark_faults
 from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of, is_s3
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 #: Bytes of shuffled rows that become one file; compressed by parquet they are a quarter to a half.
 _ROWS_TO_A_FILE = "768m"
@@ -62,7 +62,7 @@ class SparkEngine(Engine):
         return self._make_session()
 
     @cached_property
-    def _backend(self) -> Any:  # type: ignore[override] # an attribute where it is made at once
+    def _backend(self) -> Any:
         with spark_faults():
             return ibis.pyspark.connect(self._session)
 

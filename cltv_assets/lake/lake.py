@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from urllib.parse import unquote
 
+from cltv_assets.columns import TableSchema
 from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.probe import CHOOSE_ROOT, check_folder, check_object_store
@@ -14,7 +15,6 @@ from cltv_assets.files.storage import Storage, month_folder, month_of_folder
 from cltv_assets.lake.opening import Opener
 from cltv_assets.lake.table import LakeTable
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import TableSchema
 
 
 class Lake:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError
 from cltv_assets.files.storage import month_folder
 from cltv_assets.files.store_faults import fault_of, from_store
@@ -33,7 +34,6 @@ from cltv_assets.lake.commit import publications
 from cltv_assets.lake.lake import Lake
 from cltv_assets.lake.opening import FORMAT_VERSION, check_columns, configuration, format_of, stamp
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 _ATTEMPTS = 20
 _LONGEST_WAIT_SECONDS = 0.5

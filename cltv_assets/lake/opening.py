@@ -13,11 +13,11 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError, LakeFormatError
 from cltv_assets.files.probe import CHOOSE_ROOT
 from cltv_assets.files.storage import Storage
 from cltv_assets.files.store_faults import fault_of, from_store
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 #: Raise it when columns change, or when a reader of before would misread what is written; and add a step to the
 #: list that ``cltv migrate`` follows. Version 1 is that of release 0.1.0.

@@ -11,6 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.files.probe import CHOOSE_ROOT
 from cltv_assets.files.storage import Storage, month_folder
@@ -19,7 +20,6 @@ from cltv_assets.lake import commit
 from cltv_assets.lake.opening import LOG, Opener, adopt, check_table, configuration
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 _CREATE_ATTEMPTS = 10
 _CREATE_WAIT_SECONDS = 0.05

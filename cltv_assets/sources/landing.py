@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 
 from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import CONTENTS, MonthContent
 from cltv_assets.sources.dating import Dater
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import Reader
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import CanonicalName
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 
 #: Lines that a text reader collects before it yields them: few, so that Python's
