@@ -14,10 +14,11 @@ import typer
 
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
 from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.files.object_store import is_s3
 from cltv_assets.files.storage import Storage
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 
 

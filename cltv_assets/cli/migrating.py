@@ -15,10 +15,11 @@ from cltv_assets.cli.reading import open_lake
 from cltv_assets.dagster_defs.automation.state import latest
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.lake import FORMAT_VERSION
 from cltv_assets.lake.migrations import Fate, TablePlan, carry_out, plan
 from cltv_assets.months import Month
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
 
 

@@ -25,10 +25,11 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 
 from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError, LakeError
 from cltv_assets.files.storage import Storage
 from cltv_assets.lake import Lake
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
 
 _LOG = "_delta_log"

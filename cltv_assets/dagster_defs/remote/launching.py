@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import dagster as dg
 
 from cltv_assets import __version__
-from cltv_assets.dagster_defs.remote.reporting import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import Heard, s3_ends
 from cltv_assets.errors import ConfigError
 from cltv_assets.files.object_store import is_s3
@@ -20,6 +19,10 @@ from cltv_assets.settings import Settings
 
 #: The console script of the package's wheel.
 ENTRY_POINT = "cltv-preprocess"
+#: Key of the custom message with which the remote process says why a month was not published.
+ERRORS = "errors"
+#: Keys of the extras that the remote process gets.
+SETTINGS, VERSION = "settings", "version"
 
 
 @dataclass(frozen=True)
