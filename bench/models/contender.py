@@ -48,9 +48,9 @@ class Contender:
 def ours(model: str) -> Contender:
     """Return this package: patterns are counted by numpy, as the engine counts them in the graph."""
     from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
-    from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
-    from cltv_assets.models.predict import predict_patterns
-    from cltv_assets.models.value.gamma_gamma import binned, expected_value
+    from cltv_assets.models.gamma_gamma import binned, expected_value
+    from cltv_assets.models.pattern_predictions import predict_patterns
+    from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 
     if model == "gamma_gamma":
 

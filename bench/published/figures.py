@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.published import cdnow
+from cltv_assets.models import gamma_gamma
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics
-from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.models.purchase.registry import purchase_model
-from cltv_assets.models.value import gamma_gamma
+from cltv_assets.models.pattern_predictions import predict_patterns
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import FloatArray, Patterns, PurchaseStatistics
 
 FHL = "Fader, Hardie and Lee (2005)"
 CLVTOOLS = "tests of CLVTools"
@@ -106,7 +105,7 @@ def _fits(weeks: PurchaseStatistics) -> Iterator[Figure]:
 
 def _expected(name: str, x: int, t_x: float, age: float, ahead: float) -> float:
     one = Patterns(np.array([x]), np.array([t_x]), np.array([age]))
-    return float(purchase_model(name).expected_purchases(_AT[name], one, np.array([ahead]))[0, 0])
+    return float(model_named(name).expected_purchases(_AT[name], one, np.array([ahead]))[0, 0])
 
 
 def _point_values() -> Iterator[Figure]:
@@ -125,7 +124,7 @@ def _point_values() -> Iterator[Figure]:
             CLVTOOLS,
         )
         one = Patterns(np.array([26]), np.array([216 / 7]), np.array([31.0]))
-        p = float(purchase_model(name).p_alive(_AT[name], one)[0])
+        p = float(model_named(name).p_alive(_AT[name], one)[0])
         yield Figure(f"{title}: the same, P(alive)", (alive,), (p,), CLVTOOLS)
         yield Figure(
             f"{title}: x 10, 15, 20, 25; t_x 20, T 39, next 52 weeks",
@@ -154,7 +153,7 @@ def _single_likelihoods() -> Iterator[Figure]:
         ours = []
         for x, t_x in ((0, 0.0), (200, 38.0)):
             one = PurchaseStatistics(np.array([x]), np.array([t_x]), np.array([40.0]), np.ones(1))
-            ours.append(purchase_model(name).likelihood(one)(at)[0])
+            ours.append(model_named(name).likelihood(one)(at)[0])
         yield Figure(
             f"{_TITLES[name]}: log-likelihood of (x 0, t_x 0) and (x 200, t_x 38), T 40, r .25, alpha 4, a .8, b 2.5",
             published,
@@ -175,7 +174,7 @@ def _tracking(sample: cdnow.Sample) -> Iterator[Figure]:
         for week in weeks:
             since_first = week - sample.first_day / 7.0
             times, customers = np.unique(since_first[since_first > 0], return_counts=True)
-            by_time = purchase_model(name).expected_purchases(PUBLISHED[name], newcomer, times)[0]
+            by_time = model_named(name).expected_purchases(PUBLISHED[name], newcomer, times)[0]
             ours.append(float(by_time @ customers))
         yield Figure(f"{_TITLES[name]}: cumulative repeat purchases, weeks 20 to 25", published, tuple(ours), CLVTOOLS)
 

@@ -18,8 +18,8 @@ from cltv_assets.checks import (
     transactions,
 )
 from cltv_assets.checks.check import Check
+from cltv_assets.models import gamma_gamma
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.value import gamma_gamma
 from cltv_assets.schemas import (
     CLEANED_TRANSACTIONS,
     HOLDOUT_EVALUATION,

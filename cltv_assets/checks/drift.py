@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.checks.check import Check, Values, Verdict
-from cltv_assets.models.measures.stability import population_stability_index, stability_by_chance
+from cltv_assets.models.measures import population_stability_index, stability_by_chance
 from cltv_assets.schemas import RFM_SUMMARY, TableSchema, cltv_predictions
 from cltv_assets.settings import Settings
 from cltv_assets.steps.month_ahead import expected_this_month, frequency_of_known

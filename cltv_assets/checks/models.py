@@ -10,9 +10,9 @@ import ibis.expr.types as ir
 
 from cltv_assets.checks.check import Check, Values, Verdict
 from cltv_assets.checks.structure import any_of, rows_where
-from cltv_assets.models.choosing.operational_time import AVERAGE_DAYS
+from cltv_assets.models.choosing.histories import AVERAGE_DAYS
+from cltv_assets.models.gamma_gamma import PARAMETER_NAMES
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.value.gamma_gamma import PARAMETER_NAMES
 from cltv_assets.schemas import RFM_SUMMARY, SEASON_COLUMNS, TableSchema
 from cltv_assets.steps.month_run import MonthRun
 from cltv_assets.transforms.statistics import excluded_spenders

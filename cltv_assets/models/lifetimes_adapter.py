@@ -18,9 +18,8 @@ import pandas as pd
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, SpendStatistics
-from cltv_assets.models.purchase.bg_nbd import BgNbd
-from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.purchase.beta_geometric import BgNbd
+from cltv_assets.models.sufficient_statistics import FloatArray, Patterns, PurchaseStatistics, SpendStatistics
 
 
 def as_lifetimes(fit: PurchaseFit | SpendFit, statistics: PurchaseStatistics | SpendStatistics | None = None) -> Any:

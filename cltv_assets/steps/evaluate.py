@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from cltv_assets.models.measures.concentration import Ordered, gini_correlation
+from cltv_assets.models.measures import Ordered, gini_correlation
 from cltv_assets.months import Month
 from cltv_assets.schemas import HOLDOUT_EVALUATION, MONTH, PURCHASE_DAYS, PURCHASE_MODEL, SEGMENT_SUMMARY
 from cltv_assets.steps.month_run import MonthRun

@@ -14,13 +14,12 @@ import pyarrow as pa
 from cltv_assets import __version__
 from cltv_assets.models.choosing.candidates import Contender
 from cltv_assets.models.choosing.choice import choose_model
-from cltv_assets.models.choosing.histories import Fold, Histories
-from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime
 from cltv_assets.models.choosing.seasonality import MonthCounts
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
 from cltv_assets.models.estimation.fitting import fit_spend_model
-from cltv_assets.models.estimation.statistics import SpendStatistics
-from cltv_assets.models.purchase.registry import purchase_model as purchase_model_named
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import SpendStatistics
 from cltv_assets.months import Month
 from cltv_assets.schemas import PURCHASE_DAYS, PURCHASE_MODEL, RFM_SUMMARY, SEASON_COLUMNS, SPEND_MODEL
 from cltv_assets.settings import Settings
@@ -153,7 +152,7 @@ def _row(fit: PurchaseFit | SpendFit) -> dict[str, Any]:
 
 def purchase_fit(row: Mapping[str, Any]) -> PurchaseFit:
     """Return the fit that a row of ``purchase_model`` holds, by the clock of `operational_time`."""
-    names = purchase_model_named(row["model_name"]).parameter_names
+    names = model_named(row["model_name"]).parameter_names
     apart = ("parameters", "standard_errors", "log_covariance")
     values: dict[str, Any] = {
         field.name: row[field.name] for field in dataclasses.fields(PurchaseFit) if field.name not in apart

@@ -8,8 +8,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from cltv_assets.models.measures.month_ahead import expected_total
-from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.pattern_predictions import expected_total
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.schemas import PURCHASE_MODEL, RFM_SUMMARY
 from cltv_assets.steps.fit import collect_patterns, operational_time, purchase_fit
 from cltv_assets.steps.month_run import MonthRun

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
 from cltv_assets.models.value.totals import CustomerGroups, Totals, model_error, totals_of
 from cltv_assets.schemas import (

@@ -11,7 +11,7 @@ import pytest
 
 from cltv_assets.checks import Finding, audit, checks_of
 from cltv_assets.lake import Lake
-from cltv_assets.models.choosing.operational_time import normalised
+from cltv_assets.models.choosing.histories import normalised
 from cltv_assets.months import Month
 from cltv_assets.schemas import PURCHASE_MODEL, SEASON_COLUMNS
 from cltv_assets.steps.month_run import MonthRun

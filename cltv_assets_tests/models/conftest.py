@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray, PurchaseStatistics, SpendStatistics
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, PurchaseStatistics, SpendStatistics
 
 CALIBRATION_END = pd.Timestamp("1997-09-30")
 HOLDOUT_END = pd.Timestamp("1998-06-30")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
 
 
 def bg_nbd_purchases(

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from cltv_assets.models.estimation import fitting
-from cltv_assets.models.estimation.coarse import WORTHWHILE, coarsened
-from cltv_assets.models.estimation.statistics import PurchaseStatistics
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
+from cltv_assets.models.sufficient_statistics import WORTHWHILE, PurchaseStatistics, coarsened
 from cltv_assets_tests.models.conftest import Histories, grouped
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from cltv_assets.models.measures.concentration import Ordered, gini_correlation
+from cltv_assets.models.measures import Ordered, gini_correlation
 
 
 def ordered(by, values) -> Ordered:

@@ -12,10 +12,10 @@ from cltv_assets.errors import ModelError
 from cltv_assets.models.estimation.fits import Fit, PurchaseFit
 from cltv_assets.models.estimation.fitting import MIN_REPEAT_CUSTOMERS, degeneracy, fit_purchase_model, fit_spend_model
 from cltv_assets.models.estimation.optimise import maximise
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, SpendStatistics
-from cltv_assets.models.predict import predict_patterns
+from cltv_assets.models.gamma_gamma import binned
+from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.value.gamma_gamma import binned
+from cltv_assets.models.sufficient_statistics import FloatArray, PurchaseStatistics, SpendStatistics
 from cltv_assets_tests.models.conftest import Histories, grouped, simulate_purchases
 
 

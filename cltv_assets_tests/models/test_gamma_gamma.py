@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.statistics import SpendStatistics
-from cltv_assets.models.value.gamma_gamma import binned, expected_value, population_mean, value_bin
+from cltv_assets.models.gamma_gamma import binned, expected_value, population_mean, value_bin
+from cltv_assets.models.sufficient_statistics import SpendStatistics
 
 PARAMETERS = {"p": 6.25, "q": 3.74, "v": 15.44}
 

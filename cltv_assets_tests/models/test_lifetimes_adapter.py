@@ -13,8 +13,8 @@ import pytest
 from cltv_assets.errors import ModelError
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
-from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
 from cltv_assets.models.lifetimes_adapter import as_lifetimes
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,12 @@ import mpmath
 import numpy as np
 import pytest
 
-from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
-from cltv_assets.models.purchase.bg_nbd import BgNbd
-from cltv_assets.models.purchase.mbg_nbd import MbgNbd
+from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.purchase.beta_geometric import BgNbd, MbgNbd
 from cltv_assets.models.purchase.nbd import NbdLikelihood
 from cltv_assets.models.purchase.pareto_nbd import ParetoNbd
-from cltv_assets.models.purchase.purchase_model import Patterns
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.value.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.sufficient_statistics import Patterns, PurchaseStatistics, SpendStatistics
 
 #: x, t_x, T: newcomers of today, usual customers, one who bought on the last day, a heavy
 #: buyer silent for long, 20 years of days.

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.curvature import Objective
 from cltv_assets.models.estimation.fits import Fit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
 from cltv_assets.models.estimation.optimise import maximise
-from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
+from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.value.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.sufficient_statistics import Objective, PurchaseStatistics, SpendStatistics
 from cltv_assets_tests.models.conftest import Histories, grouped, simulate_purchases
 
 MODELS = ["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.measures.month_ahead import expected_total
-from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.pattern_predictions import expected_total
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import Patterns
 
 
 def fit(name: str, **parameters: float) -> PurchaseFit:
@@ -34,7 +34,7 @@ def test_with_dropout_the_mean_is_the_published_expectation():
     parameters = {"r": 0.2426, "alpha": 30.9, "a": 0.793, "b": 2.426}
     mean, _ = expected_total(fit("bg_nbd", **parameters), PATTERNS, CUSTOMERS, 31.0)
     # Equation 10 of Fader, Hardie and Lee (2005), computed by another way than the tails.
-    expected = purchase_model("bg_nbd").expected_purchases(parameters, PATTERNS, np.array([31.0]))[:, 0]
+    expected = model_named("bg_nbd").expected_purchases(parameters, PATTERNS, np.array([31.0]))[:, 0]
     assert mean == pytest.approx((CUSTOMERS * expected).sum(), rel=1e-6)
 
 
@@ -45,7 +45,7 @@ def test_with_dropout_the_spread_is_that_of_a_simulation():
     _, deviation = expected_total(fit("bg_nbd", **parameters), pattern, np.array([1.0]), t)
     rng, n = np.random.default_rng(8), 400_000
     # Given (x, t_x, T) and life the rate is Gamma(r + x, alpha + T), the dropout Beta(a, b + x).
-    alive = rng.random(n) < purchase_model("bg_nbd").p_alive(parameters, pattern)[0]
+    alive = rng.random(n) < model_named("bg_nbd").p_alive(parameters, pattern)[0]
     rate, stay = rng.gamma(r + 4, 1 / (alpha + 50.0), n), 1 - rng.beta(a, b + 4, n)
     wanted = rng.poisson(rate * t)
     made = np.minimum(wanted, rng.geometric(1 - stay)) * alive

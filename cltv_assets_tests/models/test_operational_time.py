@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.choosing.operational_time import OperationalTime, normalised
+from cltv_assets.models.choosing.histories import OperationalTime, normalised
 from cltv_assets_tests.models.shops import CHRISTMAS
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.predict import predict_patterns, purchase_quantiles
-from cltv_assets.models.purchase.bg_nbd import BgNbd
+from cltv_assets.models.pattern_predictions import predict_patterns, purchase_quantiles
+from cltv_assets.models.purchase.beta_geometric import BgNbd
 from cltv_assets.models.purchase.nbd import Nbd
-from cltv_assets.models.purchase.purchase_model import Patterns, at_least
+from cltv_assets.models.purchase.registry import at_least
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets_tests.models.conftest import simulate_purchases
 
 BG_NBD = {"r": 0.6, "alpha": 5.0, "a": 0.8, "b": 2.5}

@@ -8,9 +8,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from cltv_assets.models.predict import predict_patterns, purchase_quantiles
-from cltv_assets.models.purchase.purchase_model import Patterns, at_least
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.pattern_predictions import predict_patterns, purchase_quantiles
+from cltv_assets.models.purchase.registry import at_least, model_named
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets_tests.models.conftest import simulate_pareto, simulate_purchases
 from cltv_assets_tests.models.test_predict import fit_of
 
@@ -51,7 +51,7 @@ def cohort(request: pytest.FixtureRequest) -> Cohort:
 
 
 def test_p_alive_is_calibrated(cohort: Cohort) -> None:
-    p = purchase_model(cohort.name).p_alive(PARAMETERS[cohort.name], cohort.patterns)
+    p = model_named(cohort.name).p_alive(PARAMETERS[cohort.name], cohort.patterns)
     for low in np.arange(0.0, 1.0, 0.1):
         band = (p >= low) & (p < low + 0.1)
         deviation = np.sqrt((p[band] * (1 - p[band])).sum())
@@ -59,7 +59,7 @@ def test_p_alive_is_calibrated(cohort: Cohort) -> None:
 
 
 def test_expected_purchases_are_unbiased(cohort: Cohort) -> None:
-    model = purchase_model(cohort.name)
+    model = model_named(cohort.name)
     expected = model.expected_purchases(PARAMETERS[cohort.name], cohort.patterns, np.array([AHEAD]))[:, 0]
     for least, most in ((0, 0), (1, 2), (3, 8), (9, 10_000)):
         group = (cohort.patterns.frequency >= least) & (cohort.patterns.frequency <= most)
@@ -71,7 +71,7 @@ def test_expected_purchases_are_unbiased(cohort: Cohort) -> None:
 def test_the_predictive_distribution_is_calibrated(cohort: Cohort, count: int) -> None:
     every = np.ones(SIZE)
     p = at_least(
-        purchase_model(cohort.name), PARAMETERS[cohort.name], cohort.patterns, AHEAD * every, float(count) * every
+        model_named(cohort.name), PARAMETERS[cohort.name], cohort.patterns, AHEAD * every, float(count) * every
     )
     for group in (cohort.patterns.frequency == 0, cohort.patterns.frequency > 0):
         deviation = np.sqrt((p * (1 - p))[group].sum())
@@ -80,7 +80,7 @@ def test_the_predictive_distribution_is_calibrated(cohort: Cohort, count: int) -
 
 @pytest.mark.parametrize("name", ["mbg_nbd", "pareto_nbd"])
 def test_expectation_is_the_sum_of_tails(name: str) -> None:
-    model, parameters = purchase_model(name), PARAMETERS[name]
+    model, parameters = model_named(name), PARAMETERS[name]
     patterns = Patterns(np.array([0, 4, 30]), np.array([0.0, 20.0, 24.0]), np.array([0.0, 26.0, 25.0]))
     horizon = np.full(3, 12.0)
     tails = sum(at_least(model, parameters, patterns, horizon, np.full(3, float(m))) for m in range(1, 1500))
@@ -89,7 +89,7 @@ def test_expectation_is_the_sum_of_tails(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mbg_nbd", "pareto_nbd"])
 def test_the_living_s_future_needs_no_recency(name: str) -> None:
-    model, parameters = purchase_model(name), PARAMETERS[name]
+    model, parameters = model_named(name), PARAMETERS[name]
     early = Patterns(np.array([3, 3]), np.array([4.0, 29.0]), np.array([30.0, 30.0]))
     given = model.at_least_given_alive(parameters, early, np.full(2, 9.0), np.ones(2))
     assert given[0] == given[1]
@@ -99,9 +99,9 @@ def test_the_living_s_future_needs_no_recency(name: str) -> None:
 
 def test_customers_who_left_at_once() -> None:
     today = Patterns(np.zeros(1), np.zeros(1), np.zeros(1))
-    assert purchase_model("mbg_nbd").p_alive(MBG, today)[0] == pytest.approx(2.5 / 3.3, rel=1e-12)
-    assert purchase_model("bg_nbd").p_alive(MBG, today)[0] == 1.0
-    assert purchase_model("pareto_nbd").p_alive(PARETO, today)[0] == pytest.approx(1.0, rel=1e-12)
+    assert model_named("mbg_nbd").p_alive(MBG, today)[0] == pytest.approx(2.5 / 3.3, rel=1e-12)
+    assert model_named("bg_nbd").p_alive(MBG, today)[0] == 1.0
+    assert model_named("pareto_nbd").p_alive(PARETO, today)[0] == pytest.approx(1.0, rel=1e-12)
 
 
 @pytest.mark.parametrize("s", [1.0, 1.0 + 1e-12, 1.0 - 1e-9, 0.5, 1e-9, 200.0])
@@ -109,7 +109,7 @@ def test_the_expected_time_alive(s: float) -> None:
     """The integral over u in (0, t) of (B/(B+u))^s, to which equation 22 reduces, also next to s = 1."""
     parameters = PARETO | {"s": s}
     customer = Patterns(np.array([7]), np.array([40.0]), np.array([40.0]))
-    model = purchase_model("pareto_nbd")
+    model = model_named("pareto_nbd")
     ours = model.expected_purchases(parameters, customer, np.array([365.0]))[0, 0]
     with mpmath.workdps(40):
         lifetime = mpmath.quad(lambda u: (60 / (60 + u)) ** mpmath.mpf(s), mpmath.linspace(0, 365, 9))
@@ -137,7 +137,7 @@ def test_quantiles_of_heavy_pareto_buyers_match_draws() -> None:
     counts = rng.poisson(rates * np.minimum(lifetimes, ahead))
     customer = Patterns(np.array([x]), np.array([age]), np.array([age]))
     for probability in (0.1, 0.5, 0.9):
-        found = purchase_quantiles(purchase_model("pareto_nbd"), parameters, customer, np.array([ahead]), probability)
+        found = purchase_quantiles(model_named("pareto_nbd"), parameters, customer, np.array([ahead]), probability)
         assert abs(found[0, 0] - np.quantile(counts, probability)) <= 1
 
 

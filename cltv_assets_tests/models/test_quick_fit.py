@@ -9,9 +9,8 @@ import pytest
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.choosing.candidates import PREFERENCE
-from cltv_assets.models.estimation.fitting import fit_purchase_model
-from cltv_assets.models.estimation.quick_fit import quick_parameters
-from cltv_assets.models.estimation.statistics import PurchaseStatistics
+from cltv_assets.models.estimation.fitting import fit_purchase_model, quick_parameters
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics
 
 #: Published estimates of the CDNOW sample, in weeks.
 PUBLISHED = {

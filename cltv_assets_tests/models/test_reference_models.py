@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from cltv_assets.models.estimation.fitting import fit_purchase_model
-from cltv_assets.models.estimation.statistics import PurchaseStatistics
-from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.models.purchase.registry import PURCHASE_MODELS, purchase_model
+from cltv_assets.models.pattern_predictions import predict_patterns
+from cltv_assets.models.purchase.registry import PURCHASE_MODELS, model_named
+from cltv_assets.models.sufficient_statistics import Patterns, PurchaseStatistics
 from cltv_assets_tests.models.conftest import Histories, grouped
 
 PARETO = {"r": 0.55315, "alpha": 10.57633, "s": 0.60625, "beta": 11.67150}
@@ -56,7 +55,7 @@ def test_standard_errors_of_the_pareto_nbd(weeks: PurchaseStatistics) -> None:
 
 
 def test_a_new_pareto_customer() -> None:
-    at = purchase_model("pareto_nbd").expected_purchases
+    at = model_named("pareto_nbd").expected_purchases
     assert at(PARETO, NEWCOMER, np.array([52.0]))[0, 0] == pytest.approx(1.473434, rel=1e-4)
     assert at(BTYD, NEWCOMER, np.array([52.0]))[0, 0] == pytest.approx(1.473434, rel=1e-6)
 
@@ -73,7 +72,7 @@ def test_a_new_pareto_customer() -> None:
 )
 def test_known_pareto_customers(x: int, t_x: float, age: float, expected: float) -> None:
     customer = Patterns(np.array([x]), np.array([t_x]), np.array([age]))
-    at = purchase_model("pareto_nbd").expected_purchases
+    at = model_named("pareto_nbd").expected_purchases
     assert at(BTYD, customer, np.array([52.0]))[0, 0] == pytest.approx(expected, rel=1e-6)
     # At the estimates of CLVTools, which differ from BTYD's in the fourth digit.
     assert at(PARETO, customer, np.array([52.0]))[0, 0] == pytest.approx(expected, rel=2e-3)
@@ -81,13 +80,13 @@ def test_known_pareto_customers(x: int, t_x: float, age: float, expected: float)
 
 def test_p_alive_of_customer_1516() -> None:
     customer = Patterns(np.array([26]), np.array([30.857]), np.array([31.0]))
-    assert purchase_model("pareto_nbd").p_alive(PARETO, customer)[0] == pytest.approx(0.997874, rel=1e-5)
+    assert model_named("pareto_nbd").p_alive(PARETO, customer)[0] == pytest.approx(0.997874, rel=1e-5)
 
 
 @pytest.mark.parametrize(("x", "t_x", "expected"), [(0, 0.0, -0.41792826), (200, 38.0, 100.7869)])
 def test_mbg_log_likelihood_of_one_customer(x: int, t_x: float, expected: float) -> None:
     one = PurchaseStatistics(np.array([x]), np.array([t_x]), np.array([40.0]), np.ones(1))
-    value, _ = purchase_model("mbg_nbd").likelihood(one)(np.log([0.25, 4.0, 0.8, 2.5]))
+    value, _ = model_named("mbg_nbd").likelihood(one)(np.log([0.25, 4.0, 0.8, 2.5]))
     assert value == pytest.approx(expected, rel=1e-6)
 
 
@@ -97,7 +96,7 @@ def test_cumulative_repeat_purchases_of_the_pareto_nbd(sample: Histories) -> Non
     for week in range(20, 26):
         since_first = week - sample.first_day / 7.0
         times, customers = np.unique(since_first[since_first > 0], return_counts=True)
-        new = purchase_model("pareto_nbd").expected_purchases(parameters, NEWCOMER, times)[0]
+        new = model_named("pareto_nbd").expected_purchases(parameters, NEWCOMER, times)[0]
         expected.append(new @ customers)
     assert expected == pytest.approx([1308.856, 1385.275, 1459.923, 1532.906, 1604.32, 1674.253], rel=1e-4)
 

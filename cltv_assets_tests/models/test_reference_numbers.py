@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cltv_assets.models import gamma_gamma
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, SpendStatistics
-from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.purchase.bg_nbd import BgNbd
-from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.models.value import gamma_gamma
+from cltv_assets.models.pattern_predictions import predict_patterns
+from cltv_assets.models.purchase.beta_geometric import BgNbd
+from cltv_assets.models.sufficient_statistics import FloatArray, Patterns, PurchaseStatistics, SpendStatistics
 from cltv_assets_tests.models.conftest import Histories, grouped
 
 PUBLISHED = {"r": 0.2425945, "alpha": 4.4136019, "a": 0.7929199, "b": 2.4258881}

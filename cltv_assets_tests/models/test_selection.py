@@ -12,9 +12,8 @@ from cltv_assets.errors import ModelError
 from cltv_assets.models.choosing import candidates
 from cltv_assets.models.choosing.candidates import PREFERENCE, Contender
 from cltv_assets.models.choosing.choice import Choice, choose_model
-from cltv_assets.models.choosing.histories import Fold, Histories
-from cltv_assets.models.choosing.operational_time import OperationalTime
-from cltv_assets.models.choosing.selection import (
+from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime
+from cltv_assets.models.choosing.holdout_scores import (
     FoldScore,
     bias,
     compare,
@@ -25,8 +24,8 @@ from cltv_assets.models.choosing.selection import (
     score_fold,
 )
 from cltv_assets.models.estimation.fitting import fit_purchase_model
-from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets_tests.models.shops import CHRISTMAS, FLAT, Shop, simulate
 
 PLAIN = OperationalTime(None, 1)
@@ -46,7 +45,7 @@ HISTORIES = Patterns(
 
 @pytest.mark.parametrize("name", PREFERENCE)
 def test_probabilities_of_all_outcomes_are_one_and_average_to_the_expectation(name):
-    model, parameters, horizon = purchase_model(name), PARAMETERS[name], 13.0
+    model, parameters, horizon = model_named(name), PARAMETERS[name], 13.0
     counts = np.arange(400)
     for row in range(len(HISTORIES)):
         same = HISTORIES.take(np.full(len(counts), row))
@@ -60,12 +59,12 @@ def test_the_null_models_probabilities_are_negative_binomial():
     bought, horizon = np.array([0, 3, 1, 0, 5, 20]), 13.0
     r, alpha = PARAMETERS["nbd"]["r"], PARAMETERS["nbd"]["alpha"]
     known = nbinom.logpmf(bought, r + HISTORIES.frequency, (alpha + HISTORIES.T) / (alpha + HISTORIES.T + horizon))
-    found = log_probabilities(purchase_model("nbd"), PARAMETERS["nbd"], HISTORIES, horizon, bought)
+    found = log_probabilities(model_named("nbd"), PARAMETERS["nbd"], HISTORIES, horizon, bought)
     assert found == pytest.approx(known, rel=1e-6)
 
 
 def test_an_outcome_beyond_belief_is_charged_a_bounded_price():
-    found = log_probabilities(purchase_model("nbd"), PARAMETERS["nbd"], HISTORIES, 0.01, np.full(6, 90))
+    found = log_probabilities(model_named("nbd"), PARAMETERS["nbd"], HISTORIES, 0.01, np.full(6, 90))
     assert np.isfinite(found).all()
     assert found.min() == pytest.approx(math.log(1e-12))
 

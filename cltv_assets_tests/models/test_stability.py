@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cltv_assets.models.measures.stability import population_stability_index, stability_by_chance
+from cltv_assets.models.measures import population_stability_index, stability_by_chance
 
 
 def test_by_hand():

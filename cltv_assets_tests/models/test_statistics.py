@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 
 GOOD = {"frequency": [0, 2], "recency": [0.0, 5.0], "T": [3.0, 5.0], "weights": [4, 1]}
 GOOD_SPEND = {"frequency": [1, 2], "monetary_value": [9.5, 20.0], "weights": [4, 1]}

@@ -8,9 +8,9 @@ from scipy import stats
 
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
-from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
-from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.value.gamma_gamma import binned, expected_value
+from cltv_assets.models.gamma_gamma import binned, expected_value
+from cltv_assets.models.pattern_predictions import predict_patterns
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 from cltv_assets.models.value.totals import CustomerGroups, gamma_interval, model_error, totals_of
 from cltv_assets_tests.models.futures import bg_nbd_purchases, future_values, values
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.fitting import fit_purchase_model
-from cltv_assets.models.estimation.statistics import PurchaseStatistics
+from cltv_assets.models.estimation.fitting import fit_purchase_model, truncated_likelihood
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.purchase.truncation import truncated_likelihood
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics
 from cltv_assets_tests.models.conftest import Histories, grouped, simulate_pareto, simulate_purchases
 
 

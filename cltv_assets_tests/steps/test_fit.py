@@ -12,7 +12,7 @@ import pytest
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
 from cltv_assets.models.choosing.choice import choose_model
-from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.choosing.histories import OperationalTime
 from cltv_assets.months import Month
 from cltv_assets.schemas import PURCHASE_DAYS, PURCHASE_MODEL, SEASON_COLUMNS
 from cltv_assets.settings import Settings

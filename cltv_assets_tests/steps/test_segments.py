@@ -12,9 +12,9 @@ import pytest
 from cltv_assets.checks import audit, checks_of
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
-from cltv_assets.models.choosing.operational_time import OperationalTime
-from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.value.gamma_gamma import expected_value
+from cltv_assets.models.choosing.histories import OperationalTime
+from cltv_assets.models.gamma_gamma import expected_value
+from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.months import Month
 from cltv_assets.schemas import MONTH, PURCHASE_MODEL, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
 from cltv_assets.settings import Settings

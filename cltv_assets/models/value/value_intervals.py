@@ -1,14 +1,11 @@
 """The interval of a customer's value: how many purchases, and how large.
 
-N purchases come of the purchase model. Each is worth Z ~ Gamma(p, nu), and after x
+The purchase model gives the number of purchases N. Each is worth Z ~ Gamma(p, nu), and after x
 repeat purchases of mean m the Gamma-Gamma model has nu ~ Gamma(q + p x, v + x m) (Fader
 and Hardie, 2013, http://www.brucehardie.com/notes/025/, section 3). So n purchases
-are worth S with S / (v + x m) ~ BetaPrime(p n, q + p x), whatever m: a gamma variable over
-an independent one. Hence the quantiles of a customer's value are
-
-    kappa(pattern) (v + x m),
-
-and kappa is found once for each pattern: with A(m) = P(at least m purchases | alive),
+are worth S with S / (v + x m) ~ BetaPrime(p n, q + p x), whatever m: a gamma variable divided
+by an independent one. Hence the quantiles of a customer's value are kappa(pattern) (v + x m), and
+kappa is found once for each pattern. With A(m) = P(at least m purchases | alive),
 
     P(S > z (v + x m)) = P(alive) G(z),   G(z) = sum over m >= 1 of A(m) (F(m, z) - F(m - 1, z)),
 
@@ -23,11 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincc, betainccinv, betaincinv
 
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray
-from cltv_assets.models.predict import HIGH, LOW
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns, PurchaseModel
-from cltv_assets.models.value.age_nodes import AgeGrid, AgeNodes
-from cltv_assets.models.value.count_tails import CountTails, count_tails
+from cltv_assets.models.pattern_predictions import HIGH, LOW
+from cltv_assets.models.purchase.registry import PurchaseModel
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns
+from cltv_assets.models.value.future_counts import AgeGrid, AgeNodes, CountTails, count_tails
 
 #: Neighbouring grid points differ at most by this in G, if refining this often gets there.
 _STEP, _ROUNDS = 0.03, 7
@@ -59,16 +55,7 @@ class ValueCurve:
 
 
 def value_curve(spend: Parameters, frequency: int, tails: CountTails) -> ValueCurve:
-    """Compute G of one frequency on a grid that is finer where G falls faster.
-
-    Parameters
-    ----------
-    spend : mapping
-        p, q and v of the Gamma-Gamma model.
-    frequency : int
-    tails : CountTails
-        Of that frequency.
-    """
+    """Compute G of one frequency from its tails, on a grid that is finer where G falls faster."""
     p, shape = spend["p"], spend["q"] + spend["p"] * frequency
     sums = tails.for_sums()
 
@@ -92,19 +79,13 @@ def value_curve(spend: Parameters, frequency: int, tails: CountTails) -> ValueCu
 
 
 def value_tail(sizes: FloatArray, shape: float, log_z: FloatArray) -> FloatArray:
-    """Return the upper tails of BetaPrime(size, shape), shape (B, J).
+    """Return the upper tails of BetaPrime(size, shape) for sizes of shape (B, 1), shape (B, J).
 
-    Most are 0 or 1 to eight digits, which Chernoff's bound tells for less than they cost:
-    with w = z / (1 + z) and mu = a / (a + b) the tail of Beta(a, b) on the far side of w is
-    at most (w / mu)^a ((1 - w) / (1 - mu))^b, as a gamma variable over the sum of two.
-
-    Parameters
-    ----------
-    sizes : array of float64, shape (B, 1)
-    shape : float
-    log_z : array of float64, shape (J,)
+    Most are 0 or 1 to eight digits, and Chernoff's bound tells which at less cost: with
+    w = z / (1 + z) and mu = a / (a + b) the tail of Beta(a, b) on the far side of w is
+    at most (w / mu)^a ((1 - w) / (1 - mu))^b, as for a gamma variable over the sum of two.
     """
-    # Logistic, so that small z keep their digits where q has run away.
+    # The logistic form keeps the digits of small z where q has run away.
     log_w, log_rest = -np.logaddexp(0.0, -log_z), -np.logaddexp(0.0, log_z)
     log_mean, log_other = np.log(sizes / (sizes + shape)), np.log(shape / (sizes + shape))
     far = sizes * (log_w - log_mean) + shape * (log_rest - log_other)
@@ -141,13 +122,14 @@ def value_quantiles(
 
     Parameters
     ----------
-    model : PurchaseModel
-    parameters : mapping
-        Of the purchase model.
+    model, parameters : PurchaseModel, mapping
+        The purchase model and its parameters.
     spend : mapping
         p, q and v of the Gamma-Gamma model.
-    patterns : Patterns, of n patterns
+    patterns : Patterns
+        n of them.
     p_alive : array of float64, shape (n,)
+        Their probabilities of being alive.
     horizons : array of float64, shape (H,)
         Times after the observation end, in the time unit of the fit.
 
@@ -241,11 +223,11 @@ def _solve(searches: list[_Search]) -> FloatArray:
 
 
 def _slope(sides: FloatArray, steps: FloatArray) -> FloatArray:
-    """Return slopes at the points between two steps: a parabola's, limited so that cubics stay monotone.
+    """Return slopes at the points between two steps: those of a parabola, limited so that cubics stay monotone.
 
-    Three times the smaller side's is the limit of Fritsch and Carlson (1980), Monotone
-    Piecewise Cubic Interpolation, SIAM J. Numer. Anal. 17(2). At the grid's ends a
-    step is 0 and the other side's slope is taken.
+    The limit, three times the smaller side's slope, is that of Fritsch and Carlson (1980), Monotone
+    Piecewise Cubic Interpolation, SIAM J. Numer. Anal. 17(2). At the ends of the grid a
+    step is 0, and the slope of the other side is taken.
     """
     parabola = (sides[..., 0] * steps[..., 1] + sides[..., 1] * steps[..., 0]) / steps.sum(axis=-1)
     limit = np.where((steps > 0).all(axis=-1), 3.0 * sides.max(axis=-1), -np.inf)
@@ -259,16 +241,7 @@ def bounded_moments(
 ) -> tuple[FloatArray, FloatArray]:
     """Return E[min(S, c)] and E[min(S, c)^2] given alive, where P(S > c | alive) = ``share``, shape (K, H) each.
 
-    In units of v + x m and its square: the integrals of G(z) and of 2 z G(z) up to c.
-
-    Parameters
-    ----------
-    spend : mapping
-        p, q and v of the Gamma-Gamma model.
-    frequency : int
-    tails : CountTails
-        Of that frequency.
-    share : float
+    In units of v + x m and its square they are the integrals of G(z) and of 2 z G(z) up to c.
     """
     p, shape = spend["p"], spend["q"] + spend["p"] * frequency
     share = min(share, 0.5)

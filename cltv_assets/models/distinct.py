@@ -1,8 +1,8 @@
-"""Distinct values of a statistic, so that logs and gammas are taken once each.
+"""Distinct values of a statistic, so that logs and gammas are taken once for each.
 
-Half a million patterns have a few hundred distinct frequencies, ages and
-recencies. Likelihoods evaluate transcendental functions on those and look the
-results up, which is what makes an exact gradient cheap.
+Half a million patterns have a few hundred distinct frequencies, ages and recencies.
+Likelihoods evaluate transcendental functions on those and look the results up. That
+makes an exact gradient cheap.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +36,17 @@ class TimeAxis:
         return cls(values, index.astype(np.int64))
 
     def total(self, amounts: FloatArray) -> FloatArray:
-        """Sum ``amounts``, one a pattern, for each distinct time."""
-        return np.bincount(self.index, weights=amounts, minlength=len(self.values)).astype(np.float64)
+        """Sum ``amounts``, one for each pattern, by distinct time."""
+        return _totals(self.index, amounts, len(self.values))
 
 
 @dataclass(frozen=True, eq=False)
 class CountAxis:
     """Distinct purchase counts, with running sums over purchases.
 
-    Ratios such as Gamma(r+x)/Gamma(r) are products of x factors. Summing the
-    factors' logs keeps every digit where ``gammaln(r+x) - gammaln(r)`` cancels,
-    as it does when a parameter runs away.
+    Ratios such as Gamma(r+x)/Gamma(r) are products of x factors. Summing the logs of the
+    factors keeps every digit where ``gammaln(r+x) - gammaln(r)`` cancels, as it does when
+    a parameter runs away.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ class CountAxis:
         return cls(values, index.astype(np.int64))
 
     def total(self, amounts: FloatArray) -> FloatArray:
-        """Sum ``amounts``, one a pattern, for each distinct count."""
-        return np.bincount(self.index, weights=amounts, minlength=len(self.values)).astype(np.float64)
+        """Sum ``amounts``, one for each pattern, by distinct count."""
+        return _totals(self.index, amounts, len(self.values))
 
     @property
     def steps(self) -> FloatArray:
@@ -81,12 +81,14 @@ class CountAxis:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Distinct pairs of count and time, and each pattern's position among them.
+    """Distinct pairs of count and time.
 
     Parameters
     ----------
     x, ages : arrays of float64, shape (k,)
+        Count and time of each pair.
     index : array of int64, shape (n,)
+        Position of each pattern's pair.
     """
 
     x: FloatArray
@@ -102,5 +104,9 @@ class Pairs:
         return cls(distinct[0].astype(np.float64), axis.values[distinct[1]], index.astype(np.int64))
 
     def total(self, amounts: FloatArray) -> FloatArray:
-        """Sum ``amounts``, one a pattern, for each distinct pair."""
-        return np.bincount(self.index, weights=amounts, minlength=len(self.x)).astype(np.float64)
+        """Sum ``amounts``, one for each pattern, by distinct pair."""
+        return _totals(self.index, amounts, len(self.x))
+
+
+def _totals(index: IntArray, amounts: FloatArray, size: int) -> FloatArray:
+    return np.bincount(index, weights=amounts, minlength=size).astype(np.float64)
