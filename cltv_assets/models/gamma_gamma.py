@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.special import betaln, digamma
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.distinct import CountAxis
+from cltv_assets.models.distinct import Distinct
 from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, SpendStatistics, inner
 
 NAME = "gamma_gamma"
@@ -30,7 +30,7 @@ class GammaGammaLikelihood:
     """
 
     def __init__(self, statistics: SpendStatistics) -> None:
-        self._counts = CountAxis.of(statistics.frequency)
+        self._counts = Distinct.of(statistics.frequency)
         self._customers_by_count = self._counts.total(statistics.weights)
         self._weights = statistics.weights
         self._x = statistics.frequency.astype(np.float64)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc, betaln, expit
 
-from cltv_assets.models.distinct import CountAxis, Pairs, TimeAxis
+from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.purchase.dropout_integral import mean_purchases_before_dropout
 from cltv_assets.models.purchase.nbd import dropout_reason, log_any_purchase
 from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
@@ -43,16 +43,16 @@ class BetaGeometricLikelihood:
 
     def __init__(self, statistics: PurchaseStatistics, *, first_purchase: bool) -> None:
         weights, x = statistics.weights, statistics.frequency
-        self._counts = CountAxis.of(x)
+        self._counts = Distinct.of(x)
         self._customers_by_count = self._counts.total(weights)
-        ages = TimeAxis.of(statistics.T)
+        ages = Distinct.of(statistics.T)
         self._ages = ages.values
         self._customers_by_age = ages.total(weights)
         self._purchases_by_age = ages.total(weights * x)
         # In the order of the counts: an occasion more for everyone changes no order.
-        self._occasions = CountAxis.of(x + int(first_purchase))
+        self._occasions = Distinct.of(x + int(first_purchase))
         tempted = x + int(first_purchase) > 0
-        recencies = TimeAxis.of(statistics.recency[tempted])
+        recencies = Distinct.of(statistics.recency[tempted])
         self._recencies = recencies.values
         self._at_age, self._at_recency = ages.index[tempted], recencies.index
         self._at_count = self._counts.index[tempted]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc
 
-from cltv_assets.models.distinct import CountAxis, TimeAxis
+from cltv_assets.models.distinct import Distinct
 from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
 
 
@@ -22,9 +22,9 @@ class NbdLikelihood:
     """
 
     def __init__(self, statistics: PurchaseStatistics) -> None:
-        self._counts = CountAxis.of(statistics.frequency)
+        self._counts = Distinct.of(statistics.frequency)
         self._customers_by_count = self._counts.total(statistics.weights)
-        ages = TimeAxis.of(statistics.T)
+        ages = Distinct.of(statistics.T)
         self._ages = ages.values
         self._customers_by_age = ages.total(statistics.weights)
         self._purchases_by_age = ages.total(statistics.weights * statistics.frequency)

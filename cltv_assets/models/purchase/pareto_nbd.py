@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cltv_assets.models.distinct import CountAxis, Pairs
+from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.purchase.nbd import dropout_reason
 from cltv_assets.models.purchase.pareto_integrals import arrivals_before_dropout, decay_integral
 from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
@@ -101,7 +101,7 @@ class ParetoNbdLikelihood:
     def __init__(self, statistics: PurchaseStatistics) -> None:
         x, weights = statistics.frequency, statistics.weights
         self._weights = weights
-        self._counts = CountAxis.of(x)
+        self._counts = Distinct.of(x)
         self._customers_by_count = self._counts.total(weights)
         self._at_end = Pairs.of(x, statistics.T)
         self._at_last = Pairs.of(x, statistics.recency)

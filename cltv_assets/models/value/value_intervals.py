@@ -147,34 +147,26 @@ def value_quantiles(
         searches.append(_search(curve, group.nodes, group.at, p_alive[group.rows]))
     quantiles = np.zeros((len(patterns), len(horizons), 2))
     if searches:
-        quantiles[np.concatenate([group.rows for group in grid.groups])] = _solve(searches)
+        quantiles[np.concatenate([group.rows for group in grid.groups])] = _solve(
+            *(np.concatenate(parts) for parts in zip(*searches, strict=True))
+        )
     return quantiles[:, :, 0], quantiles[:, :, 1]
 
 
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """Where to look for quantiles: the interval of the grid and G around it.
+def _search(
+    curve: ValueCurve, nodes: AgeNodes, at: IntArray, p_alive: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Find the grid's interval of each quantile.
 
-    Parameters
-    ----------
+    Returns
+    -------
     exceed : array of float64, shape (n, H, 2)
         What G is to be at the quantile.
     any_purchase : array of float64, shape (n, H, 1)
         G at 0.
-    g : array of float64, shape (n, H, 2, 4)
-        G at the point before the interval, its two ends and the point after.
-    log_z : array of float64, shape (n, H, 2, 4)
-        Where.
+    g, log_z : arrays of float64, shape (n, H, 2, 4)
+        G at the point before the interval, its two ends and the point after; and where they are.
     """
-
-    exceed: FloatArray
-    any_purchase: FloatArray
-    g: FloatArray
-    log_z: FloatArray
-
-
-def _search(curve: ValueCurve, nodes: AgeNodes, at: IntArray, p_alive: FloatArray) -> _Search:
-    """Find the grid's interval of each quantile."""
     K, H, J = curve.exceed.shape
     g = (nodes.weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
     # Interpolation in T leaves errors of 1e-6 where G hardly falls.
@@ -191,15 +183,11 @@ def _search(curve: ValueCurve, nodes: AgeNodes, at: IntArray, p_alive: FloatArra
     left = np.clip(left - 1, 0, J - 2)[..., None] + np.arange(-1, 3)
     place = np.clip(left, 0, J - 1)
     around = g.reshape(-1)[(line * J)[..., None] + place]
-    return _Search(exceed, any_purchase[at][:, :, None], around, curve.log_z[place])
+    return exceed, any_purchase[at][:, :, None], around, curve.log_z[place]
 
 
-def _solve(searches: list[_Search]) -> FloatArray:
-    """Return z where G is ``exceed``, shape (n, H, 2): by monotone cubics in ln z, bisected."""
-    exceed = np.concatenate([one.exceed for one in searches])
-    any_purchase = np.concatenate([one.any_purchase for one in searches])
-    g = np.concatenate([one.g for one in searches])
-    log_z = np.concatenate([one.log_z for one in searches])
+def _solve(exceed: FloatArray, any_purchase: FloatArray, g: FloatArray, log_z: FloatArray) -> FloatArray:
+    """Return z where G is ``exceed``, shape (n, H, 2), by bisection of monotone cubics in ln z; see `_search`."""
     steps = np.diff(log_z, axis=-1)
     step = steps[..., 1]
     slope = np.diff(g, axis=-1) / np.where(steps > 0, steps, 1.0)
