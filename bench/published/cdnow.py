@@ -38,8 +38,8 @@ class Sample:
     holdout: FloatArray
     repeat_days: FloatArray
 
-    def statistics(self, unit: float) -> PurchaseStatistics:
-        """Return one entry a distinct history, with times in units of so many days."""
+    def statistics(self, unit: float = 1.0) -> PurchaseStatistics:
+        """Return one entry for each distinct history, with times in units of so many days."""
         rows = np.column_stack((self.frequency, self.recency / unit, self.T / unit))
         patterns, weights = np.unique(rows, axis=0, return_counts=True)
         x, t_x, age = patterns.T

@@ -13,7 +13,7 @@ from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.future_counts import AgeGrid, count_tails
 from cltv_assets.models.value.value_intervals import bounded_moments, value_quantiles, value_tail
-from cltv_assets_tests.models.futures import future_values
+from cltv_assets_tests.models.conftest import future_values
 
 #: CDNOW in days; spend as in Fader & Hardie (2013).
 PURCHASE = {
@@ -71,9 +71,10 @@ def test_quantiles_are_those_of_the_plain_sum(name, spend):
             many = Patterns(np.full(1500, x[i]), np.full(1500, recency[i]), np.full(1500, T[i]))
             given_alive = model.at_least_given_alive(PURCHASE[name], many, np.full(1500, horizon), counts.astype(float))
             chance = -np.diff(given_alive, append=0.0) * alive[i]
+            likely = chance > 1e-10
 
-            def exceed(z, chance=chance, shape=spend["q"] + spend["p"] * x[i]):
-                return float(chance @ stats.betaprime.sf(z, spend["p"] * counts, shape))
+            def exceed(z, likely=likely, chance=chance[likely], shape=spend["q"] + spend["p"] * x[i]):
+                return float(chance @ stats.betaprime.sf(z, spend["p"] * counts[likely], shape))
 
             for found, level in ((low[i, h], 0.9), (high[i, h], 0.1)):
                 if alive[i] * given_alive[0] <= level:
