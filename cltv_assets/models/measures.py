@@ -78,17 +78,8 @@ def gini_correlation(by_prediction: Ordered, by_value: Ordered) -> float | None:
     It is the Gini coefficient of the values in the order of the prediction, divided by that in
     their own order: cov(value, rank of prediction) / cov(value, rank of value), the Gini
     correlation of Schechtman and Yitzhaki (1987), *Communications in Statistics: Theory and
-    Methods* 16(1), 207-231. 1 is the right order, 0 none, -1 the reverse.
-
-    Parameters
-    ----------
-    by_prediction, by_value : Ordered
-        The same customers and values, in the two orders.
-
-    Returns
-    -------
-    float or None
-        None where all customers did the same, so that there is no order to find.
+    Methods* 16(1), 207-231. 1 is the right order, 0 none, -1 the reverse. It is None where all
+    customers did the same, because then there is no order to find.
     """
     possible = by_value.rank_sum()
     # Equal values leave rounding only, which is small against n times the total.
@@ -97,22 +88,13 @@ def gini_correlation(by_prediction: Ordered, by_value: Ordered) -> float | None:
 
 
 def population_stability_index(before: Sequence[float], now: Sequence[float]) -> float:
-    """Return the population stability index of two counts over the same bins.
+    """Return the population stability index of two counts over the same bins, 0 for equal shares.
 
     It is the sum over bins of (share now - share before) x ln(share now / share before): the
     Kullback-Leibler divergence in both directions (Kullback and Leibler, 1951). The
     index, its bins at the deciles of the earlier sample and the usual bounds 0.1 and
     0.25 come from credit scoring: Siddiqi (2006), *Credit Risk Scorecards*, Wiley.
-
-    Parameters
-    ----------
-    before, now : sequence of float, shape (B,)
-        Customers in each bin. An empty bin counts as half a customer.
-
-    Returns
-    -------
-    float
-        0 for equal shares, and larger without bound.
+    An empty bin counts as half a customer.
     """
     shares = [
         np.maximum(np.asarray(counts, dtype=np.float64), EMPTY) / max(sum(counts), EMPTY) for counts in (before, now)
@@ -123,17 +105,8 @@ def population_stability_index(before: Sequence[float], now: Sequence[float]) ->
 def stability_by_chance(bins: int, before: float, now: float, probability: float = 0.999) -> float:
     """Return the index that two samples of one distribution stay below with ``probability``.
 
-    For such samples the index divided by (1/before + 1/now) is about chi-squared with B - 1 degrees
-    of freedom: Yurdakul and Naranjo (2020), *Journal of Risk Model Validation* 14(4), 89-100.
-
-    Parameters
-    ----------
-    bins : int
-        Number of bins B.
-    before, now : float
-        Customers in each sample, positive.
-    probability : float
-        How often the index stays below.
+    For such samples the index divided by (1/before + 1/now), the customers in each, is about chi-squared with B - 1
+    degrees of freedom: Yurdakul and Naranjo (2020), *Journal of Risk Model Validation* 14(4), 89-100.
     """
     if bins < 2:
         return 0.0

@@ -69,14 +69,7 @@ class Contender:
 def fit_candidates(statistics: PurchaseStatistics, wanted: str, *, truncated: bool = False) -> dict[str, PurchaseFit]:
     """Fit every candidate; one whose search fails comes back as not fitted, with the reason.
 
-    Parameters
-    ----------
-    statistics : PurchaseStatistics
-        Of all customers.
-    wanted : str
-        The setting ``purchase_model``.
-    truncated : bool
-        Whether the statistics hold repeat customers only.
+    ``wanted`` is the setting ``purchase_model``. ``truncated`` says whether the statistics hold repeat customers only.
 
     Raises
     ------

@@ -75,17 +75,9 @@ class OperationalTime:
         object.__setattr__(self, "_start_of_month", np.concatenate(([0.0], ends)))
 
     def elapsed(self, first: npt.ArrayLike, last: npt.ArrayLike) -> FloatArray:
-        """Return the time from ``first`` to ``last``, in the models' time unit.
+        """Return the time from ``first`` to ``last``, arrays of days that broadcast, in the models' time unit.
 
-        Parameters
-        ----------
-        first, last : array-like of datetime64[D], broadcastable
-            Days; ``last`` may also lie before ``first``.
-
-        Returns
-        -------
-        array of float64
-            Exactly (last - first) / days_per_unit in plain time.
+        ``last`` may lie before ``first``. In plain time this is exactly (last - first) / days_per_unit.
 
         Raises
         ------

@@ -81,19 +81,7 @@ class Standing:
 
 
 def score_fold(name: str, parameters: Parameters, clock: OperationalTime, fold: Fold) -> FoldScore:
-    """Hold a model fitted on a fold's histories against its holdout.
-
-    Parameters
-    ----------
-    name : str
-        The model's.
-    parameters : mapping of str to float
-        Fitted on ``fold.histories`` as measured by ``clock``.
-    clock : OperationalTime
-        The clock.
-    fold : Fold
-        The holdout.
-    """
+    """Compare the predictions of a model, fitted on a fold's histories as measured by ``clock``, with its holdout."""
     model = model_named(name)
     patterns = fold.histories.patterns(clock)
     horizon = float(clock.elapsed(fold.histories.end, fold.until))

@@ -63,22 +63,18 @@ def try_seasonality(
 
     Parameters
     ----------
-    histories : Histories
-        At the month's end.
-    counts : MonthCounts
-        Purchases by month.
+    histories, counts : Histories, MonthCounts
+        Those of the month's end.
     base : PurchaseFit
         The model on plain time, fitted to ``histories``.
     rival : str
         The model without season that predicts if the seasonal one does not.
-    folds : sequence of Fold
-        The holdouts.
-    scores : mapping
-        Scores of the models without season.
+    folds, scores : sequence of Fold, mapping
+        The holdouts, and the scores on them of the models without season.
     days_per_unit : int
         Days in the models' time unit.
     forced : bool
-        Whether the seasonal model is used whatever comes of it.
+        Whether the seasonal model is used whatever its scores are.
 
     Raises
     ------

@@ -202,16 +202,7 @@ def expected_purchases(
 def shrunk_index(observed: MonthCounts, expected: FloatArray, index: FloatArray, seen: FloatArray) -> FloatArray:
     """Return the index that observed over expected purchases support.
 
-    Parameters
-    ----------
-    observed : MonthCounts
-        Repeat purchases by month.
-    expected : array of float64, shape (k,)
-        Expected with ``index`` in force.
-    index : array of float64, shape (12,)
-        The index before.
-    seen : array of float64, shape (12,)
-        How often each calendar month was seen.
+    ``expected`` are by month with ``index`` in force; ``seen`` says how often each calendar month was seen.
     """
     month = calendar_month(observed.months)
     total = np.bincount(month, weights=observed.purchases, minlength=12)

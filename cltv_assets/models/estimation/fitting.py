@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from cltv_assets.errors import ModelError
 from cltv_assets.models import gamma_gamma
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
-from cltv_assets.models.estimation.optimise import Bounds, Maximum, maximise
+from cltv_assets.models.estimation.optimise import Bounds, Maximum, loss_per_customer, maximise
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
 from cltv_assets.models.sufficient_statistics import (
     FloatArray,
@@ -83,7 +83,7 @@ def fit_purchase_model(
     scaled = statistics.in_units_of(scale)
     purchases = inner(statistics.weights, statistics.frequency)
     rate = purchases / inner(scaled.weights, scaled.T)
-    units = {n: scale if n in model.time_parameters else 1.0 for n in names}
+    units = _units(model, scale)
 
     def likelihood(of: PurchaseStatistics) -> Objective:
         return truncated_likelihood(model, of) if truncated else model.likelihood(of)
@@ -98,7 +98,7 @@ def fit_purchase_model(
         rough=None if coarse is None else likelihood(coarse),
         max_iterations=max_iterations,
     )
-    parameters = _parameters(best, units)
+    parameters = _parameters(best.log_parameters, units)
     unidentified = _unidentified(best, names)
     return PurchaseFit(
         model_name=name,
@@ -113,19 +113,7 @@ def fit_purchase_model(
 def purchase_model_not_fitted(
     statistics: PurchaseStatistics, name: str, reason: str, *, truncated: bool
 ) -> PurchaseFit:
-    """Return what stands for a fit that was not made or failed.
-
-    Parameters
-    ----------
-    statistics : PurchaseStatistics
-        What was to be fitted.
-    name : str
-        A key of `PURCHASE_MODELS`.
-    reason : str
-        Plain words that become the status reason.
-    truncated : bool
-        As for `fit_purchase_model`.
-    """
+    """Return what stands for a fit that was not made or failed; ``reason`` becomes its status reason."""
     nothing = dict.fromkeys(model_named(name).parameter_names)
     return PurchaseFit(
         model_name=name,
@@ -138,22 +126,15 @@ def purchase_model_not_fitted(
 
 
 def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -> SpendFit:
-    """Fit the Gamma-Gamma model to repeat customers by maximum likelihood.
+    """Fit the Gamma-Gamma model to repeat customers, binned or not, by maximum likelihood.
 
     A fit with q <= 1 has an infinite mean order value and cannot price anyone: it
     comes back as ``not_fitted`` with that reason.
 
-    Parameters
-    ----------
-    statistics : SpendStatistics
-        Grouped, binned or a row for each customer.
-    max_iterations : int
-        Iterations for each start before the optimiser gives up.
-
     Raises
     ------
     ModelError
-        If the optimiser did not converge.
+        If the optimiser did not converge within ``max_iterations`` for each start.
     """
     names = gamma_gamma.PARAMETER_NAMES
     mean = statistics.mean_order_value
@@ -180,7 +161,7 @@ def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -
         together=[tuple(names.index(n) for n in group) for group in gamma_gamma.TOGETHER],
         max_iterations=max_iterations,
     )
-    parameters = _parameters(best, {"p": 1.0, "q": 1.0, "v": mean})
+    parameters = _parameters(best.log_parameters, {"p": 1.0, "q": 1.0, "v": mean})
     if parameters["q"] <= 1.0:
         return replace(
             not_fitted,
@@ -203,16 +184,8 @@ def quick_parameters(statistics: PurchaseStatistics, name: str, start: Parameter
 
     The origin of a holdout and each round of a seasonal index need parameters and no evidence. One search
     without Newton's last digits and without a Hessian takes a dozen evaluations of the likelihood, where a
-    whole fit takes fifty to a hundred. Where it finds no maximum nearby, a whole fit is made.
-
-    Parameters
-    ----------
-    statistics : PurchaseStatistics
-        Of all customers.
-    name : str
-        A key of `PURCHASE_MODELS`.
-    start : mapping of str to float
-        In the statistics' unit of time.
+    whole fit takes fifty to a hundred. Where it finds no maximum nearby, a whole fit is made. ``start`` and the
+    result are in the statistics' unit of time.
 
     Raises
     ------
@@ -220,21 +193,14 @@ def quick_parameters(statistics: PurchaseStatistics, name: str, start: Parameter
         If the data are too few, or no maximum is found.
     """
     model = model_named(name)
-    names = model.parameter_names
-    reason = statistics.why_too_few(len(names))
+    reason = statistics.why_too_few(len(model.parameter_names))
     if reason is not None:
         raise ModelError(f"{name} cannot be fitted: {reason}.", "Fit on more months.")
     scale = statistics.mean_age
-    units = [scale if each in model.time_parameters else 1.0 for each in names]
-    known = np.log([start[each] / unit for each, unit in zip(names, units, strict=True)])
-    likelihood, customers = model.likelihood(statistics.in_units_of(scale)), float(statistics.weights.sum())
-
-    def loss(point: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = likelihood(point)
-        return -value / customers, -gradient / customers
-
+    units = _units(model, scale)
+    known = _given_start(start, units)
     found = minimize(
-        loss,
+        loss_per_customer(model.likelihood(statistics.in_units_of(scale)), float(statistics.weights.sum())),
         known,
         jac=True,
         method="L-BFGS-B",
@@ -243,7 +209,7 @@ def quick_parameters(statistics: PurchaseStatistics, name: str, start: Parameter
     )
     settled = bool(np.isfinite(found.fun)) and float(np.max(np.abs(found.jac))) <= _GRADIENT
     if settled and float(np.max(np.abs(found.x - known))) < _REACH:
-        return {each: math.exp(at) * unit for each, at, unit in zip(names, found.x, units, strict=True)}
+        return _parameters(found.x, units)
     return fit_purchase_model(statistics, name, start=start).usable_parameters()
 
 
@@ -325,12 +291,14 @@ def _boundary_reason(
     return model.boundary_reason(parameters, unidentified)
 
 
-def _parameters(best: Maximum, units: Mapping[str, float]) -> dict[str, float]:
+def _units(model: PurchaseModel, scale: float) -> dict[str, float]:
+    """Return the unit of each parameter where times are in units of ``scale``."""
+    return {name: scale if name in model.time_parameters else 1.0 for name in model.parameter_names}
+
+
+def _parameters(log_parameters: FloatArray, units: Mapping[str, float]) -> dict[str, float]:
     """Return the parameters by name, in the caller's units."""
-    return {
-        name: math.exp(log_value) * unit
-        for (name, unit), log_value in zip(units.items(), best.log_parameters, strict=True)
-    }
+    return {name: math.exp(at) * unit for (name, unit), at in zip(units.items(), log_parameters, strict=True)}
 
 
 def _bounds(names: tuple[str, ...], with_unit: frozenset[str]) -> Bounds:

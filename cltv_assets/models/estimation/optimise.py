@@ -166,6 +166,16 @@ def maximise(
     )
 
 
+def loss_per_customer(objective: Objective, customers: float) -> Objective:
+    """Return what a minimiser is given: minus the log-likelihood per customer, and its gradient."""
+
+    def loss(point: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = objective(point)
+        return -value / customers, -gradient / customers
+
+    return loss
+
+
 @dataclass(frozen=True, eq=False)
 class _Found:
     """Where a search ended: log parameters, the log-likelihood per customer, iterations."""
@@ -180,11 +190,7 @@ def _search(
 ) -> list[_Found]:
     """Climb from each start, and return where that ended, the best first."""
     lower, upper = bounds
-
-    def loss(point: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = objective(point)
-        return -value / customers, -gradient / customers
-
+    loss = loss_per_customer(objective, customers)
     found = []
     for start in starts:
         result = minimize(

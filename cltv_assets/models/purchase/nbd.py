@@ -69,16 +69,8 @@ def spread_unknown(what: str) -> str:
 def dropout_reason(unidentified: frozenset[str], dropout: set[str], what: str, *, negligible: bool) -> str:
     """Say in plain words why parameters of a model with dropout run away.
 
-    Parameters
-    ----------
-    unidentified : frozenset of str
-        The parameters that run away.
-    dropout : set of str
-        Those that describe the dropout.
-    what : str
-        What dropout is measured in.
-    negligible : bool
-        Whether the fit says that next to nobody drops out.
+    ``dropout`` names those of them that describe dropout, ``what`` it is measured in, and ``negligible`` says
+    whether next to nobody drops out.
     """
     reasons = []
     if unidentified & dropout:

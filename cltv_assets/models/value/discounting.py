@@ -37,16 +37,9 @@ class DiscountCurve:
 
 
 def discount_factors(annual_rate: float, month: Month, months_ahead: int) -> DiscountCurve:
-    """Return days and factors of the months after ``month``.
+    """Return days and factors of the ``months_ahead`` months that follow ``month``.
 
-    Parameters
-    ----------
-    annual_rate : float
-        Effective rate a year: 0.1 is ten percent, compounded.
-    month : Month
-        Its last day is the observation end.
-    months_ahead : int
-        How many following months, one or more.
+    ``annual_rate`` is effective and compounded: 0.1 is ten percent. The month's last day is the observation end.
 
     Raises
     ------

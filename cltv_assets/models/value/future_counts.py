@@ -30,49 +30,8 @@ _MAX_BLOCKS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class AgeNodes:
-    """Ages to compute at, and how to get from them to all ages.
-
-    Parameters
-    ----------
-    ages : array of float64, shape (K,)
-        The nodes.
-    weights : array of float64, shape (n, K)
-        Row i gives the value at the i-th age asked for.
-    """
-
-    ages: FloatArray
-    weights: FloatArray
-
-    @classmethod
-    def of(cls, ages: FloatArray, scale: float) -> AgeNodes:
-        """Choose nodes for distinct, ascending ages.
-
-        ``scale`` is the time over which tails change at age 0. Nodes are Chebyshev's in
-        ln(scale + T), because T enters the models as alpha + T.
-        """
-        if len(ages) <= NODES:
-            return cls(ages, np.eye(len(ages)))
-        begin, end = np.log(scale + ages[0]), np.log(scale + ages[-1])
-        places = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
-        nodes = np.exp(begin + (end - begin) * (places + 1.0) / 2.0) - scale
-        nodes[0], nodes[-1] = ages[0], ages[-1]
-        wanted = 2.0 * (np.log(scale + ages) - begin) / (end - begin) - 1.0
-        # Barycentric formula of the second kind (Berrut and Trefethen, 2004, SIAM Review 46(3), eq. 4.2 and 5.4).
-        signs = (-1.0) ** np.arange(NODES)
-        signs[[0, -1]] /= 2.0
-        distance = wanted[:, None] - places[None, :]
-        hit = np.abs(distance) < 1e-14
-        terms = signs / np.where(hit, 1.0, distance)
-        weights = terms / terms.sum(axis=1, keepdims=True)
-        exact = hit.any(axis=1)
-        weights[exact] = hit[exact]
-        return cls(np.maximum(nodes, 0.0), weights)
-
-
-@dataclass(frozen=True, eq=False)
 class FrequencyGroup:
-    """The customers of one frequency.
+    """The customers of one frequency, and the ages at which their future is computed.
 
     Parameters
     ----------
@@ -80,17 +39,20 @@ class FrequencyGroup:
         The frequency.
     rows : array of int64, shape (n,)
         Their rows in what the grid was made from.
-    nodes : AgeNodes
-        The ages at which it is computed.
+    nodes : array of float64, shape (K,)
+        Ages to compute at.
+    weights : array of float64, shape (A, K)
+        Row i gives the value at the i-th distinct age from those at the nodes.
     at : array of int64, shape (n,)
-        Row of the nodes' weights that each customer's age has.
+        Row of the weights that each customer's age has.
     first : int
         Position of the first node among all of the grid's.
     """
 
     frequency: int
     rows: IntArray
-    nodes: AgeNodes
+    nodes: FloatArray
+    weights: FloatArray
     at: IntArray
     first: int
 
@@ -113,30 +75,53 @@ class AgeGrid:
 
     @classmethod
     def of(cls, frequency: IntArray, T: FloatArray, scale: float) -> AgeGrid:
-        """Choose the nodes of customers; for ``scale`` see `AgeNodes.of`."""
+        """Choose the nodes of customers; ``scale`` is the time over which tails change at age 0."""
         order = np.lexsort((T, frequency))
         frequencies, begins = np.unique(frequency[order], return_index=True)
         groups: list[FrequencyGroup] = []
         first = 0
         for x, rows in zip(frequencies.tolist(), np.split(order, begins[1:]), strict=False):
             ages, at = np.unique(T[rows], return_inverse=True)
-            group = FrequencyGroup(x, rows, AgeNodes.of(ages, scale), at, first)
-            groups.append(group)
-            first += len(group.nodes.ages)
+            groups.append(FrequencyGroup(x, rows, *_nodes(ages, scale), at, first))
+            first += len(groups[-1].nodes)
         empty = [np.zeros(0)]
         return cls(
             groups,
-            np.repeat(frequencies, [len(group.nodes.ages) for group in groups]).astype(np.int64),
-            np.concatenate([group.nodes.ages for group in groups] or empty),
+            np.repeat(frequencies, [len(group.nodes) for group in groups]).astype(np.int64),
+            np.concatenate([group.nodes for group in groups] or empty),
         )
 
     def interpolate(self, values: FloatArray) -> FloatArray:
         """Return what the nodes have, shape (N, H), at the customers' ages, shape (n, H)."""
         found = np.empty((sum(len(group.rows) for group in self.groups), values.shape[1]))
         for group in self.groups:
-            here = values[group.first : group.first + len(group.nodes.ages)]
-            found[group.rows] = (group.nodes.weights @ here)[group.at]
+            here = values[group.first : group.first + len(group.nodes)]
+            found[group.rows] = (group.weights @ here)[group.at]
         return found
+
+
+def _nodes(ages: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+    """Return nodes for distinct, ascending ages, and the weights that lead from them to the ages.
+
+    Nodes are Chebyshev's in ln(scale + T), because T enters the models as alpha + T.
+    """
+    if len(ages) <= NODES:
+        return ages, np.eye(len(ages))
+    begin, end = np.log(scale + ages[0]), np.log(scale + ages[-1])
+    places = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
+    nodes = np.exp(begin + (end - begin) * (places + 1.0) / 2.0) - scale
+    nodes[0], nodes[-1] = ages[0], ages[-1]
+    wanted = 2.0 * (np.log(scale + ages) - begin) / (end - begin) - 1.0
+    # Barycentric formula of the second kind (Berrut and Trefethen, 2004, SIAM Review 46(3), eq. 4.2 and 5.4).
+    signs = (-1.0) ** np.arange(NODES)
+    signs[[0, -1]] /= 2.0
+    distance = wanted[:, None] - places[None, :]
+    hit = np.abs(distance) < 1e-14
+    terms = signs / np.where(hit, 1.0, distance)
+    weights = terms / terms.sum(axis=1, keepdims=True)
+    exact = hit.any(axis=1)
+    weights[exact] = hit[exact]
+    return np.maximum(nodes, 0.0), weights
 
 
 @dataclass(frozen=True, eq=False)

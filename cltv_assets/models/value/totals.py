@@ -108,13 +108,7 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class Totals:
-    """Sums of groups, to be added up over any of them.
-
-    Parameters
-    ----------
-    purchases, value : Sums
-        Of purchases, and of their value.
-    """
+    """The sums of purchases and of their value, to be added up over any groups."""
 
     purchases: Sums
     value: Sums
@@ -127,18 +121,9 @@ class Totals:
 def model_error(total_error: float | None, holdouts: int) -> float:
     """Return the relative standard deviation of totals beyond chance and parameters.
 
-    Parameters
-    ----------
-    total_error : float or None
-        Root mean square of the relative errors of the totals in rolling holdouts.
-    holdouts : int
-        How many. Few tell little of a spread: it is widened by the ratio of the t
-        distribution's nine tenths to the normal one's.
-
-    Returns
-    -------
-    float
-        0 where there was no holdout: unknown, not small.
+    ``total_error`` is the root mean square of the relative errors of the totals in rolling ``holdouts``. Few
+    holdouts tell little of a spread, so it is widened by the ratio of the t distribution's nine tenths to the normal
+    one's. It is 0 where there was no holdout: unknown, not small.
     """
     if total_error is None or holdouts < 1:
         return 0.0
@@ -269,7 +254,7 @@ def _moments(
     """Return E[N^2], E[S] / (v + x m) and E[S^2] / (v + x m)^2, each given alive, shape (n, H)."""
     found: list[FloatArray] = []
     for group in grid.groups:
-        tails = count_tails(model, parameters, group.frequency, group.nodes.ages, horizons, spend["p"])
+        tails = count_tails(model, parameters, group.frequency, group.nodes, horizons, spend["p"])
         mean, square = tails.moments()
         p, shape = spend["p"], spend["q"] + spend["p"] * group.frequency
         if shape > HEAVY_TAIL:

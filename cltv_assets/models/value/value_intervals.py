@@ -23,7 +23,7 @@ from scipy.special import betaincc, betainccinv, betaincinv
 from cltv_assets.models.pattern_predictions import HIGH, LOW
 from cltv_assets.models.purchase.registry import PurchaseModel
 from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns
-from cltv_assets.models.value.future_counts import AgeGrid, AgeNodes, CountTails, count_tails
+from cltv_assets.models.value.future_counts import AgeGrid, CountTails, count_tails
 
 #: Neighbouring grid points differ at most by this in G, if refining this often gets there.
 _STEP, _ROUNDS = 0.03, 7
@@ -142,9 +142,9 @@ def value_quantiles(
     grid = AgeGrid.of(patterns.frequency, patterns.T, float(horizons.min()))
     searches = []
     for group in grid.groups:
-        tails = count_tails(model, parameters, group.frequency, group.nodes.ages, horizons, spend["p"])
+        tails = count_tails(model, parameters, group.frequency, group.nodes, horizons, spend["p"])
         curve = value_curve(spend, group.frequency, tails)
-        searches.append(_search(curve, group.nodes, group.at, p_alive[group.rows]))
+        searches.append(_search(curve, group.weights, group.at, p_alive[group.rows]))
     quantiles = np.zeros((len(patterns), len(horizons), 2))
     if searches:
         quantiles[np.concatenate([group.rows for group in grid.groups])] = _solve(
@@ -154,7 +154,7 @@ def value_quantiles(
 
 
 def _search(
-    curve: ValueCurve, nodes: AgeNodes, at: IntArray, p_alive: FloatArray
+    curve: ValueCurve, weights: FloatArray, at: IntArray, p_alive: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Find the grid's interval of each quantile.
 
@@ -168,10 +168,10 @@ def _search(
         G at the point before the interval, its two ends and the point after; and where they are.
     """
     K, H, J = curve.exceed.shape
-    g = (nodes.weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
+    g = (weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
     # Interpolation in T leaves errors of 1e-6 where G hardly falls.
     g = np.minimum.accumulate(np.clip(g, 0.0, 1.0), axis=2)
-    any_purchase = np.maximum(nodes.weights @ curve.any_purchase, g[:, :, 0])
+    any_purchase = np.maximum(weights @ curve.any_purchase, g[:, :, 0])
     levels = np.array([1.0 - LOW, 1.0 - HIGH])
     exceed = np.broadcast_to((levels / np.maximum(p_alive, 1e-300)[:, None])[:, None, :], (len(at), H, 2))
     # One sorted array of all rows: row i lies within [2 i, 2 i + 1].
