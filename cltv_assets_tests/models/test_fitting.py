@@ -22,7 +22,7 @@ from cltv_assets.models.sufficient_statistics import (
     PurchaseStatistics,
     SpendStatistics,
 )
-from cltv_assets.transforms.statistics import spend_patterns
+from cltv_assets.tables.spend_model import spend_patterns
 from cltv_assets_tests.models.conftest import PUBLISHED, CdnowFit, grouped, one_each, simulate_purchases
 
 TIME_PARAMETERS = ("alpha", "beta")

@@ -122,7 +122,7 @@ def test_the_example_of_the_readme_runs(
     from lifetimes import BetaGeoFitter
 
     from cltv_assets.models.choosing.candidates import Contender
-    from cltv_assets.steps.fit import contender_row
+    from cltv_assets.tables.purchase_model.fit import contender_row
 
     month = {"month": pd.Timestamp("1998-06-01").date()}
     row = contender_row(Contender(fit)) | month
