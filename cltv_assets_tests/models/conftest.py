@@ -16,14 +16,6 @@ from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
 from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, PurchaseStatistics, SpendStatistics
 
-#: CDNOW's estimates in weeks, as published.
-PUBLISHED = {
-    "bg_nbd": {"r": 0.2425945, "alpha": 4.4136019, "a": 0.7929199, "b": 2.4258881},
-    "mbg_nbd": {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614},
-    "pareto_nbd": {"r": 0.55315, "alpha": 10.57633, "s": 0.60625, "beta": 11.67150},
-    "nbd": {"r": 0.38477, "alpha": 12.07208},
-}
-
 CdnowFit = Callable[..., PurchaseFit]
 
 

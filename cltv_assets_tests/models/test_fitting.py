@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from bench.published import cdnow
+from bench.published.figures import PUBLISHED
 from cltv_assets.errors import ModelError
 from cltv_assets.models.estimation.fits import Fit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model, quick_parameters
@@ -23,7 +24,7 @@ from cltv_assets.models.sufficient_statistics import (
     SpendStatistics,
 )
 from cltv_assets.tables.spend_model import spend_patterns
-from cltv_assets_tests.models.conftest import PUBLISHED, CdnowFit, grouped, one_each, simulate_purchases
+from cltv_assets_tests.models.conftest import CdnowFit, grouped, one_each, simulate_purchases
 
 TIME_PARAMETERS = ("alpha", "beta")
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from bench.published.figures import PUBLISHED
 from cltv_assets.errors import ModelError
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model, quick_parameters
 from cltv_assets.models.estimation.optimise import maximise
@@ -19,7 +20,7 @@ from cltv_assets.models.sufficient_statistics import (
     PurchaseStatistics,
     SpendStatistics,
 )
-from cltv_assets_tests.models.conftest import PUBLISHED, CdnowFit, one_each
+from cltv_assets_tests.models.conftest import CdnowFit, one_each
 from cltv_assets_tests.models.test_fitting import covariance
 
 

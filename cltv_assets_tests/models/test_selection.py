@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
+from bench.published.figures import PUBLISHED
 from cltv_assets.errors import ModelError
 from cltv_assets.models.choosing import candidates
 from cltv_assets.models.choosing.candidates import PREFERENCE, Contender
@@ -29,13 +30,6 @@ from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets_tests.models.shops import CHRISTMAS, FLAT, Shop, simulate
 
 PLAIN = OperationalTime(None, 1)
-#: Published CDNOW estimates, in weeks.
-PARAMETERS = {
-    "bg_nbd": {"r": 0.2426, "alpha": 4.4136, "a": 0.7929, "b": 2.4259},
-    "mbg_nbd": {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614},
-    "pareto_nbd": {"r": 0.5532, "alpha": 10.5763, "s": 0.6063, "beta": 11.6715},
-    "nbd": {"r": 0.3848, "alpha": 12.0721},
-}
 HISTORIES = Patterns(
     np.array([0, 0, 1, 2, 7, 26]),
     np.array([0.0, 0.0, 3.0, 30.43, 20.0, 30.857]),
@@ -45,7 +39,7 @@ HISTORIES = Patterns(
 
 @pytest.mark.parametrize("name", PREFERENCE)
 def test_probabilities_of_all_outcomes_are_one_and_average_to_the_expectation(name):
-    model, parameters, horizon = model_named(name), PARAMETERS[name], 13.0
+    model, parameters, horizon = model_named(name), PUBLISHED[name], 13.0
     counts = np.arange(400)
     for row in range(len(HISTORIES)):
         same = HISTORIES.take(np.full(len(counts), row))
@@ -57,14 +51,14 @@ def test_probabilities_of_all_outcomes_are_one_and_average_to_the_expectation(na
 
 def test_the_null_models_probabilities_are_negative_binomial():
     bought, horizon = np.array([0, 3, 1, 0, 5, 20]), 13.0
-    r, alpha = PARAMETERS["nbd"]["r"], PARAMETERS["nbd"]["alpha"]
+    r, alpha = PUBLISHED["nbd"]["r"], PUBLISHED["nbd"]["alpha"]
     known = nbinom.logpmf(bought, r + HISTORIES.frequency, (alpha + HISTORIES.T) / (alpha + HISTORIES.T + horizon))
-    found = log_probabilities(model_named("nbd"), PARAMETERS["nbd"], HISTORIES, horizon, bought)
+    found = log_probabilities(model_named("nbd"), PUBLISHED["nbd"], HISTORIES, horizon, bought)
     assert found == pytest.approx(known, rel=1e-6)
 
 
 def test_an_outcome_beyond_belief_is_charged_a_bounded_price():
-    found = log_probabilities(model_named("nbd"), PARAMETERS["nbd"], HISTORIES, 0.01, np.full(6, 90))
+    found = log_probabilities(model_named("nbd"), PUBLISHED["nbd"], HISTORIES, 0.01, np.full(6, 90))
     assert np.isfinite(found).all()
     assert found.min() == pytest.approx(math.log(1e-12))
 

@@ -175,7 +175,7 @@ def test_realised_totals_lie_within_as_often_as_said():
     # Fitted anew to each simulated shop: 80 % of the realised totals lie within, and far fewer
     # if the parameters were taken for known. Chance alone is small beside them over two years.
     rng = np.random.default_rng(12)
-    horizon, trials = 104.0, 60
+    horizon, trials = 104.0, 50
     inside = {("purchases", True): 0, ("purchases", False): 0, ("value", True): 0, ("value", False): 0}
     for _ in range(trials):
         x, recency, T, m, purchases, value = shop(rng, 1_500, horizon)
