@@ -26,13 +26,13 @@ EMPTY = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Ordered:
-    """Customers in rising order of a prediction, customers with equal ones together.
+    """Customers in rising order of a prediction, customers with equal ones together, shape (k,).
 
     Parameters
     ----------
-    customers : array of float64, shape (k,)
+    customers : array of float64
         How many customers share each prediction, positive.
-    totals : array of float64, shape (k,)
+    totals : array of float64
         What these customers did, or were predicted, together.
     """
 

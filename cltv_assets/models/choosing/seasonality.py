@@ -156,12 +156,8 @@ def fit_on_season(
 ) -> PurchaseFit:
     """Fit a model on the clock of a season, with the evidence of a whole fit.
 
-    Returns
-    -------
-    PurchaseFit
-        Its log-likelihood is that of the purchases on the calendar, comparable with that of
-        a fit without season of the same customers. Its AIC counts eleven parameters more.
-        Standard errors take the index as known.
+    Its log-likelihood is that of the purchases on the calendar, comparable with that of a fit without season of
+    the same customers. Its AIC counts eleven parameters more. Standard errors take the index as known.
 
     Raises
     ------

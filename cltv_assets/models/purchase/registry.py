@@ -41,14 +41,9 @@ class PurchaseModel(Protocol):
         """Return the log-likelihood of ``statistics`` and its gradient, over log parameters."""
 
     def log_repeat_probability(self, log_parameters: FloatArray, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return ln P(a repeat purchase within T) for each positive T of ``ages``, and its gradient.
+        """Return ln P(a repeat purchase within T) for each positive T of ``ages``, and its gradient by log parameters.
 
-        Returns
-        -------
-        array of float64, shape (n,)
-            The logarithms.
-        array of float64, shape (n, k)
-            Their derivatives by the log parameters.
+        Their shapes are (n,) and (n, k).
         """
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
