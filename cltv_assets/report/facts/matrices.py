@@ -49,7 +49,7 @@ def matrices(run: MonthRun, view: ModelView, counts: CustomerCounts) -> Matrices
     """Evaluate the model over frequency and recency; ``None`` without an age to speak of."""
     import numpy as np
 
-    from cltv_assets.models.predict import predict_patterns
+    from cltv_assets.models.pattern_predictions import predict_patterns
 
     first, last = min(counts.by_first_day, default=run.month.last_day), run.month.last_day
     days = (last - first).days

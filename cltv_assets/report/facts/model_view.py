@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from cltv_assets.models.choosing.operational_time import OperationalTime
+    from cltv_assets.models.choosing.histories import OperationalTime
     from cltv_assets.models.estimation.fits import PurchaseFit
 
 #: On a seasonal clock hardly two customers have the same age; beyond so many ages
@@ -73,7 +73,7 @@ def newcomers_expected(view: ModelView, first_days: Mapping[dt.date, int], ends:
     """
     import numpy as np
 
-    from cltv_assets.models.predict import predict_patterns
+    from cltv_assets.models.pattern_predictions import predict_patterns
 
     customers = np.array(list(first_days.values()), dtype=np.float64)
     ages = np.maximum(view.clock.elapsed(dates(list(first_days))[:, None], dates(ends)[None, :]), 0.0)

@@ -12,9 +12,8 @@ import numpy.typing as npt
 from scipy.special import betaln, digamma
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.axes import CountAxis
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray, SpendStatistics, inner
-from cltv_assets.models.purchase.purchase_model import Parameters
+from cltv_assets.models.distinct import Distinct
+from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, SpendStatistics, inner
 
 NAME = "gamma_gamma"
 PARAMETER_NAMES = ("p", "q", "v")
@@ -22,27 +21,16 @@ PARAMETER_NAMES = ("p", "q", "v")
 #: v scales with either shape: it means nothing where one of them runs away.
 TOGETHER = (("p", "v"), ("q", "v"))
 
-#: Money is binned in ten-thousandths, the lake's decimal(18, 4): with cents, a mean of
-#: 1.00 would lie in a bin one percent wide.
-MINOR_UNITS = 10_000
-
-#: Significant digits kept by a bin: its width is at most a thousandth of its value.
-BIN_DIGITS = 4
-
 
 class GammaGammaLikelihood:
     """The log-likelihood of statistics and its exact gradient.
 
     Equation 1a regrouped so that nothing cancels when a parameter runs away:
     -ln B(px, q) - q ln(1 + xm/v) - px ln(1 + v/(xm)) - ln m.
-
-    Parameters
-    ----------
-    statistics : SpendStatistics
     """
 
     def __init__(self, statistics: SpendStatistics) -> None:
-        self._counts = CountAxis.of(statistics.frequency)
+        self._counts = Distinct.of(statistics.frequency)
         self._customers_by_count = self._counts.total(statistics.weights)
         self._weights = statistics.weights
         self._x = statistics.frequency.astype(np.float64)
@@ -91,15 +79,8 @@ def population_mean(parameters: Parameters) -> float:
 def expected_value(parameters: Parameters, frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> FloatArray:
     """Return E[mean order value | x, m] in currency, shape (n,) (equation 5).
 
-    (v p + p x m) / (p x + q - 1): the customer's own mean drawn towards the
-    population's, the less the more purchases it rests on. For x = 0 it is the
-    population mean, whatever m.
-
-    Parameters
-    ----------
-    parameters : mapping
-        p, q and v.
-    frequency, monetary_value : array-like, shape (n,)
+    (v p + p x m) / (p x + q - 1): the customer's own mean, drawn towards the population's. The more
+    purchases it rests on, the less it is drawn. For x = 0 it is the population mean, whatever m.
 
     Raises
     ------
@@ -115,35 +96,6 @@ def expected_value(parameters: Parameters, frequency: npt.ArrayLike, monetary_va
         )
     p, q, v = (parameters[name] for name in PARAMETER_NAMES)
     return np.asarray(p * (v + x * m) / (p * x + q - 1.0), dtype=np.float64)
-
-
-def value_bin(minor_units: IntArray) -> IntArray:
-    """Cut money in integer minor units to its first `BIN_DIGITS` digits: the bin's lower end.
-
-    1234567 becomes 1234000. Integers only, so that every engine bins alike.
-    """
-    # Digits by comparison with powers of ten: log10 errs in its last bit near them.
-    powers = 10 ** np.arange(1, 19, dtype=np.int64)
-    surplus = np.maximum(np.searchsorted(powers, minor_units, side="right") + 1 - BIN_DIGITS, 0)
-    unit = 10 ** surplus.astype(np.int64)
-    return np.asarray(minor_units // unit * unit, dtype=np.int64)
-
-
-def binned(statistics: SpendStatistics) -> SpendStatistics:
-    """Group by frequency and bin of the monetary value, keeping each bin's mean and customers.
-
-    What the engine does in its own terms. The likelihood is smooth in m and the mean
-    is kept, so the error is of second order in a width of a thousandth; a test shows
-    it on data.
-    """
-    if not len(statistics.frequency):
-        return statistics
-    minor = np.floor(statistics.monetary_value * MINOR_UNITS + 0.5).astype(np.int64)
-    levels, level = np.unique(value_bin(minor), return_inverse=True)
-    keys, index = np.unique(statistics.frequency * len(levels) + level, return_inverse=True)
-    weights = np.bincount(index, weights=statistics.weights).astype(np.float64)
-    totals = np.bincount(index, weights=statistics.weights * statistics.monetary_value)
-    return SpendStatistics(keys // len(levels), totals / weights, weights)
 
 
 def _refuse_infinite_mean(parameters: Parameters) -> None:

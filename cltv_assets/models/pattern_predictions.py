@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,15 +10,17 @@ import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.estimation.statistics import FloatArray
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns, PurchaseModel, at_least
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.purchase.registry import PurchaseModel, at_least, model_named
+from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, inner
 
 #: Ends of the prediction interval: 80 % of outcomes lie within, a tenth at most on each side.
 LOW, HIGH = 0.1, 0.9
 
-#: An interval end is not searched beyond this: a trillion purchases come of absurd times only.
+#: An interval end is not searched beyond this: only absurd times lead to a trillion purchases.
 _MAX_COUNT = 2.0**40
+
+#: Tails P(N >= m) below this no longer count in a total.
+_NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ def predict_patterns(
         If the model was not fitted, a pattern is impossible or a horizon is not a
         finite, positive time.
     """
-    model, parameters = purchase_model(fit.model_name), fit.usable_parameters()
+    model, parameters = model_named(fit.model_name), fit.usable_parameters()
     patterns = Patterns(np.asarray(frequency), np.asarray(recency), np.asarray(T))
     ends = _horizons(horizons)
     interval_ends = ends if interval_horizons is None else _horizons(interval_horizons)
@@ -86,9 +89,8 @@ def purchase_quantiles(
 ) -> FloatArray:
     """Return the smallest n with P(purchases <= n) >= ``probability``, shape (n, H).
 
-    The models give P(purchases >= m) in closed form, so the quantile is found by
-    doubling and bisection on m, exactly and for the heaviest buyers too. Most
-    patterns are settled by the first step and leave the search.
+    The models give P(purchases >= m), so doubling and bisection on m find the quantile exactly,
+    for the heaviest buyers too. Most patterns are settled by the first step and leave the search.
     """
     exceed = 1.0 - probability
     rows = np.repeat(np.arange(len(patterns)), len(horizons))
@@ -124,3 +126,43 @@ def _horizons(values: npt.ArrayLike) -> FloatArray:
     if ends.ndim != 1 or not (np.isfinite(ends) & (ends > 0)).all():
         raise ModelError(f"The horizons {ends.tolist()} are not positive times.", "Give each as a finite time above 0.")
     return ends
+
+
+def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, horizon: float) -> tuple[float, float]:
+    """Return mean and standard deviation of the purchases of all customers up to ``horizon``.
+
+    Customers are independent given the parameters, which are taken as known. The tails of a count N
+    give its moments: E[N] is the sum over m >= 1 of P(N >= m), and E[N^2] that of (2m - 1) P(N >= m).
+
+    Parameters
+    ----------
+    fit : PurchaseFit
+        A fitted model.
+    patterns : Patterns
+        Shape (n,), in the fit's time unit.
+    customers : array of float64, shape (n,)
+        Customers of each pattern.
+    horizon : float
+        Time after the observation end. It should be short, since the sum runs over every
+        count that is not impossible.
+
+    Raises
+    ------
+    ModelError
+        If the model was not fitted.
+    """
+    model, parameters = model_named(fit.model_name), fit.usable_parameters()
+    n = len(patterns)
+    alive = model.p_alive(parameters, patterns)
+    mean, square = np.zeros(n), np.zeros(n)
+    active = np.arange(n)
+    m = 0
+    while len(active):
+        m += 1
+        times, counts = np.full(len(active), horizon), np.full(len(active), float(m))
+        tail = alive[active] * model.at_least_given_alive(parameters, patterns.take(active), times, counts)
+        mean[active] += tail
+        square[active] += (2 * m - 1) * tail
+        active = active[tail > _NEGLIGIBLE]
+    variance = inner(customers, square - mean**2)
+    return inner(customers, mean), math.sqrt(max(variance, 0.0))

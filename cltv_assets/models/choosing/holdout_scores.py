@@ -1,12 +1,12 @@
 """Which model predicts best: rolling holdouts inside the history, judged by a proper score.
 
 At each origin a model is fitted on what was known then and gives every customer a
-probability of the number of purchases that it then made. Its log is a strictly
-proper score (Gneiting and Raftery (2007), Strictly Proper Scoring Rules, Prediction, and
-Estimation, JASA 102, 359-378): no model gains by saying anything but what it holds to
-be true. Two models are compared customer by customer, which removes what is hard to
-predict for both, and the standard error of the mean difference says how much
-of it is chance (Vuong (1989), Econometrica 57, 307-333).
+probability of the number of purchases that the customer then made. Its logarithm is a
+strictly proper score (Gneiting and Raftery (2007), Strictly Proper Scoring Rules, Prediction,
+and Estimation, JASA 102, 359-378): a model scores best by its honest probabilities. Two models
+are compared customer by customer, which removes what is hard to predict for both. The standard
+error of the mean difference says how much of it is chance (Vuong (1989), Econometrica 57,
+307-333).
 """
 
 from __future__ import annotations
@@ -14,26 +14,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
-from cltv_assets.models.choosing.histories import Fold
-from cltv_assets.models.choosing.operational_time import OperationalTime
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray, inner
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns, PurchaseModel
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.choosing.histories import Fold, OperationalTime
+from cltv_assets.models.purchase.registry import PurchaseModel, model_named
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns, inner
 
 #: A difference of log scores below so many standard errors is taken for chance. Three, because
 #: the standard error rests on two or three holdouts and is itself uncertain: with two the choice
 #: on CDNOW changed for single months, with three it stays for all 18.
 NOISE = 3.0
-#: Holdouts that it takes to leave a default: what one shows may be that one's own.
+#: Holdouts that it takes to leave a default: what one shows may be peculiar to it.
 MIN_FOLDS = 2
 #: Least probability of an outcome: below it the difference of two tails is rounding.
 _LEAST = 1e-12
-
-Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +51,10 @@ class FoldScore:
     actual: float
 
 
+#: The scores of models by name, one for each fold, the same folds for each model.
+Scores = Mapping[str, Sequence[FoldScore]]
+
+
 @dataclass(frozen=True)
 class Standing:
     """A contender among others on the same holdouts.
@@ -65,7 +64,7 @@ class Standing:
     log_score : float
         Mean log probability of what a customer bought, in nats.
     deficit : float
-        By how much that lies below the best one's; 0 for the best.
+        By how much that lies below the score of the best; 0 for the best.
     deficit_se : float
         Its standard error over customers and holdouts, see `difference`; 0 for the best.
     bias : float or None
@@ -82,18 +81,8 @@ class Standing:
 
 
 def score_fold(name: str, parameters: Parameters, clock: OperationalTime, fold: Fold) -> FoldScore:
-    """Hold a model fitted on a fold's histories against its holdout.
-
-    Parameters
-    ----------
-    name : str
-        The model's.
-    parameters : mapping of str to float
-        Fitted on ``fold.histories``, by ``clock``.
-    clock : OperationalTime
-    fold : Fold
-    """
-    model = purchase_model(name)
+    """Compare the predictions of a model, fitted on a fold's histories as measured by ``clock``, with its holdout."""
+    model = model_named(name)
     patterns = fold.histories.patterns(clock)
     horizon = float(clock.elapsed(fold.histories.end, fold.until))
     expected = model.expected_purchases(parameters, patterns, np.array([horizon]))[:, 0]
@@ -111,8 +100,8 @@ def log_probabilities(
 ) -> FloatArray:
     """Return ln P(exactly so many purchases in the horizon | pattern), shape (n,).
 
-    From the tails: P(N = n) = P(N >= n) - P(N >= n + 1), with P(N >= 0) = 1. Whoever is
-    alive has a future that frequency and T tell, so that is computed once for each of these.
+    They are differences of tails: P(N = n) = P(N >= n) - P(N >= n + 1), with P(N >= 0) = 1. The future
+    of a customer who is alive depends on frequency and T, so tails are computed once for each of these.
     """
     ages, age = np.unique(patterns.T, return_inverse=True)
     # One whole number for each (frequency, T, bought): sorting those is ten times as fast as sorting rows.
@@ -131,14 +120,8 @@ def log_probabilities(
     return np.asarray(np.log(np.maximum(exactly, _LEAST)), dtype=np.float64)
 
 
-def compare(scores: Mapping[Key, Sequence[FoldScore]]) -> dict[Key, Standing]:
-    """Rank contenders that were scored on the same folds.
-
-    Parameters
-    ----------
-    scores : mapping
-        Contender to its scores, one a fold, the same folds for each.
-    """
+def compare(scores: Scores) -> dict[str, Standing]:
+    """Rank contenders that were scored on the same folds."""
     log_scores = {key: _mean(each) for key, each in scores.items()}
     if not log_scores:
         return {}
@@ -151,19 +134,12 @@ def compare(scores: Mapping[Key, Sequence[FoldScore]]) -> dict[Key, Standing]:
 
 
 def difference(better: Sequence[FoldScore], other: Sequence[FoldScore], *, shocks: bool = True) -> tuple[float, float]:
-    """Return the mean paired difference of log scores, and its standard error, in nats a customer.
+    """Return the mean paired difference of log scores, and its standard error, in nats per customer.
 
-    Customers count one by one. Holdouts do not overlap, so that each customer in each
-    is one observation; but what befalls all customers of a holdout alike (a
-    campaign, a strike) is one observation a holdout. So the variance of the holdouts'
-    means beyond that of their customers is added, as for a random effect.
-
-    Parameters
-    ----------
-    better, other : sequences of FoldScore
-        On the same folds.
-    shocks : bool
-        Whether to add it.
+    Customers count one by one. Holdouts do not overlap, so each customer in each holdout
+    is one observation. But what befalls all customers of a holdout alike (a campaign, a
+    strike) is one observation per holdout. With ``shocks``, the variance of the holdouts'
+    means beyond that of their customers is therefore added, as for a random effect.
     """
     means, errors, weights = [], [], []
     for mine, theirs in zip(better, other, strict=True):
@@ -178,18 +154,12 @@ def difference(better: Sequence[FoldScore], other: Sequence[FoldScore], *, shock
     return float((share * each).sum()), math.sqrt(float((share**2 * (within + beyond)).sum()))
 
 
-def first_unbeaten(scores: Mapping[Key, Sequence[FoldScore]], preference: Sequence[Key]) -> Key:
+def first_unbeaten(scores: Scores, preference: Sequence[str]) -> str:
     """Return the first of ``preference`` that no other beats beyond noise.
 
-    A best model by a hair's breadth would change from month to month; the one that
-    stands first in the preference stays until another is better beyond chance. The
-    best one is always unbeaten.
-
-    Parameters
-    ----------
-    scores : mapping
-        Contender to its scores, one a fold, the same folds for each; all of them in ``preference``.
-    preference : sequence
+    A model that is best by a hair's breadth would change from month to month. So the one that
+    comes first in the preference stays until another is better beyond chance. The best one is
+    always unbeaten. ``preference`` names all that have scores.
     """
     return next(key for key in preference if key in scores and not any(beats(scores[o], scores[key]) for o in scores))
 
