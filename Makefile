@@ -29,13 +29,13 @@ define install
 	@touch $(2)
 endef
 
-$(VENV)/.installed: requirements.lock pyproject.toml setup.cfg
+$(VENV)/.installed: requirements.lock pyproject.toml
 	$(call install,requirements.lock,$@)
 
-$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml setup.cfg
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml
 	$(call install,requirements-dev.lock,$@)
 
-$(VENV)/.installed-all: requirements-all.lock pyproject.toml setup.cfg
+$(VENV)/.installed-all: requirements-all.lock pyproject.toml
 	$(call install,requirements-all.lock,$@)
 
 # The tools that look at what is delivered want other versions of some packages than the platform does.
