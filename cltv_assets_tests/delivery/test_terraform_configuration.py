@@ -8,6 +8,7 @@ import pytest
 
 from cltv_assets_tests.delivery.terraform.workspace import DEPLOY, ROOTS, Workspace, said, terraform
 
+
 def test_the_files_are_formatted():
     found = terraform(["fmt", "-check", "-recursive", str(DEPLOY)], DEPLOY)
     assert found.returncode == 0, f"run make terraform-format: {found.stdout}"
