@@ -121,8 +121,10 @@ def _pod(given: Values, part: Values, account: str, labels: dict[str, str], comm
         probes = {name: check | probe for name, probe in probes.items()}
     else:
         home = given["global"]["dagsterHome"]
-        for name in ("instance", "workspace-yaml"):
-            volumes.append({"name": f"dagster-{name}", "configMap": {"name": f"{FULLNAME}-{name}"}})
+        volumes += [
+            {"name": f"dagster-{name}", "configMap": {"name": f"{FULLNAME}-{name}"}}
+            for name in ("instance", "workspace-yaml")
+        ]
         mounts += [
             {"name": "dagster-instance", "mountPath": f"{home}/dagster.yaml", "subPath": "dagster.yaml"},
             {"name": "dagster-workspace-yaml", "mountPath": "/dagster-workspace/"},

@@ -141,11 +141,9 @@ def test_budgets_leave_one_of_what_has_two():
         assert budget["minAvailable"] == 1
         (name,) = [name for name, given in labels().items() if selects(budget["selector"], given)]
         chosen.add(name)
-    replicas = {
-        name: made["spec"]["replicas"] for (kind, name), made in manifests().items() if kind == "Deployment"
-    } | dict.fromkeys(
-        ("dagster-webserver", "dagster-webserver-read-only"), values()["dagsterWebserver"]["replicaCount"]
-    )
+    replicas = {name: made["spec"]["replicas"] for (kind, name), made in manifests().items() if kind == "Deployment"}
+    webservers = ("dagster-webserver", "dagster-webserver-read-only")
+    replicas |= dict.fromkeys(webservers, values()["dagsterWebserver"]["replicaCount"])
     # A budget for what there is one of would forbid every drain.
     assert chosen == {name for name, count in replicas.items() if count > 1} == set(replicas)
 
