@@ -95,7 +95,7 @@ def build(root: Path, out: Path, epoch: int, surroundings: Mapping[str, str] | N
         If the build fails.
     """
     # Nothing is fetched: the backend is the one of this environment.
-    command = [Path(sys.executable).with_name("uv"), "build", "--no-build-isolation", "--offline"]
+    command = [str(Path(sys.executable).with_name("uv")), "build", "--no-build-isolation", "--offline"]
     environment = os.environ | dict(surroundings or {}) | {"SOURCE_DATE_EPOCH": str(epoch)}
     done = subprocess.run(
         [*command, "--python", sys.executable, "--out-dir", out, root],
