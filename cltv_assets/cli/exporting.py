@@ -17,8 +17,8 @@ import typer
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.errors import ConfigError
-from cltv_assets.schemas import cltv_predictions
 from cltv_assets.settings import Settings, load_settings
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 
 
 def export_predictions(config: Path | None, month: str, to: str) -> None:
@@ -46,7 +46,7 @@ def export_predictions(config: Path | None, month: str, to: str) -> None:
     if not to.endswith((".csv", ".parquet")):
         raise ConfigError(f"--to {to} ends in neither .csv nor .parquet.", "Give it one of these endings.")
     settings = load_settings(config)
-    schema = cltv_predictions(settings.horizons_months)
+    schema = predictions_schema(settings.horizons_months)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, schema, month)
         rows = reader.month(schema, wanted).order_by("customer_id")

@@ -13,10 +13,10 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.engines.measuring import measure
 from cltv_assets.engines.remote_files import is_remote, remote_dataset
 from cltv_assets.files.object_store import ObjectStore
-from cltv_assets.schemas import MONTH, TableSchema
 
 #: Rows to a row group: small enough to keep a writer's memory flat.
 _ROW_GROUP = 122_880

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from cltv_assets.schemas import TableSchema
+from cltv_assets.columns import TableSchema
 
 
 class Engine(Protocol):

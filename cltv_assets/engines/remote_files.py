@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from cltv_assets.columns import MONTH
 from cltv_assets.files.object_store import ObjectStore
-from cltv_assets.schemas import MONTH
 
 _SCHEME = "s3://"
 _MONTH_FOLDER = re.compile(rf"/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")

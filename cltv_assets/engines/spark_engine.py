@@ -18,11 +18,11 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.engines.measuring import measure
 from cltv_assets.engines.spark_faults import is_sparks, spark_faults
 from cltv_assets.engines.spark_s3a import MAGIC_COMMITTER, bucket_of, literal_path, s3a_conf, spark_path
 from cltv_assets.files.object_store import Credentials, ObjectStore
-from cltv_assets.schemas import MONTH, TableSchema
 
 #: Bytes of shuffled rows that become one file; compressed by parquet they are a quarter to a half.
 _ROWS_TO_A_FILE = "768m"

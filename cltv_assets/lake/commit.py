@@ -29,12 +29,12 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
+from cltv_assets.columns import MONTH
 from cltv_assets.errors import ConcurrentPublishError, LakeError
 from cltv_assets.files.lake_storage import month_folder
 from cltv_assets.files.store_faults import fault_of
 from cltv_assets.lake.staging import StagedMonth
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH
 
 #: With waits growing to a second: minutes of other months' commits, one after the other.
 MAX_ATTEMPTS = 200

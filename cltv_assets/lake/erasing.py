@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cltv_assets.columns import TableSchema
 from cltv_assets.lake.lake import Lake
 from cltv_assets.lake.table import LakeTable
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import TableSchema
 
 CUSTOMER, WHOLE_LINE = "customer_id", "source_text"
 #: Rows read at once: some megabytes.

@@ -11,8 +11,8 @@ import re
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError, LakeFormatError
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 #: Raise it when columns change, or when a reader of before would misread what is written; and add a step to
 #: ``migrations.STEPS``. Version 1 is that of release 0.1.0.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cltv_assets.columns import TableSchema
 from cltv_assets.files.lake_storage import Storage
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.probe import check_folder, check_object_store
 from cltv_assets.lake.files import MonthlyFiles
 from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.table import LakeTable
-from cltv_assets.schemas.columns import TableSchema
 
 
 class Lake:

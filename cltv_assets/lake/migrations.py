@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError
 from cltv_assets.files.lake_storage import month_folder
 from cltv_assets.files.store_faults import fault_of, from_store
@@ -40,7 +41,6 @@ from cltv_assets.lake.format import (
 )
 from cltv_assets.lake.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 _ATTEMPTS = 20
 _LONGEST_WAIT_SECONDS = 0.5

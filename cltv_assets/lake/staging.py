@@ -15,12 +15,12 @@ from types import TracebackType
 import pyarrow as pa
 from pyarrow import fs
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError
 from cltv_assets.files.lake_storage import CHOOSE_ROOT, Storage, month_folder
 from cltv_assets.lake.footers import Footer, read_footer
 from cltv_assets.lake.format import column_differences
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 _ENGINE_FAULT = "This is a fault in the step that writes the table, not in the data: please report it."
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.files.lake_storage import CHOOSE_ROOT, Storage, month_folder
 from cltv_assets.files.store_faults import fault_of, from_store
@@ -20,7 +21,6 @@ from cltv_assets.lake.format import adopt, check_table, configuration, refused_p
 from cltv_assets.lake.handles import Handles
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 _LOG = "_delta_log"
 _CREATE_ATTEMPTS = 10

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import ibis
 import pyarrow as pa
 
 from cltv_assets.settings import Settings
-from cltv_assets.transforms.timestamps import LOCAL, with_event_times
+from cltv_assets.sources.timestamps import LOCAL, with_event_times
 
 
 class Dater:

@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import CONTENTS, MonthContent
 from cltv_assets.sources.dating import Dater
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.rows import Reader
 from cltv_assets.sources.scratch import ScratchFolder

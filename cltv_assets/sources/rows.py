@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cltv_assets.schemas import RAW_TRANSACTIONS
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 
 #: Lines that a text reader collects before it yields them: few, so that Python's

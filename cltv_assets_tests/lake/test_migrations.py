@@ -14,12 +14,12 @@ from cltv_assets.errors import LakeError, LakeFormatError
 from cltv_assets.lake import FORMAT_VERSION, Lake
 from cltv_assets.lake.migrations import STEPS, Fate, Step, TablePlan, carry_out, fate_of, plan
 from cltv_assets.months import Month
-from cltv_assets.schemas import all_tables
+from cltv_assets.tables import all_schemas
 from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.table_under_test import ORDERS
 
 OLD = Path(__file__).parents[1] / "upgrades" / "lakes" / "0.1.0" / "lake"
-TABLES = {schema.name: schema for schema in all_tables([1, 2])}
+TABLES = {schema.name: schema for schema in all_schemas([1, 2])}
 MONTHS = list(Month.parse("2025-01").until(Month.parse("2025-03")))
 #: As the shop's settings would say it, with a month that was never published.
 POSSIBLE = [*MONTHS, Month.parse("2025-04")]

@@ -28,8 +28,8 @@ from deltalake import DeltaTable
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.errors import CltvError, LakeError
 from cltv_assets.files.lake_storage import Storage
-from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings, load_settings
+from cltv_assets.tables import all_schemas
 
 _LOG = "_delta_log"
 _COMMIT = re.compile(r"(\d{20})\.json$")
@@ -184,7 +184,7 @@ def main(action: str) -> None:
     settings = load_settings()
     storage = open_storage(settings)
     if action == "save":
-        versions = save(storage, [schema.name for schema in all_tables(settings.horizons_months)], sys.stdout.buffer)
+        versions = save(storage, [schema.name for schema in all_schemas(settings.horizons_months)], sys.stdout.buffer)
         sys.stderr.write(f"{len(versions)} tables of {storage.root} saved.\n")
     else:
         sys.stderr.write(f"{load(storage, sys.stdin.buffer)} files written to {storage.root}.\n")

@@ -75,8 +75,8 @@ def settings_from(extras: Mapping[str, Any]) -> Settings:
 
 def _run(pipes: PipesContext, settings: Settings) -> list[str]:
     from cltv_assets.cli.runner import QUIET, errors_of, part_of
-    from cltv_assets.dagster_defs.assets.policy import assets_of_half
     from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+    from cltv_assets.dagster_defs.graph import assets_of_half
     from cltv_assets.dagster_defs.naming import Names
 
     month = Month.parse(pipes.partition_key)

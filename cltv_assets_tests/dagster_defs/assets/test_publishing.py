@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from cltv_assets.cli.runner import MonthRunner
-from cltv_assets.dagster_defs.assets import report_asset
+from cltv_assets.dagster_defs import report_asset
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.files.lake_storage import Storage
 from cltv_assets.lake import LakeTable

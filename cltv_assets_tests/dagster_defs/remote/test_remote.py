@@ -8,15 +8,15 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from cltv_assets.checks import checks_of
 from cltv_assets.cli.launched import run_launched
 from cltv_assets.cli.runner import QUIET, errors_of
-from cltv_assets.dagster_defs.assets.policy import assets_of_half
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.remote.launching import Told, launcher_for
 from cltv_assets.dagster_defs.remote.reporting import encoded, settings_from
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
+from cltv_assets.tables import checks_of
 
 SERVERLESS = {
     "kind": "emr_serverless",
