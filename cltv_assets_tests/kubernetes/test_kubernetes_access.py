@@ -128,12 +128,6 @@ def test_each_name_lets_its_groups_in_to_its_webserver(name: str, groups: list[s
     assert path["backend"]["service"]["name"] == f"cltv-access-{name}"
 
 
-def test_every_host_has_tls():
-    spec = manifests()["Ingress", "cltv"]["spec"]
-    assert {rule["host"] for rule in spec["rules"]} == set(spec["tls"][0]["hosts"])
-    assert values()["ingress"]["enabled"] is False
-
-
 def test_budgets_leave_one_of_what_has_two():
     budgets = [made["spec"] for (kind, _), made in manifests().items() if kind == "PodDisruptionBudget"]
     chosen = set()

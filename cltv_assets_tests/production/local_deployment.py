@@ -314,10 +314,6 @@ class LocalDeployment:
         """Ask a service to end, as ``docker compose stop`` does."""
         self.processes[service].stop(20)
 
-    def restart(self, service: str) -> None:
-        """Start a service again."""
-        self.start(service)
-
     def close(self) -> None:
         """End everything and remove the database."""
         for service in ("proxy", "viewer", "webserver", "daemon", "code"):
