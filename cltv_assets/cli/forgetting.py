@@ -15,12 +15,13 @@ from cltv_assets.cli.housekeeping import delete_unread
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, LakeError, SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.lake.erasing import erase, holdings, names_customer
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
 
 _SHOWN_FILES = 10

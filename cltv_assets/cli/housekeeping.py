@@ -7,9 +7,10 @@ from pathlib import Path
 import typer
 
 from cltv_assets.cli.reading import open_lake
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.lake import Lake
 from cltv_assets.report import REPORT
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
 
 

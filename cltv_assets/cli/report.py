@@ -9,10 +9,10 @@ from pathlib import Path
 import typer
 
 from cltv_assets.cli.reading import open_lake
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, MissingMonthsError
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
-from cltv_assets.settings import load_settings
 
 
 def open_report(config: Path | None, month: str | None, show: bool) -> None:

@@ -17,9 +17,10 @@ from cltv_assets.cli.summary import show_summary
 from cltv_assets.cli.two_halves import WORTH_IT, run_two_halves
 from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.instance import open_instance
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.table import Half
 

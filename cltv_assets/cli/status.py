@@ -17,11 +17,12 @@ from cltv_assets.dagster_defs.automation.state import latest, needs_of
 from cltv_assets.dagster_defs.build import build_assets
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import all_schemas
 

@@ -15,7 +15,8 @@ from cltv_assets.dagster_defs.executor import cltv_executor
 from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.io_managers import lake_io_manager
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.resources import LAKE, PIPES, PLATFORM, S3, SPARK, platform_resource, s3_resource, uses_s3
+from cltv_assets.dagster_defs.resources import LAKE, PIPES, PLATFORM, S3, SPARK, platform_resource, s3_resource
+from cltv_assets.files.object_store import uses_s3
 from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
 

@@ -11,7 +11,7 @@ import dagster as dg
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH, TableSchema
-from cltv_assets.files.lake_storage import month_folder
+from cltv_assets.files.storage import month_folder
 from cltv_assets.months import Month
 from cltv_assets.report.highlights import Highlights, highlights
 from cltv_assets.tables.check import Finding

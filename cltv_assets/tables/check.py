@@ -71,6 +71,21 @@ class Check:
     examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None
 
 
+def check(
+    description: str,
+    *,
+    measures: Callable[[ir.Table, MonthRun], dict[str, ir.Scalar]] = _no_measures,
+    blocking: bool = True,
+    examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None,
+) -> Callable[[Callable[[Values, MonthRun], Verdict]], Check]:
+    """Make a `Check` of the function that judges, named like it; the parameters are those of `Check`."""
+
+    def made(judge: Callable[[Values, MonthRun], Verdict]) -> Check:
+        return Check(judge.__name__, description, judge, measures, blocking, examples)
+
+    return made
+
+
 @dataclass(frozen=True)
 class Finding:
     """A check, its verdict and, where it failed, some offending rows."""

@@ -116,6 +116,16 @@ def rows_where(
     )
 
 
+def no_rows(
+    description: str, remedy: str = "", blocking: bool = True
+) -> Callable[[Callable[[ir.Table, MonthRun], ir.BooleanValue]], Check]:
+    """Make a check of the function that returns the condition of an offending row, named like it.
+
+    The parameters are those of `rows_where`.
+    """
+    return lambda wrong: rows_where(wrong.__name__, description, wrong, remedy, blocking)
+
+
 def finite_numbers(schema: TableSchema, non_negative: bool = True) -> Check:
     """Promise that no float is NaN or infinite, nor negative where that is impossible."""
     floats = [column.name for column in schema.columns if column.type == "float64"]

@@ -16,7 +16,7 @@ from cltv_assets.models.choosing.operational_time import AVERAGE_DAYS
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.models.value.gamma_gamma import PARAMETER_NAMES
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Check, Values, Verdict, check
 from cltv_assets.tables.common_checks import any_of, rows_where
 from cltv_assets.tables.month_run import MonthRun
 
@@ -105,71 +105,64 @@ _PARAMETERS = tuple(
 _KIND = ("seasonality", "truncated")
 
 
-def model_fitted() -> Check:
+#: What `model_fitted` reads beside the parameters.
+_WORDS = ("model_name", "status", "status_reason")
+
+
+def _measures_of_model_fitted(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    parameters = (name for name in _PARAMETERS if name in table.columns)
+    failed = (table.role == "comparison") & (table.status == "not_fitted")
+    return of_chosen(table, (*_WORDS, *parameters)) | {"failed": failed.cast("int64").sum()}
+
+
+@check("The data supports a model.", measures=_measures_of_model_fitted, blocking=False)
+def model_fitted(values: Values, _run: MonthRun) -> Verdict:
     """Warn when the data cannot support a model: predictions are withheld.
 
     Its facts are the parameters: Dagster draws a check's numbers over its evaluations.
     """
-    words = ("model_name", "status", "status_reason")
-
-    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
-        parameters = (name for name in _PARAMETERS if name in table.columns)
-        failed = (table.role == "comparison") & (table.status == "not_fitted")
-        return of_chosen(table, (*words, *parameters)) | {"failed": failed.cast("int64").sum()}
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        if values["status"] != "not_fitted":
-            apart = (*words, "failed")
-            parameters = {name: value for name, value in values.items() if name not in apart and value is not None}
-            failed = f" {values['failed']} of its comparisons could not be fitted." if values["failed"] else ""
-            return Verdict(True, f"{values['model_name']}: {values['status']}.{failed}", parameters)
-        reason = values["status_reason"]
-        return Verdict(False, f"No model this month, and no predictions: {reason}")
-
-    return Check("model_fitted", "The data supports a model.", judge, measures, blocking=False)
+    if values["status"] == "not_fitted":
+        return Verdict(False, f"No model this month, and no predictions: {values['status_reason']}")
+    apart = (*_WORDS, "failed")
+    parameters = {name: value for name, value in values.items() if name not in apart and value is not None}
+    failed = f" {values['failed']} of its comparisons could not be fitted." if values["failed"] else ""
+    return Verdict(True, f"{values['model_name']}: {values['status']}.{failed}", parameters)
 
 
-def converged() -> Check:
+def _measures_of_converged(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    fitted = table.status == "fitted"
+    return {
+        "fitted": fitted.cast("int64").sum(),
+        "gradient": table.gradient_norm.max(where=fitted),
+        "proper": table.hessian_positive_definite.cast("int64").min(where=fitted),
+    }
+
+
+@check("A fitted model stands at a proper maximum of its likelihood.", measures=_measures_of_converged)
+def converged(values: Values, _run: MonthRun) -> Verdict:
     """Promise that a fitted model stands at a proper maximum."""
-
-    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
-        fitted = table.status == "fitted"
-        return {
-            "fitted": fitted.cast("int64").sum(),
-            "gradient": table.gradient_norm.max(where=fitted),
-            "proper": table.hessian_positive_definite.cast("int64").min(where=fitted),
-        }
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        if not values["fitted"]:
-            return Verdict(True, "Nothing claims to stand at an interior maximum.")
-        gradient = values["gradient"]
-        facts = {"gradient_norm": gradient}
-        if gradient is not None and gradient <= _GRADIENT and values["proper"] == 1:
-            return Verdict(True, f"Gradient {gradient:.1e} a customer, Hessian positive definite.", facts)
-        return Verdict(False, f"Not a maximum: gradient {gradient} a customer, Hessian {values['proper']}.", facts)
-
-    return Check("converged", "A fitted model stands at a proper maximum of its likelihood.", judge, measures)
+    if not values["fitted"]:
+        return Verdict(True, "No model is said to stand at an interior maximum.")
+    gradient = values["gradient"]
+    facts = {"gradient_norm": gradient}
+    if gradient is not None and gradient <= _GRADIENT and values["proper"] == 1:
+        return Verdict(True, f"Gradient {gradient:.1e} a customer, Hessian positive definite.", facts)
+    return Verdict(False, f"Not a maximum: gradient {gradient} a customer, Hessian {values['proper']}.", facts)
 
 
-def one_model_chosen() -> Check:
+@check(
+    "One model predicts; the others are comparisons.",
+    measures=lambda table, _run: {
+        "chosen": (table.role == "chosen").cast("int64").sum(),
+        "name": table.model_name.max(where=table.role == "chosen"),
+    },
+)
+def one_model_chosen(values: Values, _run: MonthRun) -> Verdict:
     """Promise that one model predicts."""
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        chosen = values["chosen"] or 0
-        if chosen == 1:
-            return Verdict(True, f"{values['name']} predicts.")
-        return Verdict(False, f"{chosen} models are chosen, where one has to predict.", {"chosen": chosen})
-
-    return Check(
-        "one_model_chosen",
-        "One model predicts; the others are comparisons.",
-        judge,
-        lambda table, _run: {
-            "chosen": (table.role == "chosen").cast("int64").sum(),
-            "name": table.model_name.max(where=table.role == "chosen"),
-        },
-    )
+    chosen = values["chosen"] or 0
+    if chosen == 1:
+        return Verdict(True, f"{values['name']} predicts.")
+    return Verdict(False, f"{chosen} models are chosen, where one has to predict.", {"chosen": chosen})
 
 
 def parameters_possible(models: Mapping[str, Sequence[str]]) -> Check:
@@ -189,7 +182,7 @@ def parameters_possible(models: Mapping[str, Sequence[str]]) -> Check:
             mine = usable & (table.model_name == model)
             for name in parameters:
                 error = table[f"{name}_se"]
-                # A null parameter and the missing error of an identified one are none, either.
+                # A null parameter is not positive, and an identified one has a standard error.
                 bad += [mine & ~_positive(table[name]), mine & error.notnull() & ~_positive(error)]
                 bad.append(mine & (table.status == "fitted") & error.isnull())
         if "seasonality" in table.columns:
@@ -231,7 +224,9 @@ def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
         if earlier["status"] != "fitted":
             return Verdict(True, f"Last month's model was {earlier['status']}.")
         if any(values[name] != earlier[name] for name in kind):
-            return Verdict(True, f"Last month another model was chosen: {_told(earlier)} instead of {_told(values)}.")
+            return Verdict(
+                True, f"Last month another model was chosen: {_described(earlier)} instead of {_described(values)}."
+            )
         moves = {}
         for name in parameters:
             scale = max(values[f"{name}_se"] or 0.0, earlier[f"{name}_se"] or 0.0)
@@ -254,7 +249,7 @@ def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
     )
 
 
-def _told(values: Values) -> str:
-    """Name a model with what else makes it another one."""
+def _described(values: Values) -> str:
+    """Name a model, with its season and its extract where it has them."""
     seasonal = ", monthly seasonality" if values.get("seasonality") == "monthly" else ""
     return f"{values['model_name']}{seasonal}{', repeat customers only' if values.get('truncated') else ''}"

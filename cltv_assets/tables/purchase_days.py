@@ -7,9 +7,9 @@ import ibis.expr.types as ir
 from scipy.special import beta
 
 from cltv_assets.columns import MONEY, Column, TableSchema
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, CUSTOMER
-from cltv_assets.tables.common_checks import rows_where, spend_reconciles, within_month
+from cltv_assets.tables.common_checks import no_rows, spend_reconciles, within_month
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
 
@@ -68,61 +68,50 @@ def _unusual(silent: int, days: int, busy: int, limit: int) -> bool:
     return silent > limit and beta(busy + 1, quiet + silent + 1) / beta(busy + 1, quiet + 1) < _ACCIDENT
 
 
-def month_covered() -> Check:
+def _measures_of_month_covered(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    day = table.purchase_day.day()
+    return {"first_day": day.min(), "last_day": day.max(), "days": day.nunique()}
+
+
+@check("Purchases run from the month's beginning to its end.", measures=_measures_of_month_covered, blocking=False)
+def month_covered(values: Values, run: MonthRun) -> Verdict:
     """Warn when purchases stop well before the month does, or begin late: deliveries are missing, not customers.
 
     A month's end is the end of observation. If the last three weeks were not delivered, everybody has been silent for
     three weeks, and P(alive) and every rate come out too low.
     """
-
-    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
-        day = table.purchase_day.day()
-        return {"first_day": day.min(), "last_day": day.max(), "days": day.nunique()}
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        if values["last_day"] is None:
-            return Verdict(True, "No purchases, so no days to look at.")
-        # Days of the month as numbers: one that it does not have is left to the check within_month.
-        first, last = values["first_day"], values["last_day"]
-        before, after = first - 1, run.month.last_day.day - last
-        facts = {"first_day": first, "last_day": last, "days_with_purchases": values["days"]}
-        # The days in between tell how usual a day without a purchase is.
-        usual = (last - first + 1, values["days"], run.settings.checks.silent_days)
-        silent = []
-        # A shop's first month begins when it begins.
-        if run.month != run.settings.first_month and _unusual(before, *usual):
-            silent.append(f"no purchase before {run.month}-{first:02d}, for {before} days")
-        if _unusual(after, *usual):
-            silent.append(f"no purchase after {run.month}-{last:02d}, for {after} days")
-        if not silent:
-            return Verdict(True, f"Purchases from day {first} to day {last}, on {values['days']} days.", facts)
-        limit = run.settings.checks.silent_days
-        message = (
-            f"{', and '.join(silent).capitalize()} (more than checks.silent_days, {limit}): is the delivery complete? "
-            f"Customers count as silent up to {run.month.last_day}, so what is missing makes them look lost."
-        )
-        return Verdict(False, message, facts)
-
-    return Check(
-        "month_covered",
-        "Purchases run from the month's beginning to its end.",
-        judge,
-        measures,
-        blocking=False,
+    if values["last_day"] is None:
+        return Verdict(True, "No purchases, so no days to look at.")
+    # Days of the month as numbers: one that it does not have is left to the check within_month.
+    first, last = values["first_day"], values["last_day"]
+    before, after = first - 1, run.month.last_day.day - last
+    facts = {"first_day": first, "last_day": last, "days_with_purchases": values["days"]}
+    # The days in between tell how usual a day without a purchase is.
+    usual = (last - first + 1, values["days"], run.settings.checks.silent_days)
+    silent = []
+    # A shop's first month begins when it begins.
+    if run.month != run.settings.first_month and _unusual(before, *usual):
+        silent.append(f"no purchase before {run.month}-{first:02d}, for {before} days")
+    if _unusual(after, *usual):
+        silent.append(f"no purchase after {run.month}-{last:02d}, for {after} days")
+    if not silent:
+        return Verdict(True, f"Purchases from day {first} to day {last}, on {values['days']} days.", facts)
+    limit = run.settings.checks.silent_days
+    message = (
+        f"{', and '.join(silent).capitalize()} (more than checks.silent_days, {limit}): is the delivery complete? "
+        f"Customers count as silent up to {run.month.last_day}, so what is missing makes them look lost."
     )
+    return Verdict(False, message, facts)
 
 
-def counts_positive() -> Check:
+@no_rows("Every row has an order or a refund, and no money is negative.")
+def counts_positive(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Promise that every row stands for something."""
-    return rows_where(
-        "counts_positive",
-        "Every row has an order or a refund, and no money is negative.",
-        lambda table, _run: (
-            ((table.order_count == 0) & (table.refunds == 0) & (table.line_count > 0))
-            | (table.spend < 0)
-            | (table.refunds < 0)
-            | (table.line_count < table.order_count)
-        ),
+    return (
+        ((table.order_count == 0) & (table.refunds == 0) & (table.line_count > 0))
+        | (table.spend < 0)
+        | (table.refunds < 0)
+        | (table.line_count < table.order_count)
     )
 
 
@@ -132,9 +121,9 @@ TABLE = Table(
     make=make,
     checks=(
         within_month("purchase_day"),
-        month_covered(),
+        month_covered,
         spend_reconciles(CLEANED_TRANSACTIONS.name, lambda cleaned: cleaned.amount.sum(), net_spend),
-        counts_positive(),
+        counts_positive,
     ),
     group=PREPARATION,
     owner=DATA_PLATFORM,

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.common_checks import usual_volume
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.table import DATA_PLATFORM, INGESTION, SOURCE, Table
@@ -36,58 +36,41 @@ def make(run: MonthRun) -> list[Path]:
     return landing.files
 
 
-def month_has_lines() -> Check:
+@check("The month has at least one line.", measures=lambda table, _run: {"rows": table.count()}, blocking=False)
+def month_has_lines(values: Values, run: MonthRun) -> Verdict:
     """Warn about a month without a single line: legal, and rarely meant."""
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        rows = values["rows"]
-        if rows:
-            return Verdict(True, f"{rows:,} lines delivered for {run.month}.", {"rows": rows})
-        message = f"No line at all is dated in {run.month}: see whether the delivery is complete."
-        return Verdict(False, message, {"rows": 0})
-
-    return Check(
-        "month_has_lines",
-        "The month has at least one line.",
-        judge,
-        lambda table, _run: {"rows": table.count()},
-        blocking=False,
-    )
+    rows = values["rows"]
+    if rows:
+        return Verdict(True, f"{rows:,} lines delivered for {run.month}.", {"rows": rows})
+    message = f"No line at all is dated in {run.month}: see whether the delivery is complete."
+    return Verdict(False, message, {"rows": 0})
 
 
-def late_lines() -> Check:
+@check("Earlier months hold every line that the source now has for them.", blocking=False)
+def late_lines(_values: Values, run: MonthRun) -> Verdict:
     """Warn when earlier months have lines in the source that the lake lacks."""
-
-    def judge(_values: Values, run: MonthRun) -> Verdict:
-        settings = run.settings
-        earlier = list(settings.first_month.until(run.month.shift(-1)))
-        if settings.source.path and "{month}" in settings.source.path:
-            # Each delivery costs a read here; as far back as late lines are looked for.
-            earlier = earlier[-settings.source.late_months :] if settings.source.late_months else []
-        table = run.lake.table(RAW_TRANSACTIONS)
-        held = table.row_counts(sorted(table.published(earlier)))
-        delivered = run.source.line_counts(sorted(held))
-        waiting = {m.key: delivered.get(m, 0) - rows for m, rows in held.items() if delivered.get(m, 0) != rows}
-        if not waiting:
-            return Verdict(True, f"The {len(held)} earlier months looked at hold every delivered line.")
-        shown = ", ".join(f"{month} {count:+,}" for month, count in waiting.items())
-        commands = f"cltv run --from {min(waiting)} --to {run.month}"
-        message = f"Since earlier months were run their lines have changed: {shown}. To take them: {commands}"
-        return Verdict(False, message, {"late_lines": waiting})
-
-    return Check(
-        "late_lines",
-        "Earlier months hold every line that the source now has for them.",
-        judge,
-        blocking=False,
-    )
+    settings = run.settings
+    earlier = list(settings.first_month.until(run.month.shift(-1)))
+    if settings.source.path and "{month}" in settings.source.path:
+        # Each delivery costs a read here; as far back as late lines are looked for.
+        earlier = earlier[-settings.source.late_months :] if settings.source.late_months else []
+    table = run.lake.table(RAW_TRANSACTIONS)
+    held = table.row_counts(sorted(table.published(earlier)))
+    delivered = run.source.line_counts(sorted(held))
+    waiting = {m.key: delivered.get(m, 0) - rows for m, rows in held.items() if delivered.get(m, 0) != rows}
+    if not waiting:
+        return Verdict(True, f"The {len(held)} earlier months looked at hold every delivered line.")
+    shown = ", ".join(f"{month} {count:+,}" for month, count in waiting.items())
+    commands = f"cltv run --from {min(waiting)} --to {run.month}"
+    message = f"Since earlier months were run their lines have changed: {shown}. To take them: {commands}"
+    return Verdict(False, message, {"late_lines": waiting})
 
 
 TABLE = Table(
     schema=RAW_TRANSACTIONS,
     inputs=lambda _settings: (),
     make=make,
-    checks=(month_has_lines(), usual_volume(RAW_TRANSACTIONS), late_lines()),
+    checks=(month_has_lines, usual_volume(RAW_TRANSACTIONS), late_lines),
     group=INGESTION,
     owner=DATA_PLATFORM,
     kinds=(SOURCE, "deltalake"),

@@ -7,9 +7,8 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.months import Month
-from cltv_assets.tables.check import Check
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
-from cltv_assets.tables.common_checks import rows_where
+from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
@@ -69,25 +68,22 @@ def repeaters_in_window(days: ir.Table, month: Month, window_months: int) -> ir.
     )
 
 
-def repeat_bounds() -> Check:
+@no_rows("Two or more purchase days, all inside the trailing window.")
+def repeat_bounds(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Promise that a repeat customer is one, inside the window."""
-
-    def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-        return (
-            (table.purchase_day_count < 2)
-            | (table.first_purchase < table.window_start)
-            | (table.last_purchase > table.window_end)
-            | (table.first_purchase >= table.last_purchase)
-        )
-
-    return rows_where("repeat_bounds", "Two or more purchase days, all inside the trailing window.", wrong)
+    return (
+        (table.purchase_day_count < 2)
+        | (table.first_purchase < table.window_start)
+        | (table.last_purchase > table.window_end)
+        | (table.first_purchase >= table.last_purchase)
+    )
 
 
 TABLE = Table(
     schema=REPEAT_CUSTOMERS,
     inputs=lambda settings: (Input(PURCHASE_DAYS.name, settings.repeat_window_months - 1),),
     make=make,
-    checks=(repeat_bounds(),),
+    checks=(repeat_bounds,),
     group=PREPARATION,
     owner=DATA_PLATFORM,
     kinds=(ENGINE, "deltalake"),

@@ -12,9 +12,9 @@ import ibis.expr.types as ir
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.months import DAYS_PER_UNIT, Month
 from cltv_assets.settings import Settings
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
-from cltv_assets.tables.common_checks import rows_where, spend_reconciles
+from cltv_assets.tables.common_checks import no_rows, spend_reconciles
 from cltv_assets.tables.drift import Watched, distribution_drift
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
@@ -150,71 +150,58 @@ def watched_in_rfm(settings: Settings) -> tuple[Watched, ...]:
     )
 
 
-def rfm_bounds() -> Check:
+@no_rows("0 <= recency <= T, and nothing repeats where frequency is 0.")
+def rfm_bounds(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Promise what the definitions of frequency, recency and T imply."""
-
-    def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-        never_again = table.frequency == 0
-        return (
-            (table.frequency < 0)
-            | (table.recency < 0)
-            | (table.recency > table["T"])
-            | (never_again & ((table.recency != 0) | (table.monetary_value != 0)))
-            | (~never_again & (table.recency <= 0))
-            | (table.is_repeat == never_again)
-        )
-
-    return rows_where("rfm_bounds", "0 <= recency <= T, and nothing repeats where frequency is 0.", wrong)
-
-
-def scores_in_range() -> Check:
-    """Promise that RFM scores are quintiles."""
-
-    def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-        return ~(table.r_score.between(1, 5) & table.f_score.between(1, 5) & table.m_score.between(1, 5))
-
-    return rows_where("scores_in_range", "R, F and M scores lie in 1 to 5.", wrong)
-
-
-def everyone_summarised() -> Check:
-    """Promise that whoever bought by the month's end has a row."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        days = run.inputs[PURCHASE_DAYS.name]
-        buyers = days.filter((days.order_count > 0) & (days.purchase_day <= ibis.literal(run.month.last_day)))
-        return {"customers": table.count(), "buyers": buyers.customer_id.nunique().as_scalar()}
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        customers, buyers = values["customers"], values["buyers"]
-        facts = {"customers": customers, "buyers": buyers}
-        if customers == buyers:
-            return Verdict(True, f"{customers:,} customers bought by the end of {run.month}; each has a row.", facts)
-        return Verdict(False, f"{buyers:,} customers bought by {run.month}, {customers:,} have a row.", facts)
-
-    return Check("everyone_summarised", "Every customer who ever bought has one row.", judge, measures)
-
-
-def customers_never_vanish() -> Check:
-    """Warn when there are fewer customers than a month ago: history was lost."""
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        before = run.earlier_row_counts(RFM_SUMMARY, 1)
-        customers = values["customers"]
-        if not before:
-            return Verdict(True, f"{customers:,} customers; no earlier month to compare with.")
-        earlier = next(iter(before.values()))
-        text = f"{customers:,} customers, {earlier:,} a month ago"
-        if customers >= earlier:
-            return Verdict(True, f"{text}.", {"customers": customers, "a_month_ago": earlier})
-        return Verdict(False, f"{text}: earlier months were re-run with less data; run the later ones again.")
-
-    return Check(
-        "customers_never_vanish",
-        "The customer base never shrinks from one month to the next.",
-        judge,
-        lambda table, _run: {"customers": table.count()},
-        blocking=False,
+    never_again = table.frequency == 0
+    return (
+        (table.frequency < 0)
+        | (table.recency < 0)
+        | (table.recency > table["T"])
+        | (never_again & ((table.recency != 0) | (table.monetary_value != 0)))
+        | (~never_again & (table.recency <= 0))
+        | (table.is_repeat == never_again)
     )
+
+
+@no_rows("R, F and M scores lie in 1 to 5.")
+def scores_in_range(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
+    """Promise that RFM scores are quintiles."""
+    return ~(table.r_score.between(1, 5) & table.f_score.between(1, 5) & table.m_score.between(1, 5))
+
+
+def _measures_of_everyone_summarised(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    days = run.inputs[PURCHASE_DAYS.name]
+    buyers = days.filter((days.order_count > 0) & (days.purchase_day <= ibis.literal(run.month.last_day)))
+    return {"customers": table.count(), "buyers": buyers.customer_id.nunique().as_scalar()}
+
+
+@check("Every customer who ever bought has one row.", measures=_measures_of_everyone_summarised)
+def everyone_summarised(values: Values, run: MonthRun) -> Verdict:
+    """Promise that whoever bought by the month's end has a row."""
+    customers, buyers = values["customers"], values["buyers"]
+    facts = {"customers": customers, "buyers": buyers}
+    if customers == buyers:
+        return Verdict(True, f"{customers:,} customers bought by the end of {run.month}; each has a row.", facts)
+    return Verdict(False, f"{buyers:,} customers bought by {run.month}, {customers:,} have a row.", facts)
+
+
+@check(
+    "The customer base never shrinks from one month to the next.",
+    measures=lambda table, _run: {"customers": table.count()},
+    blocking=False,
+)
+def customers_never_vanish(values: Values, run: MonthRun) -> Verdict:
+    """Warn when there are fewer customers than a month ago: history was lost."""
+    before = run.earlier_row_counts(RFM_SUMMARY, 1)
+    customers = values["customers"]
+    if not before:
+        return Verdict(True, f"{customers:,} customers; no earlier month to compare with.")
+    earlier = next(iter(before.values()))
+    text = f"{customers:,} customers, {earlier:,} a month ago"
+    if customers >= earlier:
+        return Verdict(True, f"{text}.", {"customers": customers, "a_month_ago": earlier})
+    return Verdict(False, f"{text}: earlier months were re-run with less data; run the later ones again.")
 
 
 TABLE = Table(
@@ -222,11 +209,11 @@ TABLE = Table(
     inputs=lambda _settings: (Input(PURCHASE_DAYS.name, ALL_HISTORY),),
     make=make,
     checks=(
-        rfm_bounds(),
-        scores_in_range(),
-        everyone_summarised(),
+        rfm_bounds,
+        scores_in_range,
+        everyone_summarised,
         spend_reconciles(PURCHASE_DAYS.name, lambda days: days.spend.sum(), lambda rfm: rfm.total_spend.sum()),
-        customers_never_vanish(),
+        customers_never_vanish,
         distribution_drift(lambda _horizons: RFM_SUMMARY, watched_in_rfm),
     ),
     group=PREPARATION,

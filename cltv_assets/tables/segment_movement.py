@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from cltv_assets.columns import Column, TableSchema
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
 from cltv_assets.tables.segmentation import GONE, NEW, SCHEMES, month_rows
@@ -141,36 +141,34 @@ def movement(now: ir.Table, before: ir.Table, horizon: int) -> ir.Table:
     )
 
 
-def everyone_moved() -> Check:
+def _measures_of_everyone_moved(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    found: dict[str, ir.Scalar] = {}
+    for scheme in SCHEMES:
+        here = table.scheme == scheme
+        found[f"now|{scheme}"] = table.customers.sum(where=here & (table.to_segment != GONE))
+        found[f"before|{scheme}"] = table.customers.sum(where=here & (table.from_segment != NEW))
+    found["now"] = predictions_of(run, 0).count().as_scalar()
+    found["before"] = predictions_of(run, 1).count().as_scalar()
+    return found
+
+
+@check("Every customer of both months stands in one row of each scheme.", measures=_measures_of_everyone_moved)
+def everyone_moved(values: Values, _run: MonthRun) -> Verdict:
     """Promise that the movement's rows hold each customer of this month and of the one before, once."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        found: dict[str, ir.Scalar] = {}
-        for scheme in SCHEMES:
-            here = table.scheme == scheme
-            found[f"now|{scheme}"] = table.customers.sum(where=here & (table.to_segment != GONE))
-            found[f"before|{scheme}"] = table.customers.sum(where=here & (table.from_segment != NEW))
-        found["now"] = predictions_of(run, 0).count().as_scalar()
-        found["before"] = predictions_of(run, 1).count().as_scalar()
-        return found
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        now, before = values["now"], values["before"]
-        if not before:
-            rows = sum(values[f"now|{scheme}"] or 0 for scheme in SCHEMES)
-            return Verdict(rows == 0, "No predictions a month before: no movement is told.")
-        wrong = [
-            f"'{scheme}' has {values[f'{end}|{scheme}'] or 0:,} of {wanted:,} customers {end}"
-            for scheme in SCHEMES
-            for end, wanted in (("now", now), ("before", before))
-            if (values[f"{end}|{scheme}"] or 0) != wanted
-        ]
-        facts = {"customers": now, "customers_before": before}
-        if wrong:
-            return Verdict(False, f"Customers are missing or doubled: {'; '.join(wrong)}.", facts)
-        return Verdict(True, f"{before:,} customers a month before, {now:,} now: each once.", facts)
-
-    return Check("everyone_moved", "Every customer of both months stands in one row of each scheme.", judge, measures)
+    now, before = values["now"], values["before"]
+    if not before:
+        rows = sum(values[f"now|{scheme}"] or 0 for scheme in SCHEMES)
+        return Verdict(rows == 0, "No predictions a month before, so no movement is shown.")
+    wrong = [
+        f"'{scheme}' has {values[f'{end}|{scheme}'] or 0:,} of {wanted:,} customers {end}"
+        for scheme in SCHEMES
+        for end, wanted in (("now", now), ("before", before))
+        if (values[f"{end}|{scheme}"] or 0) != wanted
+    ]
+    facts = {"customers": now, "customers_before": before}
+    if wrong:
+        return Verdict(False, f"Customers are missing or doubled: {'; '.join(wrong)}.", facts)
+    return Verdict(True, f"{before:,} customers a month before, {now:,} now: each once.", facts)
 
 
 def predictions_of(run: MonthRun, months_back: int) -> ir.Table:
@@ -184,7 +182,7 @@ TABLE = Table(
     # Not one step with segment_summary: ARCHITECTURE.md, "Two tables of one step".
     inputs=lambda _settings: (TWO_MONTHS,),
     make=make,
-    checks=(everyone_moved(),),
+    checks=(everyone_moved,),
     group=PREDICTION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),

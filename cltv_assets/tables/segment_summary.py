@@ -15,8 +15,8 @@ from cltv_assets.models.estimation.statistics import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
 from cltv_assets.models.value.totals import CustomerGroups, Totals, model_error, totals_of
 from cltv_assets.months import DAYS_PER_UNIT
-from cltv_assets.tables.check import Check, Values, Verdict
-from cltv_assets.tables.common_checks import rows_where
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
@@ -246,66 +246,59 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
 _ROUNDING = 1e-9
 
 
-def segments_add_up() -> Check:
+def _measures_of_segments_add_up(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    found: dict[str, ir.Scalar] = {}
+    predictions = predictions_of(run, 0)
+    for h in run.settings.horizons_months:
+        here = table.horizon_months == h
+        for scheme in (ALL, *SCHEMES):
+            where = here & (table.scheme == scheme)
+            found[f"customers|{scheme}|{h}"] = table.customers.sum(where=where)
+            found[f"purchases|{scheme}|{h}"] = table.expected_purchases.sum(where=where)
+            found[f"value|{scheme}|{h}"] = table.expected_value.sum(where=where)
+        purchases = fixed_point(predictions[f"expected_purchases_{h}m"], PURCHASES_POINT)
+        value = fixed_point(predictions[f"cltv_{h}m"], MONEY_POINT)
+        found[f"customers|predictions|{h}"] = predictions.count().as_scalar()
+        found[f"purchases|predictions|{h}"] = purchases.sum().cast("float64").as_scalar()
+        found[f"value|predictions|{h}"] = value.sum().cast("float64").as_scalar()
+    return found
+
+
+@check(
+    "Customers, purchases and value of each scheme's segments add up to the predictions.",
+    measures=_measures_of_segments_add_up,
+)
+def segments_add_up(values: Values, run: MonthRun) -> Verdict:
     """Promise that the segments of each scheme sum to the base, and the base to the predictions."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        found: dict[str, ir.Scalar] = {}
-        predictions = predictions_of(run, 0)
+    points = {"customers": 1, "purchases": PURCHASES_POINT, "value": MONEY_POINT}
+    wrong = []
+    for what, point in points.items():
         for h in run.settings.horizons_months:
-            here = table.horizon_months == h
+            wanted = (values[f"{what}|predictions|{h}"] or 0) / point
             for scheme in (ALL, *SCHEMES):
-                where = here & (table.scheme == scheme)
-                found[f"customers|{scheme}|{h}"] = table.customers.sum(where=where)
-                found[f"purchases|{scheme}|{h}"] = table.expected_purchases.sum(where=where)
-                found[f"value|{scheme}|{h}"] = table.expected_value.sum(where=where)
-            purchases = fixed_point(predictions[f"expected_purchases_{h}m"], PURCHASES_POINT)
-            value = fixed_point(predictions[f"cltv_{h}m"], MONEY_POINT)
-            found[f"customers|predictions|{h}"] = predictions.count().as_scalar()
-            found[f"purchases|predictions|{h}"] = purchases.sum().cast("float64").as_scalar()
-            found[f"value|predictions|{h}"] = value.sum().cast("float64").as_scalar()
-        return found
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        points = {"customers": 1, "purchases": PURCHASES_POINT, "value": MONEY_POINT}
-        wrong = []
-        for what, point in points.items():
-            for h in run.settings.horizons_months:
-                wanted = (values[f"{what}|predictions|{h}"] or 0) / point
-                for scheme in (ALL, *SCHEMES):
-                    found = values[f"{what}|{scheme}|{h}"] or 0
-                    if abs(found - wanted) > _ROUNDING * max(abs(wanted), 1.0):
-                        wrong.append(f"{what} of '{scheme}', {h} months: {found:,.4f} for {wanted:,.4f}")
-        customers = values[f"customers|predictions|{run.settings.horizons_months[0]}"]
-        if wrong:
-            return Verdict(False, f"Segments do not add up to the predictions: {'; '.join(wrong[:5])}.")
-        return Verdict(True, f"Segments of each scheme add up to {customers:,} predictions.", {"customers": customers})
-
-    return Check(
-        "segments_add_up",
-        "Customers, purchases and value of each scheme's segments add up to the predictions.",
-        judge,
-        measures,
-    )
+                found = values[f"{what}|{scheme}|{h}"] or 0
+                if abs(found - wanted) > _ROUNDING * max(abs(wanted), 1.0):
+                    wrong.append(f"{what} of '{scheme}', {h} months: {found:,.4f} for {wanted:,.4f}")
+    customers = values[f"customers|predictions|{run.settings.horizons_months[0]}"]
+    if wrong:
+        return Verdict(False, f"Segments do not add up to the predictions: {'; '.join(wrong[:5])}.")
+    return Verdict(True, f"Segments of each scheme add up to {customers:,} predictions.", {"customers": customers})
 
 
-def intervals_ordered() -> Check:
+@no_rows("Low <= high, and no share exceeds 1.")
+def intervals_ordered(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Promise that intervals are ordered and that no segment exceeds the base."""
-
-    def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-        bad = (table.share_of_customers > 1) | (table.share_of_value > 1)
-        for name in ("expected_purchases", "expected_value"):
-            bad = bad | (table[f"{name}_low"] > table[f"{name}_high"])
-        return bad
-
-    return rows_where("intervals_ordered", "Low <= high, and no share exceeds 1.", wrong)
+    bad = (table.share_of_customers > 1) | (table.share_of_value > 1)
+    for name in ("expected_purchases", "expected_value"):
+        bad = bad | (table[f"{name}_low"] > table[f"{name}_high"])
+    return bad
 
 
 TABLE = Table(
     schema=SEGMENT_SUMMARY,
     inputs=lambda _settings: (TWO_MONTHS, Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name)),
     make=make,
-    checks=(segments_add_up(), intervals_ordered()),
+    checks=(segments_add_up, intervals_ordered),
     group=PREDICTION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),

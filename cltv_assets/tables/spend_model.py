@@ -15,7 +15,7 @@ from cltv_assets.columns import Column, TableSchema
 from cltv_assets.models.estimation.fitting import fit_spend_model
 from cltv_assets.models.estimation.statistics import SpendStatistics
 from cltv_assets.models.value import gamma_gamma
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.fitted_models import (
     COVARIANCE,
     FIT_EVIDENCE,
@@ -112,52 +112,45 @@ def excluded_spenders(rfm: ir.Table) -> ir.IntegerScalar:
     return ((rfm.frequency > 0) & (rfm.monetary_value * MONEY_POINT < 1)).cast("int64").sum().fill_null(0)
 
 
-def fitted_on_all_spenders() -> Check:
+def _measures_of_fitted_on_all_spenders(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    rfm = run.inputs[RFM_SUMMARY.name]
+    return {
+        "customers": table.customers.max(),
+        "excluded": table.excluded_customers.max(),
+        "repeaters": rfm.is_repeat.cast("int64").sum().as_scalar(),
+        "worthless": excluded_spenders(rfm).as_scalar(),
+    }
+
+
+@check("Every repeat customer of positive value is fitted on.", measures=_measures_of_fitted_on_all_spenders)
+def fitted_on_all_spenders(values: Values, _run: MonthRun) -> Verdict:
     """Promise that the spend model leaves out nobody silently."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        rfm = run.inputs[RFM_SUMMARY.name]
-        return {
-            "customers": table.customers.max(),
-            "excluded": table.excluded_customers.max(),
-            "repeaters": rfm.is_repeat.cast("int64").sum().as_scalar(),
-            "worthless": excluded_spenders(rfm).as_scalar(),
-        }
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        customers, excluded, repeaters = values["customers"], values["excluded"], values["repeaters"] or 0
-        text = f"{customers:,} fitted on + {excluded:,} of no value = {repeaters:,} repeat customers"
-        whole = customers + excluded == repeaters and excluded == (values["worthless"] or 0)
-        return Verdict(whole, f"{text}." if whole else f"Does not add up: {text}.", {"excluded_customers": excluded})
-
-    return Check("fitted_on_all_spenders", "Every repeat customer of positive value is fitted on.", judge, measures)
+    customers, excluded, repeaters = values["customers"], values["excluded"], values["repeaters"] or 0
+    text = f"{customers:,} fitted on + {excluded:,} of no value = {repeaters:,} repeat customers"
+    whole = customers + excluded == repeaters and excluded == (values["worthless"] or 0)
+    return Verdict(whole, f"{text}." if whole else f"Does not add up: {text}.", {"excluded_customers": excluded})
 
 
-def frequency_value_independent() -> Check:
+@check(
+    "How often customers buy says little of how much they spend.",
+    measures=lambda table, _run: of_chosen(table, ("frequency_value_correlation",)),
+    blocking=False,
+)
+def frequency_value_independent(values: Values, run: MonthRun) -> Verdict:
     """Warn when the Gamma-Gamma model's one assumption fails."""
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        r = values["frequency_value_correlation"]
-        if r is None:
-            return Verdict(True, "Too few repeat customers for a correlation.")
-        limit = run.settings.checks.frequency_value_correlation
-        facts = {"correlation": r}
-        if abs(r) <= limit:
-            return Verdict(True, f"Correlation of frequency and monetary value {r:+.2f}.", facts)
-        message = (
-            f"Frequency and monetary value correlate by {r:+.2f}, beyond {limit} "
-            "(checks.frequency_value_correlation): the spend model takes them for independent, so the value of the "
-            f"most frequent customers is {'under' if r > 0 else 'over'}stated."
-        )
-        return Verdict(False, message, facts)
-
-    return Check(
-        "frequency_value_independent",
-        "How often customers buy says little of how much they spend.",
-        judge,
-        lambda table, _run: of_chosen(table, ("frequency_value_correlation",)),
-        blocking=False,
+    r = values["frequency_value_correlation"]
+    if r is None:
+        return Verdict(True, "Too few repeat customers for a correlation.")
+    limit = run.settings.checks.frequency_value_correlation
+    facts = {"correlation": r}
+    if abs(r) <= limit:
+        return Verdict(True, f"Correlation of frequency and monetary value {r:+.2f}.", facts)
+    message = (
+        f"Frequency and monetary value correlate by {r:+.2f}, beyond {limit} "
+        "(checks.frequency_value_correlation): the spend model takes them for independent, so the value of the "
+        f"most frequent customers is {'under' if r > 0 else 'over'}stated."
     )
+    return Verdict(False, message, facts)
 
 
 TABLE = Table(
@@ -165,12 +158,12 @@ TABLE = Table(
     inputs=lambda _settings: (Input(RFM_SUMMARY.name),),
     make=make,
     checks=(
-        converged(),
-        one_model_chosen(),
+        converged,
+        one_model_chosen,
         parameters_possible({gamma_gamma.NAME: gamma_gamma.PARAMETER_NAMES}),
-        fitted_on_all_spenders(),
-        model_fitted(),
-        frequency_value_independent(),
+        fitted_on_all_spenders,
+        model_fitted,
+        frequency_value_independent,
         parameter_drift(SPEND_MODEL, ("p", "q", "v")),
     ),
     negative_numbers=True,

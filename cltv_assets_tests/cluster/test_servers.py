@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.dagster_defs.resources.s3 import object_store_for
-from cltv_assets.engines.spark_s3a import s3a_conf
+from cltv_assets.engines.spark_config import s3a_conf
 from cltv_assets.engines.spark_session import spark_session
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cluster.apart import Apart

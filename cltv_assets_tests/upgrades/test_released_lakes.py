@@ -1,4 +1,4 @@
-"""A small lake of every release is read, or migrated and completed, by the commands of now."""
+"""A small lake of every release is read, or migrated and completed, by the current commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from deltalake import DeltaTable
 
 from cltv_assets import __version__
+from cltv_assets.cli.format_steps import STEPS
 from cltv_assets.cli.reading import check_lake, open_lake
 from cltv_assets.dagster_defs.automation.state import latest
 from cltv_assets.dagster_defs.instance import open_instance
@@ -22,7 +23,7 @@ from cltv_assets_tests.cli.test_errors import code_of
 LAKES = Path(__file__).parent / "lakes"
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 RELEASES = sorted(folder.name for folder in LAKES.iterdir())
-KEPT = [schema.name for schema in all_schemas([1, 2]) if fate_of(schema.name, 1)[0] is Fate.KEEP]
+KEPT = [schema.name for schema in all_schemas([1, 2]) if fate_of(schema.name, 1, STEPS)[0] is Fate.KEEP]
 
 Said = pytest.CaptureFixture[str]
 

@@ -17,9 +17,8 @@ import dagster as dg
 
 from cltv_assets.dagster_defs.failures import FailedMonths
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.resources.s3 import uses_s3
 from cltv_assets.engines import Engine, open_engine
-from cltv_assets.files.object_store import ObjectStore
+from cltv_assets.files.object_store import ObjectStore, uses_s3
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import operator
-from functools import reduce
 
 import ibis.expr.types as ir
 
 from cltv_assets.models.value.discounting import DAYS_PER_YEAR
 from cltv_assets.settings import Settings
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
-from cltv_assets.tables.common_checks import rows_where
+from cltv_assets.tables.common_checks import any_of, no_rows
 from cltv_assets.tables.drift import NO_MONTH, Watched
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
@@ -38,131 +36,93 @@ def _withheld(run: MonthRun) -> dict[str, ir.Scalar]:
     return found
 
 
-def covers_population() -> Check:
+def _measures_of_covers_population(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    population = REPEAT_CUSTOMERS if run.settings.population == "repeat" else RFM_SUMMARY
+    return {
+        "predictions": table.count(),
+        "customers": run.inputs[population.name].count().as_scalar(),
+        **_withheld(run),
+    }
+
+
+@check("One prediction for each customer of the population.", measures=_measures_of_covers_population)
+def covers_population(values: Values, _run: MonthRun) -> Verdict:
     """Promise a prediction for every customer of the configured population."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        population = REPEAT_CUSTOMERS if run.settings.population == "repeat" else RFM_SUMMARY
-        return {
-            "predictions": table.count(),
-            "customers": run.inputs[population.name].count().as_scalar(),
-            **_withheld(run),
-        }
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        predictions, customers = values["predictions"], values["customers"]
-        facts = {"predictions": predictions, "customers": customers}
-        if values[PURCHASE_MODEL.name] or values[SPEND_MODEL.name]:
-            return Verdict(predictions == 0, "No model, hence no prediction: none is made up.", facts)
-        text = f"{predictions:,} predictions for {customers:,} customers"
-        return Verdict(predictions == customers, f"{text}.", facts)
-
-    return Check("covers_population", "One prediction for each customer of the population.", judge, measures)
+    predictions, customers = values["predictions"], values["customers"]
+    facts = {"predictions": predictions, "customers": customers}
+    if values[PURCHASE_MODEL.name] or values[SPEND_MODEL.name]:
+        return Verdict(predictions == 0, "No model, hence no prediction: none is made up.", facts)
+    text = f"{predictions:,} predictions for {customers:,} customers"
+    return Verdict(predictions == customers, f"{text}.", facts)
 
 
-def predictions_made() -> Check:
+@check("The month has predictions.", measures=lambda _table, run: _withheld(run), blocking=False)
+def predictions_made(values: Values, _run: MonthRun) -> Verdict:
     """Warn when predictions are withheld."""
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        missing = [name for name, count in values.items() if count]
-        if not missing:
-            return Verdict(True, "Both models stand.")
-        return Verdict(False, f"Withheld: {' and '.join(missing)} could not be fitted; see the status there.")
-
-    return Check(
-        "predictions_made",
-        "The month has predictions.",
-        judge,
-        lambda _table, run: _withheld(run),
-        blocking=False,
-    )
+    missing = [name for name, count in values.items() if count]
+    if not missing:
+        return Verdict(True, "Both models stand.")
+    return Verdict(False, f"Withheld: {' and '.join(missing)} could not be fitted; see the status there.")
 
 
-def probabilities() -> Check:
+@no_rows("0 <= P(alive) <= 1.")
+def probabilities(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Promise that P(alive) is a probability."""
-
-    def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-        return ~table.p_alive.between(0.0, 1.0)
-
-    return rows_where("probabilities", "0 <= P(alive) <= 1.", wrong)
+    return ~table.p_alive.between(0.0, 1.0)
 
 
-def intervals_and_horizons() -> Check:
+@no_rows("Low <= high, and longer horizons expect no less.")
+def intervals_and_horizons(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
     """Promise that intervals are ordered and that longer horizons expect more."""
-
-    def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
-        bad: ir.BooleanValue | None = None
-        horizons = run.settings.horizons_months
-        for base in ("expected_purchases", "cltv"):
-            columns = [f"{base}_{h}m" for h in horizons]
-            conditions = [table[f"{name}_low"] > table[f"{name}_high"] for name in columns]
-            conditions += [table[a] > table[b] * (1 + 1e-12) for a, b in itertools.pairwise(columns)]
-            for condition in conditions:
-                bad = condition if bad is None else bad | condition
-        assert bad is not None
-        return bad
-
-    return rows_where("intervals_and_horizons", "Low <= high, and longer horizons expect no less.", wrong)
+    bad: list[ir.BooleanValue] = []
+    for base in ("expected_purchases", "cltv"):
+        columns = [f"{base}_{h}m" for h in run.settings.horizons_months]
+        bad += [table[f"{name}_low"] > table[f"{name}_high"] for name in columns]
+        bad += [table[a] > table[b] * (1 + 1e-12) for a, b in itertools.pairwise(columns)]
+    return any_of(bad)
 
 
-def possible() -> Check:
+@no_rows("Nobody buys on more days than there are, order values are positive, and value is discounted expected spend.")
+def possible(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
     """Promise only what can be: no more purchase days than days, and values between nominal and fully discounted.
 
     What is merely unlikely is left to the checks that warn.
     """
-
-    def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
-        settings = run.settings
-        found = [table.expected_order_value <= 0]
-        for h in settings.horizons_months:
-            days = run.month.days_to_end_of(h)
-            expected, value = table[f"expected_purchases_{h}m"], table[f"cltv_{h}m"]
-            found += [expected > days, table[f"expected_purchases_{h}m_high"] > days]
-            # Money of the horizon is worth at least what its last day's would be.
-            nominal = expected * table.expected_order_value * settings.gross_margin
-            least = (1.0 + settings.annual_discount_rate) ** (-days / DAYS_PER_YEAR)
-            found += [value > nominal * (1 + _ROUNDING), value < nominal * (least * (1 - _ROUNDING))]
-        return reduce(operator.or_, found)
-
-    return rows_where(
-        "possible",
-        "Nobody buys on more days than there are, order values are positive, and value is discounted expected spend.",
-        wrong,
-    )
+    settings = run.settings
+    found = [table.expected_order_value <= 0]
+    for h in settings.horizons_months:
+        days = run.month.days_to_end_of(h)
+        expected, value = table[f"expected_purchases_{h}m"], table[f"cltv_{h}m"]
+        found += [expected > days, table[f"expected_purchases_{h}m_high"] > days]
+        # All of it is worth at least what money of the horizon's last day is.
+        nominal = expected * table.expected_order_value * settings.gross_margin
+        least = (1.0 + settings.annual_discount_rate) ** (-days / DAYS_PER_YEAR)
+        found += [value > nominal * (1 + _ROUNDING), value < nominal * (least * (1 - _ROUNDING))]
+    return any_of(found)
 
 
-def someone_may_have_left() -> Check:
+def _measures_of_someone_may_have_left(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    repeat = table.frequency > 0
+    return {
+        "rows": table.count(),
+        "repeaters": repeat.cast("int64").sum(),
+        "certain": (repeat & (table.p_alive > _CERTAIN)).cast("int64").sum(),
+        "mean": table.p_alive.mean(),
+    }
+
+
+@check("P(alive) tells customers apart.", measures=_measures_of_someone_may_have_left, blocking=False)
+def someone_may_have_left(values: Values, _run: MonthRun) -> Verdict:
     """Warn when everyone is certainly alive: the model does not discriminate."""
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        if not values["rows"]:
-            return Verdict(True, "No predictions.")
-        share = values["certain"] / values["repeaters"] if values["repeaters"] else 0.0
-        facts = {"certainly_alive": round(share, 4), "mean_p_alive": values["mean"]}
-        if values["repeaters"] and share > 0.99:
-            message = (
-                f"P(alive) is above {_CERTAIN} for {share:.1%} of repeat customers: it says nothing about who left."
-            )
-            return Verdict(False, message, facts)
-        text = f"Mean P(alive) {values['mean']:.2f}; {share:.0%} of repeat customers surely alive."
-        return Verdict(True, text, facts)
-
-    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
-        repeat = table.frequency > 0
-        return {
-            "rows": table.count(),
-            "repeaters": repeat.cast("int64").sum(),
-            "certain": (repeat & (table.p_alive > _CERTAIN)).cast("int64").sum(),
-            "mean": table.p_alive.mean(),
-        }
-
-    return Check(
-        "someone_may_have_left",
-        "P(alive) tells customers apart.",
-        judge,
-        measures,
-        blocking=False,
-    )
+    if not values["rows"]:
+        return Verdict(True, "No predictions.")
+    share = values["certain"] / values["repeaters"] if values["repeaters"] else 0.0
+    facts = {"certainly_alive": round(share, 4), "mean_p_alive": values["mean"]}
+    if values["repeaters"] and share > 0.99:
+        message = f"P(alive) is above {_CERTAIN} for {share:.1%} of repeat customers: it says nothing about who left."
+        return Verdict(False, message, facts)
+    text = f"Mean P(alive) {values['mean']:.2f}; {share:.0%} of repeat customers surely alive."
+    return Verdict(True, text, facts)
 
 
 #: P(alive) is compared in steps of a twentieth. Where nobody seems to leave, its deciles lie
@@ -184,30 +144,24 @@ def watched_in_predictions(settings: Settings) -> tuple[Watched, ...]:
     )
 
 
-def prediction_drift() -> Check:
+def _measures_of_prediction_drift(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    return {"mean": table[f"cltv_{run.settings.horizons_months[-1]}m"].mean()}
+
+
+@check("The mean prediction is near last month's.", measures=_measures_of_prediction_drift, blocking=False)
+def prediction_drift(values: Values, run: MonthRun) -> Verdict:
     """Warn when the mean prediction jumps against last month."""
-
-    def measures(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-        return {"mean": table[f"cltv_{run.settings.horizons_months[-1]}m"].mean()}
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        before = run.earlier(predictions_schema(run.settings.horizons_months))
-        now = values["mean"]
-        then = run.engine.measure(before, measures(before, run))["mean"] if before is not None else None
-        if now is None or not then:
-            return Verdict(True, NO_MONTH)
-        change = now / then - 1
-        limit = run.settings.checks.prediction_drift
-        facts = {"mean_cltv": now, "last_month": then, "change": change}
-        text = f"Mean CLTV {now:,.2f} {run.settings.currency}, {change:+.0%} on last month"
-        if abs(change) <= limit:
-            return Verdict(True, f"{text}.", facts)
-        return Verdict(False, f"{text}: beyond checks.prediction_drift ({limit:.0%}).", facts)
-
-    return Check(
-        "prediction_drift",
-        "The mean prediction is near last month's.",
-        judge,
-        measures,
-        blocking=False,
+    before = run.earlier(predictions_schema(run.settings.horizons_months))
+    now = values["mean"]
+    then = (
+        run.engine.measure(before, _measures_of_prediction_drift(before, run))["mean"] if before is not None else None
     )
+    if now is None or not then:
+        return Verdict(True, NO_MONTH)
+    change = now / then - 1
+    limit = run.settings.checks.prediction_drift
+    facts = {"mean_cltv": now, "last_month": then, "change": change}
+    text = f"Mean CLTV {now:,.2f} {run.settings.currency}, {change:+.0%} on last month"
+    if abs(change) <= limit:
+        return Verdict(True, f"{text}.", facts)
+    return Verdict(False, f"{text}: beyond checks.prediction_drift ({limit:.0%}).", facts)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cltv_assets.models.measures.month_ahead import expected_total
 from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.drift import NO_MONTH
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import collect_patterns
@@ -79,41 +79,35 @@ def expected_this_month(run: MonthRun) -> Expected | None:
 _NO_ACCIDENT = 3.0
 
 
-def month_ahead_error() -> Check:
+@check(
+    "Last month's model expected about what this month's customers bought.",
+    measures=lambda table, run: {"frequency_of_known": frequency_of_known(run), "customers": table.count()},
+    blocking=False,
+)
+def month_ahead_error(values: Values, run: MonthRun) -> Verdict:
     """Warn when last month's model misses this month's purchases by more than chance explains."""
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        expected = expected_this_month(run)
-        if expected is None:
-            return Verdict(True, NO_MONTH)
-        # What the customers known a month ago have bought since.
-        actual = values["frequency_of_known"] - expected.frequency_before
-        text = (
-            f"Of the customers known before, {expected.model_name} of {run.month.shift(-1)} expected "
-            f"{expected.purchases:,.0f} purchases this month; {actual:,} were made"
-        )
-        facts: dict[str, object] = {"expected": expected.purchases, "actual": actual}
-        if not expected.purchases or not expected.deviation:
-            return Verdict(True, f"{text}.", facts)
-        error = expected.purchases / actual - 1 if actual > 0 else None
-        z = (actual - expected.purchases) / expected.deviation
-        facts |= {"relative_error": error, "z": z} if error is not None else {"z": z}
-        limit = run.settings.checks.month_ahead_error
-        text += f" (off by {error:+.0%}, z {z:+.1f})" if error is not None else f" (z {z:+.1f})"
-        if abs(z) <= _NO_ACCIDENT or (error is not None and abs(error) <= limit):
-            return Verdict(True, f"{text}.", facts)
-        return Verdict(
-            False,
-            f"{text}: beyond checks.month_ahead_error ({limit:.0%}) and beyond chance. A season, a campaign, "
-            "missing lines, or a model that no longer fits.",
-            facts,
-        )
-
-    return Check(
-        "month_ahead_error",
-        "Last month's model expected about what this month's customers bought.",
-        judge,
-        # With a count beside it: a subquery alone has no row where the table has none.
-        lambda table, run: {"frequency_of_known": frequency_of_known(run), "customers": table.count()},
-        blocking=False,
+    expected = expected_this_month(run)
+    if expected is None:
+        return Verdict(True, NO_MONTH)
+    # What the customers known a month ago have bought since.
+    actual = values["frequency_of_known"] - expected.frequency_before
+    text = (
+        f"Of the customers known before, {expected.model_name} of {run.month.shift(-1)} expected "
+        f"{expected.purchases:,.0f} purchases this month; {actual:,} were made"
+    )
+    facts: dict[str, object] = {"expected": expected.purchases, "actual": actual}
+    if not expected.purchases or not expected.deviation:
+        return Verdict(True, f"{text}.", facts)
+    error = expected.purchases / actual - 1 if actual > 0 else None
+    z = (actual - expected.purchases) / expected.deviation
+    facts |= {"relative_error": error, "z": z} if error is not None else {"z": z}
+    limit = run.settings.checks.month_ahead_error
+    text += f" (off by {error:+.0%}, z {z:+.1f})" if error is not None else f" (z {z:+.1f})"
+    if abs(z) <= _NO_ACCIDENT or (error is not None and abs(error) <= limit):
+        return Verdict(True, f"{text}.", facts)
+    return Verdict(
+        False,
+        f"{text}: beyond checks.month_ahead_error ({limit:.0%}) and beyond chance. A season, a campaign, "
+        "missing lines, or a model that no longer fits.",
+        facts,
     )

@@ -11,8 +11,8 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.months import Month
-from cltv_assets.tables.check import Check, Values, Verdict
-from cltv_assets.tables.common_checks import rows_where
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.holdout_evaluation.evaluate import past_evaluations
 from cltv_assets.tables.holdout_evaluation.outcomes import BASELINES, MODEL, NAIVE, TARGETS
 from cltv_assets.tables.month_run import MonthRun
@@ -105,7 +105,12 @@ def _of_model(cases: Sequence[_Case], metric: str) -> dict[str, float]:
     }
 
 
-def beats_naive() -> Check:
+@check(
+    "The model predicted better than each customer's rate so far, and than last year's purchases.",
+    measures=_figures,
+    blocking=False,
+)
+def beats_naive(values: Values, run: MonthRun) -> Verdict:
     """Warn when a rule of thumb would have done better than the model.
 
     Judged by the root mean square error of purchases, which the expectation
@@ -113,130 +118,93 @@ def beats_naive() -> Check:
     as most customers buy nothing. Revenue hangs on a few large buyers: there a rule
     must also have ordered customers better.
     """
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        cases = [case for case in _cases(values) if case.get("purchases", MODEL, "rmse") is not None]
-        if not cases:
-            return Verdict(True, _NOTHING_DUE)
-        lost, facts = [], {}
-        for case in cases:
-            h = case.horizon
-            for name in BASELINES:
-                for target, metric in (("purchases", "rmse"), ("purchases", "mae"), ("revenue", "rmse")):
-                    ratio = case.ratio(target, name, metric)
-                    if ratio is not None:
-                        facts[f"{target}_{metric}_over_{name}_{h}m"] = round(ratio, 4)
-                if name in NAIVE and case.worse_on_purchases(name):
-                    lost.append(f"{name} predicted purchases {h} months ahead better")
-                if name in NAIVE and case.worse_on_revenue(name):
-                    lost.append(f"{name} predicted and ordered revenue {h} months ahead better")
-        errors = "; ".join(case.shown("purchases", "rmse") for case in cases)
-        order = "; ".join(case.shown("revenue", "normalised_gini") for case in cases)
-        text = f"Root mean square error of purchases: {errors}. Order of revenue (normalised Gini): {order}."
-        if not lost:
-            return Verdict(True, text, facts)
-        origins = ", ".join(str(run.month.shift(-case.horizon)) for case in cases)
-        remedy = f"See how much history the models of {origins} had, and calibration by decile in the report."
-        return Verdict(False, f"{'; '.join(lost)}. {text} {remedy}", facts)
-
-    return Check(
-        "beats_naive",
-        "The model predicted better than each customer's rate so far, and than last year's purchases.",
-        judge,
-        _figures,
-        blocking=False,
-    )
+    cases = [case for case in _cases(values) if case.get("purchases", MODEL, "rmse") is not None]
+    if not cases:
+        return Verdict(True, _NOTHING_DUE)
+    lost, facts = [], {}
+    for case in cases:
+        h = case.horizon
+        for name in BASELINES:
+            for target, metric in (("purchases", "rmse"), ("purchases", "mae"), ("revenue", "rmse")):
+                ratio = case.ratio(target, name, metric)
+                if ratio is not None:
+                    facts[f"{target}_{metric}_over_{name}_{h}m"] = round(ratio, 4)
+            if name in NAIVE and case.worse_on_purchases(name):
+                lost.append(f"{name} predicted purchases {h} months ahead better")
+            if name in NAIVE and case.worse_on_revenue(name):
+                lost.append(f"{name} predicted and ordered revenue {h} months ahead better")
+    errors = "; ".join(case.shown("purchases", "rmse") for case in cases)
+    order = "; ".join(case.shown("revenue", "normalised_gini") for case in cases)
+    text = f"Root mean square error of purchases: {errors}. Order of revenue (normalised Gini): {order}."
+    if not lost:
+        return Verdict(True, text, facts)
+    origins = ", ".join(str(run.month.shift(-case.horizon)) for case in cases)
+    remedy = f"See how much history the models of {origins} had, and calibration by decile in the report."
+    return Verdict(False, f"{'; '.join(lost)}. {text} {remedy}", facts)
 
 
-def bias_within_bounds() -> Check:
+@check("Predicted totals were near the actual ones.", measures=_figures, blocking=False)
+def bias_within_bounds(values: Values, run: MonthRun) -> Verdict:
     """Warn when a total was missed by far."""
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        known = _of_model(_cases(values), "relative_bias")
-        if not known:
-            return Verdict(True, _NOTHING_DUE)
-        limit = run.settings.checks.holdout_bias
-        shown = ", ".join(f"{name.replace('_', ' ')} months {value:+.0%}" for name, value in known.items())
-        worst = max(abs(value) for value in known.values())
-        text = f"Predicted against actual totals: {shown}"
-        beyond = f"{text}; beyond checks.holdout_bias ({limit:.0%})."
-        return Verdict(worst <= limit, f"{text}." if worst <= limit else beyond, known)
-
-    return Check(
-        "bias_within_bounds",
-        "Predicted totals were near the actual ones.",
-        judge,
-        _figures,
-        blocking=False,
-    )
+    known = _of_model(_cases(values), "relative_bias")
+    if not known:
+        return Verdict(True, _NOTHING_DUE)
+    limit = run.settings.checks.holdout_bias
+    shown = ", ".join(f"{name.replace('_', ' ')} months {value:+.0%}" for name, value in known.items())
+    worst = max(abs(value) for value in known.values())
+    text = f"Predicted against actual totals: {shown}"
+    beyond = f"{text}; beyond checks.holdout_bias ({limit:.0%})."
+    return Verdict(worst <= limit, f"{text}." if worst <= limit else beyond, known)
 
 
-def coverage_as_promised() -> Check:
+@check("Of customers' 80 % intervals 80 % or more held the outcome.", measures=_figures, blocking=False)
+def coverage_as_promised(values: Values, _run: MonthRun) -> Verdict:
     """Warn when customers' 80 % intervals held clearly fewer than 80 % of outcomes."""
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        cases = _cases(values)
-        known = _of_model(cases, "interval_coverage")
-        if not known:
-            return Verdict(True, _NOTHING_DUE)
-        # With few customers the share itself is uncertain.
-        chance = 3 * math.sqrt(_PROMISED * (1 - _PROMISED) / min(case.customers for case in cases))
-        low = [name for name, share in known.items() if share < _PROMISED - _LEEWAY - chance]
-        shown = ", ".join(f"{name.replace('_', ' ')} months {share:.1%}" for name, share in known.items())
-        text = f"Customers whose outcome lay within their 80 % interval: {shown}."
-        if low:
-            text += " That is clearly fewer than 80 %: the intervals are too narrow, look at the bias first."
-        return Verdict(not low, text, known)
-
-    return Check(
-        "coverage_as_promised",
-        "Of customers' 80 % intervals 80 % or more held the outcome.",
-        judge,
-        _figures,
-        blocking=False,
-    )
+    cases = _cases(values)
+    known = _of_model(cases, "interval_coverage")
+    if not known:
+        return Verdict(True, _NOTHING_DUE)
+    # With few customers the share itself is uncertain.
+    chance = 3 * math.sqrt(_PROMISED * (1 - _PROMISED) / min(case.customers for case in cases))
+    low = [name for name, share in known.items() if share < _PROMISED - _LEEWAY - chance]
+    shown = ", ".join(f"{name.replace('_', ' ')} months {share:.1%}" for name, share in known.items())
+    text = f"Customers whose outcome lay within their 80 % interval: {shown}."
+    if low:
+        text += " That is clearly fewer than 80 %: the intervals are too narrow, look at the bias first."
+    return Verdict(not low, text, known)
 
 
-def totals_within_interval() -> Check:
+@check("Most actual totals lay within the 80 % interval told for them.", measures=_figures, blocking=False)
+def totals_within_interval(values: Values, run: MonthRun) -> Verdict:
     """Tell how often the base's total lay within its 80 % interval; warn when it mostly did not.
 
     One total outside is nothing: a fifth of them should be. So totals of a year are
     counted together.
     """
-
-    def judge(values: Values, run: MonthRun) -> Verdict:
-        now = []
-        for case in _cases(values):
-            for target in TARGETS:
-                low, actual, high = (case.get(target, MODEL, f"total_{end}") for end in ("low", "actual", "high"))
-                if low is not None and actual is not None and high is not None:
-                    now.append((case.horizon, target, low, actual, high))
-        if not now:
-            return Verdict(True, "No earlier total with an interval whose horizon has passed.")
-        counted = [low <= actual <= high for _, _, low, actual, high in now] + _inside_before(run)
-        inside = sum(counted)
-        shown = ", ".join(
-            f"{h} months ahead {actual:,.0f} ({low:,.0f} to {high:,.0f})"
-            for h, target, low, actual, high in now
-            if target == "purchases"
-        )
-        text = (
-            f"{inside} of {len(counted)} totals of {_MONTHS} months lay within their 80 % interval. "
-            f"This month's purchases: {shown}."
-        )
-        facts = {"inside": inside, "totals": len(counted)}
-        if len(counted) < _ENOUGH_TOTALS or inside >= len(counted) / 2:
-            return Verdict(True, text, facts)
-        why = " Expect larger misses than the intervals say: they take it that the future goes on like the past."
-        return Verdict(False, text + why, facts)
-
-    return Check(
-        "totals_within_interval",
-        "Most actual totals lay within the 80 % interval told for them.",
-        judge,
-        _figures,
-        blocking=False,
+    now = []
+    for case in _cases(values):
+        for target in TARGETS:
+            low, actual, high = (case.get(target, MODEL, f"total_{end}") for end in ("low", "actual", "high"))
+            if low is not None and actual is not None and high is not None:
+                now.append((case.horizon, target, low, actual, high))
+    if not now:
+        return Verdict(True, "No earlier total with an interval whose horizon has passed.")
+    counted = [low <= actual <= high for _, _, low, actual, high in now] + _inside_before(run)
+    inside = sum(counted)
+    shown = ", ".join(
+        f"{h} months ahead {actual:,.0f} ({low:,.0f} to {high:,.0f})"
+        for h, target, low, actual, high in now
+        if target == "purchases"
     )
+    text = (
+        f"{inside} of {len(counted)} totals of {_MONTHS} months lay within their 80 % interval. "
+        f"This month's purchases: {shown}."
+    )
+    facts = {"inside": inside, "totals": len(counted)}
+    if len(counted) < _ENOUGH_TOTALS or inside >= len(counted) / 2:
+        return Verdict(True, text, facts)
+    why = " Expect larger misses than the intervals say: they take it that the future goes on like the past."
+    return Verdict(False, text + why, facts)
 
 
 def _inside_before(run: MonthRun) -> list[bool]:
@@ -256,14 +224,11 @@ def _inside_before(run: MonthRun) -> list[bool]:
     ]
 
 
-def origins_match() -> Check:
+@no_rows("Every horizon ends with the partition's month.")
+def origins_match(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
     """Promise that each evaluation's horizon ends with this very month."""
-
-    def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
-        right: ir.BooleanValue = ibis.literal(False)
-        for h in run.settings.horizons_months:
-            origin: Month = run.month.shift(-h)
-            right = right | ((table.horizon_months == h) & (table.origin_month == origin.first_day))
-        return ~right
-
-    return rows_where("origins_match", "Every horizon ends with the partition's month.", wrong)
+    right: ir.BooleanValue = ibis.literal(False)
+    for h in run.settings.horizons_months:
+        origin: Month = run.month.shift(-h)
+        right = right | ((table.horizon_months == h) & (table.origin_month == origin.first_day))
+    return ~right

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from cltv_assets.models.choosing.candidates import NULL_MODEL
-from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.fitted_models import of_chosen
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -19,85 +19,66 @@ _NO_DROPOUT = 1e-3
 
 _UNITS_A_YEAR = {"day": 365.25, "week": 365.25 / 7.0}
 
-_TOLD = (
+_SHOWN = (
     "model_name", "seasonality", "status", "status_reason", "choice_reason", "log_likelihood", "a", "b", "s", "beta",
     "time_unit",
 )  # fmt: skip
 
 
-def fitted_on_all_customers() -> Check:
+@check(
+    "The purchase model is fitted on all customers, not on repeaters alone.",
+    measures=lambda table, run: {
+        "customers": table.customers.min(),
+        "all": run.inputs[RFM_SUMMARY.name].count().as_scalar(),
+    },
+)
+def fitted_on_all_customers(values: Values, _run: MonthRun) -> Verdict:
     """Promise that repeaters alone were never fitted on: a known error."""
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        fitted, all_of_them = values["customers"], values["all"]
-        text = f"fitted on {fitted:,} of {all_of_them:,} customers"
-        return Verdict(fitted == all_of_them, f"{text[0].upper()}{text[1:]}.", {"customers": fitted})
-
-    return Check(
-        "fitted_on_all_customers",
-        "The purchase model is fitted on all customers, not on repeaters alone.",
-        judge,
-        lambda table, run: {
-            "customers": table.customers.min(),
-            "all": run.inputs[RFM_SUMMARY.name].count().as_scalar(),
-        },
-    )
+    fitted, all_of_them = values["customers"], values["all"]
+    text = f"fitted on {fitted:,} of {all_of_them:,} customers"
+    return Verdict(fitted == all_of_them, f"{text[0].upper()}{text[1:]}.", {"customers": fitted})
 
 
-def all_customers_included() -> Check:
+@check(
+    "Customers who bought once are among the data.",
+    measures=lambda table, _run: {
+        **of_chosen(table, ("customers", "repeat_customers")),
+        "truncated": table.truncated.cast("int64").max(where=table.role == "chosen"),
+    },
+    blocking=False,
+)
+def all_customers_included(values: Values, _run: MonthRun) -> Verdict:
     """Warn when the data were filtered before they came: repeat customers only."""
-
-    def judge(values: Values, _run: MonthRun) -> Verdict:
-        customers, repeat = values["customers"] or 0, values["repeat_customers"] or 0
-        facts = {"customers": customers, "repeat_customers": repeat}
-        if not values["truncated"]:
-            return Verdict(
-                True, f"{customers - repeat:,} of {customers:,} customers have bought on one day only.", facts
-            )
-        message = (
-            f"The data hold repeat customers only: not one of {customers:,} has bought on one day only, where some "
-            "should have. They are an extract already filtered. The models were fitted on that condition, so that "
-            "predictions for these customers hold; what is said of new customers is extrapolated, and months before "
-            "the extract's last look better than they were. Deliver every customer's purchases."
-        )
-        return Verdict(False, message, facts)
-
-    return Check(
-        "all_customers_included",
-        "Customers who bought once are among the data.",
-        judge,
-        lambda table, _run: {
-            **of_chosen(table, ("customers", "repeat_customers")),
-            "truncated": table.truncated.cast("int64").max(where=table.role == "chosen"),
-        },
-        blocking=False,
+    customers, repeat = values["customers"] or 0, values["repeat_customers"] or 0
+    facts = {"customers": customers, "repeat_customers": repeat}
+    if not values["truncated"]:
+        return Verdict(True, f"{customers - repeat:,} of {customers:,} customers have bought on one day only.", facts)
+    message = (
+        f"The data hold repeat customers only: not one of {customers:,} has bought on one day only, where some "
+        "should have. They are an extract already filtered. The models were fitted on that condition, so that "
+        "predictions for these customers hold; what is said of new customers is extrapolated, and months before "
+        "the extract's last look better than they were. Deliver every customer's purchases."
     )
+    return Verdict(False, message, facts)
 
 
-def dropout_identified() -> Check:
+def _measures_of_dropout(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    null = (table.model_name == NULL_MODEL) & (table.status != "not_fitted")
+    # A season explains purchases too, so the null model to compare with is the one on the same clock.
+    clocks = {
+        f"null_{clock}": table.log_likelihood.max(where=null & (table.seasonality == clock))
+        for clock in ("none", "monthly")
+    }
+    return of_chosen(table, _SHOWN) | clocks
+
+
+@check(
+    "The data can tell customers who left from those between two purchases.",
+    measures=_measures_of_dropout,
+    blocking=False,
+)
+def dropout_identified(values: Values, _run: MonthRun) -> Verdict:
     """Warn when the data cannot tell who has left."""
-
-    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
-        null = (table.model_name == NULL_MODEL) & (table.status != "not_fitted")
-        return {
-            **of_chosen(table, _TOLD),
-            # A season explains purchases, too: the null model is the one on the same clock.
-            **{
-                f"null_{clock}": table.log_likelihood.max(where=null & (table.seasonality == clock))
-                for clock in ("none", "monthly")
-            },
-        }
-
-    return Check(
-        "dropout_identified",
-        "The data can tell customers who left from those between two purchases.",
-        _judge_dropout,
-        measures,
-        blocking=False,
-    )
-
-
-def _judge_dropout(values: Values, _run: MonthRun) -> Verdict:
     name = values["model_name"]
     if values["status"] in (None, "not_fitted"):
         return Verdict(True, "No model, hence no dropout to identify.")
@@ -133,7 +114,7 @@ def _judge_dropout(values: Values, _run: MonthRun) -> Verdict:
 
 
 def _dropout(values: Values) -> tuple[float, str] | None:
-    """Return a probability of leaving, and what of; None where the parameters tell none.
+    """Return the mean probability of dropout and what it is of; None where the parameters give none.
 
     With Pareto/NBD lifetimes are exponential at gamma-distributed rates: the share
     that ends within t is 1 - (beta / (beta + t))^s.

@@ -16,8 +16,7 @@ import weakref
 from pathlib import Path
 from typing import IO
 
-_PREFIX = "cltv-landing-"
-_LOCK = "lock"
+_PREFIX, _LOCK = "cltv-landing-", "lock"
 
 
 class ScratchFolder:
