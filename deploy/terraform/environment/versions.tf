@@ -14,7 +14,7 @@ terraform {
     }
   }
 
-  # `terraform init -backend-config=backend.hcl` says which bucket, key and region.
+  # `<environment>.backend.hcl` says which bucket, key and region.
   backend "s3" {
     encrypt      = true
     use_lockfile = true

@@ -6,7 +6,7 @@ provider "aws" {
   default_tags {
     tags = {
       deployment  = var.name
-      environment = "production"
+      environment = var.environment
       managed_by  = "terraform"
     }
   }

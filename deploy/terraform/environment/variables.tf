@@ -1,3 +1,13 @@
+variable "environment" {
+  description = "`staging` or `production`. `../run` sets it."
+  type        = string
+
+  validation {
+    condition     = contains(["staging", "production"], var.environment)
+    error_message = "An environment is staging or production."
+  }
+}
+
 variable "name" {
   description = "Prefix of every name. Bootstrap had the same."
   type        = string
@@ -73,6 +83,29 @@ variable "analyst_tables" {
   description = "Tables that analysts read; `cltv_report` are the reports. Lines as delivered are not among them."
   type        = set(string)
   default     = ["cltv_predictions", "cltv_report", "holdout_evaluation", "purchase_model", "rfm_summary", "segment_movement", "segment_summary", "spend_model"]
+}
+
+variable "force_destroy" {
+  description = "Whether buckets may be destroyed with what they hold. Not in production."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !(var.force_destroy && var.environment == "production")
+    error_message = "A bucket of production is not destroyed with what it holds."
+  }
+}
+
+variable "retention" {
+  description = "Days. `noncurrent_days`: what is replaced or deleted can be restored that long, and a customer is erased by `cltv forget` when they have passed: not longer than you have promised."
+  type = object({
+    noncurrent_days = optional(number, 30)
+    run_log_days    = optional(number, 180)
+    access_log_days = optional(number, 365)
+    service_days    = optional(number, 90)
+    secret_days     = optional(number, 30)
+  })
+  default = {}
 }
 
 variable "secrets" {

@@ -1,7 +1,7 @@
-# Production: what is replaced or deleted can be restored for a month, and no command deletes a bucket that holds something.
+# One environment: staging or production, as `../run` is told. Their variable files say what differs.
 
 module "platform" {
-  source = "../../modules/platform"
+  source = "../modules/platform"
 
   name                     = var.name
   account_id               = var.account_id
@@ -14,14 +14,6 @@ module "platform" {
   analyst_tables           = var.analyst_tables
   secrets                  = var.secrets
   databricks               = var.databricks
-  force_destroy            = false
-
-  retention = {
-    # `cltv forget` has erased a customer when the replaced files are gone too: not longer than the law gives.
-    noncurrent_days = 30
-    run_log_days    = 180
-    access_log_days = 365
-    service_days    = 90
-    secret_days     = 30
-  }
+  force_destroy            = var.force_destroy
+  retention                = var.retention
 }
