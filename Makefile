@@ -29,13 +29,13 @@ define install
 	@touch $(2)
 endef
 
-$(VENV)/.installed: requirements.lock pyproject.toml setup.cfg
+$(VENV)/.installed: requirements.lock pyproject.toml
 	$(call install,requirements.lock,$@)
 
-$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml setup.cfg
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml
 	$(call install,requirements-dev.lock,$@)
 
-$(VENV)/.installed-all: requirements-all.lock pyproject.toml setup.cfg
+$(VENV)/.installed-all: requirements-all.lock pyproject.toml
 	$(call install,requirements-all.lock,$@)
 
 # The tools that look at what is delivered want other versions of some packages than the platform does.
@@ -74,7 +74,12 @@ test-browser: $(VENV)/.installed-dev ## Test the Dagster UI in a real browser, w
 
 test-production: $(VENV)/.installed-all ## Test the production instance of deploy/ with PostgreSQL, nginx and S3, which it installs
 	@.ci/install-production
-	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production cltv_assets_tests/test_deploy.py
+	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production
+
+# Marked `soak`, and left out of all other targets.
+test-soak: $(VENV)/.installed-all ## Test for long what the other targets test once: concurrent writers, a daemon through a month's end
+	@.ci/install-production
+	@$(BIN)/python -m pytest --production --cluster -m soak --durations=10
 
 # checkov pins hard, so what checks Terraform has an environment of its own.
 $(TERRAFORM_TOOLS)/.installed: requirements-terraform.lock | $(VENV)/.installed-dev
@@ -87,9 +92,9 @@ test-delivery: $(VENV)/.installed-dev $(AUDIT)/.installed $(TERRAFORM_TOOLS)/.in
 	@.ci/install-tools
 	@$(BIN)/python -m pytest --delivery --durations=10 cltv_assets_tests/delivery --ignore-glob='*/test_image_*'
 
-# The layers are made as root, in mount namespaces of their own.
+# Podman builds as root.
 AS_ROOT = $(if $(filter-out 0,$(shell id -u)),sudo -n --preserve-env)
-test-image: $(VENV)/.installed-dev ## Test the image: its build's steps in a scratch root, then its services in it; as root, on Debian or Ubuntu
+test-image: $(VENV)/.installed-dev ## Build the image with Podman and test its services in it; as root, on Debian or Ubuntu
 	@.ci/install-image-tools
 	@$(AS_ROOT) $(BIN)/python -m pytest --delivery --durations=10 -p no:cacheprovider $(wildcard cltv_assets_tests/delivery/test_image_*.py)
 
@@ -184,4 +189,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help install demo dev test test-spark test-browser test-production test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean
+.PHONY: help install demo dev test test-spark test-browser test-production test-soak test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cltv_assets.dagster_defs.build import build_definitions
     from cltv_assets.dagster_defs.component import CltvComponent
+    from cltv_assets.models.lifetimes_adapter import as_lifetimes
 
-__all__ = ["CltvComponent", "__version__", "build_definitions"]
+__all__ = ["CltvComponent", "__version__", "as_lifetimes", "build_definitions"]
 
 __version__ = "0.2.0"
 
@@ -29,6 +30,10 @@ def __getattr__(name: str) -> Any:
         from cltv_assets.dagster_defs.build import build_definitions
 
         return build_definitions
+    if name == "as_lifetimes":
+        from cltv_assets.models.lifetimes_adapter import as_lifetimes
+
+        return as_lifetimes
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,7 +1,7 @@
 """The exact versions that this release was tested with: ``cltv constraints``.
 
-They are needed before the dependencies are there, so this module asks for the standard
-library only, and runs from inside the wheel without installing it:
+They are needed before the dependencies are installed, so this module needs only the
+standard library, and runs from inside the wheel without installing it:
 ``PYTHONPATH=cltv_assets-….whl python -m cltv_assets.constraints``.
 """
 
@@ -21,7 +21,7 @@ VARIANTS = ("embedded", "production", "production-spark")
 
 
 def constraints(lock: str | None = None) -> str:
-    """Return a file for pip or uv.
+    """Return the content of a file for pip or uv.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The errors a user can cause and mend.
+"""The errors that a user can cause and correct.
 
 Every one carries a message that names the file, line, column, setting or month,
 and a remedy: what to do about it. The command line prints both as one paragraph
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 
 class CltvError(Exception):
-    """A problem that the user can mend.
+    """A problem that the user can correct.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class CltvError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str) -> None:
-        # One paragraph, whatever line breaks a library put into its message.
+        # One paragraph, also if a library's message has line breaks.
         problem = " ".join(problem.split())
         super().__init__(f"{problem} {remedy}")
         self.problem = problem
@@ -53,7 +53,7 @@ class MissingMonthsError(LakeError):
 
 
 class ConcurrentPublishError(LakeError):
-    """Another process published the same month of the same table meanwhile."""
+    """Another process published the same month of the same table at the same time."""
 
 
 class LakeFormatError(LakeError):
@@ -67,6 +67,6 @@ class ModelError(CltvError):
 
 
 class EngineError(CltvError):
-    """The engine's machines, memory, disk or rights do not suffice."""
+    """The engine has too few machines, too little memory or disk, or lacks rights."""
 
     exit_code = 6

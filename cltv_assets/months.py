@@ -1,8 +1,8 @@
 """Calendar months, without Dagster.
 
-A month is the unit of everything: partitions, windows, snapshots, horizons. The
-bounds are local calendar dates; the configured time zone says which instants those
-are (``sources.timestamps``).
+Partitions, windows, snapshots and horizons are all counted in months. The bounds are
+local calendar dates; the configured time zone makes instants of them
+(``sources.timestamps``).
 """
 
 from __future__ import annotations

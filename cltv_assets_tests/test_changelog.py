@@ -81,11 +81,6 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def test_this_project_is_in_order() -> None:
-    answer = subprocess.run([sys.executable, SCRIPT], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-
-
 def test_code_that_changed_since_its_release_is_written_down(project: Project) -> None:
     assert project.complaint() == ""
     project.commit("v0.2.0")
@@ -159,15 +154,3 @@ def test_the_page_of_a_release_says_what_that_release_brings(project: Project) -
     command = [sys.executable, SCRIPT, "--root", project.folder, "--tag", "v0.2.0", "--notes"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert shown == "### Added\n\n- A thing.\n"
-
-
-def test_make_runs_it_without_an_installation() -> None:
-    shown = subprocess.run(
-        ["make", "-n", "--no-print-directory", "release-check", "TAG=v0.2.0"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert shown.strip().endswith('-m delivery.changelog --tag "v0.2.0"')
-    assert "pip" not in shown

@@ -18,7 +18,6 @@ from dagster._core.instance.config import ConcurrencyConfig, PoolGranularity
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 BIN = Path(sys.executable).parent
-SCRIPTS = ("backup", "init", "restore", "with-secrets")
 
 
 def settings_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterInstance:
@@ -31,23 +30,18 @@ def settings_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dg.
 
 
 @pytest.mark.parametrize("name", ["dagster.yaml", "dagster-production.yaml"])
-def test_the_instance_configuration_is_what_it_says(tmp_path, monkeypatch, name):
+def test_dagster_takes_the_instance_configuration(tmp_path, monkeypatch, name):
     with settings_of(name, tmp_path, monkeypatch) as instance:
         assert not instance.telemetry_enabled
-        assert not instance.nux_enabled
         assert instance.run_monitoring_enabled
-        assert instance.run_monitoring_start_timeout_seconds == 300
-        assert instance.run_monitoring_max_resume_run_attempts == 0
         assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"]
+        # A run that failed by itself is not made again; one whose process has ended is.
         assert instance.run_retries_enabled
-        assert instance.run_retries_max_retries >= 1
         assert instance.run_retries_retry_on_asset_or_op_failure is False
-        assert instance.freshness_enabled
+        # One run at a time writes a table.
         concurrency: ConcurrencyConfig = instance.get_concurrency_config()
         assert concurrency.pool_config.pool_granularity == PoolGranularity.RUN
         assert concurrency.pool_config.default_pool_limit == 1
-        assert concurrency.run_queue_config is not None
-        assert concurrency.run_queue_config.max_concurrent_runs == 2
         for kind in InstigatorType.SENSOR, InstigatorType.SCHEDULE, InstigatorType.AUTO_MATERIALIZE:
             # No tick is kept for ever.
             assert all(days > 0 for days in instance.get_tick_retention_settings(kind).values())
@@ -86,34 +80,6 @@ def composed(**variables: str) -> dict[str, Any]:
     return config
 
 
-def test_every_service_restarts_is_watched_and_keeps_its_logs_small():
-    for name, service in composed()["services"].items():
-        assert service["restart"] == ("no" if name == "setup" else "unless-stopped")
-        assert service["logging"]["options"]["max-size"]
-        assert service["cap_drop"] == ["ALL"]
-        assert "no-new-privileges:true" in service["security_opt"]
-        assert not service.get("privileged")
-        if name != "setup":
-            assert service["healthcheck"]["test"]
-
-
-def test_nobody_can_change_what_runs():
-    for name, service in composed()["services"].items():
-        if "cltv-assets" in service["image"]:
-            assert service["read_only"] is True, name
-            assert [place.split(":")[0] for place in service["tmpfs"]] == ["/tmp"], name
-
-
-def test_images_are_pinned_by_digest():
-    images = [
-        service["image"] for name, service in composed()["services"].items() if "cltv-assets" not in service["image"]
-    ]
-    images += re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
-    assert len(images) == 4
-    for image in images:
-        assert re.fullmatch(r"[\w./-]+:v?\d[\w.-]+@sha256:[0-9a-f]{64}", image), image
-
-
 def test_secrets_are_files_and_no_values():
     config = composed(CLTV_SECRETS_DIR="/somewhere")
     for secret in config["secrets"].values():
@@ -131,51 +97,6 @@ def test_only_the_proxy_is_reached_from_outside():
     assert config["networks"]["inside"]["internal"] is True
     for name in ("postgres", "store", "webserver", "viewer"):
         assert list(config["services"][name]["networks"]) == ["inside"]
-
-
-def test_the_dockerfile_has_no_findings():
-    found = subprocess.run([BIN / "hadolint", DEPLOY / "Dockerfile"], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout
-    stages = re.findall(r"^FROM .* AS (\S+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
-    assert {"embedded", "spark"} <= set(stages)
-    assert re.search(r"^USER 10001$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
-
-
-@pytest.mark.parametrize("lock", ["requirements-production.lock", "requirements-production-spark.lock"])
-def test_the_images_locks_agree_with_what_is_tested(lock):
-    def pins(name: str) -> dict[str, str]:
-        text = (DEPLOY.parent / name).read_text()
-        return dict(re.findall(r"^([\w.-]+(?:\[[\w,-]+\])?)==([^\s;]+)", text, re.MULTILINE))
-
-    tested, image = pins("requirements-all.lock"), pins(lock)
-    assert image.items() <= tested.items()
-    assert {"dagster-postgres", "dagster-aws", "deltalake"} <= set(image)
-    assert ("pyspark" in " ".join(image)) == ("spark" in lock)
-    # Nothing for development reaches the image.
-    assert not {"pytest", "mypy", "hypothesis"} & set(image)
-
-
-def test_the_scripts_have_no_findings():
-    found = subprocess.run(
-        [BIN / "shellcheck", *(DEPLOY / name for name in SCRIPTS)], capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stdout
-    for name in SCRIPTS:
-        assert os.access(DEPLOY / name, os.X_OK)
-
-
-def test_every_variable_is_documented():
-    documented = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", (DEPLOY / "README.md").read_text()))
-    named: set[str] = set()
-    for service in composed()["services"].values():
-        named |= set(service.get("environment", {}))
-    for name in ("compose.yaml", "nginx.conf.template", "backup", "restore", "init"):
-        named |= set(re.findall(r"\$\{([A-Z][A-Z0-9_]+)", (DEPLOY / name).read_text()))
-    for name in ("dagster-production.yaml", "dagster-s3.yaml", "workspace.yaml"):
-        named |= set(re.findall(r"\{env: (\w+)\}", (DEPLOY / name).read_text()))
-    named -= {"BASH_SOURCE"}
-    assert named <= documented, named - documented
-    assert documented <= named | {"DAGSTER_POSTGRES_PASSWORD", "COMPOSE_PROFILES", "CLTV_COMPOSE"}, documented - named
 
 
 # --- secrets ---------------------------------------------------------------------------------

@@ -16,14 +16,15 @@ import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from delivery.ignored import IGNORED, Ignored, IgnoreError, read_ignored
 from delivery.locks import ROOT, read_lock
 from delivery.sbom import TOOLS
 
@@ -32,11 +33,54 @@ KNOWN = ("jinja2", "2.11.2")
 #: Seconds for one version's question, and for all of them.
 _TIMEOUT, _PATIENCE = 15, 1200
 
+IGNORED = Path(__file__).with_name("ignored_vulnerabilities.toml")
+#: The longest that nobody needs to look again.
+LONGEST = datetime.timedelta(days=183)
+
 Versions = Mapping[tuple[str, str], Sequence[str]]
 
 
 class NotAskedError(Exception):
     """The service did not answer for every version, so nothing is known."""
+
+
+class IgnoreError(Exception):
+    """The list itself is wrong, or something in it has expired."""
+
+
+class Ignored(BaseModel):
+    """One vulnerability of one package that is passed over until a day."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    id: str
+    package: str
+    reason: str
+    expires: datetime.date
+
+
+def read_ignored(path: Path, today: datetime.date) -> list[Ignored]:
+    """Return the list.
+
+    Raises
+    ------
+    IgnoreError
+        If an entry lacks its reason or its day, if the day is too far off, or if it has passed.
+    """
+    try:
+        entries = [Ignored.model_validate(entry) for entry in tomllib.loads(path.read_text())["ignored"]]
+    except ValidationError as error:
+        raise IgnoreError(
+            f"Needs id, package, reason and expires (a day without quotes), and no more: {error}"
+        ) from None
+    for entry in entries:
+        if len(entry.reason.split()) < 4:
+            raise IgnoreError(f"{entry.id} has no reason.")
+        if entry.expires < today:
+            raise IgnoreError(f"{entry.id} of {entry.package} was ignored until {entry.expires}. Look again.")
+        if entry.expires > today + LONGEST:
+            raise IgnoreError(f"{entry.id}: {entry.expires} is more than {LONGEST.days} days ahead.")
+    return entries
 
 
 @dataclass(frozen=True)

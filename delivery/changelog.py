@@ -26,7 +26,7 @@ from pathlib import Path
 
 UNRELEASED = "Unreleased"
 #: What users get. Tests and benchmarks change without an entry.
-CODE = ("cltv_assets", "deploy", "pyproject.toml", "setup.cfg")
+CODE = ("cltv_assets", "deploy", "pyproject.toml")
 LAKES = Path("cltv_assets_tests/upgrades/lakes")
 #: Sections of Keep a Changelog that a patch release may have.
 OF_A_PATCH = {"Fixed", "Security"}

@@ -54,7 +54,7 @@ def bill_of(python: Path) -> dict[str, Any]:
         check=True,
     )
     bill: dict[str, Any] = json.loads(made.stdout)
-    # The tool does not know a version that setuptools computes.
+    # The tool does not know a version that is read from the package.
     subject = bill["metadata"]["component"]
     subject |= {"version": __version__, "purl": f"pkg:pypi/{subject['name']}@{__version__}"}
     return bill

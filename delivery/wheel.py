@@ -1,13 +1,14 @@
 """Builds the wheel and the source archive, twice, and fails unless the bytes are equal: ``make wheel``.
 
-Each build starts from a copy of the files that belong to the package, with one time and one
-set of permissions. So nothing that lies about in the checkout gets in (setuptools takes
-what an earlier build left in ``build/``), and who builds when and where does not show.
+``uv build`` and flit, the build backend, give every member one time, one set of permissions and one order. The second
+build is somebody else's: another folder, time, umask, time zone, language and order of hashes. The wheel is built from
+the source archive.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.metadata
 import os
 import shutil
@@ -17,15 +18,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from delivery.archives import differences, digest, normalise_sdist
 from delivery.locks import ROOT, read_lock
 
 #: What the package is built of.
-PARTS = ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "cltv_assets")
+PARTS = ("pyproject.toml", "README.md", "LICENSE", "cltv_assets")
 #: The time of everything where there is neither ``SOURCE_DATE_EPOCH`` nor git: the first that a zip archive can tell.
 _NO_TIME = 315532800
-# What a build front end does, without the environment that it would fill from an index.
-_BUILD = "import sys; from setuptools import build_meta as b; out = sys.argv[1]; b.build_sdist(out); b.build_wheel(out)"
+_ELSEWHERE = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7"}
 _LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.py[co]", ".*", "*~")
 
 
@@ -60,24 +59,21 @@ def uncommitted(root: Path) -> list[str]:
 
 
 def check_tools(root: Path) -> None:
-    """Raise unless setuptools is the one that the lock has: another one writes another wheel."""
-    locked = {pin.name: pin.version for pin in read_lock(root / "requirements-dev.lock")}["setuptools"]
-    here = importlib.metadata.version("setuptools")
+    """Raise unless flit is the one that the lock has: another one may write another wheel."""
+    locked = {pin.name: pin.version for pin in read_lock(root / "requirements-dev.lock")}["flit-core"]
+    here = importlib.metadata.version("flit-core")
     if here != locked:
-        raise BuildError(f"setuptools is {here} here and {locked} in requirements-dev.lock: run make wheel.")
+        raise BuildError(f"flit-core is {here} here and {locked} in requirements-dev.lock: run make wheel.")
 
 
-def stage(root: Path, into: Path, epoch: int) -> None:
-    """Copy what belongs to the package, each file with the same time and permissions."""
+def copy_package(root: Path, into: Path) -> None:
+    """Copy what the package is built of, and nothing else that lies in a checkout."""
     into.mkdir(parents=True)
     for part in PARTS:
         if (root / part).is_dir():
-            shutil.copytree(root / part, into / part, ignore=_LEFT_BEHIND)
+            shutil.copytree(root / part, into / part, copy_function=shutil.copyfile, ignore=_LEFT_BEHIND)
         else:
             shutil.copyfile(root / part, into / part)
-    for path in (into, *into.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-        os.utime(path, (epoch, epoch))
 
 
 def build(root: Path, out: Path, epoch: int, surroundings: Mapping[str, str] | None = None) -> list[Path]:
@@ -88,54 +84,46 @@ def build(root: Path, out: Path, epoch: int, surroundings: Mapping[str, str] | N
     root : pathlib.Path
         A checkout, or an unpacked source archive.
     out : pathlib.Path
-        A folder; made if it is not there.
     epoch : int
-        Seconds since 1970; the time of every member.
+        Time of all members, in seconds since 1970.
     surroundings : mapping, optional
-        More environment variables for the build.
+        Variables of the build besides those of this process.
+
+    Raises
+    ------
+    BuildError
+        If the build fails.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with tempfile.TemporaryDirectory(prefix="cltv-build-") as scratch:
-        staged = Path(scratch) / "source"
-        stage(root, staged, epoch)
-        done = subprocess.run(
-            [sys.executable, "-c", _BUILD, str(out.absolute())],
-            cwd=staged,
-            env=environment | dict(surroundings or {}) | {"SOURCE_DATE_EPOCH": str(epoch)},
-            # What setuptools generates gets its permissions from this.
-            umask=0o022,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    # Nothing is fetched: the backend is the one of this environment.
+    command = [str(Path(sys.executable).with_name("uv")), "build", "--no-build-isolation", "--offline"]
+    environment = os.environ | dict(surroundings or {}) | {"SOURCE_DATE_EPOCH": str(epoch)}
+    done = subprocess.run(
+        [*command, "--python", sys.executable, "--out-dir", out, root],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise BuildError(f"The build failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
-    built = sorted([*out.glob("*.whl"), *out.glob("*.tar.gz")])
-    for path in built:
-        path.chmod(0o644)
-        if path.suffix == ".gz":
-            normalise_sdist(path, epoch)
-    return built
+    return sorted([*out.glob("*.whl"), *out.glob("*.tar.gz")])
 
 
 def build_elsewhere(root: Path, out: Path, epoch: int) -> list[Path]:
-    """Build again as somebody else would: another folder, time, umask, time zone, language and order of hashes."""
+    """Build again as somebody else would."""
     with tempfile.TemporaryDirectory(prefix="cltv-somewhere-else-") as scratch:
+        checkout = Path(scratch) / "a checkout of another user"
         before = os.umask(0o077)
         try:
-            checkout = Path(scratch) / "a checkout of another user"
-            checkout.mkdir()
-            for part in reversed(PARTS):
-                source, copy = root / part, checkout / part
-                # copyfile: the copies get the time and permissions of now.
-                if source.is_dir():
-                    shutil.copytree(source, copy, copy_function=shutil.copyfile, ignore=_LEFT_BEHIND)
-                else:
-                    shutil.copyfile(source, copy)
-            return build(checkout, out, epoch, {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7"})
+            copy_package(root, checkout)
+            return build(checkout, out, epoch, _ELSEWHERE)
         finally:
             os.umask(before)
+
+
+def digest(path: Path) -> str:
+    """Return a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def build_twice(root: Path, out: Path) -> list[Path]:
@@ -153,11 +141,9 @@ def build_twice(root: Path, out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix="cltv-built-") as scratch:
         first = build(root, Path(scratch) / "first", epoch)
         again = build_elsewhere(root, Path(scratch) / "again", epoch)
-        if [path.name for path in first] != [path.name for path in again] or len(first) != 2:
-            raise BuildError(f"Two builds made {[path.name for path in first]} and {[path.name for path in again]}.")
-        found = [line for one, other in zip(first, again, strict=True) for line in differences(one, other)]
-        if found:
-            raise BuildError("Two builds differ:\n  " + "\n  ".join(found))
+        digests = [{path.name: digest(path) for path in built} for built in (first, again)]
+        if digests[0] != digests[1] or len(first) != 2:
+            raise BuildError(f"Two builds differ: {digests[0]} and {digests[1]}. diffoscope says in what.")
         out.mkdir(parents=True, exist_ok=True)
         return [Path(shutil.copyfile(path, out / path.name)) for path in first]
 

@@ -48,17 +48,21 @@ class Contender:
 def ours(model: str) -> Contender:
     """Return this package: patterns are counted by numpy, as the engine counts them in the graph."""
     from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
-    from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
-    from cltv_assets.models.predict import predict_patterns
-    from cltv_assets.models.value.gamma_gamma import binned, expected_value
+    from cltv_assets.models.gamma_gamma import expected_value
+    from cltv_assets.models.pattern_predictions import predict_patterns
+    from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 
     if model == "gamma_gamma":
 
         def fit_spend(columns: Columns) -> Any:
-            statistics = SpendStatistics(
-                columns["frequency"], columns["monetary_value"], np.ones(len(columns["frequency"]))
-            )
-            return fit_spend_model(binned(statistics))
+            x, m = columns["frequency"].astype(np.int64), columns["monetary_value"]
+            # Values that agree in four digits are one entry with their mean, as the graph's engine has them.
+            minor = np.round(m * 10_000)
+            unit = 10.0 ** np.maximum(np.floor(np.log10(minor)) - 3, 0)
+            levels, level = np.unique(minor // unit * unit, return_inverse=True)
+            keys, index, counts = np.unique(x * len(levels) + level, return_inverse=True, return_counts=True)
+            means = np.bincount(index, weights=m) / counts
+            return fit_spend_model(SpendStatistics(keys // len(levels), means, counts))
 
         def price(fit: Any, columns: Columns) -> tuple[npt.NDArray[Any], ...]:
             return (expected_value(fit.usable_parameters(), columns["frequency"], columns["monetary_value"]),)

@@ -26,9 +26,11 @@ def write(model: str, customers: int, file: Path) -> None:
     ages = rng.integers(_YOUNGEST, _OLDEST + 1, customers).astype(np.float64)
     rates = rng.gamma(truth["r"], 1.0 / truth["alpha"], customers)
     if model == "pareto_nbd":
-        frequency, last = _exponential_lifetimes(rng, rates, ages, truth)
+        dropout_rates = rng.gamma(truth["s"], 1.0 / truth["beta"], customers)
+        frequency, last, _ = simulate_pareto(rng, rates, dropout_rates, ages)
     else:
-        frequency, last = _coins(rng, rates, ages, truth)
+        dropouts = rng.beta(truth["a"], truth["b"], customers)
+        frequency, last = simulate_purchases(rng, rates, dropouts, ages)
     # Whole days, as shops know them.
     columns = {"frequency": frequency, "recency": np.ceil(last), "T": ages}
     if model == "gamma_gamma":
@@ -41,12 +43,20 @@ def write(model: str, customers: int, file: Path) -> None:
     np.savez(file, **columns)  # type: ignore[arg-type]
 
 
-def _coins(
-    rng: np.random.Generator, rates: FloatArray, ages: FloatArray, truth: dict[str, float]
+def simulate_purchases(
+    rng: np.random.Generator,
+    rates: FloatArray,
+    dropouts: FloatArray,
+    ages: FloatArray,
+    alive: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[IntArray, FloatArray]:
-    dropouts = rng.beta(truth["a"], truth["b"], len(ages))
+    """Return counts and last purchase times within ``ages``, event by event; none for those not ``alive``.
+
+    The model's own definition: exponential gaps, and after each purchase a coin that
+    ends it all.
+    """
     counts, last, clock = np.zeros(len(ages), dtype=np.int64), np.zeros(len(ages)), np.zeros(len(ages))
-    buying = np.arange(len(ages))
+    buying = np.arange(len(ages)) if alive is None else np.flatnonzero(alive)
     while len(buying):
         clock[buying] += rng.exponential(1.0 / rates[buying])
         buying = buying[clock[buying] <= ages[buying]]
@@ -56,10 +66,16 @@ def _coins(
     return counts, last
 
 
-def _exponential_lifetimes(
-    rng: np.random.Generator, rates: FloatArray, ages: FloatArray, truth: dict[str, float]
-) -> tuple[IntArray, FloatArray]:
-    lifetimes = rng.exponential(1.0 / rng.gamma(truth["s"], 1.0 / truth["beta"], len(ages)))
+def simulate_pareto(
+    rng: np.random.Generator, rates: FloatArray, dropout_rates: FloatArray, ages: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return counts, last purchase times within ``ages`` and lifetimes of Pareto/NBD customers.
+
+    By definition: an exponential lifetime, and purchases at uniform times within it.
+    """
+    lifetimes = rng.exponential(1.0 / dropout_rates)
     watched = np.minimum(lifetimes, ages)
-    counts = rng.poisson(rates * watched).astype(np.int64)
-    return counts, np.where(counts > 0, watched * rng.random(len(ages)) ** (1.0 / np.maximum(counts, 1)), 0.0)
+    counts = rng.poisson(rates * watched)
+    # The largest of x uniform times.
+    last = np.where(counts > 0, watched * rng.random(len(ages)) ** (1.0 / np.maximum(counts, 1)), 0.0)
+    return counts.astype(np.int64), last, lifetimes

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
-from cltv_assets.models.purchase.registry import purchase_model
-from cltv_assets.models.value.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]
 
@@ -74,5 +74,5 @@ def _log_likelihood(model: str, columns: Mapping[str, Any], parameters: Mapping[
         spend = GammaGammaLikelihood(SpendStatistics(columns["frequency"], columns["monetary_value"], ones))
         return spend(np.log([parameters[name] for name in ("p", "q", "v")]))[0]
     purchases = PurchaseStatistics(columns["frequency"], columns["recency"], columns["T"], ones)
-    family = purchase_model(model)
+    family = model_named(model)
     return family.likelihood(purchases)(np.log([parameters[name] for name in family.parameter_names]))[0]

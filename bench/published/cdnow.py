@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, SpendStatistics
+from cltv_assets.models.sufficient_statistics import FloatArray, PurchaseStatistics, SpendStatistics
 
 CALIBRATION_END = pd.Timestamp("1997-09-30")
 _START = pd.Timestamp("1997-01-01")
@@ -38,8 +38,8 @@ class Sample:
     holdout: FloatArray
     repeat_days: FloatArray
 
-    def statistics(self, unit: float) -> PurchaseStatistics:
-        """Return one entry a distinct history, with times in units of so many days."""
+    def statistics(self, unit: float = 1.0) -> PurchaseStatistics:
+        """Return one entry for each distinct history, with times in units of so many days."""
         rows = np.column_stack((self.frequency, self.recency / unit, self.T / unit))
         patterns, weights = np.unique(rows, axis=0, return_counts=True)
         x, t_x, age = patterns.T

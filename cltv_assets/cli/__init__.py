@@ -2,8 +2,8 @@
 
 Exit codes: 0 all is well, 1 a month failed or is not in order, 2 the command or
 the configuration is wrong, 3 the source, 4 the lake, 5 a model, 70 a fault of
-ours. Errors are one paragraph; ``--debug`` adds the traceback. ``--environment NAME``
-is understood by every command: it stands for the variable ``CLTV_ENVIRONMENT``.
+ours. Errors are one paragraph; ``--debug`` adds the traceback. Every command takes
+``--environment NAME``, which sets the variable ``CLTV_ENVIRONMENT``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _half(command: str) -> None:
     try:
         main([command, *sys.argv[1:]])
     except SystemExit as end:
-        # Where a job's runner calls these functions, even an exit with 0 may count as a failure.
+        # A service that calls these functions may count even an exit with 0 as a failure.
         if end.code:
             raise
 
@@ -92,7 +92,7 @@ def _without_environment(given: Sequence[str]) -> tuple[list[str], str | None]:
 
 @contextlib.contextmanager
 def _variable(name: str, value: str | None) -> Iterator[None]:
-    """Set a variable for the length of a command, for this process and those that it starts."""
+    """Set a variable while a command runs, for this process and those that it starts."""
     before = os.environ.get(name)
     if value is not None:
         os.environ[name] = value
@@ -117,17 +117,17 @@ def _with_new_command(given: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _deprecations_on_stderr() -> Iterator[None]:
-    """Show each deprecated name that is used once, as a line: Python would hide it from users."""
+    """Print a line once for each deprecated name that is used; Python would hide the warning from users."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", CltvDeprecation)
-        show, said = warnings.showwarning, set[str]()
+        show, shown = warnings.showwarning, set[str]()
 
-        def tell(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+        def show_once(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
             if not issubclass(category, CltvDeprecation):
                 show(message, category, *place, **more)  # type: ignore[arg-type]
-            elif str(message) not in said:
-                said.add(str(message))
+            elif str(message) not in shown:
+                shown.add(str(message))
                 sys.stderr.write(f"cltv: deprecated: {message}\n")
 
-        warnings.showwarning = tell
+        warnings.showwarning = show_once
         yield

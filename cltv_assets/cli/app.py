@@ -1,6 +1,6 @@
-"""The commands and their options. What they do stands in the modules beside.
+"""The commands and their options; each calls a module of this package.
 
-Heavy imports happen inside the commands: ``cltv --help`` must not wait for Dagster.
+Heavy imports happen inside the commands, so that ``cltv --help`` does not wait for Dagster.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run(config: Config = None, first: First = None, last: Last = None, select: S
     run_and_report(config, first, last, None if select is None else [name.strip() for name in select.split(",")])
 
 
-#: Where Dagster Pipes keeps what passes: as variables, or as arguments where those cannot be set.
+#: Where Dagster Pipes exchanges its messages: in variables, or in arguments where variables cannot be set.
 PipesContext = Annotated[
     str | None, typer.Option("--dagster-pipes-context", envvar="DAGSTER_PIPES_CONTEXT", hidden=True)
 ]
@@ -102,7 +102,7 @@ def report(
     show: Annotated[bool, typer.Option("--open/--no-open", help="Whether to open it in the browser.")] = True,
     config: Config = None,
 ) -> None:
-    """Open a month's report in the browser, and say where it lies."""
+    """Open a month's report in the browser, and print where it is."""
     from cltv_assets.cli.report import open_report
 
     open_report(config, month, show)
@@ -141,7 +141,7 @@ def doctor(
 
 @app.command()
 def forget(
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="As the tables have it.")],
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="The id as it stands in the tables.")],
     config: Config = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and change nothing.")] = False,
     later: Annotated[

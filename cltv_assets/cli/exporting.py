@@ -27,14 +27,6 @@ def export_predictions(config: Path | None, month: str, to: str) -> None:
 
     The rows stream through: as many customers as there are fit into any memory.
 
-    Parameters
-    ----------
-    config : Path or None
-    month : str
-        ``YYYY-MM``.
-    to : str
-        A local file or an ``s3://`` address that ends in ``.csv`` or ``.parquet``.
-
     Raises
     ------
     ConfigError
@@ -61,7 +53,7 @@ def _write_whole(reader: LakeReader, rows: ir.Table, settings: Settings, to: str
         raise ConfigError(f"--to {to} is neither a file nor s3://bucket/name.", "Give one of these.")
     target = Storage(to, objects, ConfigError)
     try:
-        # Nobody picks up half a file.
+        # Renamed when it is complete, so that nobody reads half a file.
         with target.replacing(target.root) as path:
             return _write(reader, rows, path, csv=to.endswith(".csv"))
     except OSError as error:

@@ -13,6 +13,7 @@ from rich.console import Console
 from cltv_assets.cli.history import shown_in_history
 from cltv_assets.cli.housekeeping import delete_unread
 from cltv_assets.cli.reading import configured_source, open_lake
+from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
@@ -33,18 +34,6 @@ def forget_customer(
 ) -> None:
     """Erase the customer, or show what would be erased.
 
-    Parameters
-    ----------
-    config : Path or None
-    customer : str
-        As the tables have it.
-    dry_run : bool
-        Change nothing.
-    source_cleaned_later : bool
-        Go on although the source still delivers the customer.
-    ask : bool
-        Ask before the first change.
-
     Raises
     ------
     SourceError
@@ -54,9 +43,9 @@ def forget_customer(
     """
     customer = customer.strip()
     if not customer:
-        raise ConfigError("The customer's id is empty.", "Give it as cleaned_transactions has it.")
+        raise ConfigError("The customer's id is empty.", "Give it as it stands in cleaned_transactions.")
     settings = load_settings(config)
-    console = Console(width=max(100, Console().width))
+    console = open_console(at_least=100)
     lake = open_lake(settings)
     lake.check_writable()
     delivered = lines_in_source(settings, customer)
@@ -72,7 +61,7 @@ def forget_customer(
     if dry_run:
         with open_instance(settings) as instance:
             shown = shown_in_history(instance, _keys(settings), customer)
-        console.print(f"dagster: {shown} events show rows of the customer", highlight=False)
+        console.print(f"dagster: {shown} events show rows of the customer")
         console.print("Nothing is changed.")
         return
     if ask:
@@ -82,7 +71,6 @@ def forget_customer(
         console.print(
             "The source still has the customer: until it is cleaned these months count as having late lines, and any "
             "run of them, also by automation, brings the customer back.",
-            highlight=False,
             soft_wrap=True,
         )
 
@@ -109,7 +97,7 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> N
     for holding in holdings(lake, tables, customer):
         erase(lake, holding, customer)
     reports = reports_naming(lake, customer, replace=True)
-    # From now on no reader may need the old files: whoever reads them must fail rather than bring the customer back.
+    # Without waiting for readers: one that still reads the old files must fail, or it could bring the customer back.
     gone = delete_unread(lake, settings, older_than_hours=0)
     again = holdings(lake, tables, customer) or reports_naming(lake, customer)
     if again:
@@ -122,22 +110,20 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> N
     console.print(
         f"Erased. {len(reports)} reports and {events} events of Dagster named the customer; {gone:,} old files are "
         "deleted.",
-        highlight=False,
         soft_wrap=True,
     )
     console.print(
         "Models stay as they are: they were fitted on counts. Figures summed up before, in reports, holdout_evaluation "
-        "and check results, still count the customer; running the months again counts them anew. Not searched: "
+        "and check results, still count the customer; running the months again counts again without it. Not searched: "
         "exports, backups, old versions in a versioned bucket, and logs outside Dagster's database.",
-        highlight=False,
         soft_wrap=True,
     )
 
 
 def reports_naming(lake: Lake, customer: str, *, replace: bool = False) -> list[Month]:
-    """Return the months whose report names the customer; with ``replace``, put a word in the name's place."""
+    """Return the months whose report names the customer; with ``replace``, write a word over the name."""
     files = lake.files(REPORT.name)
-    # The template puts every customer's id into an element of its own.
+    # The report's template puts every customer's id into such an element.
     name = re.compile(rf"(<bdi class=\"id\" data-foreign>){re.escape(str(escape(customer)))}(?=</bdi>)")
     found = []
     for month in sorted(files.months(REPORT_FILE)):
@@ -156,7 +142,7 @@ def _keys(settings: Settings) -> set[dg.AssetKey]:
 def _say_source(console: Console, delivered: dict[str, int]) -> None:
     lines = sum(delivered.values())
     text = f"{lines:,} lines of the customer, in {_files(delivered)}" if delivered else "no line of the customer"
-    console.print(f"source: {text}", highlight=False, soft_wrap=True)
+    console.print(f"source: {text}", soft_wrap=True)
 
 
 def _say_lake(console: Console, lake: Lake, settings: Settings, customer: str) -> None:
@@ -165,10 +151,10 @@ def _say_lake(console: Console, lake: Lake, settings: Settings, customer: str) -
         months = [holding for holding in found if holding.table.name == table]
         rows = sum(holding.rows for holding in months)
         span = f"{months[0].month} to {months[-1].month}" if len(months) > 1 else str(months[0].month)
-        console.print(f"{table}: {rows:,} rows in {len(months)} months, {span}", highlight=False)
+        console.print(f"{table}: {rows:,} rows in {len(months)} months, {span}")
     if not found:
-        console.print("tables: no row of the customer", highlight=False)
-    console.print(f"{REPORT.name}: {len(reports_naming(lake, customer))} months name the customer", highlight=False)
+        console.print("tables: no row of the customer")
+    console.print(f"{REPORT.name}: {len(reports_naming(lake, customer))} months name the customer")
 
 
 def _files(delivered: dict[str, int]) -> str:

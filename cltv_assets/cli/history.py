@@ -1,8 +1,8 @@
-"""Takes a customer's rows out of what Dagster's event log keeps: previews and examples of checks.
+"""Removes a customer's rows from Dagster's event log, which keeps previews of tables and examples of checks.
 
-Dagster offers no way to change recorded metadata, and deleting an event would make
-its month look unmade. So the rows of the tables shown are removed in place; the
-events, their order and every other number stay.
+Dagster offers no way to change recorded metadata, and without its event a month would
+count as missing. So only the rows are removed, inside the events; the events, their order
+and every other number stay.
 """
 
 from __future__ import annotations
@@ -10,28 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import dagster as dg
-import sqlalchemy as sa
-from dagster._core.storage.event_log.schema import (
-    AssetCheckExecutionsTable,
-    AssetKeyTable,
-    SqlEventLogStorageTable,
-)
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
+from cltv_assets.dagster_defs.instance_state import event_databases, is_sql, rewrite_events
 from cltv_assets.errors import ConfigError
-
-#: Where serialized events stand.
-_COLUMNS = (
-    (SqlEventLogStorageTable, "event"),
-    (AssetKeyTable, "last_materialization"),
-    (AssetCheckExecutionsTable, "evaluation_event"),
-)
 
 
 def shown_in_history(
@@ -42,69 +26,53 @@ def shown_in_history(
     Parameters
     ----------
     instance : DagsterInstance
+        The instance whose events are searched.
     keys : set of AssetKey
         Assets of this graph. Another graph may have a customer of the same id.
     customer : str
+        The id, as it stands in the tables.
     remove : bool
+        Change the events, instead of only counting them.
 
     Raises
     ------
     ConfigError
         If the instance keeps its events where they cannot be changed, or is in use and locked.
     """
-    storage: Any = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
+    if not is_sql(instance):
         raise ConfigError(
-            f"Dagster's events are kept by {type(storage).__name__}, which offers no way to change them.",
+            f"Dagster's events are kept by {type(instance.event_log_storage).__name__}, which offers no way to change "
+            "them.",
             "Ask its operator to delete the runs whose previews show the customer.",
         )
     ours = {key.to_string() for key in keys}
     found = 0
-    for connect, file in _databases(storage):
+    for connect, file in event_databases(instance):
         with connect() as connection:
             changed = _without_customer(connection, ours, customer, remove)
         found += changed
         if remove and file is not None:
-            # Also after an attempt that was interrupted: what it changed may still stand in free pages.
+            # Also if nothing was found: an interrupted attempt may have left its rows in free pages.
             forget_free_pages(file)
     return found
 
 
-def _databases(storage: SqlEventLogStorage) -> Iterator[tuple[Callable[[], Any], str | None]]:
-    """Yield every database of events: how to connect, and its file where it is one."""
-    if isinstance(storage, SqliteEventLogStorage):
-        for run_id in storage.get_all_run_ids():
-            yield partial(storage.run_connection, run_id), storage.path_for_shard(run_id)
-        yield storage.index_connection, storage.path_for_shard("index")
-    else:
-        yield storage.index_connection, None
-
-
 def _without_customer(connection: Any, ours: set[str], customer: str, remove: bool) -> int:
-    # As JSON writes it: letters beyond ASCII are escaped.
-    written = json.dumps(customer)[1:-1]
     found = 0
-    for table, name in _COLUMNS:
-        if not sa.inspect(connection).has_table(table.name):
-            continue
-        column = table.c[name]
-        rows = connection.execute(
-            sa.select(table.c.id, table.c.asset_key, column).where(column.contains(written, autoescape=True))
-        ).fetchall()
-        for number, asset, text in rows:
-            if asset is not None and asset not in ours:
-                continue
-            cleaned = _cleaned(json.loads(text), customer)
-            if cleaned is None:
-                continue
-            found += 1
-            if remove:
-                connection.execute(table.update().where(table.c.id == number).values({name: json.dumps(cleaned)}))
+
+    def rewrite(asset: str | None, event: Any) -> Any | None:
+        nonlocal found
+        cleaned = _cleaned(event, customer) if asset is None or asset in ours else None
+        found += cleaned is not None
+        return cleaned if remove else None
+
+    # As JSON writes it: letters beyond ASCII are escaped.
+    rewrite_events(connection, json.dumps(customer)[1:-1], rewrite)
     return found
 
 
 def _cleaned(value: Any, customer: str) -> Any | None:
-    """Return a decoded event without the customer's rows, or None where it shows none."""
+    """Return a decoded event without the customer's rows, or None if it shows none."""
     touched = False
 
     def walk(inner: Any) -> Any:
@@ -134,12 +102,12 @@ def _shows(line: str, customer: str) -> bool:
 
 
 def forget_free_pages(file: str) -> None:
-    """Wipe what a SQLite file keeps of rows that are gone: free pages, and the write-ahead log.
+    """Delete what a SQLite file keeps of removed rows: free pages and the write-ahead log.
 
     Raises
     ------
     ConfigError
-        If another process has it locked.
+        If another process holds a lock on it.
     """
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as database:

@@ -1,4 +1,4 @@
-"""``cltv vacuum`` and ``cltv adopt``: care of the lake as a whole."""
+"""``cltv vacuum`` and ``cltv adopt``: maintenance of the whole lake."""
 
 from __future__ import annotations
 
@@ -15,14 +15,7 @@ from cltv_assets.tables import all_schemas
 
 
 def vacuum_lake(config: Path | None, keep_days: int) -> None:
-    """Delete what no reader can need and say how many files went.
-
-    Parameters
-    ----------
-    config : Path or None
-    keep_days : int
-        Spare files that were replaced or written more recently.
-    """
+    """Delete files that no reader needs, and print how many."""
     settings = load_settings(config)
     lake = open_lake(settings)
     lake.check_writable()

@@ -16,7 +16,12 @@ from cltv_assets.engines.spark_jars import coordinates, excludes, folder_problem
 from cltv_assets.errors import CltvError
 from cltv_assets.settings import Settings
 
+#: Seconds for the whole download.
 _TIMEOUT = 1800
+_REMEDY = (
+    "Fetch them where there is a network, or name your repository under spark.conf as "
+    "spark.jars.ivySettings or spark.jars.repositories (a proxy: spark.driver.extraJavaOptions)."
+)
 
 
 def fetch_jars(settings: Settings, into: Path) -> None:
@@ -28,7 +33,7 @@ def fetch_jars(settings: Settings, into: Path) -> None:
     Parameters
     ----------
     settings : Settings
-        ``spark.conf`` is asked for ``spark.jars.ivySettings``, ``spark.jars.repositories`` and
+        Of ``spark.conf`` these count: ``spark.jars.ivySettings``, ``spark.jars.repositories`` and
         ``spark.driver.extraJavaOptions`` (a proxy).
     into : pathlib.Path
         The folder; made if it is not there.
@@ -111,24 +116,17 @@ def _resolve(settings: Settings, scratch: Path) -> None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CltvError(f"The S3 jars could not be fetched: {error}.", _remedy()) from None
+        raise CltvError(f"The S3 jars could not be fetched: {error}.", _REMEDY) from None
     if done.returncode:
-        raise CltvError(f"The S3 jars could not be fetched: {_reason(done.stdout + done.stderr)}.", _remedy())
+        raise CltvError(f"The S3 jars could not be fetched: {_reason(done.stdout + done.stderr)}.", _REMEDY)
 
 
 def _reason(output: str) -> str:
     """Return the lines of the resolver's long report that say what failed."""
-    # "Host X not found." also stands there for repositories that were not needed in the end.
+    # "Host X not found." also appears for repositories that were not needed in the end.
     lines = [line.strip(" :\t") for line in output.splitlines()]
     telling = [line for line in lines if re.search(r"#.*: not found$|download failed", line)]
     telling = telling or [line for line in lines if "Exception in thread" in line]
     hosts = [line for line in lines if re.match(r"Host \S+ not found|Server access error", line)]
     chosen = list(dict.fromkeys(telling + hosts)) or [line for line in lines if line][-3:]
     return "; ".join(line[:200].rstrip(". ") for line in chosen[:3])
-
-
-def _remedy() -> str:
-    return (
-        "Fetch them where there is a network, or name your repository under spark.conf as "
-        "spark.jars.ivySettings or spark.jars.repositories (a proxy: spark.driver.extraJavaOptions)."
-    )

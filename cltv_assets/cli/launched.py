@@ -16,15 +16,27 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from pydantic import ValidationError
 
 from cltv_assets import __version__
-from cltv_assets.cli.runner import QUIET, errors_of, part_of
-from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.cli.runner import MonthRunner
 from cltv_assets.dagster_defs.graph import assets_of_half
-from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.remote.launching import ERRORS, SETTINGS, VERSION
+from cltv_assets.dagster_defs.remote.job import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import far_ends, params_loader
 from cltv_assets.errors import CltvError, ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
+
+#: Names of Dagster's metadata types in Pipes.
+_TYPES: dict[type, str] = {
+    dg.BoolMetadataValue: "bool",
+    dg.IntMetadataValue: "int",
+    dg.FloatMetadataValue: "float",
+    dg.TextMetadataValue: "text",
+    dg.MarkdownMetadataValue: "md",
+    dg.JsonMetadataValue: "json",
+    dg.NullMetadataValue: "null",
+    dg.PathMetadataValue: "path",
+    dg.UrlMetadataValue: "url",
+    dg.TimestampMetadataValue: "timestamp",
+}
 
 
 def run_launched(first: str | None, last: str | None) -> None:
@@ -84,24 +96,14 @@ def _run(pipes: PipesContext, settings: Settings) -> list[str]:
     """Run the month and return why it failed, a sentence each; empty if it is published."""
     month = Month.parse(pipes.partition_key)
     pipes.log.info(f"cltv-assets {__version__}: {month}, engine {settings.engine}, lake {settings.lake_root}")
-    names = Names(settings.asset_prefix)
-    whole = build_definitions(settings).resolve_job_def(names.name(MONTH_JOB))
-    job = part_of(whole, [names.key(name) for name in assets_of_half("preprocess")])
     with dg.DagsterInstance.ephemeral() as instance:
         # The orchestrator's own run id: the lake's commits then name the run that its UI shows.
         instance.add_event_listener(pipes.run_id, lambda entry: _report(pipes, entry))
-        result = job.execute_in_process(
-            run_config=QUIET,
-            instance=instance,
-            partition_key=month.key,
-            raise_on_error=False,
-            run_id=pipes.run_id,
-        )
-    return errors_of(result)
+        return MonthRunner(settings, instance, assets_of_half("preprocess")).run(month, pipes.run_id).errors
 
 
 def _report(pipes: PipesContext, entry: dg.EventLogEntry) -> None:
-    """Pass on what the orchestrator keeps of a run."""
+    """Send the events of a run that the orchestrator records."""
     event = entry.dagster_event
     if event is None:
         return
@@ -130,25 +132,10 @@ def _report(pipes: PipesContext, entry: dg.EventLogEntry) -> None:
 
 
 def encoded(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
-    """Return metadata as Pipes carries it; what it has no type for becomes text."""
-    types: tuple[tuple[type, str], ...] = (
-        (dg.BoolMetadataValue, "bool"),
-        (dg.IntMetadataValue, "int"),
-        (dg.FloatMetadataValue, "float"),
-        (dg.TextMetadataValue, "text"),
-        (dg.MarkdownMetadataValue, "md"),
-        (dg.JsonMetadataValue, "json"),
-        (dg.PathMetadataValue, "path"),
-        (dg.UrlMetadataValue, "url"),
-        (dg.TimestampMetadataValue, "timestamp"),
-    )
-    carried = {}
-    for key, value in metadata.items():
-        kind = next((name for known, name in types if isinstance(value, known)), None)
-        if isinstance(value, dg.NullMetadataValue):
-            carried[key] = {"type": "null", "raw_value": None}
-        elif kind is None:
-            carried[key] = {"type": "text", "raw_value": str(value.value)}
-        else:
-            carried[key] = {"type": kind, "raw_value": value.value}
-    return carried
+    """Return metadata in the form of Pipes; a value that Pipes has no type for becomes text."""
+    return {
+        key: {"type": _TYPES[type(value)], "raw_value": value.value}
+        if type(value) in _TYPES
+        else {"type": "text", "raw_value": str(value.value)}
+        for key, value in metadata.items()
+    }

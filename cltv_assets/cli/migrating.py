@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cltv_assets.cli.format_steps import STEPS
 from cltv_assets.cli.reading import open_lake
+from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.automation.state import latest
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
@@ -24,13 +24,7 @@ from cltv_assets.tables import all_schemas
 
 
 def migrate_lake(config: Path | None, dry_run: bool) -> None:
-    """Migrate every table that an older release wrote, and say what is to be done next.
-
-    Parameters
-    ----------
-    config : Path or None
-    dry_run : bool
-        Show what would be done, and change nothing.
+    """Migrate every table that an older release wrote, and say what to do next.
 
     Raises
     ------
@@ -39,7 +33,7 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
     """
     settings = load_settings(config)
     lake = open_lake(settings)
-    # Where months may have been published without rows; `end_month` may have been set since.
+    # Also months without rows, and months after an `end_month` that was set since.
     today = Month.of(dt.datetime.now(settings.zone).date())
     possible = list(settings.first_month.until(max(today, settings.first_month)))
     planned = plan(lake, all_schemas(settings.horizons_months), STEPS, possible)
@@ -52,7 +46,7 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
         typer.echo("Nothing was changed. Without --dry-run each table is migrated in one commit.")
         return
     lake.check_writable()
-    # Dagster first: broken off between the two, the lake still says what there is to do.
+    # Dagster first: if this is interrupted, the lake still shows what is left to migrate.
     _forget_materialisations(settings, renewed)
     for table in planned:
         carry_out(lake, table, possible)
@@ -67,19 +61,17 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
 
 
 def _show(planned: Sequence[TablePlan]) -> None:
-    console = Console(width=max(110, Console().width))
-    shown = Table("table", "format", "months", "what becomes of them", box=None)
-    for column in shown.columns[:3]:
-        column.no_wrap = True
+    whole = [Column(header, no_wrap=True) for header in ("table", "format", "months")]
+    shown = Table(*whole, "what becomes of them", box=None)
     for table in planned:
         months = f"{len(table.months)}, {table.months[0]} to {table.months[-1]}" if table.months else "none"
         fate = f"{table.fate.value}: the table {table.reason}" if table.reason else table.fate.value
         shown.add_row(table.table.name, f"{table.written} to {FORMAT_VERSION}", months, fate)
-    console.print(shown)
+    open_console(at_least=110).print(shown)
 
 
 def _forget_materialisations(settings: Settings, renewed: Sequence[TablePlan]) -> None:
-    """Tell Dagster that the emptied tables' months are not there, so that its automation makes them."""
+    """Remove the emptied tables' months from Dagster's records, so that its automation makes them again."""
     names = Names(settings.asset_prefix)
     if not renewed:
         return

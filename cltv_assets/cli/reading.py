@@ -1,7 +1,7 @@
-"""Published tables for the command line, read without Dagster.
+"""The lake, its tables and the source, as the commands read them.
 
-Always by the embedded engine, whichever wrote them: a look at the newest month must
-not wait for a cluster.
+Tables are always read by the embedded engine, whichever engine wrote them, so that a look
+at the newest month does not wait for a cluster.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
+from cltv_assets.cli.runner import parse_month
 from cltv_assets.columns import TableSchema
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
-from cltv_assets.errors import ConfigError, MissingMonthsError
+from cltv_assets.errors import MissingMonthsError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -50,12 +51,12 @@ class LakeReader:
 
 
 def open_lake(settings: Settings) -> Lake:
-    """Return the configured lake; nothing is asked of it yet."""
+    """Return the configured lake, without reading from it."""
     return Lake(settings.lake_root, object_store_for(settings), settings.asset_prefix)
 
 
 def configured_source(settings: Settings) -> TransactionSource:
-    """Return the configured source; nothing is read yet."""
+    """Return the configured source, without reading from it."""
     return open_source(settings, objects=object_store_for(settings))
 
 
@@ -96,10 +97,7 @@ def named_or_newest(reader: LakeReader, schema: TableSchema, month: str | None) 
         If nothing is published.
     """
     if month is not None:
-        try:
-            return Month.parse(month)
-        except ValueError as error:
-            raise ConfigError(f"{error}.", "Try again with such a month.") from None
+        return parse_month(month)
     published = reader.months(schema)
     if not published:
         raise MissingMonthsError(

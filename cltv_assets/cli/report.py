@@ -9,22 +9,14 @@ from pathlib import Path
 import typer
 
 from cltv_assets.cli.reading import open_lake
+from cltv_assets.cli.runner import parse_month
 from cltv_assets.dagster_defs.templates import load_settings
-from cltv_assets.errors import ConfigError, MissingMonthsError
-from cltv_assets.months import Month
+from cltv_assets.errors import MissingMonthsError
 from cltv_assets.report import REPORT, REPORT_FILE
 
 
 def open_report(config: Path | None, month: str | None, show: bool) -> None:
-    """Say where a month's report lies and open it.
-
-    Parameters
-    ----------
-    config : Path or None
-    month : str or None
-        ``YYYY-MM``; by default the newest.
-    show : bool
-        Whether to open it; without a browser its place is all there is.
+    """Print where a month's report is, and open it.
 
     Raises
     ------
@@ -34,16 +26,10 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
         If there is no such report.
     """
     files = open_lake(load_settings(config)).files(REPORT.name)
-    if month is None:
-        published = files.months(REPORT_FILE)
-        if not published:
-            raise MissingMonthsError(f"There is no report under {files.uri}.", "Materialise a month first: cltv run")
-        wanted = max(published)
-    else:
-        try:
-            wanted = Month.parse(month)
-        except ValueError as error:
-            raise ConfigError(f"{error}.", "Try again with such a month.") from None
+    published = files.months(REPORT_FILE) if month is None else ()
+    if month is None and not published:
+        raise MissingMonthsError(f"There is no report under {files.uri}.", "Materialise a month first: cltv run")
+    wanted = max(published) if month is None else parse_month(month)
     content = files.read(wanted, REPORT_FILE)
     typer.echo(files.path(wanted, REPORT_FILE))
     if not show:

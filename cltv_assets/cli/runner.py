@@ -20,7 +20,7 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
-#: A single plus, which Dagster takes for one step further; here it means all of them.
+#: A single plus. In Dagster it means one step further, here all that comes before or after.
 _ALL_BEYOND = re.compile(r"^\+(?!\+)|(?<!\+)\+$")
 #: One asset by its plain name, with its pluses.
 _PLAIN = re.compile(r"([+*]*)(\w+)([+*]*)")
@@ -35,12 +35,15 @@ class MonthResult:
     Parameters
     ----------
     month : Month
+        The month.
     succeeded : bool
+        Whether all its assets are published.
     seconds : float
+        How long it took.
     errors : list of str
         Why it failed, one sentence each.
     warnings : list of str
-        Checks that found something odd: ``table.check: message``.
+        Checks that warn: ``table.check: message``.
     """
 
     month: Month
@@ -50,12 +53,27 @@ class MonthResult:
     warnings: list[str] = field(default_factory=list)
 
 
+def parse_month(name: str) -> Month:
+    """Read a month from the command line.
+
+    Raises
+    ------
+    ConfigError
+        If ``name`` is not ``YYYY-MM``.
+    """
+    try:
+        return Month.parse(name)
+    except ValueError as error:
+        raise ConfigError(f"{error}.", "Try again with such a month.") from None
+
+
 def months_between(settings: Settings, first: str | None, last: str | None) -> list[Month]:
     """Return the months to run.
 
     Parameters
     ----------
     settings : Settings
+        The graph's settings.
     first, last : str or None
         ``YYYY-MM``, or ``latest`` for the last closed month; by default the first
         partition and the last closed one.
@@ -71,11 +89,8 @@ def months_between(settings: Settings, first: str | None, last: str | None) -> l
             f"No month has closed yet: start_month is {earliest} and the last closed month {latest}.",
             "Set start_month to the first month of your data.",
         )
-    try:
-        begin = _named(first, latest) if first else earliest
-        end = _named(last, latest) if last else latest
-    except ValueError as error:
-        raise ConfigError(f"{error}.", "Try again with such a month.") from None
+    begin = _named(first, latest) if first else earliest
+    end = _named(last, latest) if last else latest
     if not (earliest <= begin <= latest and earliest <= end <= latest):
         raise ConfigError(
             f"The months {begin} to {end} reach beyond those that exist, {earliest} to {latest}.",
@@ -87,8 +102,8 @@ def months_between(settings: Settings, first: str | None, last: str | None) -> l
 
 
 def _named(name: str, latest: Month) -> Month:
-    # A scheduler that knows no calendar asks for it by this name.
-    return latest if name == "latest" else Month.parse(name)
+    # For schedulers that cannot compute the month.
+    return latest if name == "latest" else parse_month(name)
 
 
 class MonthRunner:
@@ -97,7 +112,9 @@ class MonthRunner:
     Parameters
     ----------
     settings : Settings
+        The graph's settings.
     instance : DagsterInstance
+        Where the runs are recorded.
     assets : sequence of str, optional
         Names of assets; ``+`` after or before a name adds all that is downstream or
         upstream of it (``rfm_summary+``). All by default.
@@ -115,14 +132,23 @@ class MonthRunner:
         self._job = part_of(whole, _selected(definitions, assets, names)) if assets else whole
         self._instance = instance
 
-    def run(self, month: Month) -> MonthResult:
-        """Materialise one month; a failure is in the result, not raised."""
+    def run(self, month: Month, run_id: str | None = None) -> MonthResult:
+        """Materialise one month; a failure is in the result, not raised.
+
+        Parameters
+        ----------
+        month : Month
+            The month.
+        run_id : str, optional
+            The id of the Dagster run; by default a new one.
+        """
         began = time.monotonic()
         result = self._job.execute_in_process(
             run_config=QUIET,
             instance=self._instance,
             partition_key=month.key,
             raise_on_error=False,
+            run_id=run_id,
         )
         warnings = [
             f"{Names.table(found.asset_key)}.{found.check_name}: {found.description}"
@@ -141,17 +167,20 @@ def run_months(
 ) -> list[MonthResult]:
     """Materialise months one after the other, oldest first.
 
-    A month that fails does not stop the others; those that need it say so.
+    A month that fails does not stop the others; the months that need it fail, and name it.
 
     Parameters
     ----------
     settings : Settings
+        The graph's settings.
     months : sequence of Month
+        The months, oldest first.
     instance : DagsterInstance
+        Where the runs are recorded.
     assets : sequence of str, optional
         As `MonthRunner` takes them.
     after : callable
-        Told of each month that ended.
+        Called with the result of each month when it has ended.
     """
     runner = MonthRunner(settings, instance, assets)
     results = []
@@ -163,17 +192,17 @@ def run_months(
 
 
 def look_on_time(settings: Settings, instance: dg.DagsterInstance) -> None:
-    """Evaluate every asset's check ``on_time``, so that the UI shows no check without an answer."""
+    """Evaluate every asset's check ``on_time``, so that the UI shows a result for it."""
     names = Names(settings.asset_prefix)
     job = build_definitions(settings).resolve_job_def(names.name(ON_TIME_JOB))
-    # The lake is as it is: a check that cannot answer is no reason to fail what was run.
+    # Months that have run do not fail because this check cannot be evaluated.
     job.execute_in_process(run_config=QUIET, instance=instance, raise_on_error=False)
 
 
 def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefinition:
-    """Return the job for some of its assets, with the checks that the whole job has of them.
+    """Return the job for some of its assets, with the checks on them that the whole job has.
 
-    Dagster would add the others: ``on_time`` looks at all months and says nothing of one.
+    Without a selection of checks Dagster would add ``on_time``, which is about all months and not about one.
     """
     wanted = set(assets)
     checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in wanted}
@@ -184,10 +213,10 @@ def _selected(definitions: dg.Definitions, assets: Sequence[str], names: Names) 
     graph = definitions.resolve_asset_graph()
     try:
         # Assets of one step are made together: naming one of them names the other.
-        selection = dg.AssetSelection.from_coercible([_as_dagster_says(name, names) for name in assets])
+        selection = dg.AssetSelection.from_coercible([_in_dagster_syntax(name, names) for name in assets])
         selection = selection.required_multi_asset_neighbors()
         keys = sorted(selection.resolve(graph))
-    except (dg.DagsterError, dg.DagsterInvalidSubsetError) as error:
+    except dg.DagsterError as error:
         plain = ", ".join(sorted(Names.table(key) for key in graph.get_all_asset_keys()))
         raise ConfigError(
             f"--select {','.join(assets)} is no selection of assets: {' '.join(str(error).split())}",
@@ -198,8 +227,8 @@ def _selected(definitions: dg.Definitions, assets: Sequence[str], names: Names) 
     return keys
 
 
-def _as_dagster_says(selection: str, names: Names) -> str:
-    """Put the key of the asset where its plain name stands, and ``*`` for a lone plus."""
+def _in_dagster_syntax(selection: str, names: Names) -> str:
+    """Replace an asset's plain name by its key, and a single plus by ``*``."""
     found = _PLAIN.fullmatch(selection)
     whole = f"{found[1]}{names.key(found[2]).to_user_string()}{found[3]}" if found else selection
     return _ALL_BEYOND.sub("*", whole)

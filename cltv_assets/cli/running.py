@@ -1,4 +1,4 @@
-"""``cltv run`` and its kin: run months, show progress, say what failed."""
+"""``cltv run``, ``preprocess``, ``model`` and ``demo``: run months, show progress, say what failed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from cltv_assets.cli.reading import check_lake, configured_source
 from cltv_assets.cli.runner import MonthResult, look_on_time, months_between, run_months
 from cltv_assets.cli.summary import show_summary
+from cltv_assets.cli.terminal import open_console
 from cltv_assets.cli.two_halves import WORTH_IT, run_two_halves
 from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.instance import open_instance
@@ -41,7 +42,7 @@ def run_half(half: Half, config: Path | None, first: str | None, last: str | Non
 
 
 def run_demo(lake: Path | None, last: str | None = None) -> None:
-    """Run the CDNOW months to ``last``, whatever ``cltv.yaml`` says, and sum up."""
+    """Run the CDNOW months to ``last``, without regard to ``cltv.yaml``, and sum up."""
     given = {"lake_uri": str(lake)} if lake else {}
     settings = Settings.model_validate(given)
     if lake is None and Path("cltv.yaml").is_file() and load_settings(None).lake_root == settings.lake_root:
@@ -54,19 +55,18 @@ def run_demo(lake: Path | None, last: str | None = None) -> None:
 
 
 def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
-    # Told once and at once, rather than by every month.
+    # Before the first month: otherwise every month would fail with the same error.
     check_lake(settings)
     if assets is None or RAW_TRANSACTIONS.name in assets:
         source = configured_source(settings)
         if not source.list_files():
             source.inspect()
-    console = Console()
+    console = open_console()
     began = time.monotonic()
     what = "all assets" if assets is None else ", ".join(assets)
     console.print(
         f"{_months(len(months))}, {months[0]} to {months[-1]}: {what}. "
         f"Engine {settings.engine}, lake {settings.lake_root}",
-        highlight=False,
         soft_wrap=True,
     )
     done: list[MonthResult] = []
@@ -75,15 +75,13 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
         done.append(result)
         mark = "[green]done[/]" if result.succeeded else "[red]failed[/]"
         count = len(result.warnings)
-        odd = f", {count} warning{'s' if count > 1 else ''}" if count else ""
-        console.print(
-            f"  {result.month} {mark} in {result.seconds:.1f} s{odd}  [{len(done)}/{len(months)}]", highlight=False
-        )
+        warned = f", {count} warning{'s' if count > 1 else ''}" if count else ""
+        console.print(f"  {result.month} {mark} in {result.seconds:.1f} s{warned}  [{len(done)}/{len(months)}]")
         for error in result.errors:
-            console.print(f"    {error}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"    {error}", markup=False, soft_wrap=True)
 
     with _kept_session(settings), open_instance(settings) as instance:
-        # On Spark the cluster is what works; a second process would only bring a second driver.
+        # On Spark the cluster does the work; a second process would only add a second driver.
         embedded = settings.engine == "duckdb" and (os.cpu_count() or 1) > 1
         if assets is None and len(months) >= WORTH_IT and embedded:
             results = run_two_halves(settings, months, instance, after)
@@ -97,18 +95,17 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
         console.print(
             f"{len(failed)} of {_months(len(results))} failed in {elapsed:.0f} s: {', '.join(failed)}. "
             "Readers keep what those months held before. Mend the cause and run the same command again.",
-            highlight=False,
             soft_wrap=True,
         )
         raise typer.Exit(1)
-    console.print(f"{_months(len(results))} done in {elapsed:.0f} s.", highlight=False)
+    console.print(f"{_months(len(results))} done in {elapsed:.0f} s.")
 
 
 @contextlib.contextmanager
 def _kept_session(settings: Settings) -> Iterator[None]:
-    """Let the months of one command share a Spark session: each run of its own would wait for executors anew.
+    """Let the months of one command share a Spark session, so that only the first waits for executors.
 
-    What is wrong with Java, jars or the cluster is told once, and before any month.
+    An error of Java, jars or the cluster then shows once, before any month.
     """
     if settings.engine != "spark":
         yield
@@ -125,10 +122,10 @@ def _months(count: int) -> str:
 
 
 def _say_warnings(console: Console, results: Sequence[MonthResult]) -> None:
-    """Show what the newest month's checks found odd: earlier ones stand in the UI."""
+    """Show the warnings of the newest month; the UI has those of earlier months."""
     if not results or not results[-1].warnings:
         return
     newest = results[-1]
-    console.print(f"Odd in {newest.month} (nothing is blocked by these):", highlight=False)
+    console.print(f"Warnings of {newest.month} (they block nothing):")
     for warning in newest.warnings[:_SHOWN_WARNINGS]:
-        console.print(f"  {warning}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {warning}", markup=False, soft_wrap=True)

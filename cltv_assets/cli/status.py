@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cltv_assets.cli.reading import configured_source, open_lake
+from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.automation.state import latest, needs_of
 from cltv_assets.dagster_defs.build import build_assets
 from cltv_assets.dagster_defs.instance import open_instance
@@ -37,16 +36,16 @@ class MonthStatus:
         Assets without this month.
     stale : list of str
         Assets that are older than something they were made from.
-    failed, odd : list of str
+    failed, warned : list of str
         Blocking checks and warnings of the last evaluation, ``asset.check``.
     late : int
-        Lines that the source has and the lake lacks.
+        Lines that the source has and the lake lacks; negative if the source has fewer.
     """
 
     missing: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
     late: int = 0
 
     @property
@@ -56,19 +55,18 @@ class MonthStatus:
 
 
 def show_status(config: Path | None) -> None:
-    """Print a line a month; exit with 1 unless every month is in order."""
+    """Print a line for each month; exit with 1 unless every month is in order."""
     settings = load_settings(config)
     found = month_statuses(settings)
-    console = Console(width=max(100, Console().width))
-    table = Table("month", "state", "failed checks", "warnings", "late lines", box=None)
-    # The name of a failed check is what the reader came for: other columns give way.
-    table.columns[2].no_wrap = True
+    console = open_console(at_least=100)
+    # Failed checks are what readers look for: other columns are broken into lines first.
+    table = Table("month", "state", Column("failed checks", no_wrap=True), "warnings", "late lines", box=None)
     for month, state in found.items():
         table.add_row(
             month.key,
             _state(state),
             "\n".join(state.failed) or "-",
-            str(len(state.odd)) if state.odd else "-",
+            str(len(state.warned)) if state.warned else "-",
             f"{state.late:+,}" if state.late else "-",
         )
     console.print(table)
@@ -76,10 +74,9 @@ def show_status(config: Path | None) -> None:
     if wrong:
         console.print(
             f"{len(wrong)} of {len(found)} months need a run: cltv run --from {wrong[0]} --to {wrong[-1]}",
-            highlight=False,
         )
         raise typer.Exit(1)
-    console.print(f"All {len(found)} months are in order.", highlight=False)
+    console.print(f"All {len(found)} months are in order.")
 
 
 def _state(state: MonthStatus) -> str:
@@ -97,17 +94,10 @@ def _names(assets: list[str]) -> str:
 def month_statuses(settings: Settings) -> dict[Month, MonthStatus]:
     """Return every closed month's status, oldest first."""
     months = list(settings.first_month.until(settings.last_month()))
-    found = {month: MonthStatus() for month in months}
     lake = open_lake(settings)
-    for schema in all_schemas(settings.horizons_months):
-        there = lake.table(schema).published(months)
-        for month in months:
-            if month not in there:
-                found[month].missing.append(schema.name)
-    reported = lake.files(REPORT.name).months(REPORT_FILE)
-    for month in months:
-        if month not in reported:
-            found[month].missing.append(REPORT.name)
+    held = {schema.name: lake.table(schema).published(months) for schema in all_schemas(settings.horizons_months)}
+    held[REPORT.name] = lake.files(REPORT.name).months(REPORT_FILE)
+    found = {month: MonthStatus([name for name in held if month not in held[name]]) for month in months}
     with open_instance(settings) as instance:
         _add_stale(found, settings, instance)
         _add_checks(found, settings, instance)
@@ -117,13 +107,8 @@ def month_statuses(settings: Settings) -> dict[Month, MonthStatus]:
 
 def _add_stale(found: Mapping[Month, MonthStatus], settings: Settings, instance: dg.DagsterInstance) -> None:
     """Mark assets that were made before something upstream was made again."""
-    names = Names(settings.asset_prefix)
     assets = build_assets(settings)
-    made = {
-        Names.table(key): latest(instance, names.key(Names.table(key)))
-        for definition in assets
-        for key in definition.keys
-    }
+    made = {Names.table(key): latest(instance, key) for definition in assets for key in definition.keys}
     stale: set[tuple[str, Month]] = set()
     for definition in assets:
         needs = needs_of(definition)
@@ -139,34 +124,24 @@ def _add_stale(found: Mapping[Month, MonthStatus], settings: Settings, instance:
 
 
 def _add_checks(found: Mapping[Month, MonthStatus], settings: Settings, instance: dg.DagsterInstance) -> None:
-    """Add what each check said when it last looked at the month."""
+    """Add the newest result of each check on each month."""
     names = Names(settings.asset_prefix)
-    last: dict[str, dict[str, tuple[bool, bool]]] = defaultdict(dict)
-    records = instance.get_run_records(order_by="create_timestamp", ascending=True)
-    keys = {month.key for month in found}
-    for record in records:
-        of_run = record.dagster_run.tags.get("dagster/partition")
-        events = instance.get_records_for_run(
-            record.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        ).records
-        for event in events:
-            happened = event.event_log_entry.dagster_event
-            if happened is not None:
-                evaluated = happened.asset_check_evaluation_data
-                table = Names.table(evaluated.asset_key)
-                if evaluated.asset_key != names.key(table):
-                    # Of another graph on the same instance.
-                    continue
-                # A backfill makes many months in one run; each result names its own.
-                partition = evaluated.partition or of_run
-                if partition not in keys:
-                    continue
-                name = f"{table}.{evaluated.check_name}"
-                last[partition][name] = (evaluated.passed, evaluated.severity == dg.AssetCheckSeverity.ERROR)
+    last: dict[str, dict[str, dg.AssetCheckEvaluation]] = {month.key: {} for month in found}
+    for record in instance.get_run_records(order_by="create_timestamp", ascending=True):
+        run = record.dagster_run
+        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+            evaluated = entry.get_dagster_event().asset_check_evaluation_data
+            table = Names.table(evaluated.asset_key)
+            # A backfill makes many months in one run; each result names its own.
+            partition = evaluated.partition or run.tags.get("dagster/partition", "")
+            # Other graphs may run on the same instance.
+            if evaluated.asset_key == names.key(table) and partition in last:
+                last[partition][f"{table}.{evaluated.check_name}"] = evaluated
     for month, state in found.items():
-        for name, (passed, blocking) in sorted(last[month.key].items()):
-            if not passed:
-                (state.failed if blocking else state.odd).append(name)
+        for name, evaluated in sorted(last[month.key].items()):
+            if not evaluated.passed:
+                blocks = evaluated.severity == dg.AssetCheckSeverity.ERROR
+                (state.failed if blocks else state.warned).append(name)
 
 
 def _add_late(found: Mapping[Month, MonthStatus], settings: Settings, lake: Lake) -> None:

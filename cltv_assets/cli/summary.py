@@ -9,9 +9,10 @@ from typing import Any
 
 import ibis
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
+from cltv_assets.cli.terminal import open_console
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
@@ -37,7 +38,7 @@ def show_summary(settings: Settings, month: str | None) -> None:
     MissingMonthsError
         If nothing is published.
     """
-    console = Console(width=max(110, Console().width))
+    console = open_console(at_least=110)
     predictions = predictions_schema(settings.horizons_months)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, predictions, month)
@@ -56,13 +57,13 @@ def _lines(console: Console, reader: LakeReader) -> None:
         for schema in (RAW_TRANSACTIONS, CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS)
     )
     console.rule(f"{len(months)} months, {months[0]} to {months[-1]}" if months else "no months", align="left")
-    console.print(f"{raw:,} lines in = {cleaned:,} cleaned + {rejected:,} rejected", highlight=False)
+    console.print(f"{raw:,} lines in = {cleaned:,} cleaned + {rejected:,} rejected")
     if rejected:
         table = reader.lake.table(REJECTED_TRANSACTIONS)
         lost = reader.engine.read_lake(REJECTED_TRANSACTIONS, table.files(months))
         by_reason = lost.group_by("reason").aggregate(lines=lost.count()).order_by(ibis.desc("lines"), "reason")
         for row in reader.engine.collect(by_reason).to_pylist():
-            console.print(f"  {row['lines']:>9,}  {row['reason']}", highlight=False)
+            console.print(f"  {row['lines']:>9,}  {row['reason']}")
 
 
 def _models(console: Console, reader: LakeReader, month: Month) -> None:
@@ -76,17 +77,16 @@ def _models(console: Console, reader: LakeReader, month: Month) -> None:
 def _model(console: Console, row: dict[str, Any]) -> None:
     name = f"{row['model_name']}, seasonal" if row.get("seasonality") == "monthly" else row["model_name"]
     if row["status"] == "not_fitted":
-        console.print(f"{name} ({row['role']}): not fitted. {row['status_reason']}", highlight=False)
+        console.print(f"{name} ({row['role']}): not fitted. {row['status_reason']}")
         return
     shown = ", ".join(_parameter(row, column) for column in _parameters(row["model_name"]))
     console.print(
         f"{name} ({row['role']}): {shown}; log-likelihood {row['log_likelihood']:,.1f} "
         f"on {row['customers']:,} customers",
-        highlight=False,
     )
     for reason in (row["status_reason"], row.get("choice_reason")):
         if reason:
-            console.print(f"  {reason}", highlight=False)
+            console.print(f"  {reason}")
 
 
 def _parameters(model: str) -> tuple[str, ...]:
@@ -109,9 +109,8 @@ def _totals(console: Console, reader: LakeReader, month: Month) -> None:
         console.print("No predictions, hence no totals.")
         return
     value = f"CLTV {reader.settings.currency}"
-    table = Table("segment", "customers", "purchases", "interval", value, "interval", "share", box=None)
-    for i, column in enumerate(table.columns):
-        column.no_wrap, column.justify = True, "right" if i else "left"
+    figures = _right("customers", "purchases", "interval", value, "interval", "share", no_wrap=True)
+    table = Table(Column("segment", no_wrap=True), *figures, box=None)
     order = {name: i for i, name in enumerate(name for _, names in SCHEMES.values() for name in names)}
     rows.sort(key=lambda row: (row["scheme"] != ALL, order.get(row["segment"], -1), row["horizon_months"]))
     for row in rows:
@@ -124,6 +123,10 @@ def _totals(console: Console, reader: LakeReader, month: Month) -> None:
                 f"{row['share_of_value']:.1%}",
             )
     console.print(table)
+
+
+def _right(*headers: str, no_wrap: bool = False) -> list[Column]:
+    return [Column(header, justify="right", no_wrap=no_wrap) for header in headers]
 
 
 def _segment(row: dict[str, Any]) -> str:
@@ -144,10 +147,8 @@ def _holdout(console: Console, reader: LakeReader, month: Month) -> None:
         return
     value = {(r["horizon_months"], r["target"], r["model_name"], r["metric"]): r["value"] for r in rows}
     model = next(r["model_name"] for r in rows if r["model_name"] not in BASELINES)
-    table = Table("made at", "target", "predicted", "actual", "bias", "naive bias", "MAE", "naive MAE", box=None)
-    table.columns[0].no_wrap = True
-    for column in table.columns[2:]:
-        column.justify = "right"
+    figures = _right("predicted", "actual", "bias", "naive bias", "MAE", "naive MAE")
+    table = Table(Column("made at", no_wrap=True), "target", *figures, box=None)
     for h in sorted({r["horizon_months"] for r in rows}):
         for target in ("purchases", "revenue"):
             bias, naive_bias = (value.get((h, target, name, "relative_bias")) for name in (model, NAIVE_RATE))
@@ -170,9 +171,8 @@ def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
     table = reader.month(predictions_schema(reader.settings.horizons_months), month)
     best = table.order_by(ibis.desc(f"cltv_{h}m"), "customer_id").limit(_TOP)
     console.rule(f"The {_TOP} most valuable customers, next {h} months", align="left")
-    shown = Table("customer", "frequency", "P(alive)", "purchases", f"order value {unit}", f"CLTV {unit}", box=None)
-    for column in shown.columns[1:]:
-        column.justify = "right"
+    figures = _right("frequency", "P(alive)", "purchases", f"order value {unit}", f"CLTV {unit}")
+    shown = Table("customer", *figures, box=None)
     for row in reader.engine.collect(best).to_pylist():
         shown.add_row(
             row["customer_id"],
@@ -188,7 +188,7 @@ def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
 def _where(console: Console, reader: LakeReader, month: Month) -> None:
     console.rule("Next", align="left")
     root = reader.lake.root
-    # As the reader can type it: `make demo` activates no environment.
+    # The command as the reader can type it: `make demo` activates no environment.
     command = "cltv" if shutil.which("cltv") else os.path.relpath(sys.argv[0])
     report = reader.lake.files(REPORT.name).path(month, REPORT_FILE)
     for what, text in (
@@ -198,4 +198,4 @@ def _where(console: Console, reader: LakeReader, month: Month) -> None:
         ("Export", f"{command} export --month {month} --to predictions.csv"),
         ("Your own data", f"write cltv.yaml (README.md, 'Your own data'), then {command} doctor and {command} run"),
     ):
-        console.print(f"{what}: {text}", highlight=False, soft_wrap=True)
+        console.print(f"{what}: {text}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Two processes for many months: one prepares, the other models what is prepared.
+"""Two processes for many months: one prepares the data, the other models prepared months.
 
 A month's second half needs only its own and earlier months' first halves, so while
 one process cleans and summarises a month, another fits, predicts and reports the
@@ -44,10 +44,13 @@ def run_two_halves(
     Parameters
     ----------
     settings : Settings
+        The graph's settings.
     months : sequence of Month
+        The months, oldest first.
     instance : DagsterInstance
+        Where the runs are recorded.
     after : callable
-        Told of each month whose halves have both ended.
+        Called with the result of each month when both halves have ended.
 
     Raises
     ------
@@ -111,9 +114,9 @@ def _arrived(modelled: multiprocessing.Queue[MonthResult], worker: BaseProcess, 
 def _model_months(
     settings_json: str, prepared: multiprocessing.Queue[str | None], modelled: multiprocessing.Queue[MonthResult]
 ) -> None:
-    """Model each month as it is prepared, until told that there are no more."""
+    """Model each month as soon as it is prepared; ``None`` in the queue ends this process."""
     settings = Settings.model_validate_json(settings_json)
-    # An interrupt reaches both processes; the first one says so and ends this one.
+    # An interrupt reaches both processes; the first one prints the message and ends this one.
     with contextlib.suppress(KeyboardInterrupt), _ending_with_parent(), open_instance(settings) as instance:
         runner = MonthRunner(settings, instance, assets_of_half("model"))
         with rare_collection():
@@ -121,7 +124,7 @@ def _model_months(
                 modelled.put(runner.run(Month.parse(key)))
         modelled.close()
         modelled.join_thread()
-        # All is closed. Taking the interpreter down would only let DuckDB's binding print what it still refers to.
+        # Everything is closed. An ordinary exit would only let DuckDB's binding print the objects it still holds.
         os._exit(0)
     sys.exit(130)
 
@@ -130,8 +133,8 @@ def _model_months(
 def _ending_with_parent() -> Iterator[None]:
     """Let this process end when the first one is killed.
 
-    It would wait for months for ever otherwise, or publish beside the next run.
-    Ending at any moment is safe: the lake takes it for a kill.
+    Otherwise it would wait for months for ever, or publish at the same time as the next run.
+    It may end at any moment: what it has not published, the lake discards as after a kill.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -146,6 +149,6 @@ def _ending_with_parent() -> Iterator[None]:
     try:
         yield
     finally:
-        # A thread that is still there at the interpreter's end keeps it from clearing up.
+        # A thread that is still running keeps the interpreter from ending cleanly.
         say_over.close()
         watcher.join()

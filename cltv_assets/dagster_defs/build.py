@@ -8,17 +8,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_shared.utils.warnings import BetaWarning, PreviewWarning
 
 from cltv_assets.dagster_defs.automation import automate, monthly_schedule, sensors_of
 from cltv_assets.dagster_defs.executor import cltv_executor
 from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.io_managers import lake_io_manager
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.resources import LAKE, PIPES, PLATFORM, S3, SPARK, platform_resource, s3_resource
+from cltv_assets.dagster_defs.remote.pipes_resource import pipes_resource
+from cltv_assets.dagster_defs.resources import LAKE, PIPES, S3, SPARK, s3_resource
 from cltv_assets.files.object_store import uses_s3
 from cltv_assets.settings import Settings
-from cltv_assets.tables import all_schemas
 
 #: The job that materialises a month of the whole graph; `Names` puts the prefix before it.
 MONTH_JOB = "cltv_month"
@@ -33,7 +32,7 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
     ----------
     settings : Settings
     **overrides
-        Resources to put in place of the usual ones, by plain key (``platform``, ``lake``, ``s3``,
+        Resources to put in place of the usual ones, by plain key (``lake``, ``s3``,
         ``spark``, ``pipes``).
 
     Returns
@@ -57,8 +56,8 @@ def _settled_on() -> Iterator[None]:
     That is: checks by month, backfill policies, conditions of our own, windows at the start of history.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BetaWarning)
-        warnings.simplefilter("ignore", PreviewWarning)
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
         yield
 
 
@@ -66,7 +65,6 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
     names = Names(settings.asset_prefix)
     automated = automate(settings, all_assets(settings))
     assets = automated.assets
-    schemas = {schema.name: schema for schema in all_schemas(settings.horizons_months)}
     month = dg.define_asset_job(
         names.name(MONTH_JOB),
         # Not all(): a deployment may hold other graphs.
@@ -80,25 +78,29 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
         selection=dg.AssetSelection.checks(*automated.checks),
         description="Looks whether every month is there that should be by now.",
     )
-    resources: dict[str, Any] = {PLATFORM: platform_resource(settings), LAKE: lake_io_manager(schemas, names)}
-    if uses_s3(settings):
-        resources[S3] = s3_resource(settings)
-    if settings.engine == "spark":
-        # dagster-pyspark is not part of the embedded installation.
-        from cltv_assets.dagster_defs.resources.spark import spark_resource
-
-        resources[SPARK] = spark_resource(settings)
-    if settings.pipes.kind:
-        from cltv_assets.dagster_defs.resources.pipes import pipes_resource
-
-        resources[PIPES] = pipes_resource(settings)
+    resources = _resources(settings) | dict(overrides)
     return dg.Definitions(
         assets=assets,
         asset_checks=automated.checks,
         sensors=sensors_of(settings, automated, month),
         schedules=[monthly_schedule(settings, month)],
         jobs=[month, on_time],
-        resources={names.name(key): value for key, value in (resources | dict(overrides)).items()},
+        resources={names.name(key): value for key, value in resources.items()},
         # Embedded: one process, because most of a process's time here is its imports.
         executor=cltv_executor,
     )
+
+
+def _resources(settings: Settings) -> dict[str, Any]:
+    """Return the resources by plain key; packages of extras are imported where the settings need them."""
+    found: dict[str, Any] = {}
+    if uses_s3(settings):
+        found[S3] = s3_resource(settings)
+    if settings.engine == "spark":
+        from cltv_assets.dagster_defs.resources.spark import spark_resource
+
+        found[SPARK] = spark_resource(settings)
+    found[LAKE] = lake_io_manager(settings, **found)
+    if settings.pipes.kind:
+        found[PIPES] = pipes_resource(settings)
+    return found

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import dagster as dg
-from dagster.components.component_scaffolding import scaffold_component
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
@@ -57,7 +56,7 @@ class _Scaffolder(dg.Scaffolder[Any]):
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write it."""
         if request.scaffold_format != "yaml" or request.append:
-            scaffold_component(request)
+            dg.scaffold_component(request)
             return
         text = _TEMPLATE.format(type=request.type_name, prefix=prefix_for(request.target_path))
         (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
@@ -117,7 +116,8 @@ class CltvComponent(dg.Component):
         tree = context.resolution_context.source_position_tree
         inner = tree.children.get("attributes") if tree else None
         path = Path(tree.position.filename) if tree else context.path / "defs.yaml"
-        return cls(component_settings(written, path, dict(_lines(inner, ())), scope.resolve_value))
+        places = {keys: f"{path}, line {line}" for keys, line in _lines(inner, ())}
+        return cls(component_settings(written, path, places, scope.resolve_value))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the graph.

@@ -1,34 +1,46 @@
 """Runs all steps of a run in its own process, with Dagster's SQLite kept calm.
 
-One process, because most of a process's time here is its imports. A month of the
-graph records some hundred events; ``instance`` says what each would cost on SQLite.
-Other storages are not touched by it.
+One process, because most of a process's time here is its imports. A month of the graph
+records some hundred events; ``instance_state.calm_sqlite`` says what each would cost on
+SQLite. Other storages are not touched by it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.executor.in_process import InProcessExecutor
 
 from cltv_assets.dagster_defs.collection import rare_collection
-from cltv_assets.dagster_defs.instance import calm_sqlite
+from cltv_assets.dagster_defs.instance_state import calm_sqlite
 
 
-class _CalmExecutor(InProcessExecutor):
-    def execute(
-        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
-    ) -> Iterator[dg.DagsterEvent]:
+class _CalmExecutor(dg.Executor):
+    """Dagster's in-process executor, calmed."""
+
+    def __init__(self, usual: dg.Executor) -> None:
+        self._usual = usual
+
+    @property
+    def retries(self) -> Any:
+        """What the usual executor does about retries."""
+        return self._usual.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        """What the usual executor asks of upstream steps."""
+        return self._usual.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        """Execute the plan."""
         with calm_sqlite(), rare_collection():
-            yield from super().execute(plan_context, execution_plan)
+            yield from self._usual.execute(plan_context, execution_plan)
 
 
 @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)  # type: ignore[call-overload,untyped-decorator]
-def cltv_executor(context: dg.InitExecutorContext) -> InProcessExecutor:
+def cltv_executor(context: dg.InitExecutorContext) -> dg.Executor:
     """Execute every step in the run's process."""
-    usual = dg.in_process_executor.executor_creation_fn(context)  # type: ignore[misc]
-    assert isinstance(usual, InProcessExecutor)
-    return _CalmExecutor(usual.retries, usual.step_dependency_config, usual.marker_to_close)
+    create = dg.in_process_executor.executor_creation_fn
+    assert create is not None
+    return _CalmExecutor(create(context))

@@ -9,6 +9,7 @@ from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import monthly_partitions
 from cltv_assets.dagster_defs.remote_preparation import remote_preparation
 from cltv_assets.dagster_defs.report_asset import report_asset
+from cltv_assets.files.object_store import is_s3
 from cltv_assets.report import REPORT
 from cltv_assets.settings import Settings
 from cltv_assets.tables import TABLES, steps
@@ -46,4 +47,4 @@ def _kinds(asset: Asset, settings: Settings) -> set[str]:
     # The demo's purchase log is a text file too.
     chosen = {ENGINE: settings.engine, SOURCE: "parquet" if settings.source.kind == "parquet" else "csv"}
     kinds = {chosen.get(kind, kind) for kind in asset.kinds}
-    return kinds | {"s3"} if settings.lake_root.startswith("s3://") else kinds
+    return kinds | {"s3"} if is_s3(settings.lake_root) else kinds

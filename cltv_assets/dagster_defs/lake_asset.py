@@ -23,7 +23,7 @@ from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
 from cltv_assets.dagster_defs.presentation import check_result, column_schema, metadata_of
 from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months
-from cltv_assets.dagster_defs.resources import LAKE, PLATFORM, POOL, Platform
+from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
 from cltv_assets.lake import StagedMonth, Staging
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -60,7 +60,7 @@ def lake_asset(
     backfills : BackfillPolicy
         How many months one run makes.
     """
-    platform_key = names.name(PLATFORM)
+    lake_key = names.name(LAKE)
 
     @dg.multi_asset(
         name=names.name("_and_".join(table.name for table in tables)),
@@ -69,20 +69,20 @@ def lake_asset(
             given.table: dg.AssetIn(
                 key=names.key(given.table),
                 metadata=metadata_of_input(given),
-                input_manager_key=names.name(LAKE),
+                input_manager_key=lake_key,
             )
             for given in tables[0].inputs(settings)
         },
         check_specs=check_specs(tables, settings, names, partitions),
         partitions_def=partitions,
-        required_resource_keys={platform_key},
+        required_resource_keys={lake_key},
         # A step that makes two tables makes both or none.
         can_subset=False,
         pool=names.name(POOL),
         backfill_policy=backfills,
     )
     def asset(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Events:
-        platform: Platform = getattr(context.resources, platform_key)
+        platform: Platform = getattr(context.resources, lake_key).platform
 
         def make(month: Month) -> MonthMade:
             with faults_as_failures(platform.engine):

@@ -18,16 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from cltv_assets.dagster_defs.failures import FailedMonths
+from cltv_assets.dagster_defs.instance_state import RECORDED
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import month_of
 from cltv_assets.months import Month
-
-#: Dagster records nothing of an output with this: the step has recorded its months itself.
-_RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
 Event = dg.AssetMaterialization | dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.Output[None]
 
@@ -98,7 +94,7 @@ def make_months(
     if not passes_on and any(failed.holds(tables, month) for month in months):
         raise dg.Failure(description=failed.sentence(len(months)), allow_retries=False)
     for table in tables:
-        yield dg.MaterializeResult(asset_key=names.key(table), metadata=_RECORDED)
+        yield dg.MaterializeResult(asset_key=names.key(table), metadata=RECORDED)
     for output, spec in context.assets_def.check_specs_by_output_name.items():
         if spec.key in context.selected_asset_check_keys:
             yield dg.Output(None, output)
@@ -125,7 +121,7 @@ def _make_one(
 def _evaluation(result: dg.AssetCheckResult, month: Month) -> Any:
     assert result.asset_key is not None
     assert result.check_name is not None
-    return AssetCheckEvaluation(
+    return dg.AssetCheckEvaluation(
         asset_key=result.asset_key,
         check_name=result.check_name,
         passed=result.passed,

@@ -15,7 +15,7 @@ from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
 from cltv_assets.dagster_defs.presentation import report_metadata
 from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months
-from cltv_assets.dagster_defs.resources import LAKE, PLATFORM, POOL, Platform
+from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE, collect, essentials, problems, render
 from cltv_assets.settings import Settings
@@ -27,13 +27,13 @@ def report_asset(
     settings: Settings, partitions: dg.PartitionsDefinition[str], names: Names, backfills: dg.BackfillPolicy
 ) -> dg.AssetsDefinition:
     """Return ``cltv_report``; the parameters are those of `lake_asset`."""
-    platform_key = names.name(PLATFORM)
+    lake_key = names.name(LAKE)
 
     @dg.asset(
         key=names.key(REPORT.name),
         ins={
             given.table: dg.AssetIn(
-                key=names.key(given.table), input_manager_key=names.name(LAKE), metadata=metadata_of_input(given)
+                key=names.key(given.table), input_manager_key=lake_key, metadata=metadata_of_input(given)
             )
             for given in REPORT.inputs(settings)
         },
@@ -57,12 +57,12 @@ def report_asset(
                 partitions_def=partitions,
             )
         ],
-        required_resource_keys={platform_key},
+        required_resource_keys={lake_key},
         pool=names.name(POOL),
         backfill_policy=backfills,
     )
     def cltv_report(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Iterator[Event]:
-        platform: Platform = getattr(context.resources, platform_key)
+        platform: Platform = getattr(context.resources, lake_key).platform
 
         def make(month: Month) -> MonthMade:
             with faults_as_failures(platform.engine):

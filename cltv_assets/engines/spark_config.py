@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from cltv_assets.engines.spark_jars import jar_conf
 from cltv_assets.errors import ConfigError
 from cltv_assets.files.object_store import S3, ObjectStore, is_s3
 from cltv_assets.settings import Settings
@@ -91,8 +92,6 @@ def spark_config(settings: Settings) -> dict[str, str]:
     config = {_MASTER: master} | STATIC_DEFAULTS | DEFAULTS
     if master.startswith("local"):
         config |= _LOCAL_DEFAULTS
-    from cltv_assets.engines.spark_jars import jar_conf
-
     # The jars come last: jar_conf has merged those that spark.conf names.
     return config | own | PINNED | jar_conf(settings)
 

@@ -29,7 +29,7 @@ Renderer = Callable[[Path], Callable[[str], Any]]
 
 
 def component_settings(
-    attributes: Mapping[str, Any], path: Path, lines: Mapping[tuple[str, ...], int], render: Callable[[str], Any]
+    attributes: Mapping[str, Any], path: Path, places: Places, render: Callable[[str], Any]
 ) -> Settings:
     """Return the settings of a component.
 
@@ -39,8 +39,8 @@ def component_settings(
         As written.
     path : Path
         Its file. Relative paths start from its folder, and the folder names the graph where ``asset_prefix`` does not.
-    lines : mapping
-        The line of each key below ``attributes``.
+    places : mapping
+        Where each key below ``attributes`` is.
     render : callable
         Renders one template.
 
@@ -49,7 +49,11 @@ def component_settings(
     ConfigError
         If a setting or template is wrong, naming file, line and remedy.
     """
-    return _settings(attributes, path, {keys: f"{path}, line {line}" for keys, line in lines.items()}, render)
+    folder = path.resolve().parent
+    values = _rendered(attributes, (), path, places, render)
+    values.setdefault("asset_prefix", prefix_for(folder))
+    with_new_names(values, places)
+    return validated({**values, "home": folder}, path, places)
 
 
 def settings_of_component_file(path: Path, renderer: Renderer | None) -> Settings:
@@ -83,11 +87,11 @@ def settings_of_component_file(path: Path, renderer: Renderer | None) -> Setting
         raise ConfigError(f"{path}: attributes holds no settings.", "Write 'key: value' lines below it.")
     inner = {keys[1:]: where for keys, where in places.items() if keys[0] == _ATTRIBUTES and len(keys) > 1}
     render = renderer(project_root(path.resolve().parent)) if renderer else _refuse
-    return _settings(attributes, path, inner, render)
+    return component_settings(attributes, path, inner, render)
 
 
 def prefix_for(folder: Path) -> str:
-    """Return the prefix that a component's folder stands for: its name, as an identifier."""
+    """Return the prefix that a component gets from its folder: the folder's name, as an identifier."""
     name = re.sub(r"\W", "_", folder.name, flags=re.ASCII)
     return f"_{name}" if name[:1].isdigit() else name
 
@@ -95,14 +99,6 @@ def prefix_for(folder: Path) -> str:
 def project_root(folder: Path) -> Path:
     """Return the nearest folder from here upwards that has a ``pyproject.toml``, else this one."""
     return next((above for above in (folder, *folder.parents) if (above / "pyproject.toml").is_file()), folder)
-
-
-def _settings(attributes: Mapping[str, Any], path: Path, places: Places, render: Callable[[str], Any]) -> Settings:
-    folder = path.resolve().parent
-    values = _rendered(attributes, (), path, places, render)
-    values.setdefault("asset_prefix", prefix_for(folder))
-    with_new_names(values, places)
-    return validated({**values, "home": folder}, path, places)
 
 
 def _refuse(_template: str) -> Any:

@@ -1,9 +1,9 @@
-"""What has a new name, and for how long the old one still works.
+"""Names that have changed, and how long the old ones still work.
 
 A setting, command or Python name that is renamed works under its old name for at least
-one release, and says so: a ``CltvDeprecation``, which the command line shows as a line on
-stderr and ``cltv doctor`` as a warning. In the release that an entry names as its last
-the old name is taken away; a test fails until it is.
+one release, with a warning: a ``CltvDeprecation``, which the command line shows as a line on
+stderr and ``cltv doctor`` as a warning. The release in `gone` takes the
+old name away; a test fails until it has.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Renamed:
     since : str
         The release that brought the new name.
     gone : str
-        The release in which the old name works no more.
+        The first release in which the old name no longer works.
     """
 
     old: str
@@ -48,9 +48,9 @@ class Renamed:
         where : str
             File and line, or the variable.
         """
-        said = f"{where}: " if where else ""
+        place = f"{where}: " if where else ""
         warnings.warn(
-            f"{said}'{self.old}' is called '{self.new}' since {self.since}; the old name works until {self.gone}.",
+            f"{place}'{self.old}' is called '{self.new}' since {self.since}; the old name works until {self.gone}.",
             CltvDeprecation,
             stacklevel=2,
         )
@@ -58,7 +58,7 @@ class Renamed:
 
 RENAMED_SETTINGS: tuple[Renamed, ...] = ()
 RENAMED_COMMANDS: tuple[Renamed, ...] = ()
-#: Names of modules; the old module asks `moved`.
+#: Python names that moved to another module; the old module uses `moved`.
 MOVED_NAMES: tuple[Renamed, ...] = (
     Renamed("cltv_assets.settings_file.load_settings", "cltv_assets.settings.load_settings", "0.3.0", "0.4.0"),
     Renamed("cltv_assets.build.build_definitions", "cltv_assets.build_definitions", "0.3.0", "0.4.0"),
@@ -66,7 +66,7 @@ MOVED_NAMES: tuple[Renamed, ...] = (
 
 
 def moved(module: str) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a module whose names have moved: it warns, and answers from the new place.
+    """Return the ``__getattr__`` of a module whose names have moved: it warns, and finds them there.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ def with_new_names(
     places: MutableMapping[tuple[str, ...], str],
     renamed: Sequence[Renamed] | None = None,
 ) -> None:
-    """Move settings that stand under an old name to the new one, in place, and warn.
+    """Move settings that have an old name to the new one, in place, and warn.
 
     Parameters
     ----------
     values : mapping
         As YAML gives them.
     places : mapping
-        Where each key stands, by its keys from the outside in.
+        Where each key is, by its keys from the outside in.
     renamed : sequence of Renamed, optional
         ``RENAMED_SETTINGS`` by default.
 

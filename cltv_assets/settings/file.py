@@ -1,7 +1,7 @@
 """Reads settings from ``cltv.yaml`` and ``CLTV_*`` variables.
 
-Nothing is read at import: ``load_settings`` reads when it is called. What an environment
-changes stands in ``cltv.<environment>.yaml`` (``layers``). Variables override the
+Nothing is read at import: ``load_settings`` reads when it is called. The changes of an
+environment are in ``cltv.<environment>.yaml`` (``layers``). Variables override the
 files: ``CLTV_LAKE_URI``, ``CLTV_ENGINE``, and for nested keys two underscores,
 ``CLTV_SOURCE__PATH``. An unknown key is an error that suggests the right one; errors name
 the file and line, or the variable, that a value came from.

@@ -28,7 +28,7 @@ def environment_file(path: Path, environment: str) -> Path:
 
 
 def chosen_environment(values: Mapping[str, Any], environ: Mapping[str, str], places: Places) -> tuple[str, str]:
-    """Return the environment that the variable or the file names, and where it stands.
+    """Return the environment that the variable or the file names, and where it is named.
 
     Raises
     ------
@@ -38,8 +38,8 @@ def chosen_environment(values: Mapping[str, Any], environ: Mapping[str, str], pl
     named: Any = environ.get(ENVIRONMENT_VARIABLE) or values.get("environment")
     if named is None:
         return ENVIRONMENTS[0], "the default"
-    said = environ.get(ENVIRONMENT_VARIABLE)
-    where = f"variable {ENVIRONMENT_VARIABLE}" if said else places.get(("environment",), "environment")
+    variable = environ.get(ENVIRONMENT_VARIABLE)
+    where = f"variable {ENVIRONMENT_VARIABLE}" if variable else places.get(("environment",), "environment")
     if named in ENVIRONMENTS:
         return str(named), where
     near = _meant(str(named))

@@ -60,7 +60,7 @@ class Outliers(Section):
     )
     iqr_factor: float = Field(3.0, gt=0, description="For `iqr`: the bound is `q75 + factor * (q75 - q25)`.")
     action: Literal["cap", "drop"] = Field(
-        "cap", description="Whether a line above the bound is lowered to it, or left out."
+        "cap", description="Whether a line above the bound is lowered to it, or rejected."
     )
 
 
@@ -122,7 +122,7 @@ class S3(Section):
     """How ``s3://`` addresses are reached.
 
     Credentials come as AWS's libraries find them (variables, profile, instance role), or from
-    variables named here; their values never stand in a file.
+    variables named here; their values are never in a file.
     """
 
     endpoint_url: str | None = Field(
@@ -155,7 +155,7 @@ PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"]
 
 
 class CheckThresholds(Section):
-    """When a check warns or blocks. What is certainly wrong blocks whatever stands here."""
+    """When a check warns or blocks. A certain error blocks, whatever these settings are."""
 
     volume_change: float = Field(
         0.5, gt=0, description="Warn when a month's rows differ from the recent mean by a larger share."
@@ -309,7 +309,7 @@ class Settings(Section):
         if self.source.kind != "cdnow" and self.start_month is None:
             raise ValueError("start_month is needed: the first month of your data, as YYYY-MM")
         if self.end_month is not None and self.end_month < self.first_month.key:
-            raise ValueError(f"end_month {self.end_month} lies before start_month {self.first_month}")
+            raise ValueError(f"end_month {self.end_month} is before start_month {self.first_month}")
         if self.seasonality == "monthly" and self.purchase_model == "pareto_nbd":
             raise ValueError(
                 "seasonality 'monthly' needs a model whose customers drop out at purchases: with pareto_nbd they drop "

@@ -1,8 +1,7 @@
 """The time formats a source may use, as one regular expression each.
 
-Engines parse dates each in their own way; a regular expression with fixed groups
-is read alike by all of them. No engine is imported here, so that settings can be
-validated without one.
+Engines differ in how they parse dates, but not in how they read a regular expression
+with fixed groups. No engine is imported here, so that settings can be validated without one.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-#: Directive to the digits it stands for. Widths follow strptime: a leading zero
+#: Directive to the digits it matches. Widths follow strptime: a leading zero
 #: may be missing except in the year.
 _DIRECTIVES = {
     "%Y": r"(\d{4})",
@@ -66,7 +65,7 @@ def compile_format(fmt: str) -> TimestampPattern:
             if token not in _DIRECTIVES:
                 raise ValueError(f"'{token}' is not supported; use {' '.join(_DIRECTIVES)}")
             if token in groups:
-                raise ValueError(f"'{token}' stands in '{fmt}' twice")
+                raise ValueError(f"'{token}' is in '{fmt}' twice")
             groups[token] = len(groups) + 1
             parts.append(_DIRECTIVES[token])
         else:

@@ -1,4 +1,4 @@
-"""Turns what the files say into settings, and explains in plain words what is wrong with it."""
+"""Makes settings of the files' values, and explains in plain words what is wrong with them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> S
     path : Path, optional
         The file they come from, for messages about a setting that is missing.
     places : mapping
-        Where each key stands, by its keys from the outside in.
+        Where each key is, by its keys from the outside in.
 
     Raises
     ------

@@ -9,12 +9,12 @@ import yaml
 
 from cltv_assets.errors import ConfigError
 
-#: Where each key stands, by its keys from the outside in: ``cltv.yaml, line 3``.
+#: Where each key is, by its keys from the outside in: ``cltv.yaml, line 3``.
 Places = dict[tuple[str, ...], str]
 
 
 def read_settings_file(path: Path) -> tuple[dict[str, Any], Places]:
-    """Return the settings in a file, and where each key stands.
+    """Return the settings in a file, and where each key is.
 
     Raises
     ------
@@ -33,12 +33,12 @@ def read_settings_file(path: Path) -> tuple[dict[str, Any], Places]:
 
 
 def read_documents(path: Path) -> list[tuple[Any, Places]]:
-    """Return the value of each document in a YAML file, and where its keys stand.
+    """Return the value of each document in a YAML file, and where its keys are.
 
     Raises
     ------
     ConfigError
-        If the file is not readable, or a key stands there twice.
+        If the file is not readable, or a key is in it twice.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -60,7 +60,7 @@ def _places_in(path: Path, node: yaml.Node | None) -> Places:
             keys = (*at, str(key.value))
             where = f"{path}, line {key.start_mark.line + 1}"
             if keys in places:
-                raise ConfigError(f"{where}: {'.'.join(keys)} stands there twice.", "Keep one of the two.")
+                raise ConfigError(f"{where}: {'.'.join(keys)} is there twice.", "Keep one of the two.")
             places[keys] = where
             walk(value, keys)
 

@@ -12,6 +12,7 @@ import datetime as dt
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -69,9 +70,9 @@ class FileTally:
             found[month] += count
         return found
 
-    def count(self, month: int, dating: Dating) -> int:
-        """Lines of one month that got it in one way."""
-        return self.lines.get((month, dating), 0)
+    def datings(self, month: int) -> dict[Dating, int]:
+        """Lines of one month by the way they got it."""
+        return {dating: count for (at, dating), count in self.lines.items() if at == month}
 
 
 @dataclass(frozen=True)
@@ -175,16 +176,11 @@ class LandingCache:
         names = {file.name for file in files}
         batches = [batch for batch in self._batches if batch.files & names]
         wanted = [(batch.number, name) for batch in batches for name in sorted(batch.files & names)]
-        table = pa.table(
-            {
-                "batch": pa.array([number for number, _ in wanted], pa.int32()),
-                "name": pa.array([name for _, name in wanted], pa.string()),
-            }
-        )
-        parts = [
-            str(part) for batch in batches for part in sorted((batch.folder / "months").glob(f"{slots}/*.parquet"))
+        schema = pa.schema({"batch": pa.int32(), "name": pa.string()})
+        table = pa.Table.from_pylist([{"batch": number, "name": name} for number, name in wanted], schema)
+        return table, [
+            str(part) for batch in batches for part in sorted(batch.folder.glob(f"months/{slots}/*.parquet"))
         ]
-        return table, parts
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(
@@ -230,14 +226,13 @@ class LandingCache:
         return min(max(usual, self._first), self._last)
 
     def _stage(self, files: Sequence[SourceFile], path: Path) -> None:
-        dater = Dater(self._settings, self.day)
-        try:
-            with pq.ParquetWriter(path, _STAGED, compression="snappy") as writer:
-                for lines in self._collected(files):
-                    months, in_future = dater.date(lines["transacted_at"])
-                    writer.write_table(_with_months(lines, months, in_future))
-        finally:
-            dater.close()
+        with (
+            closing(Dater(self._settings, self.day)) as dater,
+            pq.ParquetWriter(path, _STAGED, compression="snappy") as writer,
+        ):
+            for lines in self._collected(files):
+                months, in_future = dater.date(lines["transacted_at"])
+                writer.write_table(_with_months(lines, months, in_future))
 
     def _collected(self, files: Sequence[SourceFile]) -> Iterator[pa.Table]:
         """Yield the lines of all files in larger batches."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,17 +111,19 @@ class TransactionSource:
             path = into / "part-00000.parquet"
             lines = cache.write(month, files, path)
             at = month_index(month)
-            tallies = {file: cache.tally(file) for file in files}
+            dated: Counter[str] = Counter()
+            for file in files:
+                dated.update(cache.tally(file).datings(at))
             before, after, beyond = (sum(counts) for counts in zip(*map(self._outside, own), strict=True))
             return Landing(
                 month=month,
                 files=[path],
                 lines=lines,
                 source_files=len(files),
-                malformed=sum(tally.count(at, "malformed") for tally in tallies.values()),
-                undatable=sum(tally.count(at, "undatable") for tally in tallies.values()),
-                future=sum(tally.count(at, "future") for tally in tallies.values()),
-                late=sum(t.months()[at] for file, t in tallies.items() if file.delivery not in (None, month)),
+                malformed=dated["malformed"],
+                undatable=dated["undatable"],
+                future=dated["future"],
+                late=sum(cache.tally(file).months()[at] for file in files if file.delivery not in (None, month)),
                 before_first=before,
                 after_last=after,
                 out_of_reach=beyond,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 from cltv_assets.sources.contents import FileContent
 from cltv_assets.sources.files import SourceFile
@@ -63,11 +64,8 @@ class ContentReader:
         try:
             for chunk in _chunks(files):
                 # A cache for each chunk: its lines are not needed again.
-                source = self._open(day)
-                try:
+                with closing(self._open(day)) as source:
                     into.update(source.contents(chunk))
-                finally:
-                    source.close()
         except BaseException as error:  # raised where somebody sees it, by the next look
             self._error = error
 

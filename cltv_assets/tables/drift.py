@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cltv_assets.columns import TableSchema
-from cltv_assets.models.measures.stability import population_stability_index, stability_by_chance
+from cltv_assets.models.measures import population_stability_index, stability_by_chance
 from cltv_assets.settings import Settings
 from cltv_assets.tables.check import Check, Values, Verdict
 from cltv_assets.tables.month_run import MonthRun

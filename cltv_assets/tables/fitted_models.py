@@ -12,10 +12,10 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import Column, TableSchema
-from cltv_assets.models.choosing.operational_time import AVERAGE_DAYS
+from cltv_assets.models.choosing.histories import AVERAGE_DAYS
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
+from cltv_assets.models.gamma_gamma import PARAMETER_NAMES
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.value.gamma_gamma import PARAMETER_NAMES
 from cltv_assets.tables.check import Check, Values, Verdict, check
 from cltv_assets.tables.common_checks import any_of, rows_where
 from cltv_assets.tables.month_run import MonthRun

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from cltv_assets import __version__
 from cltv_assets.columns import Column, TableSchema
+from cltv_assets.models import gamma_gamma
 from cltv_assets.models.estimation.fitting import fit_spend_model
-from cltv_assets.models.estimation.statistics import SpendStatistics
-from cltv_assets.models.value import gamma_gamma
+from cltv_assets.models.sufficient_statistics import SpendStatistics
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.fitted_models import (
     COVARIANCE,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.lake import Lake
-from cltv_assets.models.choosing.operational_time import normalised
+from cltv_assets.models.choosing.histories import normalised
 from cltv_assets.months import Month
 from cltv_assets.tables import checks_of
 from cltv_assets.tables.check import Finding, audit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from cltv_assets.cli import forgetting, main
+from cltv_assets.cli import forgetting
 from cltv_assets.cli.history import forget_free_pages, shown_in_history
 from cltv_assets.cli.runner import run_months
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, load_settings
+from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.running import write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
 
@@ -28,9 +30,10 @@ MARK = b"ZEBRA-77"
 MONTHS = months_of("2011-01", 2)
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    """Two months of a shop whose best customer, who stands in rejected lines too, has an unmistakable id."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two months of a shop whose best customer, who is in rejected lines too, has an unmistakable id."""
+    home = tmp_path_factory.mktemp("made")
     lines = {
         month: [
             (line[0], ZEBRA, line[2], line[3], "90.00" if line[4].replace(".", "").isdecimal() else line[4], *line[5:])
@@ -42,19 +45,21 @@ def shop(tmp_path: Path) -> Path:
     }
     for month, some in lines.items():
         some += [(f"Z{day}", ZEBRA, f"{month}-{day:02} 10:00:00", "1", f"{90 + day}.00") for day in range(3, 28, 3)]
-    deliver(tmp_path / "shop", lines)
-    config = write_config(tmp_path, end_month="2011-02")
-    settings = load_settings(config)
-    with open_instance(settings) as instance:
-        results = run_months(settings, MONTHS, instance)
+    deliver(home / "shop", lines)
+    settings = load_settings(write_config(home, end_month="2011-02"))
+    with pytest.MonkeyPatch.context() as surroundings:
+        surroundings.setenv("DAGSTER_HOME", str(home / ".dagster"))
+        with open_instance(settings) as instance:
+            results = run_months(settings, MONTHS, instance)
     assert [result.errors for result in results] == [[], []]
-    return config
+    return home
 
 
-def code_of(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    return int(stopped.value.code or 0)
+@pytest.fixture
+def shop(made: Path, tmp_path: Path) -> Path:
+    """Return the settings of a copy of these months, with its own lake, source and instance."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "cltv.yaml"
 
 
 def clean_source(folder: Path) -> None:
@@ -151,8 +156,8 @@ def test_events_keep_everything_but_the_rows(shop: Path, tmp_path: Path) -> None
     assert "| customer_id |" in str(last.asset_materialization.metadata["preview"].value)
 
 
-def test_an_empty_id_is_refused(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert code_of("forget", "  ", "--config", str(shop)) == 2
+def test_an_empty_id_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("forget", "  ") == 2
     assert "id is empty" in capsys.readouterr().err
 
 

@@ -7,17 +7,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cltv_assets.cli import main
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.settings import load_settings
+from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.running import write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
-
-
-def code_of(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    return int(stopped.value.code or 0)
 
 
 @dg.asset(
@@ -37,7 +31,7 @@ def test_commands_on_a_prefixed_graph(tmp_path: Path, capsys: pytest.CaptureFixt
         dg.materialize([another_graph_s], instance=instance, partition_key="2011-01")
     capsys.readouterr()
     assert code_of("status", "--config", str(config)) == 0, capsys.readouterr().out
-    assert code_of("run", "--config", str(config), "--select", "rfm_summary+") == 0
+    assert code_of("run", "--config", str(config), "--select", "holdout_evaluation+") == 0
     assert code_of("status", "--config", str(config)) == 0, capsys.readouterr().out
     assert code_of("run", "--config", str(config), "--select", "purchase_days") == 0
     capsys.readouterr()

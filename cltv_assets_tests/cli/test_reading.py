@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cltv_assets import __version__
-from cltv_assets.cli import main
+from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.conftest import Ran
 from cltv_assets_tests.e2e.reading import rows_of
 from cltv_assets_tests.e2e.running import cltv, values_in
@@ -27,12 +27,6 @@ OPTIONS = {
     "summary": ("--config", "--month"),
     "demo": ("--lake",),
 }
-
-
-def code_of(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cltv_assets.cli import main
+from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.conftest import Ran
 from cltv_assets_tests.e2e.reading import contents, differences, rows_of
 from cltv_assets_tests.e2e.running import cltv, write_config
@@ -19,7 +19,7 @@ JAN, FEB = months_of("2011-01", 2)
 FIRST_HALF = "raw_transactions,cleaned_transactions,rejected_transactions,purchase_days"
 
 
-def test_two_processes_make_what_one_makes(ran: Ran, tmp_path: Path) -> None:
+def test_two_processes_make_what_one_makes(ran: Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(ran.settings.home / "shop", tmp_path / "shop")
     write_config(tmp_path)
     done = cltv("run", cwd=tmp_path)
@@ -39,13 +39,11 @@ def test_two_processes_make_what_one_makes(ran: Ran, tmp_path: Path) -> None:
         for name in ("raw_transactions", "cltv_report"):
             assert instance.get_materialized_partitions(dg.AssetKey(name)) == {m.key for m in ran.months}
 
-    # The same instance answers the other commands.
-    status = cltv("status", cwd=tmp_path)
-    assert (status.returncode, status.stderr) == (0, "")
-    assert "All 4 months are in order." in status.stdout
-    summary = cltv("summary", cwd=tmp_path)
-    assert (summary.returncode, summary.stderr) == (0, "")
-    assert f"{len(rows_of(ran.lake, 'raw_transactions')):,} lines in" in summary.stdout
+    # The other commands find the same instance and lake.
+    assert code_of("status") == 0
+    assert "All 4 months are in order." in capsys.readouterr().out
+    assert code_of("summary") == 0
+    assert f"{len(rows_of(ran.lake, 'raw_transactions')):,} lines in" in capsys.readouterr().out
 
 
 def test_a_failed_check_and_its_repair(
@@ -129,9 +127,3 @@ def test_select_runs_what_it_names(tmp_path: Path, capsys: pytest.CaptureFixture
     # What comes after: everything downstream of the days, nothing upstream of them.
     assert code_of("run", "--select", "purchase_days+") == 0
     assert {name for name, _ in contents(tmp_path / "lake")} >= {"purchase_days", "rfm_summary", "cltv_report"}
-
-
-def code_of(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    return int(stopped.value.code or 0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from cltv_assets.dagster_defs.remote.launching import ENTRY_POINT, arguments_for
+from cltv_assets.dagster_defs.remote.job import ENTRY_POINT, arguments_for
 from cltv_assets.months import Month
 
 _PATIENCE = 180

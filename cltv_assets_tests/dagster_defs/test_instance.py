@@ -40,19 +40,6 @@ def test_materialisations_checks_and_runs_are_kept_for_the_next_process():
             assert record.status.value == status
 
 
-def test_the_storages_are_dagsters_own_again_afterwards():
-    import sqlalchemy as sa
-    from dagster._core.storage.event_log.sqlite import sqlite_event_log
-    from dagster._core.storage.runs.sqlite import sqlite_run_storage
-
-    with open_instance(Settings()):
-        # The names that are replaced must exist, or months run slowly without a word.
-        assert sqlite_event_log.create_engine is not sa.create_engine
-        assert sqlite_run_storage.create_engine is not sa.create_engine
-    assert sqlite_event_log.create_engine is sa.create_engine
-    assert sqlite_run_storage.create_engine is sa.create_engine
-
-
 def test_a_fresh_instance_is_the_one_of_deploy(tmp_path: Path) -> None:
     """`make demo` makes the instance that `make dev` opens: queue, pool and freshness must be there."""
     prepare_home(tmp_path / "home")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cltv_assets_tests.delivery.image_fixtures import embedded, run_in
-from cltv_assets_tests.delivery.interpreters import SUPPORTED, interpreters
+from cltv_assets_tests.delivery.image import image, run_in
 from delivery.locks import ROOT
 from delivery.wheel import build_twice
 
-__all__ = ["embedded", "run_in"]
+__all__ = ["image", "run_in"]
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +23,3 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="session")
 def wheel(archives: tuple[Path, Path]) -> Path:
     return archives[0]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    # A Python that is not here is not tested; that is said rather than left to be noticed.
-    found = interpreters()
-    for version in SUPPORTED:
-        where = found.get(version, "not found, not tested (CLTV_WHEEL_PYTHONS makes it a failure)")
-        terminalreporter.write_line(f"wheel on Python {version}: {where}")

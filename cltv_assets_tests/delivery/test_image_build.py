@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.settings import Settings
-from cltv_assets_tests.delivery.image_fixtures import ROOT, RunInImage
+from cltv_assets_tests.delivery.image import ROOT, Image, RunInImage
 from cltv_assets_tests.kubernetes.rendered import manifests, pods, values
 from cltv_assets_tests.test_deploy import composed
 
 #: The services of the image that stay, in the order of their dependencies.
 SERVICES = ("code", "daemon", "webserver", "viewer")
 PROBE = Path(__file__).with_name("services_probe.py")
-
-
-def entries(image: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Return path and state of everything that the Dockerfile put over its base image."""
-    layers = json.loads((image / "image.json").read_text())["layers"][:-1]
-    assert len(layers) == 2
-    for layer in layers:
-        for folder, folders, files in os.walk(layer):
-            for name in folders + files:
-                path = Path(folder, name)
-                yield "/" + str(path.relative_to(layer)), path.lstat()
 
 
 def test_the_package_runs_as_a_user_without_rights_on_a_read_only_root(run_in: RunInImage):
@@ -112,8 +99,9 @@ def test_no_library_lacks_another(run_in: RunInImage):
     assert missing <= brought, missing - brought
 
 
-def test_nobody_can_change_what_runs(embedded: Path):
-    for path, state in entries(embedded):
+def test_nobody_can_change_what_runs(image: Image):
+    for path in image.added:
+        state = (image.root / path[1:]).lstat()
         own = path.startswith(("/opt/dagster", "/scratch", "/home/cltv"))
         assert own or state.st_uid == 0, path
         if stat.S_ISLNK(state.st_mode):
@@ -124,35 +112,28 @@ def test_nobody_can_change_what_runs(embedded: Path):
         assert not path.startswith(("/opt/venv", "/usr/local")) or state.st_mode & stat.S_IROTH, path
 
 
-def test_the_image_holds_what_runs_and_nothing_else(embedded: Path):
-    paths = {path for path, _ in entries(embedded)}
+def test_the_image_holds_what_runs_and_nothing_else(image: Image):
+    paths = set(image.added)
     packages = "/opt/venv/lib/python3.11/site-packages"
     assert f"{packages}/cltv_assets/definitions.py" in paths
     assert f"{packages}/cltv_assets/py.typed" in paths
     for absent in (f"{packages}/cltv_assets_tests", f"{packages}/pip", f"{packages}/pytest", "/build"):
         assert absent not in paths
-    assert not [path for path in paths if "/.cache/" in path or path.startswith("/var/cache/spark-jars/")]
-    assert not [path for path in paths if re.search(r"requirements[\w-]*\.lock$|/\.git(/|$)|/\.env$|/pip\.conf$", path)]
+    unwanted = r"/\.cache/|requirements[\w-]*\.lock$|/\.git(/|$)|/\.env$|/pip\.conf$"
+    assert not [path for path in paths if re.search(unwanted, path)]
     # Bytecode is there: a process starts in half the time, and could not write it.
     assert f"{packages}/cltv_assets/__pycache__/definitions.cpython-311.pyc" in paths
-    outside = {
-        path for path in paths if not path.startswith(("/opt/venv", "/etc/", "/home/cltv", "/var/log", "/var/lib"))
-    }
-    assert outside <= {
-        "/etc", "/home", "/opt", "/opt/dagster", "/scratch", "/usr", "/usr/local", "/usr/local/bin",
-        "/usr/local/bin/with-secrets", "/var",
-    }  # fmt: skip
-    size = sum(state.st_size for path, state in entries(embedded) if stat.S_ISREG(state.st_mode))
+    outside = {path for path in paths if not path.startswith(("/opt", "/scratch", "/home/cltv", "/etc/", "/var/"))}
+    assert outside <= {"/usr/local/bin/with-secrets"}
+    size = sum(state.st_size for path in paths if stat.S_ISREG((state := (image.root / path[1:]).lstat()).st_mode))
     assert size < 1.15e9
 
 
-def test_the_image_says_what_it_is(embedded: Path):
-    image = json.loads((embedded / "image.json").read_text())
-    assert image["entrypoint"] == ["with-secrets"]
-    assert image["user"] == "10001"
+def test_the_image_says_what_it_is(image: Image):
+    assert image.config["Entrypoint"] == ["with-secrets"]
+    assert image.config["User"] == "10001"
     prefix = "org.opencontainers.image."
-    assert image["labels"][f"{prefix}version"] == "1.2.3"
-    assert image["labels"][f"{prefix}revision"] == "of-the-test"
-    assert image["labels"][f"{prefix}licenses"] == "Apache-2.0"
-    # What let pip reach a registry while it was built belongs to the machine that built it.
-    assert not [name for name in image["environment"] if re.search("INDEX|CERT|PROXY|TOKEN|PASSWORD", name)]
+    assert image.config["Labels"][f"{prefix}version"] == "1.2.3"
+    assert image.config["Labels"][f"{prefix}revision"] == "of-the-test"
+    # What let pip reach an index while it was built belongs to the machine that built it.
+    assert not [name for name in image.config["Env"] if re.match(".*(INDEX|CERT|PROXY|TOKEN|PASSWORD).*=", name)]

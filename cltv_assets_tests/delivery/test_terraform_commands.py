@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from cltv_assets_tests.delivery.terraform.workspace import DEPLOY, REPOSITORY
+from cltv_assets_tests.delivery.terraform.workspace import DEPLOY
 
 
 @pytest.fixture
@@ -21,7 +19,7 @@ def run(tmp_path):
     program = tmp_path / "terraform-program"
     program.write_text(
         "#!/usr/bin/env bash\n"
-        'echo "$*" >> "$ASKED"\n'
+        'echo "$TF_DATA_DIR $*" >> "$ASKED"\n'
         'if [ -e "$FAIL" ]; then exit 1; fi\n'
         'for argument in "$@"; do case $argument in -out=*) echo planned > "${argument#-out=}" ;; esac; done\n'
     )
@@ -32,19 +30,25 @@ def run(tmp_path):
         surroundings |= {"ASKED": str(tmp_path / "asked"), "FAIL": str(tmp_path / "fail")} | more
         return subprocess.run([copy / "run", *arguments], env=surroundings, capture_output=True, text=True, check=False)
 
-    go.folder, go.asked, go.fail = copy / "environments/staging", tmp_path / "asked", tmp_path / "fail"
-    for name in "backend.hcl", "terraform.tfvars":
-        shutil.copy(go.folder / f"{name}.example", go.folder / name)
+    go.folder, go.asked, go.fail = copy / "environment", tmp_path / "asked", tmp_path / "fail"
+    shutil.copy(go.folder / "staging.tfvars.example", go.folder / "staging.tfvars")
+    shutil.copy(go.folder / "backend.hcl.example", go.folder / "staging.backend.hcl")
     return go
 
 
 def test_what_is_applied_is_the_file_that_was_planned(run):
     assert run("plan", "staging").returncode == 0
-    assert (run.folder / "plan.tfplan").is_file()
+    assert (run.folder / "staging.tfplan").is_file()
     assert run("apply", "staging").returncode == 0
-    asked = run.asked.read_text().splitlines()
-    assert "plan -input=false -lock=false -out=plan.tfplan" in asked
-    assert asked[-1] == "apply -input=false plan.tfplan"
+    # State, values and plan are staging's alone.
+    init = ".terraform/staging init -input=false -backend-config=staging.backend.hcl"
+    assert run.asked.read_text().splitlines() == [
+        init,
+        ".terraform/staging plan -input=false -lock=false"
+        " -var-file=staging.tfvars -var=environment=staging -out=staging.tfplan",
+        init,
+        ".terraform/staging apply -input=false staging.tfplan",
+    ]
     # Used up: the next apply needs a plan of its own.
     again = run("apply", "staging")
     assert again.returncode == 2
@@ -53,12 +57,11 @@ def test_what_is_applied_is_the_file_that_was_planned(run):
 
 def test_once_the_lock_file_is_there_no_other_provider_is_taken(run):
     run("plan", "staging")
-    assert run.asked.read_text().splitlines()[0] == "init -input=false -backend-config=backend.hcl"
     (run.folder / ".terraform.lock.hcl").touch()
     for action in "plan", "apply":
         run.asked.unlink()
         run(action, "staging")
-        assert run.asked.read_text().startswith("init -input=false -lockfile=readonly -backend-config=backend.hcl")
+        assert "init -input=false -lockfile=readonly" in run.asked.read_text()
 
 
 def test_a_plan_that_fails_leaves_none_to_be_applied(run):
@@ -81,7 +84,7 @@ def test_a_plan_of_one_environment_is_not_applied_to_the_other(run):
         (["plan", "../staging"], {}, "ENV=staging or ENV=production"),
         (["destroy", "staging"], {}, "plan or apply"),
         (["plan", "staging"], {"TERRAFORM": "no-such-terraform"}, "There is no 'no-such-terraform' on the PATH"),
-        (["plan", "production"], {}, "production/backend.hcl is missing"),
+        (["plan", "production"], {}, "production.backend.hcl is missing"),
     ],
 )
 def test_what_is_missing_is_said(run, arguments, more, message):
@@ -89,16 +92,3 @@ def test_what_is_missing_is_said(run, arguments, more, message):
     assert said.returncode == 2
     assert message in said.stderr
     assert not run.asked.exists() or arguments[0] == "destroy"
-
-
-def test_the_makefile_calls_it():
-    shown = subprocess.run(
-        ["make", "-n", "terraform-plan", "ENV=staging"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    assert 'deploy/terraform/run plan "staging"' in shown.stdout
-
-
-def test_the_script_has_no_findings():
-    shellcheck = Path(sys.executable).parent / "shellcheck"
-    found = subprocess.run([shellcheck, DEPLOY / "run"], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout

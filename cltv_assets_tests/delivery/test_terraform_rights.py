@@ -250,24 +250,3 @@ def test_analysts_see_no_lines_as_delivered(role):
     )
     assert not role("analysts").may("s3:ListBucket", LAKE)
     assert not role("analysts").may("s3:GetObject", f"{LAKE}/cltv-pipes/a/context")
-
-
-# --- the rules themselves --------------------------------------------------------------------
-
-
-def test_a_denial_wins_and_what_nothing_allows_is_denied():
-    allow = {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b/*"}
-    deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::b/secret/*"}
-    rights = Rights((json.dumps({"Version": "2012-10-17", "Statement": [allow, deny]}),))
-    assert rights.may("s3:GetObject", "arn:aws:s3:::b/a")
-    assert not rights.may("s3:GetObject", "arn:aws:s3:::b/secret/a")
-    assert not rights.may("s3:PutObject", "arn:aws:s3:::b/a")
-    assert matches("a*c?", "abxc1")
-    assert not matches("a.c", "abc")
-
-
-def test_a_negated_comparison_holds_for_a_key_that_is_missing():
-    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringNotEquals": {"k": "v"}}}
-    assert applies(deny, "a", "r", {})
-    assert not applies(deny | {"Condition": deny["Condition"] | {"Null": {"k": "false"}}}, "a", "r", {})
-    assert not applies(deny, "a", "r", {"k": "v"})

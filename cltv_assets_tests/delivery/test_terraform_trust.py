@@ -52,17 +52,6 @@ def test_a_role_is_taken_by_what_its_kind_says_and_by_nothing_else(workspace, ki
     assert not takes(statement, "sts:AssumeRole", {})
 
 
-def test_the_analysts_role_is_taken_by_the_named_roles(production):
-    (statement,) = trust_of(production, f"{NAME}-analysts")
-    assert statement["Principal"] == {"AWS": [f"arn:aws:iam::{ACCOUNT}:role/sso/analysts"]}
-
-
-def test_without_analysts_there_is_no_role_for_them(workspace):
-    state = workspace(analyst_role_arns=[], databricks=None).applied()
-    assert not state.of("aws_iam_role", "analysts")
-    assert "analysts" not in state.outputs["role_arns"]
-
-
 def test_unity_catalog_is_let_in_with_its_external_id_only(production):
     external, itself = trust_of(production, f"{NAME}-unity-catalog")
     (credential,) = production.one("databricks_storage_credential")["aws_iam_role"]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import email
 import os
 import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 from cltv_assets.cli import main
 from cltv_assets.constraints import VARIANTS, constraints
-from delivery.constraints import CONSTRAINTS, collect, written
+from delivery.constraints import collect
 from delivery.locks import EVERYTHING, ROOT, read_lock
 from delivery.locks import VARIANTS as LOCKS
 
@@ -36,10 +33,6 @@ def from_inside(wheel: Path, *arguments: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_file_in_the_package_is_what_the_locks_have():
-    assert CONSTRAINTS.read_text() == written(collect()), "make format renews it"
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_lock_comes_out_of_the_wheel_as_it_went_in(wheel, variant):
     given = from_inside(wheel, "--lock", variant)
@@ -47,42 +40,26 @@ def test_a_lock_comes_out_of_the_wheel_as_it_went_in(wheel, variant):
     assert pins(given) == pins(lock)
     assert hashes(given) == hashes(lock)
     assert len(pins(given)) > 90
-
-
-def test_every_dependency_and_extra_has_a_tested_version(wheel):
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
-        metadata = email.message_from_bytes(archive.read(name))
-    given = from_inside(wheel)
-    tested = {line.split("==")[0]: line.split("==")[1].split(" ")[0] for line in pins(given)}
-    for requirement in map(Requirement, metadata.get_all("Requires-Dist")):
-        assert requirement.specifier.contains(tested[requirement.name.lower()]), requirement
-    # Without hashes: with one, pip asks for the wheel's, too.
-    assert hashes(given) == []
-    assert not {"pytest", "mypy", "ruff", "uv"} & set(tested)
+    # No address, and no path of the machine that locked.
+    assert "/" not in given.replace("\\", "")
 
 
 def test_constraints_decide_what_an_installer_takes(wheel, tmp_path):
     given = tmp_path / "constraints.txt"
     given.write_text(from_inside(wheel))
+    # With a hash, pip would ask for the wheel's, too.
+    assert hashes(given.read_text()) == []
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     empty = tmp_path / "empty"
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, empty], env=environment, check=True)
-    everything = f"cltv-assets[spark,s3,jre,production,databricks,emr] @ {wheel.as_uri()}"
+    everything = f"cltv-assets[spark,s3,jre,production,kubernetes,databricks,emr] @ {wheel.as_uri()}"
     command = [uv, "pip", "install", "--dry-run", "--python", empty / "bin/python", "--constraints", given, everything]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     chosen = set(re.findall(r"^ \+ (\S+==\S+)", done.stderr, re.MULTILINE))
     locked = {f"{pin.name}=={pin.version}" for pin in read_lock(ROOT / EVERYTHING)}
     assert len(chosen) > 120
     assert chosen <= locked
-
-
-def test_no_address_and_no_path_is_in_any_of_them(wheel):
-    for arguments in [(), *(("--lock", variant) for variant in VARIANTS)]:
-        text = from_inside(wheel, *arguments)
-        assert "/" not in text.replace("\\", "")
-        assert "index" not in text
 
 
 def test_the_command_prints_the_same(wheel, capsys):

@@ -33,6 +33,32 @@ def refused(action: Callable[[], Any]) -> str:
     return ""
 
 
+def in_a_dagster_run() -> dict[str, Any]:
+    from pyspark import SparkContext
+
+    from cltv_assets.dagster_defs.resources.spark import SparkResource, spark_resource
+
+    seen: dict[str, Any] = {}
+
+    @dg.asset(required_resource_keys={"spark"})
+    def idle(context) -> None:
+        seen["java before first use"] = SparkContext._gateway is not None
+
+    @dg.asset(required_resource_keys={"spark"})
+    def busy(context) -> None:
+        made = context.resources.spark
+        seen["kind of the run's"] = isinstance(made, SparkResource)
+        seen["rows of the run's"] = made.spark_session.range(7).count()
+        seen["one in a run"] = made.spark_session is made.spark_session
+
+    resources = {"spark": spark_resource(settings(**{"spark.my.password": "hidden"}))}
+    for asset in (idle, busy):
+        dg.materialize([asset], resources=resources, raise_on_error=True)
+    seen["stopped after the run"] = SparkContext._active_spark_context is None
+    seen["shown"] = str(SparkResource.of(settings(**{"spark.my.password": "hidden"})).spark_config)
+    return seen
+
+
 def one_after_the_other() -> dict[str, Any]:
     from pyspark import SparkContext
 
@@ -41,7 +67,8 @@ def one_after_the_other() -> dict[str, Any]:
 
     seen: dict[str, Any] = {}
     first, second = SparkLease(settings()), SparkLease(settings())
-    seen["java before first use"] = SparkContext._gateway is not None
+    # No lease has started Java yet, nor does a run whose asset needs no session.
+    seen |= in_a_dagster_run()
     one = first.session()
     seen["shared"] = second.session() is one
     other = settings(**{"spark.sql.shuffle.partitions": "3"})
@@ -87,39 +114,18 @@ def beside_a_foreign_one() -> dict[str, Any]:
     return seen
 
 
-def in_a_dagster_run() -> dict[str, Any]:
-    from pyspark import SparkContext
-
-    from cltv_assets.dagster_defs.resources.spark import SparkResource, spark_resource
-
-    seen: dict[str, Any] = {}
-
-    @dg.asset(required_resource_keys={"spark"})
-    def idle(context) -> None:
-        seen["java"] = SparkContext._gateway is not None
-
-    @dg.asset(required_resource_keys={"spark"})
-    def busy(context) -> None:
-        made = context.resources.spark
-        seen["kind"] = isinstance(made, SparkResource)
-        seen["rows"] = made.spark_session.range(7).count()
-        seen["one"] = made.spark_session is made.spark_session
-
-    resources = {"spark": spark_resource(settings(**{"spark.my.password": "hidden"}))}
-    for asset in (idle, busy):
-        dg.materialize([asset], resources=resources, raise_on_error=True)
-    seen["stopped"] = SparkContext._active_spark_context is None
-    seen["shown"] = str(SparkResource.of(settings(**{"spark.my.password": "hidden"})).spark_config)
-    return seen
-
-
-def test_one_session_at_a_time():
+def test_one_session_at_a_time_and_in_a_dagster_run_only_if_it_needs_one():
     with Apart(one_after_the_other) as process:
         seen = process.result(SECONDS)
+    assert "hidden" not in seen.pop("shown")
     assert "spark.sql.shuffle.partitions" in seen.pop("other while active")
     assert "spark.driver.memory" in seen.pop("memory after stop")
     assert seen == {
         "java before first use": False,
+        "kind of the run's": True,
+        "rows of the run's": 7,
+        "one in a run": True,
+        "stopped after the run": True,
         "shared": True,
         "alive for the second": 3,
         "stopped": True,
@@ -139,13 +145,6 @@ def test_a_session_of_others_is_used_or_refused_and_never_stopped_or_changed():
     assert seen == {
         "zone": "UTC", "foreign lives": 5, "foreign zone": "Asia/Tokyo", "foreign lives on": 6,
     }  # fmt: skip
-
-
-def test_a_dagster_run_has_one_session_and_only_if_it_needs_one():
-    with Apart(in_a_dagster_run) as process:
-        seen = process.result(SECONDS)
-    assert "hidden" not in seen.pop("shown")
-    assert seen == {"java": False, "kind": True, "rows": 7, "one": True, "stopped": True}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What the chart makes of deploy/kubernetes/values.yaml, as far as the tests ask.
 
-The templates' rules, in Python: the instance's configuration, and the pods of webservers, daemon
-and code server. A stand-in for ``helm template``, for want of the chart.
+The templates' rules, in Python: the instance's configuration, and the pods of webservers, daemon and code server. A
+stand-in for ``helm template``, for want of the chart.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
-from cltv_assets_tests.kubernetes.chart_values import Pod, Values
-
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 RELEASE, NAMESPACE = "cltv", "cltv"
 #: As the chart names things for this release.
 FULLNAME = f"{RELEASE}-dagster"
+
+Values = dict[str, Any]
 
 
 def merged(base: Any, over: Any) -> Any:
@@ -32,10 +32,21 @@ def merged(base: Any, over: Any) -> Any:
 @cache
 def values(*names: str) -> Values:
     """Return the values of files given to ``helm --values``, one after the other."""
-    result: Any = {}
+    result: Values = {}
     for name in names or ("values.yaml",):
         result = merged(result, yaml.safe_load((FOLDER / name).read_text()))
-    return Values.model_validate({key: value for key, value in result.items() if not key.startswith("x-")})
+    return result
+
+
+def code_server(given: Values) -> Values:
+    """Return the values of the one code server."""
+    (code,) = given["dagster-user-deployments"]["deployments"]
+    return dict(code)
+
+
+def launcher(given: Values) -> Values:
+    """Return the values of what launches runs."""
+    return dict(given["runLauncher"]["config"]["k8sRunLauncher"])
 
 
 @cache
@@ -51,120 +62,83 @@ def manifests() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def instance(given: Values) -> dict[str, Any]:
-    """Return the content of the ConfigMap's ``dagster.yaml``."""
-    database = given.postgresql
-    storage = {
-        "postgres_db": {
-            "username": database.postgresqlUsername,
-            "password": {"env": "DAGSTER_PG_PASSWORD"},
-            "hostname": database.postgresqlHost,
-            "db_name": database.postgresqlDatabase,
-            "port": database.service.port,
-            "params": database.postgresqlParams,
-            "scheme": database.postgresqlScheme,
-        }
-    }
-    logs = given.computeLogManager.config.s3ComputeLogManager
-    launcher = given.runLauncher.config.k8sRunLauncher
-    workers = {"sensors": given.dagsterDaemon.sensors, "schedules": given.dagsterDaemon.schedules}
-    run_config = launcher.runK8sConfig
+    """Return the ConfigMap's ``dagster.yaml`` without what needs PostgreSQL and S3."""
+    runs = launcher(given)
+    pod = runs["runK8sConfig"]
+    retention = {"schedule": "schedule", "sensor": "sensor", "auto_materialize": "autoMaterialize"}
     made: dict[str, Any] = {
-        "scheduler": {"module": "dagster.core.scheduler", "class": "DagsterDaemonScheduler"},
-        **{
-            f"{kind}_storage": {"module": f"dagster_postgres.{module}", "class": name, "config": storage}
-            for kind, module, name in (
-                ("schedule", "schedule_storage", "PostgresScheduleStorage"),
-                ("run", "run_storage", "PostgresRunStorage"),
-                ("event_log", "event_log", "PostgresEventLogStorage"),
-            )
-        },
         "run_launcher": {
             "module": "dagster_k8s",
             "class": "K8sRunLauncher",
             "config": {
-                "load_incluster_config": launcher.loadInclusterConfig,
+                "load_incluster_config": runs["loadInclusterConfig"],
                 "job_namespace": NAMESPACE,
-                "image_pull_policy": launcher.imagePullPolicy,
-                "service_account_name": given.serviceAccount.name,
-                "dagster_home": given.global_.dagsterHome,
+                "image_pull_policy": runs["imagePullPolicy"],
+                "service_account_name": given["serviceAccount"]["name"],
+                "dagster_home": given["global"]["dagsterHome"],
                 "instance_config_map": f"{FULLNAME}-instance",
-                "postgres_password_secret": given.global_.postgresqlSecretName,
-                "env_config_maps": [each.name for each in launcher.envConfigMaps],
-                "env_secrets": [each.name for each in launcher.envSecrets],
-                "volumes": launcher.volumes,
-                "volume_mounts": launcher.volumeMounts,
-                "labels": launcher.labels,
-                "resources": launcher.resources,
-                "security_context": launcher.securityContext,
+                "postgres_password_secret": given["global"]["postgresqlSecretName"],
+                "env_config_maps": [each["name"] for each in runs["envConfigMaps"]],
+                "env_secrets": [each["name"] for each in runs["envSecrets"]],
+                "volumes": runs["volumes"],
+                "volume_mounts": runs["volumeMounts"],
+                "labels": runs["labels"],
+                "resources": runs["resources"],
+                "security_context": runs["securityContext"],
                 "run_k8s_config": {
-                    "pod_spec_config": run_config.podSpecConfig,
-                    "pod_template_spec_metadata": run_config.podTemplateSpecMetadata,
-                    "job_spec_config": run_config.jobSpecConfig,
+                    "pod_spec_config": pod["podSpecConfig"],
+                    "pod_template_spec_metadata": pod["podTemplateSpecMetadata"],
+                    "job_spec_config": pod["jobSpecConfig"],
                 },
             },
         },
-        "compute_logs": {
-            "module": "dagster_aws.s3.compute_log_manager",
-            "class": "S3ComputeLogManager",
-            "config": {
-                "bucket": logs.bucket.model_dump(),
-                "prefix": logs.prefix.model_dump(),
-                "verify": True,
-                "skip_empty_files": logs.skipEmptyFiles,
-                "upload_interval": logs.uploadInterval,
-            },
-        },
         **{
-            name: {"use_threads": each.useThreads, "num_workers": each.numWorkers}
-            for name, each in workers.items()
-            if each.useThreads
+            name: {"use_threads": True, "num_workers": given["dagsterDaemon"][name]["numWorkers"]}
+            for name in ("sensors", "schedules")
         },
-        "telemetry": {"enabled": given.telemetry.enabled},
+        "telemetry": {"enabled": given["telemetry"]["enabled"]},
         "retention": {
-            "schedule": {"purge_after_days": dict(given.retention.schedule.purgeAfterDays)},
-            "sensor": {"purge_after_days": dict(given.retention.sensor.purgeAfterDays)},
-            "auto_materialize": {"purge_after_days": dict(given.retention.autoMaterialize.purgeAfterDays)},
+            name: {"purge_after_days": given["retention"][key]["purgeAfterDays"]} for name, key in retention.items()
         },
     }
     # The chart appends them to the file; a key twice would be an accident.
-    assert not made.keys() & given.additionalInstanceConfig.keys()
+    assert not made.keys() & given["additionalInstanceConfig"].keys()
     # A copy: values are read once for all tests.
-    return deepcopy(made | given.additionalInstanceConfig)
+    return deepcopy(made | given["additionalInstanceConfig"])
 
 
-def _pod(given: Values, part: Pod, *, account: str, labels: dict[str, str], command: dict[str, Any]) -> dict[str, Any]:
+def _pod(given: Values, part: Values, account: str, labels: dict[str, str], command: dict[str, Any]) -> dict[str, Any]:
     """Return a pod as the templates put it together from a part's values."""
     probes = {
-        name: {key: value for key, value in probe.items() if key != "enabled"}
+        name: {key: value for key, value in part[name].items() if key != "enabled"}
         for name in ("startupProbe", "readinessProbe", "livenessProbe")
-        if (probe := getattr(part, name))
+        if name in part
     }
+    volumes, mounts = list(part["volumes"]), list(part["volumeMounts"])
     if "args" in command:
         # A code server's probe without one of its own.
-        check = {"exec": {"command": ["dagster", "api", "grpc-health-check", "-p", str(command["args"][6])]}}
+        check = {"exec": {"command": ["dagster", "api", "grpc-health-check", "-p", str(part["port"])]}}
         probes = {name: check | probe for name, probe in probes.items()}
-    password = {"secretKeyRef": {"name": given.global_.postgresqlSecretName, "key": "postgresql-password"}}
-    sources = [{"configMapRef": each.model_dump(exclude_none=True)} for each in part.envConfigMaps]
-    sources += [{"secretRef": each.model_dump(exclude_none=True)} for each in part.envSecrets]
-    volumes, mounts = list(part.volumes), list(part.volumeMounts)
-    if "command" in command:
+    else:
+        home = given["global"]["dagsterHome"]
         volumes += [
-            {"name": "dagster-instance", "configMap": {"name": f"{FULLNAME}-instance"}},
-            {"name": "dagster-workspace-yaml", "configMap": {"name": f"{FULLNAME}-workspace-yaml"}},
+            {"name": f"dagster-{name}", "configMap": {"name": f"{FULLNAME}-{name}"}}
+            for name in ("instance", "workspace-yaml")
         ]
-        home = given.global_.dagsterHome
         mounts += [
             {"name": "dagster-instance", "mountPath": f"{home}/dagster.yaml", "subPath": "dagster.yaml"},
             {"name": "dagster-workspace-yaml", "mountPath": "/dagster-workspace/"},
         ]
+    password = {"secretKeyRef": {"name": given["global"]["postgresqlSecretName"], "key": "postgresql-password"}}
     container = {
         "name": "dagster",
-        "image": f"{part.image.repository}:{part.image.tag}",
-        "imagePullPolicy": part.image.pullPolicy,
-        "securityContext": part.securityContext,
+        "image": f"{part['image']['repository']}:{part['image']['tag']}",
+        "imagePullPolicy": part["image"]["pullPolicy"],
+        "securityContext": part["securityContext"],
         "env": [{"name": "DAGSTER_PG_PASSWORD", "valueFrom": password}],
-        "envFrom": sources,
-        "resources": part.resources,
+        "envFrom": [{"configMapRef": each} for each in part["envConfigMaps"]]
+        + [{"secretRef": each} for each in part.get("envSecrets", [])],
+        "resources": part["resources"],
         "volumeMounts": mounts,
         **command,
         **probes,
@@ -176,7 +150,7 @@ def _pod(given: Values, part: Pod, *, account: str, labels: dict[str, str], comm
         "spec": {
             "serviceAccountName": account,
             "automountServiceAccountToken": True,
-            "securityContext": part.podSecurityContext,
+            "securityContext": part["podSecurityContext"],
             "containers": [container],
             "volumes": volumes,
         },
@@ -189,24 +163,20 @@ def pods(given: Values) -> dict[str, dict[str, Any]]:
     def labels(component: str, name: str = "dagster") -> dict[str, str]:
         return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": RELEASE, "component": component}
 
-    web, account = given.dagsterWebserver, given.serviceAccount.name
-    listen = f"dagster-webserver -h 0.0.0.0 -p {web.service.port} -w /dagster-workspace/workspace.yaml"
-    listen += f" --db-statement-timeout {web.dbStatementTimeout}"
+    web, workspace = given["dagsterWebserver"], "-w /dagster-workspace/workspace.yaml"
+    listen = f"dagster-webserver -h 0.0.0.0 -p {web['service']['port']} {workspace}"
+    listen += f" --db-statement-timeout {web['dbStatementTimeout']}"
     made = {}
-    for component, line in (
-        ("dagster-webserver", listen),
-        ("dagster-webserver-read-only", f"{listen} --read-only"),
+    for component, part, line in (
+        ("dagster-webserver", web, listen),
+        ("dagster-webserver-read-only", web, f"{listen} --read-only"),
+        ("dagster-daemon", given["dagsterDaemon"], f"dagster-daemon run {workspace}"),
     ):
-        command = {"command": ["/bin/bash", "-c", line]}
-        made[component] = _pod(given, web, account=account, labels=labels(component), command=command)
-    command = {"command": ["/bin/bash", "-c", "dagster-daemon run -w /dagster-workspace/workspace.yaml"]}
-    made["dagster-daemon"] = _pod(
-        given, given.dagsterDaemon, account=account, labels=labels("dagster-daemon"), command=command
-    )
-    for code in given.code.deployments:
-        arguments = ["dagster", "code-server", "start", "-h", "0.0.0.0", "-p", str(code.port), *code.codeServerArgs]
-        of_code = labels("user-deployments", "dagster-user-deployments")
-        made[code.name] = _pod(
-            given, code, account=given.code.serviceAccount.name, labels=of_code, command={"args": arguments}
-        )
+        command: dict[str, Any] = {"command": ["/bin/bash", "-c", line]}
+        made[component] = _pod(given, part, given["serviceAccount"]["name"], labels(component), command)
+    code = code_server(given)
+    arguments = ["dagster", "code-server", "start", "-h", "0.0.0.0", "-p", str(code["port"]), *code["codeServerArgs"]]
+    account = given["dagster-user-deployments"]["serviceAccount"]["name"]
+    of_code = labels("user-deployments", "dagster-user-deployments")
+    made[code["name"]] = _pod(given, code, account, of_code, {"args": arguments})
     return deepcopy(made)

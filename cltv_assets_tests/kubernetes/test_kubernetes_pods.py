@@ -14,7 +14,7 @@ import yaml
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 
-from cltv_assets_tests.kubernetes.rendered import instance, manifests, pods, values
+from cltv_assets_tests.kubernetes.rendered import code_server, instance, manifests, pods, values
 
 #: The oldest and the newest release of Kubernetes whose schemas the package has.
 RELEASES = ("1.34", "1.37")
@@ -23,13 +23,9 @@ RELEASES = ("1.34", "1.37")
 @pytest.fixture
 def run_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Return the Job that Dagster's launcher asks Kubernetes for, made by its own code."""
-    config = instance(values())
-    for kind in ("schedule_storage", "run_storage", "event_log_storage", "compute_logs"):
-        config.pop(kind)
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(instance(values())))
     monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
-    (code,) = values().code.deployments
-    image = f"{code.image.repository}:{code.image.tag}"
+    image = "{repository}:{tag}".format_map(code_server(values())["image"])
     place = RepositoryPythonOrigin(
         "python", ModuleCodePointer("cltv_assets.definitions", "defs"), container_image=image
     )
@@ -50,13 +46,6 @@ def run_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_kubernetes_takes_every_object(release: str, run_job: dict[str, Any]):
     for made in (*pods(values()).values(), *manifests().values(), run_job):
         kubernetes_validate.validate(made, release, strict=True)
-
-
-def test_a_misspelt_field_is_found():
-    pod = pods(values())["dagster-daemon"]
-    pod["spec"]["containers"][0]["livenessProbe"]["timeoutSecond"] = 1
-    with pytest.raises(kubernetes_validate.ValidationError, match="timeoutSecond"):
-        kubernetes_validate.validate(pod, RELEASES[0], strict=True)
 
 
 def every_pod(run_job: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -83,21 +72,6 @@ def test_the_standard_restricted_lets_every_pod_in(run_job: dict[str, Any]):
             assert context["allowPrivilegeEscalation"] is False, name
             assert context["capabilities"] == {"drop": ["ALL"]}, name
             assert context["readOnlyRootFilesystem"] is True, name
-
-
-def test_every_container_has_bounds_and_is_watched(run_job: dict[str, Any]):
-    for name, spec in every_pod(run_job).items():
-        for container in spec["containers"]:
-            resources = container["resources"]
-            assert resources["requests"].keys() >= {"cpu", "memory"}, name
-            assert "memory" in resources["limits"], name
-            # Dagster watches runs itself, and a limit of processor time only slows what is there.
-            assert "cpu" not in resources["limits"], name
-            assert name == "run" or "livenessProbe" in container, name
-            assert name in ("run", "dagster-daemon") or "readinessProbe" in container, name
-            assert "@sha256:" in container["image"] or ":latest" not in container["image"], name
-            for volume in spec.get("volumes", []):
-                assert "emptyDir" not in volume or volume["emptyDir"]["sizeLimit"], name
 
 
 def test_a_run_has_what_the_code_server_has(run_job: dict[str, Any]):

@@ -8,14 +8,12 @@ import mpmath
 import numpy as np
 import pytest
 
-from cltv_assets.models.estimation.statistics import PurchaseStatistics, SpendStatistics
-from cltv_assets.models.purchase.bg_nbd import BgNbd
-from cltv_assets.models.purchase.mbg_nbd import MbgNbd
+from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.purchase.beta_geometric import BgNbd, MbgNbd
 from cltv_assets.models.purchase.nbd import NbdLikelihood
 from cltv_assets.models.purchase.pareto_nbd import ParetoNbd
-from cltv_assets.models.purchase.purchase_model import Patterns
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.value.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.sufficient_statistics import Patterns, PurchaseStatistics, SpendStatistics
 
 #: x, t_x, T: newcomers of today, usual customers, one who bought on the last day, a heavy
 #: buyer silent for long, 20 years of days.
@@ -43,24 +41,25 @@ SPEND = SpendStatistics(*(np.array([s[k] for s in SPENDS]) for k in range(3)))
 Textbook = Callable[..., mpmath.mpf]
 
 
-def bg_nbd(r: mpmath.mpf, alpha: mpmath.mpf, a: mpmath.mpf, b: mpmath.mpf) -> mpmath.mpf:
-    """Equation 6 of Fader, Hardie and Lee (2005), as printed, summed over the patterns."""
-    total = mpmath.mpf(0)
-    for (x, t_x, age), weight in zip(PATTERNS, WEIGHTS, strict=True):
-        alive = mpmath.beta(a, b + x) / mpmath.beta(a, b) * (alpha + age) ** (-r - x)
-        dropped = mpmath.beta(a + 1, b + x - 1) / mpmath.beta(a, b) * (alpha + t_x) ** (-r - x) if x else 0
-        total += weight * mpmath.log(mpmath.gamma(r + x) / mpmath.gamma(r) * alpha**r * (alive + dropped))
-    return total
+def beta_geometric_one(
+    x: int, t_x: float, age: float, r: mpmath.mpf, alpha: mpmath.mpf, a: mpmath.mpf, b: mpmath.mpf, occasions: int
+) -> tuple[mpmath.mpf, mpmath.mpf]:
+    """Alive at T, and either: equation 6 of Fader, Hardie and Lee (2005), as printed, after so many coins.
+
+    The MBG/NBD of Batislam, Denizel and Filiztekin (2007) has one coin more than purchases repeated.
+    """
+    alive = mpmath.beta(a, b + occasions) / mpmath.beta(a, b) * (alpha + age) ** (-r - x)
+    last = mpmath.beta(a + 1, b + occasions - 1) / mpmath.beta(a, b) if occasions else 0
+    front = mpmath.gamma(r + x) / mpmath.gamma(r) * alpha**r
+    return front * alive, front * (alive + last * (alpha + t_x) ** (-r - x))
 
 
-def mbg_nbd(r: mpmath.mpf, alpha: mpmath.mpf, a: mpmath.mpf, b: mpmath.mpf) -> mpmath.mpf:
-    """The likelihood of Batislam, Denizel and Filiztekin (2007): one coin more than purchases repeated."""
-    total = mpmath.mpf(0)
-    for (x, t_x, age), weight in zip(PATTERNS, WEIGHTS, strict=True):
-        alive = mpmath.beta(a, b + x + 1) / mpmath.beta(a, b) * (alpha + age) ** (-r - x)
-        dropped = mpmath.beta(a + 1, b + x) / mpmath.beta(a, b) * (alpha + t_x) ** (-r - x)
-        total += weight * mpmath.log(mpmath.gamma(r + x) / mpmath.gamma(r) * alpha**r * (alive + dropped))
-    return total
+def bg_one(x: int, t_x: float, age: float, *values: mpmath.mpf) -> tuple[mpmath.mpf, mpmath.mpf]:
+    return beta_geometric_one(x, t_x, age, *values, occasions=x)
+
+
+def mbg_one(x: int, t_x: float, age: float, *values: mpmath.mpf) -> tuple[mpmath.mpf, mpmath.mpf]:
+    return beta_geometric_one(x, t_x, age, *values, occasions=x + 1)
 
 
 def pareto_one(
@@ -78,11 +77,17 @@ def pareto_one(
     return front * alive, front * (alive + s / k * (term(t_x) - term(age)))
 
 
-def pareto_nbd(r: mpmath.mpf, alpha: mpmath.mpf, s: mpmath.mpf, beta: mpmath.mpf) -> mpmath.mpf:
-    total = mpmath.mpf(0)
-    for (x, t_x, age), weight in zip(PATTERNS, WEIGHTS, strict=True):
-        total += weight * mpmath.log(pareto_one(x, t_x, age, r, alpha, s, beta)[1])
-    return total
+def summed(one: Textbook) -> Textbook:
+    """Return the log-likelihood of all patterns from that of one."""
+
+    def log_likelihood(*values: mpmath.mpf) -> mpmath.mpf:
+        parts = (w * mpmath.log(one(*pattern, *values)[1]) for pattern, w in zip(PATTERNS, WEIGHTS, strict=True))
+        return mpmath.fsum(parts)
+
+    return log_likelihood
+
+
+bg_nbd, mbg_nbd, pareto_nbd = summed(bg_one), summed(mbg_one), summed(pareto_one)
 
 
 def nbd(r: mpmath.mpf, alpha: mpmath.mpf) -> mpmath.mpf:
@@ -152,44 +157,30 @@ def test_newcomers_of_the_last_day_tell_nothing() -> None:
     assert gradient == pytest.approx(np.zeros(4), abs=1e-12)
 
 
-@pytest.mark.parametrize("parameters", [USUAL, BOUNDARY])
-def test_p_alive_is_the_share_of_the_likelihood(parameters: tuple[float, ...]) -> None:
-    ours = BgNbd().p_alive(
-        dict(zip(("r", "alpha", "a", "b"), parameters, strict=True)),
-        Patterns(PURCHASES.frequency, PURCHASES.recency, PURCHASES.T),
-    )
+@pytest.mark.parametrize(
+    ("name", "one", "parameters"),
+    [
+        ("bg_nbd", bg_one, USUAL),
+        ("bg_nbd", bg_one, BOUNDARY),
+        ("mbg_nbd", mbg_one, USUAL),
+        ("mbg_nbd", mbg_one, BOUNDARY),
+        ("mbg_nbd", mbg_one, (0.11, 2.24, 0.31, 0.5)),
+        ("pareto_nbd", pareto_one, (0.55, 74.0, 0.61, 82.0)),
+        ("pareto_nbd", pareto_one, (0.55, 3.0, 0.61, 5000.0)),
+        ("pareto_nbd", pareto_one, (0.05, 74.0, 0.01, 74.0)),
+    ],
+)
+def test_p_alive_is_the_share_of_the_likelihood(name: str, one: Textbook, parameters: tuple[float, ...]) -> None:
+    model = PURCHASE_MODELS[name]
+    patterns = Patterns(PURCHASES.frequency, PURCHASES.recency, PURCHASES.T)
+    ours = model.p_alive(dict(zip(model.parameter_names, parameters, strict=True)), patterns)
     with mpmath.workdps(50):
-        r, alpha, a, b = (mpmath.mpf(p) for p in parameters)
-        for (x, t_x, age), probability in zip(PATTERNS, ours, strict=True):
-            alive = mpmath.beta(a, b + x) * (alpha + age) ** (-r - x)
-            dropped = mpmath.beta(a + 1, b + x - 1) * (alpha + t_x) ** (-r - x) if x else 0
-            assert probability == pytest.approx(float(alive / (alive + dropped)), rel=1e-9)
-
-
-@pytest.mark.parametrize("parameters", [USUAL, BOUNDARY, (0.11, 2.24, 0.31, 0.5)])
-def test_p_alive_of_the_mbg_nbd(parameters: tuple[float, ...]) -> None:
-    named = dict(zip(("r", "alpha", "a", "b"), parameters, strict=True))
-    ours = MbgNbd().p_alive(named, Patterns(PURCHASES.frequency, PURCHASES.recency, PURCHASES.T))
-    with mpmath.workdps(50):
-        r, alpha, a, b = (mpmath.mpf(p) for p in parameters)
-        for (x, t_x, age), probability in zip(PATTERNS, ours, strict=True):
-            alive = mpmath.beta(a, b + x + 1) * (alpha + age) ** (-r - x)
-            dropped = mpmath.beta(a + 1, b + x) * (alpha + t_x) ** (-r - x)
-            assert probability == pytest.approx(float(alive / (alive + dropped)), rel=1e-9)
-    # Of today's newcomers some have left already.
-    assert ours[0] == pytest.approx(parameters[3] / (parameters[2] + parameters[3]), rel=1e-12)
-
-
-@pytest.mark.parametrize("parameters", [(0.55, 74.0, 0.61, 82.0), (0.55, 3.0, 0.61, 5000.0), (0.05, 74.0, 0.01, 74.0)])
-def test_p_alive_of_the_pareto_nbd(parameters: tuple[float, ...]) -> None:
-    named = dict(zip(("r", "alpha", "s", "beta"), parameters, strict=True))
-    ours = ParetoNbd().p_alive(named, Patterns(PURCHASES.frequency, PURCHASES.recency, PURCHASES.T))
-    with mpmath.workdps(50):
-        values = [mpmath.mpf(p) for p in parameters]
-        for (x, t_x, age), probability in zip(PATTERNS, ours, strict=True):
-            alive, either = pareto_one(x, t_x, age, *values)
+        for pattern, probability in zip(PATTERNS, ours, strict=True):
+            alive, either = one(*pattern, *(mpmath.mpf(value) for value in parameters))
             assert probability == pytest.approx(float(alive / either), rel=1e-9)
-    assert ours[0] == pytest.approx(1.0, rel=1e-12)
+    # Of today's newcomers some have left already, by the MBG/NBD only.
+    newcomer = parameters[3] / (parameters[2] + parameters[3]) if name == "mbg_nbd" else 1.0
+    assert ours[0] == pytest.approx(newcomer, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.choosing.operational_time import OperationalTime, normalised
+from cltv_assets.models.choosing.histories import OperationalTime, normalised
 from cltv_assets_tests.models.shops import CHRISTMAS
 
 
@@ -53,8 +53,6 @@ def test_a_flat_index_is_plain_time():
     days = np.arange("1999-12-01", "2005-01-01", dtype="datetime64[D]")
     flat, plain = OperationalTime(np.full(12, 3.0), 1), OperationalTime(None, 1)
     assert flat.elapsed(days[0], days) == pytest.approx(plain.elapsed(days[0], days), rel=1e-12)
-    assert flat.seasonal
-    assert not plain.seasonal
 
 
 def test_the_last_purchase_never_lies_after_the_end_by_rounding():
@@ -65,12 +63,6 @@ def test_the_last_purchase_never_lies_after_the_end_by_rounding():
         # recency <= T, and equal for whoever bought on the last day.
         assert (clock.elapsed(first, np.maximum(first, end - 1)) <= clock.elapsed(first, end)).all()
     assert (np.diff(clock.elapsed(days[0], days)) > 0).all()
-
-
-def test_intensity_is_the_clocks_speed():
-    clock = OperationalTime(CHRISTMAS, 1)
-    days = np.arange("2003-11-25", "2004-03-05", dtype="datetime64[D]")
-    assert clock.intensity(days) == pytest.approx(clock.elapsed(days - 1, days), rel=1e-9)
 
 
 @pytest.mark.parametrize("index", [np.ones(11), np.r_[np.ones(11), 0.0], np.r_[np.ones(11), np.nan]])

@@ -10,8 +10,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import betaln
 
-from cltv_assets.models.purchase.pareto_integral import decay_integral
-from cltv_assets.models.purchase.pareto_tail import arrivals_before_dropout
+from cltv_assets.models.purchase.pareto_integrals import arrivals_before_dropout, decay_integral
 
 #: alpha, beta: equal, next to equal, far apart in either direction.
 SCALES = [(70.0, 70.0), (10.0, 10.00001), (10.6, 11.7), (0.5, 5000.0), (5000.0, 0.5), (300.0, 1.0)]

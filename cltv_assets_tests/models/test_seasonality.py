@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cltv_assets.models.choosing.operational_time import OperationalTime, normalised
+from cltv_assets.models.choosing.histories import OperationalTime, normalised
 from cltv_assets.models.choosing.seasonality import (
     MonthCounts,
     expected_purchases,

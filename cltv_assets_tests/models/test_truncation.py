@@ -5,35 +5,33 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.published import cdnow
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.fitting import fit_purchase_model
-from cltv_assets.models.estimation.statistics import PurchaseStatistics
+from cltv_assets.models.estimation.fitting import fit_purchase_model, truncated_likelihood
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.purchase.truncation import truncated_likelihood
-from cltv_assets_tests.models.conftest import Histories, grouped, simulate_pareto, simulate_purchases
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics
+from cltv_assets_tests.models.conftest import (
+    CdnowFit,
+    grouped,
+    one_each,
+    repeaters,
+    simulate_pareto,
+    simulate_purchases,
+)
 
 
-def repeaters(statistics: PurchaseStatistics) -> PurchaseStatistics:
-    kept = statistics.frequency > 0
-    return grouped(
-        PurchaseStatistics(
-            statistics.frequency[kept], statistics.recency[kept], statistics.T[kept], statistics.weights[kept]
-        )
-    )
-
-
-def test_the_truncated_fit_lies_near_that_of_all_customers(master: Histories) -> None:
-    only = repeaters(master.statistics())
-    everyone = fit_purchase_model(grouped(master.statistics())).usable_parameters()
-    naive, truncated = fit_purchase_model(only), fit_purchase_model(only, truncated=True)
+def test_the_truncated_fit_lies_near_that_of_all_customers(master: PurchaseStatistics, cdnow_fit: CdnowFit) -> None:
+    everyone = cdnow_fit("bg_nbd", "master").parameters
+    naive = fit_purchase_model(repeaters(master))
+    truncated = cdnow_fit("bg_nbd", "master", truncated=True)
     assert (naive.truncated, truncated.truncated) == (False, True)
     assert naive.parameters == pytest.approx({"r": 3.155, "alpha": 159.9, "a": 0.622, "b": 1.084}, rel=5e-3)
     assert truncated.status == "fitted"
     assert truncated.starts_agreeing == 4
-    for name, value in truncated.usable_parameters().items():
+    for name, value in truncated.parameters.items():
         distance = abs(np.log(value / everyone[name]))
         # On a log scale, a dropout a little nearer and purchase rates several times nearer.
-        assert distance < abs(np.log(naive.usable_parameters()[name] / everyone[name])), name
+        assert distance < abs(np.log(naive.parameters[name] / everyone[name])), name
         assert distance < 0.85, name
 
 
@@ -51,30 +49,28 @@ def test_the_truth_is_recovered_from_repeat_customers(name: str) -> None:
         x, t_x = simulate_purchases(rng, rates, np.zeros(size), ages)
     else:
         dropouts = rng.beta(0.8, 2.5, size)
-        staying = rng.random(size) >= dropouts if name == "mbg_nbd" else np.ones(size, dtype=bool)
-        x, t_x = simulate_purchases(rng, np.where(staying, rates, 1e-12), dropouts, ages)
+        staying = rng.random(size) >= dropouts if name == "mbg_nbd" else None
+        x, t_x = simulate_purchases(rng, rates, dropouts, ages, staying)
         truth |= {"a": 0.8, "b": 2.5}
-    fit = fit_purchase_model(repeaters(PurchaseStatistics(x, t_x, ages, np.ones(size))), name, truncated=True)
+    fit = fit_purchase_model(grouped(repeaters(one_each(x, t_x, ages))), name, truncated=True)
     assert fit.status == "fitted"
-    for parameter, value in fit.usable_parameters().items():
+    for parameter, value in fit.parameters.items():
         error = fit.standard_errors[parameter]
-        assert error is not None
         assert abs(value - truth[parameter]) < 3.5 * error, parameter
         assert error < 0.3 * truth[parameter]
 
 
-def test_repeaters_cannot_tell_bg_from_mbg(master: Histories) -> None:
+def test_repeaters_cannot_tell_bg_from_mbg(cdnow_fit: CdnowFit) -> None:
     """The coin of the first purchase is the same for all who passed it: MBG's b is BG's less one."""
-    only = repeaters(master.statistics())
-    bg, mbg = (fit_purchase_model(only, name, truncated=True) for name in ("bg_nbd", "mbg_nbd"))
+    bg, mbg = (cdnow_fit(name, "master", truncated=True) for name in ("bg_nbd", "mbg_nbd"))
     assert mbg.log_likelihood == pytest.approx(bg.log_likelihood, rel=1e-12)
-    assert mbg.parameters == pytest.approx(dict(bg.usable_parameters()) | {"b": bg.usable_parameters()["b"] - 1.0})
+    assert mbg.parameters == pytest.approx({**bg.parameters, "b": bg.parameters["b"] - 1.0})
 
 
 @pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"])
-def test_the_gradient_is_that_of_the_value(name: str, sample: Histories) -> None:
+def test_the_gradient_is_that_of_the_value(name: str, sample: cdnow.Sample) -> None:
     model = PURCHASE_MODELS[name]
-    objective = truncated_likelihood(model, repeaters(sample.statistics(unit=7.0)))
+    objective = truncated_likelihood(model, repeaters(sample.statistics(7.0)))
     point = np.log([0.4, 6.0, 0.7, 3.0])[: len(model.parameter_names)]
     _, gradient = objective(point)
     for axis in range(len(point)):
@@ -88,23 +84,19 @@ def test_fewer_and_fewer_coming_back_is_a_boundary() -> None:
     """Counts of a logarithmic series, the limit r = 0 of the truncated NBD, a little more spread than it."""
     rng = np.random.default_rng(5)
     x = np.where(rng.random(3_000) < 0.1, rng.logseries(0.97, 3_000), rng.logseries(0.5, 3_000))
-    fit = fit_purchase_model(
-        PurchaseStatistics(x, np.full(3_000, 90.0), np.full(3_000, 100.0) + rng.integers(0, 5, 3_000), np.ones(3_000)),
-        "nbd",
-        truncated=True,
-    )
+    data = one_each(x, np.full(3_000, 90.0), np.full(3_000, 100.0) + rng.integers(0, 5, 3_000))
+    fit = fit_purchase_model(data, "nbd", truncated=True)
     assert fit.status == "boundary"
-    assert fit.status_reason is not None
     assert "never bought again cannot be told" in fit.status_reason
     assert fit.standard_errors["r"] is None
 
 
-def test_customers_without_a_repeat_purchase_are_refused(sample: Histories) -> None:
+def test_customers_without_a_repeat_purchase_are_refused(sample: cdnow.Sample) -> None:
     with pytest.raises(ModelError, match=r"1,411 customers have no repeat purchase"):
         fit_purchase_model(sample.statistics(), truncated=True)
 
 
-def test_a_repeat_purchase_at_once_is_refused(sample: Histories) -> None:
+def test_a_repeat_purchase_at_once_is_refused(sample: cdnow.Sample) -> None:
     kept = repeaters(sample.statistics())
     at_once = PurchaseStatistics(
         np.append(kept.frequency, 1), np.append(kept.recency, 0.0), np.append(kept.T, 0.0), np.append(kept.weights, 1.0)

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
 
-from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.models.purchase.registry import purchase_model
-from cltv_assets.models.value.age_nodes import AgeGrid
-from cltv_assets.models.value.count_tails import count_tails
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import Patterns
+from cltv_assets.models.value.future_counts import AgeGrid, count_tails
 from cltv_assets.models.value.value_intervals import bounded_moments, value_quantiles, value_tail
-from cltv_assets_tests.models.futures import future_values
+from cltv_assets_tests.models.conftest import future_values
 
 #: CDNOW in days; spend as in Fader & Hardie (2013).
 PURCHASE = {
@@ -28,7 +27,7 @@ HORIZONS = np.array([91.0, 182.0, 365.0])
 
 
 def quantiles(name, spend, x, recency, T, horizons=HORIZONS):
-    model, parameters = purchase_model(name), PURCHASE[name]
+    model, parameters = model_named(name), PURCHASE[name]
     patterns = Patterns(np.asarray(x), np.asarray(recency, dtype=float), np.asarray(T, dtype=float))
     alive = model.p_alive(parameters, patterns)
     return alive, *value_quantiles(model, parameters, spend, patterns, alive, horizons)
@@ -65,16 +64,17 @@ def test_quantiles_are_those_of_the_plain_sum(name, spend):
     T = np.maximum(rng.integers(0, 900, n), 2 * x).astype(float)
     recency = np.where(x > 0, np.maximum(np.floor(T * rng.beta(3, 1, n)), x), 0.0)
     alive, low, high = quantiles(name, spend, x, recency, T)
-    model, counts = purchase_model(name), np.arange(1, 1501)
+    model, counts = model_named(name), np.arange(1, 1501)
     newest = np.argsort(T)[:6]
     for i in np.concatenate((rng.choice(n - 40, 12, replace=False), newest, np.arange(n - 40, n, 8))):
         for h, horizon in enumerate(HORIZONS):
             many = Patterns(np.full(1500, x[i]), np.full(1500, recency[i]), np.full(1500, T[i]))
             given_alive = model.at_least_given_alive(PURCHASE[name], many, np.full(1500, horizon), counts.astype(float))
             chance = -np.diff(given_alive, append=0.0) * alive[i]
+            likely = chance > 1e-10
 
-            def exceed(z, chance=chance, shape=spend["q"] + spend["p"] * x[i]):
-                return float(chance @ stats.betaprime.sf(z, spend["p"] * counts, shape))
+            def exceed(z, likely=likely, chance=chance[likely], shape=spend["q"] + spend["p"] * x[i]):
+                return float(chance @ stats.betaprime.sf(z, spend["p"] * counts[likely], shape))
 
             for found, level in ((low[i, h], 0.9), (high[i, h], 0.1)):
                 if alive[i] * given_alive[0] <= level:
@@ -128,7 +128,7 @@ def test_values_at_many_ages_come_from_few():
 def test_bounded_moments_are_those_of_bounded_values():
     # q = 1.5: the second moment itself is infinite.
     spend, parameters = {"p": 2.0, "q": 1.5, "v": 10.0}, PURCHASE["nbd"]
-    tails = count_tails(purchase_model("nbd"), parameters, 0, np.array([30.0]), HORIZONS, 2.0)
+    tails = count_tails(model_named("nbd"), parameters, 0, np.array([30.0]), HORIZONS, 2.0)
     first, second = bounded_moments(spend, 0, tails, 1e-3)
     counts = np.arange(1, 1001)
     for i, horizon in enumerate(HORIZONS):
@@ -168,7 +168,7 @@ def test_parameters_that_ran_away_leave_numbers(name, parameters, spend):
     # Fits of status 'boundary' predict, too; and so do ten thousand purchases and a customer of today.
     x = np.array([0, 0, 1, 3, 50, 800, 10_000])
     T = np.array([0.0, 300.0, 20.0, 300.0, 300.0, 1000.0, 12000.0])
-    patterns, model = Patterns(x, np.where(x > 0, T, 0.0), T), purchase_model(name)
+    patterns, model = Patterns(x, np.where(x > 0, T, 0.0), T), model_named(name)
     horizons = np.array([30.0, 1825.0])
     low, high = value_quantiles(model, parameters, spend, patterns, model.p_alive(parameters, patterns), horizons)
     assert np.isfinite(high).all()

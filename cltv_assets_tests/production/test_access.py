@@ -40,10 +40,9 @@ CHANGE = "mutation { reloadWorkspace { __typename } }"
 WHO = "query { permissions { permission value } instance { id runQueuingSupported } }"
 
 
-@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_nothing_answers_without_a_login(nobody, path, method):
-    assert nobody.get(path, method).status_code == 401
+def test_nothing_answers_without_a_login(nobody, method):
+    assert {path: nobody.get(path, method).status_code for path in PATHS} == dict.fromkeys(PATHS, 401)
 
 
 def test_a_wrong_password_opens_nothing(deployment, operator):
@@ -83,28 +82,16 @@ def test_plain_http_leads_to_https(deployment, nobody):
     assert answer.headers["location"] == deployment.address + "/runs?a=1"
 
 
-def test_the_webservers_listen_on_loopback_only(deployment):
-    # In compose.yaml they publish no port; here nothing but this machine may reach them.
-    for name, service in deployment.services.items():
-        assert bool(service.get("ports")) == (name == "proxy")
-    assert [port["host_ip"] for port in deployment.services["proxy"]["ports"]] == ["127.0.0.1"]
-
-
 # --- viewers ---------------------------------------------------------------------------------
-
-
-def test_a_viewer_may_look_but_not_change(viewer, operator):
-    seen = {entry["permission"] for entry in viewer.ask(WHO)["permissions"] if entry["value"]}
-    allowed = {entry["permission"] for entry in operator.ask(WHO)["permissions"] if entry["value"]}
-    assert not seen
-    assert "launch_pipeline_execution" in allowed
 
 
 def runs(client: Client) -> int:
     return int(client.ask("query { runsOrError { ... on Runs { count } } }")["runsOrError"]["count"])
 
 
-def test_a_viewers_launch_is_refused(viewer, operator):
+def test_a_viewer_may_look_but_not_change(viewer, operator):
+    seen = [entry["permission"] for entry in viewer.ask(WHO)["permissions"] if entry["value"]]
+    assert seen == []
     before = runs(operator)
     assert viewer.launch(["raw_transactions"], ["2011-01"])["__typename"] == "UnauthorizedError"
     assert viewer.ask(RELOAD)["reloadRepositoryLocation"]["__typename"] == "UnauthorizedError"

@@ -79,34 +79,30 @@ def test_a_backfill_survives_the_end_of_every_process(deployment: LocalDeploymen
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
     # The daemon is there before the code server is, knows of no asset, and does not give the backfill up for that.
     deployment.kill("code")
-    deployment.restart("daemon")
+    deployment.start("daemon")
     wait_until(lambda: waits_for_code(deployment), 180, "the daemon looks at the backfill")
-    deployment.restart("code")
+    deployment.start("code")
     struck: dict[str, str] = {}
-    # First what holds the run itself, then what the run is reported to, then the ways in.
-    for service, strike in [
-        ("code", deployment.kill),
-        ("postgres", deployment.kill),
-        ("daemon", deployment.kill),
-        ("webserver", deployment.stop),
-        ("proxy", deployment.kill),
-    ]:
-        struck[service] = wait_for_a_started_run(
-            operator, known=set(struck.values()) if service == "postgres" else set()
-        )
-        strike(service)
-        if service == "postgres":
-            # Away long enough that the run ends, and neither it nor the code server can say so.
-            wait_until(lambda: not deployment.run_processes(), 120, "the run ends without its database")
-            # The code server's own look at its runs has failed too, and is not repeated: the watch must find it.
-            wait_until(lambda: gave_up(deployment), 60, "the code server notices")
-        deployment.restart(service)
-        if service == "daemon":
-            # New definitions for the next runs; the one under way goes on with the old ones.
-            assert (
-                patiently(lambda: operator.ask(RELOAD))["reloadRepositoryLocation"]["__typename"]
-                == "WorkspaceLocationEntry"
-            )
+    # First what holds the run itself, then what the run is reported to, then all the others.
+    struck["code"] = wait_for_a_started_run(operator, known=set())
+    deployment.kill("code")
+    deployment.start("code")
+    struck["postgres"] = wait_for_a_started_run(operator, known={struck["code"]})
+    deployment.kill("postgres")
+    # Away long enough that the run ends, and neither it nor the code server can say so.
+    wait_until(lambda: not deployment.run_processes(), 120, "the run ends without its database")
+    # The code server's own look at its runs has failed too, and is not repeated: the watch must find it.
+    wait_until(lambda: gave_up(deployment), 60, "the code server notices")
+    deployment.start("postgres")
+    wait_for_a_started_run(operator, known=set(struck.values()))
+    deployment.kill("daemon")
+    deployment.stop("webserver")
+    deployment.kill("proxy")
+    for service in ("daemon", "webserver", "proxy"):
+        deployment.start(service)
+    # New definitions for the next runs; the one under way goes on with the old ones.
+    reloaded = patiently(lambda: operator.ask(RELOAD))["reloadRepositoryLocation"]
+    assert reloaded["__typename"] == "WorkspaceLocationEntry"
     end = time.monotonic() + _PATIENCE
     while (state := patiently(lambda: operator.ask(BACKFILL, id=launched["backfillId"])))["partitionBackfillOrError"][
         "status"

@@ -135,6 +135,7 @@ def live(tmp_path: Path) -> Iterator[Live]:
     opened.instance.dispose()
 
 
+@pytest.mark.soak
 def test_months_close_fail_and_are_mended_with_nobody_there(live: Live) -> None:
     older = {(table, month.key) for table in live.assets for month in live.months[:-1]}
     newest = {(table, live.newest.key) for table in live.assets}

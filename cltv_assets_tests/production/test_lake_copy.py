@@ -95,7 +95,7 @@ def editions(root: Path, table: str) -> dict[str, int]:
 def test_a_copy_of_a_lake_at_work_is_whole(lake: Path, tmp_path: Path):
     copied_at = set()
     with writing(lake):
-        for number in range(12):
+        for number in range(4):
             stream = io.BytesIO()
             versions = save(Storage(str(lake)), TABLES, stream)
             stream.seek(0)
@@ -107,7 +107,7 @@ def test_a_copy_of_a_lake_at_work_is_whole(lake: Path, tmp_path: Path):
             assert all(downstream[month] <= upstream[month] for month in MONTHS)
             copied_at.add(versions["upstream"])
     # The writer was at work meanwhile.
-    assert len(copied_at) > 6
+    assert len(copied_at) > 2
     assert (copy / "cltv_report/month=2011-01-01/report.html").read_text() == "a report"
 
 

@@ -61,5 +61,5 @@ def test_the_health_checks_of_compose_pass(deployment: LocalDeployment):
     try:
         assert deployment.run_bare("viewer", deployment.services["viewer"]["healthcheck"]["test"][1:], check=False)
     finally:
-        deployment.restart("viewer")
+        deployment.start("viewer")
         deployment.wait_for("viewer")

@@ -58,7 +58,6 @@ def test_every_section_is_there_once_and_links_lead_to_it(page: str) -> None:
 
 def test_every_template_is_packaged() -> None:
     folder = files("cltv_assets.report")
-    # setup.cfg packages *.html and *.css of this folder and of no other.
     for name in ("page.html", "style.css", *(f"{anchor}.html" for anchor in SECTIONS)):
         assert (folder / name).is_file()
 

@@ -89,6 +89,7 @@ def test_the_file_can_be_named_by_a_variable():
 @pytest.mark.parametrize(
     ("old", "new", "line", "said"),
     [
+        ("outliers: {method: quantile", "outliers: {methd: quantile", 17, "did you mean 'method'?"),
         ("currency: GBP", "curency: GBP", 9, "did you mean 'currency'?"),
         ("  cancellation_prefix: C", "  cancelation_prefix: C", 5, "did you mean 'cancellation_prefix'?"),
         ("quantity: Quantity", "quantitty: Quantity", 4, "did you mean 'quantity'?"),
@@ -126,7 +127,16 @@ def test_several_faults_are_told_at_once():
 
 
 def test_an_unknown_variable_is_an_error_that_names_it():
-    assert "CLTV_CURENCY" in refusal(FULL, {"CLTV_CURENCY": "GBP"})
+    said = refusal(FULL, {"CLTV_CURENCY": "GBP"})
+    assert "variable CLTV_CURENCY: unknown key 'curency'; did you mean 'currency'?" in said
+
+
+def test_a_template_needs_a_function_that_renders_it():
+    Path("defs.yaml").write_text('type: cltv_assets.CltvComponent\nattributes: {lake_uri: "{{ env.LAKE }}"}\n')
+    with pytest.raises(ConfigError, match=r"defs\.yaml, line 2: lake_uri: .* only Dagster renders templates"):
+        load_settings("defs.yaml", {})
+    rendered = load_settings("defs.yaml", {}, renderer=lambda root: lambda text: f"{root}/rendered")
+    assert rendered.lake_root == str(Path.cwd() / "rendered")
 
 
 def test_variables_of_the_deployment_are_no_settings():

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.lake import Lake
-from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.months import Month
 from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
 from cltv_assets.tables.holdout_evaluation.evaluate import past_evaluations
@@ -185,7 +185,7 @@ def test_the_published_sample_gives_the_known_errors(engine, shop_settings):
         days += [day(customer, on, f"{amount:.2f}") for on, amount in spent.items()]
     patterns = Patterns(*(np.array([row[name] for row in predictions]) for name in ("frequency", "recency", "T")))
     published = {"r": 0.2425945, "alpha": 4.4136019, "a": 0.7929199, "b": 2.4258881}
-    expected = purchase_model("bg_nbd").expected_purchases(published, patterns, np.array([39.0]))[:, 0]
+    expected = model_named("bg_nbd").expected_purchases(published, patterns, np.array([39.0]))[:, 0]
     for row, purchases in zip(predictions, expected, strict=True):
         row["expected_purchases_9m"] = float(purchases)
     settings = shop_settings(start_month="1997-01", end_month="1998-06", horizons_months=(9,), time_unit="week")

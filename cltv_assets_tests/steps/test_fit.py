@@ -12,7 +12,7 @@ import pytest
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
 from cltv_assets.models.choosing.choice import choose_model
-from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.choosing.histories import OperationalTime
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
@@ -131,7 +131,7 @@ def test_settings_decide(made):
     assert {row["seasonality"] for row in rows} == {"none"}
     rows, settings = made(purchase_model="mbg_nbd", seasonality="monthly")
     assert (rows[0]["model_name"], rows[0]["seasonality"]) == ("mbg_nbd", "monthly")
-    assert reading.operational_time(rows[0], settings).seasonal
+    assert reading.operational_time(rows[0], settings).index is not None
 
 
 def test_an_extract_of_repeat_customers_is_marked(made, shop):

@@ -12,9 +12,9 @@ import pytest
 from cltv_assets.columns import MONTH
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
-from cltv_assets.models.choosing.operational_time import OperationalTime
-from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.value.gamma_gamma import expected_value
+from cltv_assets.models.choosing.histories import OperationalTime
+from cltv_assets.models.gamma_gamma import expected_value
+from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables import checks_of, segment_movement, segment_summary

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cltv_assets.models.value.gamma_gamma import expected_value
+from cltv_assets.models.gamma_gamma import expected_value
 from cltv_assets.tables.cltv_predictions.scoring import SpendParameters, score_customers, with_segments
 
 #: Fader & Hardie (2013), CDNOW: parameters as printed.

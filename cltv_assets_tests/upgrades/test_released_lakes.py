@@ -18,7 +18,7 @@ from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.lake.migrations import Fate, fate_of
 from cltv_assets.settings import load_settings
 from cltv_assets.tables import all_schemas
-from cltv_assets_tests.cli.test_errors import code_of
+from cltv_assets_tests.cli.commands import code_of
 
 LAKES = Path(__file__).parent / "lakes"
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"

@@ -1,6 +1,6 @@
-"""Makes what a fresh installation lacks: the buckets and the database's tables.
+"""Creates the buckets and the database's tables of a new installation.
 
-Usage: ``python -m cltv_assets.cli.deployment.first_start``. What is there stays as it is.
+Usage: ``python -m cltv_assets.cli.deployment.first_start``. What exists stays as it is.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ def make_bucket(client: Any, name: str) -> bool:
 
     Parameters
     ----------
-    client : boto3 client of S3
+    client : boto3 client
+        Of S3.
     name : str
+        The bucket's name.
 
     Raises
     ------

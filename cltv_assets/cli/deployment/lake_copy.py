@@ -1,12 +1,12 @@
-"""A copy of the lake as one stream, taken while months are being written, and the way back.
+"""Copies the lake into one stream, also while months are being written, and loads it again.
 
 Saving copies each table's log first and then the files that the log names. Files are
 written before a log names them and never change afterwards, so every file of a copied
-log is there. Later commits are not in the copy. Tables go from the last step to the
-first: the copy may hold a month's transactions without the predictions, which the next
-run makes, but no predictions without what they were made from.
+log exists. Later commits are not in the copy. Tables are copied from the last step to the
+first: the copy may hold a month's transactions without its predictions, which the next
+run makes, but no predictions without the tables they were made from.
 
-Loading writes the logs last: a load that breaks off leaves no table that looks whole.
+Loading writes the logs last: an interrupted load leaves no table that looks complete.
 
 Usage: ``python -m cltv_assets.cli.deployment.lake_copy save > lake.tar`` and
 ``… load < lake.tar``, for the lake that the settings name. The copy has the newest state
@@ -51,9 +51,11 @@ def save(storage: Storage, tables: list[str], target: BinaryIO) -> dict[str, int
     Parameters
     ----------
     storage : Storage
+        The lake's files.
     tables : list of str
         Names of the Delta tables, upstream ones first.
     target : binary file
+        Where the archive goes.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def save(storage: Storage, tables: list[str], target: BinaryIO) -> dict[str, int
                 _copy_out(storage, f"{table}/{path}", archive, needed=True)
         for path in _plain_files(storage, set(tables)):
             _copy_out(storage, path, archive, needed=False)
-        # A stream that broke off between two files would otherwise look like a whole one.
+        # Otherwise a stream that was cut between two files would look complete.
         _add(archive, _END, io.BytesIO(), 0)
     return versions
 
@@ -119,7 +121,7 @@ def load(storage: Storage, source: BinaryIO) -> int:
             raise tarfile.ReadError("it breaks off")
     except tarfile.TarError as error:
         raise LakeError(f"The stream is no whole copy of a lake: {error}.", "Take another backup.") from None
-    # Oldest commit first: a reader never finds a log with a hole.
+    # Oldest commit first: a reader never finds a log with a gap.
     for name, commit in sorted(logs.items()):
         storage.write(storage.uri(name), io.BytesIO(commit))
     return count
@@ -130,7 +132,7 @@ def _read_log(storage: Storage, table: str) -> dict[str, bytes]:
     folder = storage.uri(table, _LOG)
     for _ in range(_ATTEMPTS):
         try:
-            # Not the hint at the newest checkpoint: it may point behind what is listed here, and readers do without.
+            # Without the hint at the newest checkpoint: it is optional, and may name one that is not listed here.
             names = sorted(
                 entry.name
                 for entry in storage.entries(folder)

@@ -1,20 +1,20 @@
 """Starts a code server and, beside it, a watch that ends runs without a process.
 
-Runs are processes of the code server. Two things end them without a word, and Dagster
-would show them as started for ever, holding their pool:
+Runs are processes of the code server. In two cases they end without reporting it, and
+Dagster would show them as started for ever, holding their pool:
 
-- The code server's container goes, and they with it. Every unfinished run that was
-  launched at the server's address before the server came up is ended.
-- The database is away when they fail, so that neither they nor the server can say so.
-  A run that goes on being called started while the server has no run process is ended.
+- The code server's container stops, and its runs with it. The watch ends every unfinished
+  run that was launched at the server's address before the server started.
+- The database cannot be reached when a run fails, so that nobody can record the failure.
+  The watch ends a run that stays started while the server has no run process.
 
-To end means to mark as failed; ``run_retries`` then starts the run again. That happens
-only while the server answers: Dagster tries a retry once, at once, and forgets it where
+To end a run means to mark it as failed; ``run_retries`` then starts it again. The watch does
+so only while the server answers: Dagster tries a retry once, immediately, and drops it if
 the code server cannot be reached.
 
 Usage: ``python -m cltv_assets.cli.deployment.orphaned_runs COMMAND [ARGUMENT ...]``, with the
 address in ``DAGSTER_CODE_HOST`` and ``DAGSTER_CODE_PORT``. The process becomes the
-command; the watch is a child of it and goes with the container.
+command; the watch is a child of it and ends with the container.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 _POLL = 1.0
 #: Seconds between two looks at the runs.
 _WATCH = 10.0
-#: Seconds for the daemon to find the server again: a connection that failed is not tried anew at once.
+#: Seconds for the daemon to find the server again: it waits before it retries a connection that failed.
 _SETTLE = 5.0
+#: Tag in which Dagster keeps the address of the code server that launched a run.
+_GRPC_INFO = ".dagster/grpc_info"
 
 
 def unfinished_runs(instance: dg.DagsterInstance, host: str, port: int, before: float) -> list[dg.DagsterRun]:
@@ -46,18 +48,18 @@ def unfinished_runs(instance: dg.DagsterInstance, host: str, port: int, before: 
     Parameters
     ----------
     instance : dagster.DagsterInstance
-    host : str
-    port : int
+        The deployment's instance.
+    host, port : str, int
+        The address under which the daemon knows the code server.
     before : float
         In seconds since the epoch.
     """
-    from dagster import DagsterRunStatus, RunsFilter
-    from dagster._core.storage.tags import GRPC_INFO_TAG
+    import dagster as dg
 
-    under_way = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     found = []
-    for run in instance.get_runs(filters=RunsFilter(statuses=under_way)):
-        launched_on = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=under_way)):
+        launched_on = json.loads(run.tags.get(_GRPC_INFO, "{}"))
         launched_at = instance.get_run_stats(run.run_id).launch_time
         if (launched_on.get("host"), launched_on.get("port")) == (host, port) and (launched_at or before) < before:
             found.append(run)
@@ -70,8 +72,8 @@ def end_orphaned_runs(instance: dg.DagsterInstance, host: str, port: int, before
     Parameters
     ----------
     instance : dagster.DagsterInstance
-    host : str
-    port : int
+        The deployment's instance.
+    host, port : str, int
         The address under which the daemon knows the code server.
     before : float
         In seconds since the epoch. Runs that were launched later are left alone.
@@ -81,12 +83,12 @@ def end_orphaned_runs(instance: dg.DagsterInstance, host: str, port: int, before
     list of str
         Their ids.
     """
-    from dagster import DagsterRunStatus
+    import dagster as dg
 
     ended = []
     for run in unfinished_runs(instance, host, port, before):
-        message = "Its process ended without a word, with its code server or while the database was away."
-        if run.status == DagsterRunStatus.CANCELING:
+        message = "Its process ended without a report: with its code server, or while the database was unreachable."
+        if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message)
         else:
             instance.report_run_failed(run, message)
@@ -99,23 +101,13 @@ def wait_until_loaded(host: str, port: int) -> None:
 
     Parameters
     ----------
-    host : str
-    port : int
+    host, port : str, int
+        The address under which the daemon knows the code server.
     """
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-    from dagster._grpc.types import ListRepositoriesResponse
-    from dagster._serdes import deserialize_value
-    from dagster_shared.error import SerializableErrorInfo
+    # Late: this process watches for as long as the code server lives, and mostly needs no Dagster.
+    from cltv_assets.dagster_defs.instance_state import definitions_loaded
 
-    client = DagsterGrpcClient(host=host, port=port)
-    while True:
-        try:
-            answer = deserialize_value(client.list_repositories(), (ListRepositoriesResponse, SerializableErrorInfo))
-            if isinstance(answer, ListRepositoriesResponse):
-                return
-        except DagsterUserCodeUnreachableError:
-            pass
+    while not definitions_loaded(host, port):
         time.sleep(_POLL)
 
 
@@ -138,8 +130,8 @@ def watch(host: str, port: int, started_at: float) -> None:
 
     Parameters
     ----------
-    host : str
-    port : int
+    host, port : str, int
+        The address under which the daemon knows the code server.
     started_at : float
         When the code server was started, in seconds since the epoch.
     """
@@ -147,14 +139,14 @@ def watch(host: str, port: int, started_at: float) -> None:
 
     wait_until_loaded(host, port)
     time.sleep(_SETTLE)
-    # First what the earlier server left; later runs are this one's own, as long as it has processes.
+    # First the runs that the earlier server left. Later runs are this server's own, and alive while it has processes.
     before, suspects = started_at, set[str]()
     first = True
     with dg.DagsterInstance.get() as instance:
         while True:
             found = {run.run_id for run in unfinished_runs(instance, host, port, before)}
             orphans = found if first or not run_processes() else set()
-            # Twice in a row: a run's process ends a moment after, or before, the run is called ended.
+            # Twice in a row: a run's process ends shortly before or after Dagster records the run's end.
             if orphans and (first or orphans <= suspects):
                 wait_until_loaded(host, port)
                 for run_id in end_orphaned_runs(instance, host, port, before):
@@ -166,11 +158,11 @@ def watch(host: str, port: int, started_at: float) -> None:
 
 
 def watch_for_ever(host: str, port: int, started_at: float) -> None:
-    """Watch, and begin again when the database was away; as ``watch``."""
+    """Watch as ``watch`` does, and begin again after the database could not be reached."""
     while True:
         try:
             watch(host, port, started_at)
-        except Exception as error:  # what a lost database is called depends on the storage
+        except Exception as error:  # each storage has its own error for a lost database
             sys.stderr.write(f"The runs cannot be looked at, trying again: {error}\n")
             time.sleep(_WATCH)
 

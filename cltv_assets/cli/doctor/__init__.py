@@ -1,9 +1,59 @@
-"""What is looked at before anything runs: configuration, source, lake, store, database, automation, versions.
+"""``cltv doctor``: checks configuration, source, lake, store, database, automation and versions before a run.
 
-Each module asks about one of these and answers in findings. What is printed, and in
-which order, is the command's.
+Each module checks one of these and returns findings; ``examine`` decides the order and prints them.
 """
 
-from cltv_assets.cli.doctor.finding import Finding, State, failed, ok, warning
+from __future__ import annotations
 
-__all__ = ["Finding", "State", "failed", "ok", "warning"]
+import enum
+from dataclasses import dataclass
+
+from cltv_assets.errors import CltvError
+
+
+class State(enum.Enum):
+    """The verdict of a finding."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor.
+
+    Parameters
+    ----------
+    name : str
+        What was checked.
+    state : State
+        The verdict.
+    text : str
+        What was found.
+    remedy : str
+        What to do about it; empty if all is well.
+    exit_code : int
+        The command's exit code, if this is the first finding that failed.
+    """
+
+    name: str
+    state: State
+    text: str
+    remedy: str = ""
+    exit_code: int = 0
+
+
+def ok(name: str, text: str) -> Finding:
+    """Return a finding for what is in order."""
+    return Finding(name, State.OK, text)
+
+
+def warning(name: str, text: str, remedy: str) -> Finding:
+    """Return a finding that somebody should look at, and that stops no run."""
+    return Finding(name, State.WARNING, text, remedy)
+
+
+def failed(name: str, error: CltvError) -> Finding:
+    """Return a finding that must be mended before a run or a deploy."""
+    return Finding(name, State.FAILED, error.problem, error.remedy, error.exit_code)

@@ -1,4 +1,4 @@
-"""The object store: who asks, whether strangers can read, what it keeps, how it is reached."""
+"""The object store: whose credentials these are, whether strangers can read, what it keeps, how it is reached."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from cltv_assets.cli.doctor.finding import Finding, failed, ok, warning
+from cltv_assets.cli.doctor import Finding, failed, ok, warning
 from cltv_assets.errors import LakeError
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.store_faults import fault_of
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-#: Grantees that mean everybody.
+#: Ends of the URIs of grantees that stand for everybody.
 _EVERYBODY = ("/global/AllUsers", "/global/AuthenticatedUsers")
-#: What stores answer that do not know a call, or have nothing to say to it.
+#: Error codes of stores that do not support a call.
 _UNKNOWN = frozenset({"NotImplemented", "MethodNotAllowed", "InvalidRequest", "405", "501"})
+#: Error codes that mean: this bucket has no such configuration.
 _NOTHING = frozenset(
     {
         "NoSuchPublicAccessBlockConfiguration",
@@ -31,15 +32,16 @@ _NOTHING = frozenset(
 
 
 def look_at_store(objects: ObjectStore, root: str, production: bool) -> Iterator[Finding]:
-    """Yield what is to be said of the bucket that holds the lake.
+    """Yield findings about the bucket that holds the lake.
 
     Parameters
     ----------
     objects : ObjectStore
+        The store that holds the lake.
     root : str
         The lake, ``s3://bucket/prefix``.
     production : bool
-        Whether plain HTTP and what the bucket keeps are worth a warning.
+        Whether to warn of plain HTTP and of what the bucket keeps.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -69,7 +71,7 @@ def _credentials(objects: ObjectStore) -> Finding:
     elif now.session_token:
         until = ", temporary; the store does not say until when"
     if objects.endpoint_url is not None:
-        # Who a key belongs to is asked of Amazon only: other stores have no such service.
+        # Only Amazon has a service that says who owns a key.
         return ok("credentials", f"{key} at {objects.endpoint_url}{until}")
     import boto3
 
@@ -109,7 +111,7 @@ def _transport(objects: ObjectStore, bucket: str, production: bool) -> Finding:
 
 
 def _public(objects: ObjectStore, bucket: str, prefix: str, root: str) -> Finding:
-    """Try what a stranger can do, and ask what the store says of it."""
+    """Try to read without credentials, and ask the store about policy and access list."""
     client = objects.client()
     opened = _read_by_a_stranger(objects, client, bucket, prefix)
     status, status_known = _ask(lambda: client.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"])
@@ -139,7 +141,7 @@ def _public(objects: ObjectStore, bucket: str, prefix: str, root: str) -> Findin
 
 
 def _read_by_a_stranger(objects: ObjectStore, client: Any, bucket: str, prefix: str) -> str:
-    """Return what somebody without credentials could do, in words; empty for nothing."""
+    """Return in words what somebody without credentials can do; empty if nothing."""
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -166,7 +168,7 @@ def _read_by_a_stranger(objects: ObjectStore, client: Any, bucket: str, prefix: 
 
 
 def _kept(client: Any, bucket: str) -> Finding:
-    """Say whether what is deleted can be brought back, and whether it goes in the end."""
+    """Report whether deleted files can be brought back, and whether they are deleted for good later."""
     versions, versions_known = _ask(lambda: client.get_bucket_versioning(Bucket=bucket).get("Status"))
     rules, rules_known = _ask(lambda: client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"])
     if not (versions_known and rules_known):
@@ -188,7 +190,7 @@ def _kept(client: Any, bucket: str) -> Finding:
 
 
 def _ask(question: Callable[[], Any]) -> tuple[Any, bool]:
-    """Return a store's answer, and whether there is one: some do not know the call, some roles may not ask."""
+    """Return the store's answer, and whether it gave one: not every store supports the call, not every role may ask."""
     from botocore.exceptions import ClientError
 
     try:

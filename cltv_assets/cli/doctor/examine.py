@@ -12,8 +12,12 @@ from rich.console import Console
 
 from cltv_assets import __version__
 from cltv_assets.cli.doctor import Finding, State, failed, ok, warning
+from cltv_assets.cli.doctor.bucket import look_at_store
+from cltv_assets.cli.doctor.instance import look_at_instance
+from cltv_assets.cli.doctor.versions import look_at_versions
 from cltv_assets.cli.reading import check_lake, configured_source
 from cltv_assets.cli.runner import months_between
+from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError
@@ -28,20 +32,14 @@ _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
 
 
 def examine(config: Path | None, as_json: bool = False) -> None:
-    """Show a finding a line, each as soon as it is there; exit with the code of the first that failed.
-
-    Parameters
-    ----------
-    config : Path or None
-    as_json : bool
-        Print one JSON document instead, for programs.
+    """Show each finding as a line as soon as it is known; exit with the code of the first that failed.
 
     Raises
     ------
     SystemExit
         With the exit code of the first problem, if there is one.
     """
-    console = Console(width=max(100, Console().width))
+    console = open_console(at_least=100)
     found = []
     for finding in findings(config):
         found.append(finding)
@@ -58,17 +56,17 @@ def examine(config: Path | None, as_json: bool = False) -> None:
         }
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     elif not code:
-        odd = sum(finding.state is State.WARNING for finding in found)
-        warned = f" {odd} warning{'s' if odd > 1 else ''}." if odd else ""
-        console.print(f"Nothing is wrong.{warned} Next: cltv run", highlight=False)
+        number = sum(finding.state is State.WARNING for finding in found)
+        count = f" {number} warning{'s' if number > 1 else ''}." if number else ""
+        console.print(f"Nothing is wrong.{count} Next: cltv run")
     if code:
         raise SystemExit(code)
 
 
 def findings(config: Path | None) -> Iterator[Finding]:
-    """Yield what is found, the configuration first: without it there is nothing to look at."""
+    """Yield what is found, the configuration first: without it nothing else can be checked."""
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always", CltvDeprecation)
             settings = load_settings(config)
         months_between(settings, None, None)
@@ -80,36 +78,29 @@ def findings(config: Path | None) -> Iterator[Finding]:
         "configuration",
         f"{files}; {settings.environment}; {settings.first_month} to {settings.last_month()}, {settings.time_zone}",
     )
-    for one in told:
+    for one in warned:
         if issubclass(one.category, CltvDeprecation):
             yield warning("deprecated", str(one.message), "Use the new name.")
-    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _of("source", _source),
-        _of("lake", _lake),
-        _store,
-        _of("engine", _engine),
-        _instance,
-        _versions,
-    )
-    for look in looks:
-        yield from look(settings)
+    yield _finding("source", _source, settings)
+    yield _finding("lake", _lake, settings)
+    yield from _store(settings)
+    yield _finding("engine", _engine, settings)
+    yield from look_at_instance(settings)
+    yield from look_at_versions()
 
 
-def _of(name: str, look: Callable[[Settings], str]) -> Callable[[Settings], Iterator[Finding]]:
-    def findings_of(settings: Settings) -> Iterator[Finding]:
-        try:
-            yield ok(name, look(settings))
-        except CltvError as error:
-            yield failed(name, error)
-
-    return findings_of
+def _finding(name: str, look: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return ok(name, look(settings))
+    except CltvError as error:
+        return failed(name, error)
 
 
 def _show(console: Console, finding: Finding) -> None:
     console.print(f"[{_COLOURS[finding.state]}]{finding.state.value:<8}[/]", end="")
     remedy = f" {finding.remedy}" if finding.remedy else ""
     stop = "." if remedy and not finding.text.endswith((".", "!", "?")) else ""
-    console.print(f"{finding.name}: {finding.text}{stop}{remedy}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{finding.name}: {finding.text}{stop}{remedy}", markup=False, soft_wrap=True)
 
 
 def _source(settings: Settings) -> str:
@@ -143,7 +134,7 @@ def _engine(settings: Settings) -> str:
     from cltv_assets.engines.spark_session import spark_session
 
     where = settings.spark.remote or settings.spark.master or "local[*]"
-    # Started for real: what is wrong with Java, jars or the cluster shows nowhere else.
+    # A real session: only one shows what is wrong with Java, jars or the cluster.
     with spark_session(settings) as lease:
         return f"spark {lease.session().version} at {where.partition(';')[0]}"
 
@@ -151,23 +142,9 @@ def _engine(settings: Settings) -> str:
 def _store(settings: Settings) -> Iterator[Finding]:
     if not is_s3(settings.lake_uri):
         return
-    from cltv_assets.cli.doctor.bucket import look_at_store
-
     try:
         objects = object_store_for(settings)
         if objects is not None:
             yield from look_at_store(objects, settings.lake_root, settings.environment == "production")
     except CltvError as error:
         yield failed("bucket", error)
-
-
-def _instance(settings: Settings) -> Iterator[Finding]:
-    from cltv_assets.cli.doctor.instance import look_at_instance
-
-    yield from look_at_instance(settings)
-
-
-def _versions(_settings: Settings) -> Iterator[Finding]:
-    from cltv_assets.cli.doctor.versions import look_at_versions
-
-    yield from look_at_versions()

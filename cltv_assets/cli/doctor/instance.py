@@ -1,29 +1,29 @@
-"""Dagster's instance: its database, the daemon, and what runs by itself."""
+"""Dagster's instance: its database, the daemon, sensors and schedules."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._daemon.controller import get_daemon_statuses
 
-from cltv_assets.cli.doctor.finding import Finding, failed, ok, warning
+from cltv_assets.cli.doctor import Finding, failed, ok, warning
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import dagster_home, open_instance
+from cltv_assets.dagster_defs.instance_state import chosen_in_the_ui
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 
-#: Seconds, as the daemon itself counts.
-_INTERVAL, _TOLERANCE = 30, 300
+#: Seconds without a sign of life after which a daemon counts as silent; it gives one every 30.
+_SILENT = 330
 #: A variable that Dagster's configuration names and nobody has set.
 _UNSET = re.compile(r"environment variable \"?(\w+)\"? which is not set")
 
 
 def look_at_instance(settings: Settings) -> Iterator[Finding]:
-    """Yield what is to be said of database, daemon, sensors and schedules."""
+    """Yield findings about database, daemon, sensors and schedules."""
     home = dagster_home(settings)
     try:
         with open_instance(settings) as instance:
@@ -47,7 +47,7 @@ def look_at_instance(settings: Settings) -> Iterator[Finding]:
 def _database(instance: dg.DagsterInstance, settings: Settings) -> Finding:
     storage: Any = instance.run_storage
     kind = type(storage).__name__.removesuffix("RunStorage")
-    # A query, so that it answers and is ours to read.
+    # A query, which fails if the database does not answer or may not be read.
     runs = instance.get_runs_count()
     where = f"{kind}, {runs:,} runs, instance at {dagster_home(settings)}"
     if settings.environment == "production" and kind.startswith("Sqlite"):
@@ -60,7 +60,7 @@ def _database(instance: dg.DagsterInstance, settings: Settings) -> Finding:
 
 
 def _schema(instance: dg.DagsterInstance) -> Finding:
-    """Compare the database's revision with the one that the installed Dagster wants."""
+    """Compare the database's revision with the one that the installed Dagster needs."""
     storages: dict[str, Any] = {
         "runs": instance.run_storage,
         "events": instance.event_log_storage,
@@ -87,38 +87,36 @@ def _schema(instance: dg.DagsterInstance) -> Finding:
 
 
 def _daemon(instance: dg.DagsterInstance, settings: Settings) -> Finding:
-    if not instance.get_daemon_heartbeats():
+    beats = instance.get_daemon_heartbeats()
+    if not beats:
         if settings.environment == "production":
             return warning(
                 "daemon", "none has run on this instance yet", "Start dagster-daemon run: nothing is made without it."
             )
         return ok("daemon", "none has run on this instance yet")
-    statuses = get_daemon_statuses(
-        instance,
-        instance.get_required_daemon_types(),
-        heartbeat_interval_seconds=_INTERVAL,
-        heartbeat_tolerance_seconds=_TOLERANCE,
-        ignore_errors=True,
+    # Dagster's own judgement waits for half an hour.
+    since = time.time() - _SILENT
+    silent = sorted(
+        kind for kind in instance.get_required_daemon_types() if kind not in beats or beats[kind].timestamp < since
     )
-    silent = sorted(name for name, status in statuses.items() if status.required and not status.healthy)
     if silent:
         return warning(
             "daemon",
-            f"{', '.join(silent)} gave no sign of life for {_TOLERANCE // 60} minutes",
+            f"{', '.join(silent)} gave no sign of life for {_SILENT // 60} minutes",
             "Start dagster-daemon run again, unless it is stopped for this deploy.",
         )
     return ok("daemon", "alive")
 
 
 def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Finding]:
-    """Yield whether what should run by itself does: what somebody chose in the UI counts more than the default."""
+    """Yield whether sensors and schedules run as they should; a choice made in the UI overrides the default."""
     definitions = build_definitions(settings)
-    chosen = {state.instigator_name: state.status for state in instance.all_instigator_state()}
+    chosen = chosen_in_the_ui(instance)
     running, stopped = [], []
     for found in (*(definitions.sensors or ()), *(definitions.schedules or ())):
         by_default = found.default_status.value == "RUNNING"
-        status = chosen.get(found.name, InstigatorStatus.DECLARED_IN_CODE)
-        if status == InstigatorStatus.RUNNING or (status == InstigatorStatus.DECLARED_IN_CODE and by_default):
+        status = chosen.get(found.name, "DECLARED_IN_CODE")
+        if status == "RUNNING" or (status == "DECLARED_IN_CODE" and by_default):
             running.append(found.name)
         elif by_default:
             stopped.append(found.name)
@@ -135,19 +133,19 @@ def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Fi
     if settings.environment == "production" and not any(name.endswith("cltv_alerts") for name in (*running, *stopped)):
         yield warning(
             "alerts",
-            "nobody is told of failed and late months",
+            "nobody hears of failed and late months",
             f"Set ${settings.automation.webhook_variable} to the address of a webhook.",
         )
 
 
 def _reason(error: Exception) -> str:
-    """Return what an instance that cannot be opened complains of, in one line and without passwords."""
+    """Return why an instance cannot be opened, in one line and without passwords."""
     if isinstance(error, dg.DagsterInvalidConfigError):
-        # Its own text begins with pages of what would be right.
-        told = "\n".join(str(getattr(one, "message", one)) for one in error.errors)
-        if unset := sorted(set(_UNSET.findall(told))):
+        # The error's own text begins with pages about the right form.
+        message = "\n".join(str(getattr(one, "message", one)) for one in error.errors)
+        if unset := sorted(set(_UNSET.findall(message))):
             return f"not set: {', '.join(unset)}"
-        return f"dagster.yaml is wrong: {_without_secrets(told)}"
+        return f"dagster.yaml is wrong: {_without_secrets(message)}"
     return f"{type(error).__name__}: {_without_secrets(str(error))}"
 
 

@@ -10,7 +10,7 @@ from importlib import metadata
 from packaging.markers import Marker
 
 from cltv_assets import __version__
-from cltv_assets.cli.doctor.finding import Finding, ok, warning
+from cltv_assets.cli.doctor import Finding, ok, warning
 from cltv_assets.constraints import pins
 
 #: Versions of Python that are tested.
@@ -20,13 +20,13 @@ _SHOWN = 5
 
 
 def look_at_versions() -> Iterator[Finding]:
-    """Yield what is to be said of the installed versions."""
+    """Yield findings about the installed versions."""
     installed = metadata.version("cltv-assets")
     if installed != __version__:
         yield warning(
             "version",
             f"cltv_assets {__version__}, installed as {installed}",
-            "Install it again: another version's files lie in its place.",
+            "Install it again: another version's files are in its place.",
         )
     else:
         yield ok("version", f"cltv_assets {__version__}")
@@ -40,7 +40,7 @@ def look_at_versions() -> Iterator[Finding]:
 
 
 def _packages() -> Finding:
-    """Compare what is installed with the versions that the package brings along."""
+    """Compare the installed packages with the tested versions."""
     different, compared = [], 0
     for pin in pins():
         if pin["marker"] and not Marker(pin["marker"]).evaluate():
@@ -48,7 +48,7 @@ def _packages() -> Finding:
         try:
             found = metadata.version(pin["name"])
         except metadata.PackageNotFoundError:
-            # Of an extra that is not installed.
+            # It belongs to an extra that is not installed.
             continue
         compared += 1
         if found != pin["version"]:

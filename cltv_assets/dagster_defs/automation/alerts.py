@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from cltv_assets.dagster_defs.automation.expectations import Expectation, closes
 from cltv_assets.dagster_defs.automation.landed import months_of_tags, ranges
@@ -157,7 +156,7 @@ class Watchman:
         records = instance.fetch_run_status_changes(wanted, limit=_RUNS, ascending=True).records
         runs = [run for record in records if (run := instance.get_run_by_id(record.run_id)) is not None]
         # What Dagster runs again by itself has not failed for good.
-        ours = [run for run in runs if self._is_ours(run, location) and run.tags.get(WILL_RETRY_TAG) != "true"]
+        ours = [run for run in runs if self._is_ours(run, location) and run.tags.get("dagster/will_retry") != "true"]
         return ours, records[-1].storage_id if records else after
 
     def _is_ours(self, run: dg.DagsterRun, location: str | None) -> bool:

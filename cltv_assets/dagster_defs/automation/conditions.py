@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 import dagster as dg
-from dagster import AutomationContext, AutomationResult
 
 from cltv_assets.dagster_defs.automation.expectations import closes
 from cltv_assets.dagster_defs.automation.planning import Calendar, Plan, Step, Verdict, plan
 from cltv_assets.dagster_defs.automation.state import read_history
+from cltv_assets.dagster_defs.instance_state import claimed_by_backfills
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import month_of
 from cltv_assets.months import Month
@@ -43,7 +43,7 @@ class Planner:
         self.names = Names(settings.asset_prefix)
         self._plans: weakref.WeakKeyDictionary[Any, Plan] = weakref.WeakKeyDictionary()
 
-    def plan(self, context: AutomationContext[dg.AssetKey]) -> Plan:
+    def plan(self, context: dg.AutomationContext[dg.AssetKey]) -> Plan:
         """Return the plan of the evaluation that ``context`` belongs to."""
         view = context.asset_graph_view
         if view not in self._plans:
@@ -66,12 +66,9 @@ class Planner:
 
     def _claimed(self, view: Any) -> frozenset[tuple[str, Month]]:
         """Return what backfills under way are going to make: their runs do not exist yet."""
-        subset = view.get_inner_queryer_for_back_compat().get_active_backfill_in_progress_asset_graph_subset()
-        keys = {self.names.key(table): table for step in self.steps for table in step.tables}
+        tables = {self.names.key(table): table for step in self.steps for table in step.tables}
         return frozenset(
-            (keys[at.asset_key], month_of(at.partition_key))
-            for at in subset.iterate_asset_partitions()
-            if at.asset_key in keys and at.partition_key
+            (tables[key], month_of(partition)) for key, partition in claimed_by_backfills(view) if key in tables
         )
 
 
@@ -101,7 +98,7 @@ class MonthsThatAre(dg.AutomationCondition[dg.AssetKey]):
         """What the UI shows when asked for more."""
         return self._name
 
-    def evaluate(self, context: AutomationContext[dg.AssetKey]) -> AutomationResult[dg.AssetKey]:
+    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         """Return the months."""
         table = self._planner.names.table(context.key)
         verdicts = self._planner.plan(context)
@@ -112,7 +109,7 @@ class MonthsThatAre(dg.AutomationCondition[dg.AssetKey]):
             if keys and context.partitions_def is not None
             else context.get_empty_subset()
         )
-        return AutomationResult(context, context.candidate_subset.compute_intersection(subset))
+        return dg.AutomationResult(context, context.candidate_subset.compute_intersection(subset))
 
 
 def when_due(planner: Planner) -> dg.AutomationCondition[dg.AssetKey]:

@@ -7,17 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterDefinitionChangedDeserializationError
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
 from cltv_assets.dagster_defs.automation.source_changes import Landed, State
 from cltv_assets.dagster_defs.automation.state import read_history
+from cltv_assets.dagster_defs.instance_state import keys_of_backfill, requested_backfills
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.months import Month
 from cltv_assets.sources.contents import FileRecord
@@ -26,6 +19,11 @@ from cltv_assets.tables.raw_transactions import SOURCE_FILES
 
 #: Events fetched at once.
 _PAGE = 100
+#: Statuses of runs that have not ended.
+_NOT_FINISHED = [status for status in dg.DagsterRunStatus if status.name not in ("SUCCESS", "FAILURE", "CANCELED")]
+#: Tags of a run: its partition, or the first and last of its range.
+_PARTITION = "dagster/partition"
+_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 class LandedMonths:
@@ -88,7 +86,7 @@ class LandedMonths:
     def _running(self, instance: dg.DagsterInstance) -> dict[Month, float]:
         """Return the months of queued and running runs that land lines, or have and go on, and when they began."""
         found: dict[Month, float] = {}
-        for record in instance.get_run_records(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES))):
+        for record in instance.get_run_records(dg.RunsFilter(statuses=_NOT_FINISHED)):
             run = record.dagster_run
             if self._key in run.asset_selection if run.asset_selection else run.job_name == self._job:
                 found |= dict.fromkeys(months_of_tags(run.tags), record.create_timestamp.timestamp())
@@ -98,29 +96,20 @@ class LandedMonths:
         """Return the months of backfills under way: not all of their runs exist yet."""
         if repository is None:
             return set()
-        found: set[Month] = set()
         # Their runs are still to begin, so they will see whatever is there.
-        filters = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
-        for backfill in instance.get_backfills(filters=filters):
-            if not backfill.is_asset_backfill or self._key not in (backfill.asset_selection or ()):
-                continue
-            try:
-                target = backfill.get_asset_backfill_data(repository.asset_graph).get_target_partitions_subset(
-                    self._key
-                )
-            except DagsterDefinitionChangedDeserializationError:
-                # Of other partitions than those of now.
-                continue
-            found.update(Month.parse(key) for key in target.get_partition_keys())
-        return found
+        return {
+            Month.parse(key)
+            for backfill in requested_backfills(instance)
+            for key in keys_of_backfill(backfill, self._key, repository)
+        }
 
 
 def months_of_tags(tags: Mapping[str, str]) -> list[Month]:
     """Return the months that a run makes, by its tags; none for a run without partitions."""
-    if PARTITION_NAME_TAG in tags:
-        return _months(tags[PARTITION_NAME_TAG], tags[PARTITION_NAME_TAG])
-    if ASSET_PARTITION_RANGE_START_TAG in tags and ASSET_PARTITION_RANGE_END_TAG in tags:
-        return _months(tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG])
+    if _PARTITION in tags:
+        return _months(tags[_PARTITION], tags[_PARTITION])
+    if _FIRST in tags and _LAST in tags:
+        return _months(tags[_FIRST], tags[_LAST])
     return []
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from cltv_assets.dagster_defs.automation.expectations import Expectation
 from cltv_assets.dagster_defs.automation.planning import Attempt, History, Step
+from cltv_assets.dagster_defs.instance_state import attempts_in_vain
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import input_of, month_of
 from cltv_assets.months import Month
@@ -89,13 +89,10 @@ def read_history(instance: dg.DagsterInstance, names: Names, tables: Iterable[st
         key = names.key(table)
         made[table] = {month_of(at): number for at, number in latest(instance, key).items()}
         attempts[table] = {}
-        tried = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
-            key
-        )
-        for partition, (run_id, number) in tried.items():
+        for partition, (run_id, number) in attempts_in_vain(instance, key).items():
             if run_id not in running:
                 record = instance.get_run_record_by_id(run_id)
-                running[run_id] = record is not None and record.dagster_run.status not in FINISHED_STATUSES
+                running[run_id] = record is not None and not record.dagster_run.is_finished
             attempts[table][month_of(partition)] = Attempt(number, run_id, running[run_id])
 
     def run_of(table: str, number: int) -> str:

@@ -10,7 +10,7 @@ from dagster_databricks.pipes import PipesUnityCatalogVolumesContextInjector, Pi
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service import jobs
 
-from cltv_assets.dagster_defs.remote.launching import ENTRY_POINT, arguments_for
+from cltv_assets.dagster_defs.remote.job import ENTRY_POINT, arguments_for
 from cltv_assets.dagster_defs.remote.sessions import Heard
 from cltv_assets.months import Month
 from cltv_assets.settings.pipes import Pipes

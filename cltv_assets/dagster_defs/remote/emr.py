@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster_aws.pipes import PipesEMRClient, PipesEMRServerlessClient
 
-from cltv_assets.dagster_defs.remote.launching import ENTRY_POINT, arguments_for
+from cltv_assets.dagster_defs.remote.job import ENTRY_POINT, arguments_for
 from cltv_assets.months import Month
 from cltv_assets.settings.pipes import Pipes
 

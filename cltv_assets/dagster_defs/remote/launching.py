@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import dagster as dg
 
 from cltv_assets import __version__
+from cltv_assets.dagster_defs.remote.job import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import Heard, s3_ends
-from cltv_assets.errors import ConfigError
-from cltv_assets.files.object_store import is_s3
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-
-#: The console script of the package's wheel.
-ENTRY_POINT = "cltv-preprocess"
-#: Key of the custom message with which the remote process says why a month was not published.
-ERRORS = "errors"
-#: Keys of the extras that the remote process gets.
-SETTINGS, VERSION = "settings", "version"
 
 
 @dataclass(frozen=True)
@@ -84,11 +76,6 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def arguments_for(month: Month) -> list[str]:
-    """Return the entry point's arguments."""
-    return ["--from", month.key, "--to", month.key]
-
-
 class PipesLauncher:
     """Launches through one of Dagster's Pipes clients.
 
@@ -99,12 +86,22 @@ class PipesLauncher:
     Parameters
     ----------
     settings : Settings
+        The near end's.
     service : Service
+        What runs the job.
+    ends : callable, optional
+        Returns the near ends of what passes in between; by default those of the S3 bucket that ``pipes`` names.
     """
 
-    def __init__(self, settings: Settings, service: Service) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        service: Service,
+        ends: Callable[[], tuple[dg.PipesContextInjector, Any]] | None = None,
+    ) -> None:
         self._settings = settings
         self._service = service
+        self._other_ends = ends
 
     def launch(self, context: dg.AssetExecutionContext, month: Month) -> Told:
         """Run the month's first half and return what it told."""
@@ -127,45 +124,10 @@ class PipesLauncher:
         return Told(handler.get_reported_results(), errors, fault)
 
     def _ends(self) -> tuple[dg.PipesContextInjector, Any]:
+        if self._other_ends is not None:
+            return self._other_ends()
         pipes = self._settings.pipes
-        if pipes.volume:
-            from cltv_assets.dagster_defs.remote.databricks import volume_ends
-
-            return volume_ends(pipes)
         assert pipes.bucket is not None
         # The store as the far end reaches it, in case it has another address there.
         there = Settings.model_validate(extras_for(self._settings)[SETTINGS]).s3
         return s3_ends(self._settings.s3, there, pipes.bucket, pipes.prefix, pipes.poll_seconds)
-
-
-def launcher_for(settings: Settings) -> Launcher:
-    """Return the launcher that ``pipes`` describes; connects to nothing before its first use.
-
-    Raises
-    ------
-    ConfigError
-        If the lake or the source cannot be reached from elsewhere, or an extra is missing.
-    """
-    pipes = settings.pipes
-    there = extras_for(settings)[SETTINGS]
-    lake = str(there.get("lake_uri", ""))
-    if not is_s3(lake):
-        raise ConfigError(
-            f"pipes runs months elsewhere, but lake_uri is '{lake or './lake'}'.",
-            "Put the lake on s3://: it is what both sides share.",
-        )
-    try:
-        if pipes.kind == "databricks":
-            from cltv_assets.dagster_defs.remote.databricks import DatabricksService
-
-            return PipesLauncher(settings, DatabricksService(pipes))
-        from cltv_assets.dagster_defs.remote.emr import EmrServerlessService, EmrService
-
-        kind = EmrService if pipes.kind == "emr" else EmrServerlessService
-        return PipesLauncher(settings, kind(pipes, settings.s3.region))
-    except ModuleNotFoundError as error:
-        extra = "databricks" if pipes.kind == "databricks" else "emr"
-        raise ConfigError(
-            f"pipes of kind {pipes.kind} needs {error.name}, which is not installed.",
-            f"Run pip install 'cltv-assets[{extra},s3]'.",
-        ) from None

@@ -1,24 +1,21 @@
 """One handle on engine, lake and source for a run.
 
-They belong together: an expression is bound to the engine that read its tables,
-so the IO manager and the assets must share one. Nothing is opened before its
-first use; loading definitions opens nothing at all.
+They belong together: an expression is bound to the engine that read its tables, so
+inputs, assets and outputs must share one. The IO manager holds it. Nothing is opened
+before its first use; loading definitions opens nothing at all.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from cltv_assets.dagster_defs.failures import FailedMonths
-from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.engines import Engine, open_engine
-from cltv_assets.files.object_store import ObjectStore, uses_s3
+from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -26,7 +23,7 @@ from cltv_assets.sources import open_source
 from cltv_assets.tables.month_run import MonthRun
 
 #: Plain keys of the resources; `Names` puts the prefix before them.
-PLATFORM, LAKE, S3, SPARK, PIPES = "platform", "lake", "s3", "spark", "pipes"
+LAKE, S3, SPARK, PIPES = "lake", "s3", "spark", "pipes"
 #: Pool of every asset of a graph: one run at a time writes its lake's months, in their order.
 POOL = "cltv_lake"
 
@@ -91,7 +88,7 @@ class Platform:
         return Path(self._folder.name)
 
     def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
-        """Return what a step may know."""
+        """Return what a table's ``make`` and its checks may know."""
         source = open_source(self.settings, objects=self.objects)
         return MonthRun(
             month, self.settings, self.engine, self.lake, source, dict(inputs), scratch=lambda: self.scratch
@@ -103,32 +100,3 @@ class Platform:
             self._engine.close()
         if self._folder is not None:
             self._folder.cleanup()
-
-
-def platform_resource(settings: Settings) -> dg.ResourceDefinition:
-    """Return the resource that gives each run its ``Platform``.
-
-    It stands on the resources ``s3`` and ``spark`` where the settings call for them.
-    """
-    on_s3, on_spark = uses_s3(settings), settings.engine == "spark"
-    names = Names(settings.asset_prefix)
-    s3_key, spark_key = names.name(S3), names.name(SPARK)
-    needed = {key for key, wanted in ((s3_key, on_s3), (spark_key, on_spark)) if wanted}
-
-    @dg.resource(
-        description=f"Engine {settings.engine}, lake {settings.lake_root}, source {settings.source.kind}.",
-        required_resource_keys=needed,
-    )
-    def platform(context: dg.InitResourceContext) -> Iterator[Platform]:
-        resources: Any = context.resources
-        opened = Platform(
-            settings,
-            objects=(lambda: getattr(resources, s3_key).object_store()) if on_s3 else None,
-            session=(lambda: getattr(resources, spark_key).spark_session) if on_spark else None,
-        )
-        try:
-            yield opened
-        finally:
-            opened.close()
-
-    return platform

@@ -10,11 +10,12 @@ no PySpark.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from typing import ClassVar
 
 import dagster as dg
 from pydantic import PrivateAttr
 
+from cltv_assets.dagster_defs.resources.binding import bound
 from cltv_assets.engines.spark_session import SparkLease, spark_config
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
@@ -31,49 +32,32 @@ _SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 
 
 class SparkResource(LazyPySparkResource):  # type: ignore[misc] # skipped by mypy, as the embedded installation lacks it
-    """The run's Spark session: ``spark_session``, started when first read. Make it with ``of``."""
+    """The run's Spark session: ``spark_session``, started when first read. `spark_resource` makes it."""
 
+    settings: ClassVar[Settings]
     _lease: SparkLease = PrivateAttr()
 
-    @classmethod
-    def of(cls, settings: Settings) -> SparkResource:
-        """Return the resource for ``settings``; nothing is started.
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
+        """Claim the process's session; nothing is started yet."""
+        self._lease = SparkLease(self.settings)
 
-        Raises
-        ------
-        ConfigError
-            If ``spark.conf`` holds what would change the numbers.
-        """
-        # A Connect address may end in a token.
-        shown = {k: re.sub(";.*", "", v) for k, v in spark_config(settings).items() if not _SECRET.search(k)}
-        made = cls(spark_config=shown)
-        made._lease = SparkLease(settings)
-        return made
-
-    def _init_session(self) -> None:
-        self._spark_session = self._lease.session()
-
-    def stop(self) -> None:
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
         """Give the session back; whoever has it last stops it."""
         self._spark_session = None
         self._lease.stop()
 
+    def _init_session(self) -> None:
+        self._spark_session = self._lease.session()
 
-def spark_resource(settings: Settings) -> dg.ResourceDefinition:
-    """Return the resource that gives each run its session.
 
-    Parameters
-    ----------
-    settings : Settings
+def spark_resource(settings: Settings) -> SparkResource:
+    """Return the resource that gives each run its session; nothing is started.
+
+    Raises
+    ------
+    ConfigError
+        If ``spark.conf`` holds what would change the numbers.
     """
-    where = re.sub(";.*", "", settings.spark.remote or settings.spark.master or "local[*]")
-
-    @dg.resource(description=f"Spark at {where}, started when a step first needs it.")
-    def spark(_context: dg.InitResourceContext) -> Iterator[SparkResource]:
-        made = SparkResource.of(settings)
-        try:
-            yield made
-        finally:
-            made.stop()
-
-    return spark
+    # A Connect address may end in a token.
+    shown = {k: re.sub(";.*", "", v) for k, v in spark_config(settings).items() if not _SECRET.search(k)}
+    return bound(SparkResource, settings=settings)(spark_config=shown)

@@ -8,34 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.choosing.histories import Fold
-from cltv_assets.models.choosing.operational_time import OperationalTime
-from cltv_assets.models.choosing.selection import FoldScore, Standing, score_fold
+from cltv_assets.models.choosing.histories import Fold, OperationalTime
+from cltv_assets.models.choosing.holdout_scores import FoldScore, Standing, score_fold
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.estimation.fitting import fit_purchase_model
-from cltv_assets.models.estimation.quick_fit import quick_parameters
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, inner
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.estimation.fitting import fit_purchase_model, purchase_model_not_fitted, quick_parameters
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import FloatArray, PurchaseStatistics, inner
 
 #: The model without dropout that every other one is held against.
 NULL_MODEL = "nbd"
-#: The candidates. Which stands first is kept until another predicts better beyond noise.
+#: The candidates. The first is kept until another predicts better beyond noise.
 PREFERENCE = ("bg_nbd", "mbg_nbd", "pareto_nbd", NULL_MODEL)
 
 #: With so many customers expected without a repeat purchase, and none there, the extract
 #: holds repeat customers only: by chance that happens once in 150 times.
 _EXPECTED_SINGLES = 5.0
 
-#: A model that gains less than this on the null model, in nats for all customers together, is the
-#: null model: it predicts the same, and need not be searched for at every origin again.
+#: A model that gains less than this on the null model, in nats for all customers together, predicts as
+#: the null model does and need not be fitted again at every origin.
 _NO_GAIN = 0.5
 
-#: Without dropout its likelihood rises along a ridge without end, and each step there costs an integral for every
-#: pattern: 16 s on a year of UCI Online Retail, where the others take 0.1 s and find the same.
+#: Without dropout in the data, the likelihood of this model rises along an endless ridge, and each step costs an
+#: integral for every pattern: 16 s on a year of UCI Online Retail, where the others take 0.1 s and find the same.
 _COSTLY = "pareto_nbd"
 _NOT_TRIED = "not tried: neither bg_nbd nor mbg_nbd can tell from this history who stopped buying"
-
-Scores = Mapping[str, Sequence[FoldScore]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +41,13 @@ class Contender:
     Parameters
     ----------
     fit : PurchaseFit
+        The fit.
     index : array of float64, shape (12,), or None
         Its seasonal index.
     standing : Standing or None
-        On the holdouts; None where it was not held against any.
+        On the holdouts; None where it was not scored on any.
     folds : int
-        Holdouts that it was held against.
+        Holdouts that it was scored on.
     """
 
     fit: PurchaseFit
@@ -72,13 +69,7 @@ class Contender:
 def fit_candidates(statistics: PurchaseStatistics, wanted: str, *, truncated: bool = False) -> dict[str, PurchaseFit]:
     """Fit every candidate; one whose search fails comes back as not fitted, with the reason.
 
-    Parameters
-    ----------
-    statistics : PurchaseStatistics
-    wanted : str
-        The setting ``purchase_model``.
-    truncated : bool
-        Whether the statistics hold repeat customers only.
+    ``wanted`` is the setting ``purchase_model``. ``truncated`` says whether the statistics hold repeat customers only.
 
     Raises
     ------
@@ -90,13 +81,13 @@ def fit_candidates(statistics: PurchaseStatistics, wanted: str, *, truncated: bo
     # The null model first: it tells whether the others found any dropout.
     for name in sorted(PREFERENCE, key=lambda name: name != NULL_MODEL):
         if name == _COSTLY and name != wanted and not _dropout_found(fits):
-            fits[name] = _not_fitted(statistics, name, _NOT_TRIED, truncated)
+            fits[name] = purchase_model_not_fitted(statistics, name, _NOT_TRIED, truncated=truncated)
             continue
         try:
             fits[name] = fit_purchase_model(statistics, name, truncated=truncated)
         except ModelError as error:
             failures[name] = error
-            fits[name] = _not_fitted(statistics, name, error.problem, truncated)
+            fits[name] = purchase_model_not_fitted(statistics, name, error.problem, truncated=truncated)
     if wanted in failures:
         raise failures[wanted]
     if all(fit.status == "not_fitted" for fit in fits.values()) and failures:
@@ -116,21 +107,15 @@ def _dropout_found(fits: Mapping[str, PurchaseFit]) -> bool:
 def holds_repeat_customers_only(statistics: PurchaseStatistics, fits: Mapping[str, PurchaseFit]) -> bool:
     """Return whether the data were filtered before they came.
 
-    That is so where nobody is without a repeat purchase and a model says that some should
-    be, even fitted as if these were all customers, which lets it expect as few as it can.
-
-    Parameters
-    ----------
-    statistics : PurchaseStatistics
-    fits : mapping of str to PurchaseFit
-        Fitted to the statistics without the condition of a repeat purchase.
+    That is so where nobody is without a repeat purchase although a model expects some customers to
+    be. ``fits`` are of models fitted as if these were all customers, which expect as few as they can.
     """
     if not len(statistics.frequency) or (statistics.frequency == 0).any():
         return False
     fit = next((fit for fit in fits.values() if fit.status != "not_fitted"), None)
     if fit is None:
         return False
-    model, parameters = purchase_model(fit.model_name), fit.usable_parameters()
+    model, parameters = model_named(fit.model_name), fit.usable_parameters()
     log_parameters = np.log([parameters[each] for each in model.parameter_names])
     known, _ = model.log_repeat_probability(log_parameters, statistics.T)
     return inner(statistics.weights, -np.expm1(known)) >= _EXPECTED_SINGLES
@@ -139,9 +124,9 @@ def holds_repeat_customers_only(statistics: PurchaseStatistics, fits: Mapping[st
 def score_candidates(
     fits: Mapping[str, PurchaseFit], folds: Sequence[Fold], clock: OperationalTime
 ) -> dict[str, list[FoldScore]]:
-    """Score every model on every fold; without those that cannot be refitted at some origin.
+    """Score every model on every fold, except those that cannot be refitted at some origin.
 
-    A model that found no dropout has the null model's scores: it is that model.
+    A model that found no dropout gets the null model's scores, since it predicts the same.
     """
     scores: dict[str, list[FoldScore]] = {}
     null = fits.get(NULL_MODEL)
@@ -173,19 +158,3 @@ def _score_refitted(known: PurchaseFit, clock: OperationalTime, fold: Fold) -> F
     except ModelError:
         return None
     return score_fold(known.model_name, parameters, clock, fold)
-
-
-def _not_fitted(statistics: PurchaseStatistics, name: str, reason: str, truncated: bool) -> PurchaseFit:
-    nothing: dict[str, float | None] = dict.fromkeys(purchase_model(name).parameter_names)
-    return PurchaseFit(
-        model_name=name,
-        status="not_fitted",
-        status_reason=reason,
-        parameters=nothing,
-        standard_errors=nothing,
-        patterns=len(statistics.frequency),
-        customers=statistics.customers,
-        repeat_customers=statistics.repeat_customers,
-        repeat_purchases=statistics.repeat_purchases,
-        truncated=truncated,
-    )

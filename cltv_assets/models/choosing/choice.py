@@ -9,23 +9,34 @@ from cltv_assets.models.choosing.candidates import (
     NULL_MODEL,
     PREFERENCE,
     Contender,
-    Scores,
     fit_candidates,
     holds_repeat_customers_only,
     score_candidates,
 )
-from cltv_assets.models.choosing.choice_reason import TRUNCATED_SEASON, reason_for
-from cltv_assets.models.choosing.histories import Fold, Histories
-from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime
+from cltv_assets.models.choosing.holdout_scores import (
+    MIN_FOLDS,
+    NOISE,
+    FoldScore,
+    Scores,
+    beats,
+    bias,
+    compare,
+    difference,
+    first_unbeaten,
+)
 from cltv_assets.models.choosing.seasonal_trial import null_model, try_seasonality
 from cltv_assets.models.choosing.seasonality import SEASONAL_MODELS, MonthCounts
-from cltv_assets.models.choosing.selection import MIN_FOLDS, compare, first_unbeaten
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.estimation.sufficiency import MIN_REPEAT_CUSTOMERS
+from cltv_assets.models.sufficient_statistics import MIN_REPEAT_CUSTOMERS
 
 #: Repeat customers that an origin needs: of 40 samples of CDNOW with about 100 of them 37
 #: had a proper maximum, of 40 with about 20 only 10.
 MIN_AT_ORIGIN = 10 * MIN_REPEAT_CUSTOMERS
+
+_CHANCE = f"within noise ({NOISE:.0f} standard errors)"
+#: What the reason says where a filtered extract could not be searched for a season.
+_TRUNCATED_SEASON = "No seasonality: an extract of repeat customers shows when they were chosen, not when people buy."
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +46,9 @@ class Choice:
     Parameters
     ----------
     chosen : Contender
+        The one that predicts.
     others : sequence of Contender
-        The comparisons; the null model on the chosen one's clock is among them.
+        The comparisons, among them the null model on the clock of the chosen one.
     reason : str
         Why that one, in plain words.
     """
@@ -67,6 +79,7 @@ def choose_model(
     wanted, seasonality : str
         The settings ``purchase_model`` and ``seasonality``.
     days_per_unit : int
+        Days in the models' time unit: 1 or 7.
 
     Raises
     ------
@@ -87,7 +100,7 @@ def choose_model(
     name = wanted if wanted != "auto" else _preferred(fits, scores, eligible)
     contenders = [Contender(fit, None, standings.get(n), len(held) * (n in standings)) for n, fit in fits.items()]
     chosen = next(each for each in contenders if each.name == name)
-    reason = reason_for(name, wanted, scores, held, truncated)
+    reason = _reason(name, wanted, scores, held, truncated)
     others = [each for each in contenders if each.name != name]
     base = name if name in SEASONAL_MODELS else _preferred(fits, scores, [n for n in eligible if n in SEASONAL_MODELS])
     if seasonality == "none" or not chosen.usable or fits[base].status == "not_fitted":
@@ -95,7 +108,7 @@ def choose_model(
     if wanted == "pareto_nbd":
         return Choice(chosen, others, f"{reason} No seasonality: customers of pareto_nbd drop out by the calendar.")
     if truncated:
-        return Choice(chosen, others, f"{reason} {TRUNCATED_SEASON}")
+        return Choice(chosen, others, f"{reason} {_TRUNCATED_SEASON}")
     trial = try_seasonality(
         histories, counts, fits[base], name, held, scores, days_per_unit, forced=seasonality == "monthly"
     )
@@ -122,3 +135,58 @@ def _preferred(fits: Mapping[str, PurchaseFit], scores: Scores, eligible: Sequen
         return first_unbeaten(scored, eligible)
     # Data too poor for the default are too poor: what fits them with fewer parameters knows no dropout.
     return next((n for n in eligible if fits[n].status != "not_fitted" and n != NULL_MODEL), eligible[0])
+
+
+def _reason(name: str, wanted: str, scores: Scores, folds: Sequence[Fold], truncated: bool) -> str:
+    """Return one sentence on why ``name`` was chosen among the models without a season."""
+    why = f"{name} is set by purchase_model" if wanted != "auto" else f"{name} is the default"
+    if truncated:
+        return f"{why}; nothing was compared, because the data hold repeat customers only."
+    if not folds:
+        return f"{why}; the history is too short to compare models on holdouts inside it."
+    if name not in scores:
+        return f"{why}; it could not be fitted to the shorter histories of the holdouts, so nothing was compared."
+    if len(scores) == 1:
+        return f"{why}; no other model could be fitted."
+    standings = compare(scores)
+    if all(standing.deficit == 0.0 for standing in standings.values()):
+        return f"{why}; no model found anybody who stopped buying, so all of them predict as nbd does."
+    until = _holdouts(folds)
+    best = min(standings, key=lambda key: standings[key].deficit)
+    if best == name:
+        return _best(name, wanted, scores, until)
+    gap = _gap(scores[best], scores[name])
+    if wanted != "auto":
+        chance = f"which is {_CHANCE}" if not beats(scores[best], scores[name]) else "beyond noise"
+        return f"{why}; on {until} {best} was ahead by {gap}, {chance}."
+    if len(folds) < MIN_FOLDS:
+        return f"{why}; on {until} {best} was ahead by {gap}, but one holdout is too few to leave the default."
+    if beats(scores[best], scores[name]):
+        return f"{name} is the first among the models that can be seasonal; on {until} {best} was ahead by {gap}."
+    first = next(iter(scores))
+    if name == first:
+        return f"{why}; on {until} {best} was ahead by {gap}, which is {_CHANCE}."
+    return (
+        f"{name} predicted better than {first}, the default, on {until}: ahead by {_gap(scores[name], scores[first])}; "
+        f"{best} was ahead of it by {gap}, which is {_CHANCE}."
+    )
+
+
+def _best(name: str, wanted: str, scores: Scores, until: str) -> str:
+    others = {key: value for key, value in scores.items() if key != name}
+    second = min(others, key=lambda key: difference(scores[name], others[key])[0])
+    chance = "" if beats(scores[name], scores[second]) else f", which is {_CHANCE}"
+    missed = bias(scores[name])
+    total = f"total off by {missed:+.1%}" if missed is not None else "nothing was bought"
+    lead = f"{name} is set by purchase_model and predicted" if wanted != "auto" else f"{name} predicted"
+    return f"{lead} best on {until}: ahead of {second} by {_gap(scores[name], scores[second])}{chance}; {total}."
+
+
+def _gap(better: Sequence[FoldScore], other: Sequence[FoldScore]) -> str:
+    gain, error = difference(better, other)
+    return f"{gain:.4f} nats a customer (standard error {error:.4f})"
+
+
+def _holdouts(folds: Sequence[Fold]) -> str:
+    last = ", ".join(str(fold.until.astype("datetime64[M]")) for fold in sorted(folds, key=lambda fold: fold.until))
+    return f"{len(folds)} holdout{'s' if len(folds) > 1 else ''} inside the history (to {last})"

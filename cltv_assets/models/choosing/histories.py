@@ -1,15 +1,112 @@
-"""Purchase histories with their dates, so that any clock can measure them."""
+"""Purchase histories with their dates, and the clock that measures them.
+
+Operational time is a clock that runs fast in months when everybody buys more. Where the purchase
+rates of all customers follow the calendar alike, customer i buys at the rate lambda_i s(u) on day u. On the
+clock Lambda(t) = integral of s up to t the same customer buys at the constant rate lambda_i (time
+change of a Poisson process; Daley and Vere-Jones (2003), An Introduction to the Theory of Point
+Processes I, section 7.4). A model whose dropout waits for purchases (BG/NBD, MBG/NBD) or that has
+none (NBD) is therefore exact on that clock: recency, T and horizons are measured on it, and nothing
+else changes.
+
+Here s is constant within a calendar month and repeats every year. Its mean over an average year is
+1, so that a year on the clock is a year.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from cltv_assets.models.choosing.operational_time import DateArray, OperationalTime
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray, PurchaseStatistics
-from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.errors import ModelError
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Patterns, PurchaseStatistics
+
+DateArray = npt.NDArray[np.datetime64]
+
+#: Days of the calendar months in an average year of the Gregorian calendar.
+AVERAGE_DAYS: FloatArray = np.array([31, 28.2425, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+
+#: First and last year of the clock; nobody has bought online outside of them.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
+
+
+def normalised(index: npt.ArrayLike) -> FloatArray:
+    """Return twelve positive intensities, January first, scaled so that their mean over an average year is 1."""
+    values = np.asarray(index, dtype=np.float64)
+    if values.shape != (12,) or not (np.isfinite(values) & (values > 0)).all():
+        raise ModelError(
+            f"A seasonal index needs twelve positive numbers, not {values.tolist()}.",
+            "Run the month of purchase_model again that holds it.",
+        )
+    return np.asarray(values * (AVERAGE_DAYS.sum() / float((values * AVERAGE_DAYS).sum())), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class OperationalTime:
+    """A clock for the dates of purchases.
+
+    A purchase on day d lies at the end of d: the days of the interval (first, last] count.
+
+    Parameters
+    ----------
+    index : sequence of 12 floats or None
+        Purchase intensity by calendar month, January first, scaled so that its mean over an
+        average year is 1. None for plain time.
+    days_per_unit : int
+        Days in the models' time unit: 1 or 7.
+    """
+
+    index: Sequence[float] | FloatArray | None = None
+    days_per_unit: int = 1
+    _start_of_month: FloatArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.index is None:
+            object.__setattr__(self, "_start_of_month", np.zeros(0))
+            return
+        index = normalised(self.index)
+        object.__setattr__(self, "index", index)
+        firsts = np.arange(f"{_FIRST_YEAR}-01", f"{_LAST_YEAR + 1}-02", dtype="datetime64[M]").astype("datetime64[D]")
+        days = np.diff(firsts).astype(np.int64)
+        # One running sum, so that a month's end and the next one's start are the same float.
+        ends = np.cumsum(np.resize(index, len(days)) * days)
+        object.__setattr__(self, "_start_of_month", np.concatenate(([0.0], ends)))
+
+    def elapsed(self, first: npt.ArrayLike, last: npt.ArrayLike) -> FloatArray:
+        """Return the time from ``first`` to ``last``, arrays of days that broadcast, in the models' time unit.
+
+        ``last`` may lie before ``first``. In plain time this is exactly (last - first) / days_per_unit.
+
+        Raises
+        ------
+        ModelError
+            If a day lies outside 1900 to 2199 and the clock is seasonal.
+        """
+        begin, end = (np.asarray(days, dtype="datetime64[D]") for days in (first, last))
+        if self.index is None:
+            return np.asarray((end - begin).astype(np.int64) / self.days_per_unit, dtype=np.float64)
+        return np.asarray((self._at(end) - self._at(begin)) / self.days_per_unit, dtype=np.float64)
+
+    def _at(self, days: DateArray) -> FloatArray:
+        months = days.astype("datetime64[M]")
+        position = months.astype(np.int64) - (_FIRST_YEAR - 1970) * 12
+        if ((position < 0) | (position >= len(self._start_of_month) - 1)).any():
+            raise ModelError(
+                f"A day lies outside the years {_FIRST_YEAR} to {_LAST_YEAR}.",
+                "Look for absurd dates among the purchases, or set seasonality to none.",
+            )
+        day_of_month = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
+        start, after = self._start_of_month[position], self._start_of_month[position + 1]
+        days_of_month = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+        within = start + np.asarray(self.index)[position % 12] * day_of_month
+        return np.where(day_of_month == days_of_month, after, within)
+
+
+def calendar_month(days: DateArray) -> npt.NDArray[np.int64]:
+    """Return the calendar month of each day, January being 0."""
+    return np.asarray(days.astype("datetime64[M]").astype(np.int64) % 12, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +132,13 @@ class Histories:
     end: np.datetime64
 
     def statistics(self, clock: OperationalTime) -> PurchaseStatistics:
-        """Return what the likelihoods see of the histories, by ``clock``."""
+        """Return what the likelihoods see of the histories, measured by ``clock``."""
         return PurchaseStatistics(
             self.frequency, self._recency(clock), clock.elapsed(self.first, self.end), self.weights
         )
 
     def patterns(self, clock: OperationalTime) -> Patterns:
-        """Return the histories to predict from, by ``clock``."""
+        """Return the histories to predict from, measured by ``clock``."""
         return Patterns(self.frequency, self._recency(clock), clock.elapsed(self.first, self.end))
 
     @property
@@ -51,7 +148,7 @@ class Histories:
 
     @property
     def first_day(self) -> np.datetime64:
-        """The first purchase of anybody."""
+        """Day of the first purchase of all."""
         return np.datetime64(self.first.min())
 
     def cohorts(self) -> tuple[DateArray, FloatArray]:
@@ -85,8 +182,3 @@ class Fold:
     def actual(self) -> float:
         """Purchase days of all customers in the holdout."""
         return float((self.histories.weights * self.bought).sum())
-
-
-def dates(values: npt.ArrayLike) -> DateArray:
-    """Return days as numpy holds them."""
-    return np.asarray(values, dtype="datetime64[D]")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.choosing.candidates import Contender
-from cltv_assets.models.choosing.histories import Fold, Histories
-from cltv_assets.models.choosing.operational_time import OperationalTime, calendar_month
+from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime, calendar_month
+from cltv_assets.models.choosing.holdout_scores import (
+    MIN_FOLDS,
+    FoldScore,
+    Scores,
+    compare,
+    difference,
+    mean_miss,
+    score_fold,
+)
 from cltv_assets.models.choosing.seasonality import MonthCounts, Season, all_seen, find_season, fit_on_season
-from cltv_assets.models.choosing.selection import MIN_FOLDS, FoldScore, compare, difference, mean_miss, score_fold
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.estimation.quick_fit import quick_parameters
+from cltv_assets.models.estimation.fitting import quick_parameters
 
 #: A gain below so many standard errors, over customers, is taken for chance.
 _NOISE = 2.0
@@ -24,7 +31,7 @@ _FLAT = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What came of the comparison.
+    """The outcome of the comparison.
 
     Parameters
     ----------
@@ -47,29 +54,27 @@ def try_seasonality(
     base: PurchaseFit,
     rival: str,
     folds: Sequence[Fold],
-    scores: Mapping[str, Sequence[FoldScore]],
+    scores: Scores,
     days_per_unit: int,
     *,
     forced: bool,
 ) -> Trial:
-    """Fit a model with a seasonal index and hold it against the stationary rival.
+    """Fit a model with a seasonal index and compare it with its rival without one.
 
     Parameters
     ----------
-    histories : Histories
-        At the month's end.
-    counts : MonthCounts
-        Purchases by month.
+    histories, counts : Histories, MonthCounts
+        Those of the month's end.
     base : PurchaseFit
         The model on plain time, fitted to ``histories``.
     rival : str
-        The stationary model that predicts if the seasonal one does not.
-    folds : sequence of Fold
-    scores : mapping
-        The stationary models' scores, one a fold.
+        The model without season that predicts if the seasonal one does not.
+    folds, scores : sequence of Fold, mapping
+        The holdouts, and the scores on them of the models without season.
     days_per_unit : int
+        Days in the models' time unit.
     forced : bool
-        Whether the seasonal model is used whatever comes of it.
+        Whether the seasonal model is used whatever its scores are.
 
     Raises
     ------
@@ -111,10 +116,10 @@ def try_seasonality(
 def null_model(
     contender: Contender, null: PurchaseFit, histories: Histories, counts: MonthCounts, days_per_unit: int
 ) -> Contender:
-    """Return the null model on a seasonal contender's clock, so that a gain over it is one by dropout alone."""
+    """Return the null model on the clock of a seasonal contender, so that a gain over it is due to dropout alone."""
     if contender.index is None:
         raise ValueError("the contender has no seasonal index")
-    season = Season(contender.index, null.usable_parameters(), 0)
+    season = Season(contender.index, null.usable_parameters())
     return Contender(fit_on_season(histories, counts, null.model_name, season, days_per_unit), contender.index)
 
 
@@ -134,7 +139,7 @@ def _score(fold: Fold, counts: MonthCounts, base: PurchaseFit, days_per_unit: in
 
 def _verdict(mine: Sequence[FoldScore], theirs: Sequence[FoldScore], rival: str) -> tuple[bool, str]:
     """Judge the seasonal model: better beyond noise, in no holdout worse beyond noise, totals missed by no more."""
-    # A season helps in its months and nowhere else: that holdouts differ in the gain is no sign of chance.
+    # A season helps in its own months only: that holdouts differ in the gain is no sign of chance.
     gain, error = difference(mine, theirs, shocks=False)
     each = [difference([a], [b]) for a, b in zip(mine, theirs, strict=True)]
     worse = sum(-mean > _NOISE * own for mean, own in each)

@@ -1,17 +1,16 @@
 """A common seasonal index of purchase intensity by calendar month, and models fitted with it.
 
-The index comes from observed against expected repeat purchases. Expected are
-sum over cohorts of customers x (E[X(t')] - E[X(t)]), t and t' being a month's two ends
-since the cohort's first purchase on the current clock. Index and parameters alternate
-until they settle: the maximum likelihood equations of a multiplicative intensity
-solve to the same ratio, with the expectation given each history in place of the cohort's.
+The index comes from observed and expected repeat purchases. Expected ones are the sum over cohorts of
+customers x (E[X(t')] - E[X(t)]), t and t' being a month's two ends since the cohort's first
+purchase on the clock in use. Index and parameters alternate until they settle: the maximum
+likelihood equations of a multiplicative intensity lead to the same ratio, with the expectation given each
+history in place of the cohort's.
 
-An index is only as good as the years that it was seen in. The log of each month's
-ratio is therefore drawn to the mean of all: by what counting, and where years can
-be compared their disagreement, would produce without any season (the moment
-estimator of DerSimonian and Laird (1986), Controlled Clinical Trials 7, 177-188), and by
-half where the month was seen once, because one year cannot tell a season from
-whatever else happened in it.
+An index is only as good as the years that it was seen in. The log of each month's ratio is
+therefore drawn to the mean of all, as far as counting noise and, where years can be compared,
+their disagreement would produce it without any season (the moment estimator of DerSimonian and Laird
+(1986), Controlled Clinical Trials 7, 177-188). A month that was seen once is drawn by half, because one year
+cannot tell a season from whatever else happened in it.
 """
 
 from __future__ import annotations
@@ -20,20 +19,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cltv_assets.models.choosing.histories import Histories
-from cltv_assets.models.choosing.operational_time import (
+from cltv_assets.models.choosing.histories import (
     AVERAGE_DAYS,
     DateArray,
+    Histories,
     OperationalTime,
     calendar_month,
     normalised,
 )
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.estimation.fitting import fit_purchase_model
-from cltv_assets.models.estimation.quick_fit import quick_parameters
-from cltv_assets.models.estimation.statistics import BoolArray, FloatArray, IntArray
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.estimation.fitting import fit_purchase_model, quick_parameters
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import BoolArray, FloatArray, IntArray, Parameters, Patterns
 
 #: Models that are exact on operational time: their customers drop out at purchases, or never.
 SEASONAL_MODELS = ("bg_nbd", "mbg_nbd", "nbd")
@@ -87,19 +84,10 @@ class MonthCounts:
 
 @dataclass(frozen=True, eq=False)
 class Season:
-    """A seasonal index, and a model's parameters on its clock.
-
-    Parameters
-    ----------
-    index : array of float64, shape (12,)
-    parameters : mapping of str to float
-    rounds : int
-        Alternations until both settled.
-    """
+    """A seasonal index, shape (12,), and a model's parameters on its clock."""
 
     index: FloatArray
     parameters: Parameters
-    rounds: int
 
 
 def times_seen(first: np.datetime64, end: np.datetime64) -> FloatArray:
@@ -129,15 +117,19 @@ def find_season(
     Parameters
     ----------
     histories : Histories
+        Of all customers.
     counts : MonthCounts
-        Purchases by month; later ones than the histories' end are not looked at.
+        Purchases by month; those after the histories' end are not looked at.
     name : str
         One of `SEASONAL_MODELS`.
     start : mapping of str to float
         The model's parameters on plain time.
     days_per_unit : int
-    rounds, tolerance
-        The alternation ends when no log intensity moves by more than ``tolerance``.
+        Days in the model's time unit.
+    rounds : int
+        Alternations at most.
+    tolerance : float
+        The alternation ends when no log intensity moves by more than this.
 
     Raises
     ------
@@ -145,9 +137,8 @@ def find_season(
         If a fit does not converge.
     """
     observed, seen = counts.repeat_purchases(histories), times_seen(histories.first_day, histories.end)
-    index, parameters, done = np.ones(12), start, 0
+    index, parameters = np.ones(12), start
     for _ in range(rounds):
-        done += 1
         clock = OperationalTime(index, days_per_unit)
         new = shrunk_index(
             observed, expected_purchases(histories, observed.months, name, parameters, clock), index, seen
@@ -157,7 +148,7 @@ def find_season(
         parameters = quick_parameters(histories.statistics(OperationalTime(index, days_per_unit)), name, parameters)
         if moved <= tolerance:
             break
-    return Season(index, parameters, done)
+    return Season(index, parameters)
 
 
 def fit_on_season(
@@ -165,12 +156,8 @@ def fit_on_season(
 ) -> PurchaseFit:
     """Fit a model on the clock of a season, with the evidence of a whole fit.
 
-    Returns
-    -------
-    PurchaseFit
-        Its log-likelihood is that of the purchases on the calendar, comparable with a
-        stationary fit's of the same customers; its AIC counts eleven parameters more.
-        Standard errors take the index for known.
+    Its log-likelihood is that of the purchases on the calendar, comparable with that of a fit without season of
+    the same customers. Its AIC counts eleven parameters more. Standard errors take the index as known.
 
     Raises
     ------
@@ -185,7 +172,7 @@ def fit_on_season(
 def on_the_calendar(fit: PurchaseFit, index: FloatArray, observed: MonthCounts) -> PurchaseFit:
     """Return a fit on operational time with the log-likelihood of purchase times on the calendar.
 
-    A density a unit of operational time becomes one a unit of calendar time when it
+    A density per unit of operational time becomes one per unit of calendar time when it
     is multiplied by s on the day of each repeat purchase.
     """
     if fit.log_likelihood is None or fit.aic is None:
@@ -203,8 +190,7 @@ def expected_purchases(
     ages = np.maximum(clock.elapsed(days[:, None], edges[None, :]), 0.0)
     # The mean rises steeply at first: ages evenly spaced in their square roots.
     table = np.linspace(0.0, np.sqrt(max(float(ages.max()), 1.0)), _AGES) ** 2
-    nobody = np.zeros(1)
-    mean = purchase_model(name).expected_purchases(parameters, Patterns.unchecked(nobody, nobody, nobody), table[1:])
+    mean = model_named(name).expected_purchases(parameters, Patterns.newcomer(), table[1:])
     total = np.interp(ages, table, np.concatenate(([0.0], mean[0])))
     return np.asarray(np.diff((customers[:, None] * total).sum(axis=0)), dtype=np.float64)
 
@@ -212,15 +198,7 @@ def expected_purchases(
 def shrunk_index(observed: MonthCounts, expected: FloatArray, index: FloatArray, seen: FloatArray) -> FloatArray:
     """Return the index that observed over expected purchases support.
 
-    Parameters
-    ----------
-    observed : MonthCounts
-        Repeat purchases by month.
-    expected : array of float64, shape (k,)
-        Expected with ``index`` in force.
-    index : array of float64, shape (12,)
-    seen : array of float64, shape (12,)
-        How often each calendar month was seen.
+    ``expected`` are by month with ``index`` in force; ``seen`` says how often each calendar month was seen.
     """
     month = calendar_month(observed.months)
     total = np.bincount(month, weights=observed.purchases, minlength=12)

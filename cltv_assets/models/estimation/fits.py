@@ -1,9 +1,9 @@
 """What a fit is: parameters with their evidence, or a plain reason why there are none.
 
-Three things can happen, and a fourth is refused. ``fitted``: a proper maximum.
-``boundary``: the likelihood has none, because the data cannot tell some parameter;
-the others hold and predictions work. ``not_fitted``: too little data to try. An
-optimiser that did not converge raises ``ModelError``: its numbers mean nothing.
+A fit has one of three states. ``fitted``: a proper maximum. ``boundary``: the likelihood has
+none, because the data do not tell some parameter; the others hold and predictions work.
+``not_fitted``: too little data to try. An optimiser that did not converge raises
+``ModelError``, since its numbers mean nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ Status = Literal["fitted", "boundary", "not_fitted"]
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What the fits of all models tell.
+    """What the fits of all models have.
 
     Parameters
     ----------
     model_name : str
+        A name of `PURCHASE_MODELS`, or ``gamma_gamma``.
     status : {"fitted", "boundary", "not_fitted"}
     status_reason : str or None
         Plain words for a status other than ``fitted``.
@@ -31,23 +32,23 @@ class Fit:
         By name; None for all of them if not fitted.
     standard_errors : mapping of str to float or None
         From the observed information, on the scale of the parameters. None where the
-        data do not tell the parameter; the others are then given those.
+        data do not tell the parameter; the errors of the others then take it as known.
     log_likelihood, aic : float or None
         In nats, in the units of the statistics.
     gradient_norm : float or None
-        Largest component of the gradient a customer, by log parameters.
+        Largest component of the gradient per customer, by log parameters.
     hessian_positive_definite : bool or None
         Whether the maximum is a proper one.
     iterations : int or None
         Of the winning start.
     starts_agreeing : int or None
-        Starts that reached the same log-likelihood to 1e-6 a customer.
+        Starts that reached the same log-likelihood to 1e-6 per customer.
     patterns : int
         Entries of the statistics.
     log_covariance : mapping of str to mapping of str to float, or None
         Covariance of the natural logarithms of the identified parameters, by their names,
-        from the observed information; those that are not identified are left out, being
-        held. It does not depend on the unit of time or money. None if not fitted.
+        from the observed information. It does not depend on the unit of time or money.
+        None if not fitted.
     """
 
     model_name: str
@@ -83,7 +84,7 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseFit(Fit):
-    """A purchase model fitted to statistics. Fields are columns of ``purchase_model``.
+    """A purchase model fitted to statistics. Its fields are columns of the table ``purchase_model``.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ class PurchaseFit(Fit):
         In the statistics.
     truncated : bool
         Whether the likelihood is that of customers known for a repeat purchase; see
-        `cltv_assets.models.purchase.truncation`.
+        `truncated_likelihood`.
     """
 
     customers: int
@@ -102,42 +103,22 @@ class PurchaseFit(Fit):
 
 @dataclass(frozen=True, kw_only=True)
 class SpendFit(Fit):
-    """The Gamma-Gamma model fitted to statistics. Fields are columns of ``spend_model``.
+    """The Gamma-Gamma model fitted to statistics. Its fields are columns of the table ``spend_model``.
 
     Parameters
     ----------
     customers : int
         Repeat customers fitted on.
     mean_order_value : float or None
-        Mean spend a repeat purchase of those fitted on, in currency; None without any.
+        Mean spend of their repeat purchases, in currency; None without any.
     expected_order_value : float or None
         The model's mean for a new customer, in currency.
     frequency_value_correlation : float or None
         Pearson correlation over customers of frequency and monetary value, which the
-        model takes to be none; None where one of them does not vary.
+        model takes to be zero; None where one of them does not vary.
     """
 
     customers: int
     mean_order_value: float | None = None
     expected_order_value: float | None = None
     frequency_value_correlation: float | None = None
-
-
-@dataclass(frozen=True)
-class Degeneracy:
-    """Whether a model with dropout has found any, beside its null model.
-
-    Parameters
-    ----------
-    log_likelihood_gain : float
-        Nats by which the model exceeds the NBD on the same statistics.
-    aic_gain : float
-        By how much its AIC is lower; below 0 the null model is the better one.
-    mean_p_alive : float
-        Mean of P(alive) over repeat customers. Customers without a repeat purchase
-        are alive by the BG/NBD's definition and tell nothing.
-    """
-
-    log_likelihood_gain: float
-    aic_gain: float
-    mean_p_alive: float

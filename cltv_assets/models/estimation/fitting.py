@@ -1,49 +1,45 @@
-"""Fitting: statistics in, a `PurchaseFit` or `SpendFit` out."""
+"""Fits of the purchase and spend models: statistics in, a `PurchaseFit` or `SpendFit` out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TypedDict
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.coarse import coarsened
-from cltv_assets.models.estimation.curvature import Objective
-from cltv_assets.models.estimation.fits import Degeneracy, PurchaseFit, SpendFit
-from cltv_assets.models.estimation.optimise import Maximum, maximise
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, SpendStatistics, inner
-from cltv_assets.models.estimation.sufficiency import MIN_REPEAT_CUSTOMERS as MIN_REPEAT_CUSTOMERS
-from cltv_assets.models.estimation.sufficiency import too_few_purchases, too_few_values
-from cltv_assets.models.purchase.purchase_model import Patterns, PurchaseModel
-from cltv_assets.models.purchase.registry import purchase_model
-from cltv_assets.models.purchase.truncation import truncated_likelihood
-from cltv_assets.models.value import gamma_gamma
+from cltv_assets.models import gamma_gamma
+from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
+from cltv_assets.models.estimation.optimise import Bounds, Maximum, loss_per_customer, maximise
+from cltv_assets.models.purchase.registry import PurchaseModel, model_named
+from cltv_assets.models.sufficient_statistics import (
+    FloatArray,
+    Objective,
+    Parameters,
+    PurchaseStatistics,
+    SpendStatistics,
+    inner,
+)
 
 #: Where parameters are searched, in units of the mean age and the mean order value. At
-#: 1e4, shape parameters make customers alike to one percent, which is past what even
-#: millions of customers tell; much beyond, gamma functions lose the digits that the
-#: gradient needs. Parameters with a unit follow their shape: alpha is r over a rate.
+#: 1e4, shape parameters make customers alike to one percent, and even millions of customers
+#: do not tell more. Much beyond, gamma functions lose the digits that the gradient needs.
+#: Parameters with a unit follow their shape: alpha is r over a rate.
 _SHAPE_BOUNDS = (1e-6, 1e4)
 _UNIT_BOUNDS = (1e-8, 1e8)
-
 
 #: A truncated fit whose r runs below this says that next to nobody comes back: the
 #: logarithmic series, the limit of the truncated NBD.
 _NO_SHARE = 1e-3
 
-
-class _Evidence(TypedDict):
-    parameters: Mapping[str, float | None]
-    standard_errors: Mapping[str, float | None]
-    log_likelihood: float
-    aic: float
-    gradient_norm: float
-    hessian_positive_definite: bool
-    iterations: int
-    starts_agreeing: int
-    log_covariance: Mapping[str, Mapping[str, float]]
+#: How far a quick search may move a log parameter: a factor 20. Beyond, it is another maximum.
+_REACH = 3.0
+#: Largest gradient component per customer, in log parameters, that a quick search may leave. What is left is
+#: a millionth of a nat per customer, far below what two models differ by.
+_GRADIENT = 1e-4
 
 
 def fit_purchase_model(
@@ -51,7 +47,7 @@ def fit_purchase_model(
     name: str = "bg_nbd",
     *,
     truncated: bool = False,
-    start: Mapping[str, float] | None = None,
+    start: Parameters | None = None,
     max_iterations: int = 500,
 ) -> PurchaseFit:
     """Fit a purchase model by maximum likelihood.
@@ -63,13 +59,13 @@ def fit_purchase_model(
     name : str
         A key of `PURCHASE_MODELS`.
     truncated : bool
-        Whether the statistics hold repeat customers only, known for that: the likelihood
-        is then on the condition of a repeat purchase. Else they hold all customers.
+        Whether the statistics hold repeat customers only, because others are not known: the
+        likelihood is then conditional on a repeat purchase. Else they hold all customers.
     start : mapping of str to float, optional
         Parameters to start from, in the statistics' unit of time, instead of the model's
         own starts: one search only, for refits near a known maximum.
     max_iterations : int
-        Iterations a start before the optimiser gives up.
+        Iterations for each start before the optimiser gives up.
 
     Raises
     ------
@@ -77,34 +73,22 @@ def fit_purchase_model(
         If the optimiser did not converge, there is no such model, ``start`` lacks a
         parameter, or ``truncated`` is said of customers without a repeat purchase.
     """
-    model = purchase_model(name)
+    model = model_named(name)
     names = model.parameter_names
-    reason = too_few_purchases(statistics, len(names))
+    reason = statistics.why_too_few(len(names))
     if reason is not None:
-        nothing = dict.fromkeys(names)
-        return PurchaseFit(
-            model_name=name,
-            status="not_fitted",
-            status_reason=reason,
-            parameters=nothing,
-            standard_errors=nothing,
-            patterns=len(statistics.frequency),
-            customers=statistics.customers,
-            repeat_customers=statistics.repeat_customers,
-            repeat_purchases=statistics.repeat_purchases,
-            truncated=truncated,
-        )
+        return purchase_model_not_fitted(statistics, name, reason, truncated=truncated)
     # In units of the mean age the search is the same in weeks and in days.
     scale = statistics.mean_age
     scaled = statistics.in_units_of(scale)
     purchases = inner(statistics.weights, statistics.frequency)
     rate = purchases / inner(scaled.weights, scaled.T)
-    units = {n: scale if n in model.time_parameters else 1.0 for n in names}
+    units = _units(model, scale)
 
     def likelihood(of: PurchaseStatistics) -> Objective:
         return truncated_likelihood(model, of) if truncated else model.likelihood(of)
 
-    coarse = coarsened(scaled) if start is None else None
+    coarse = scaled.coarsened() if start is None else None
     best = maximise(
         likelihood(scaled),
         _starts(model, rate, truncated) if start is None else [_given_start(start, units)],
@@ -114,44 +98,60 @@ def fit_purchase_model(
         rough=None if coarse is None else likelihood(coarse),
         max_iterations=max_iterations,
     )
-    parameters = _parameters(best, units)
+    parameters = _parameters(best.log_parameters, units)
     unidentified = _unidentified(best, names)
     return PurchaseFit(
         model_name=name,
         status="boundary" if unidentified else "fitted",
         status_reason=_boundary_reason(model, parameters, unidentified, truncated) if unidentified else None,
-        patterns=len(statistics.frequency),
-        customers=statistics.customers,
-        repeat_customers=statistics.repeat_customers,
-        repeat_purchases=statistics.repeat_purchases,
-        truncated=truncated,
-        # Each purchase has a density a unit of time.
+        **_counts(statistics, truncated),
+        # Each purchase has a density per unit of time.
         **_evidence(best, parameters, best.value - purchases * math.log(scale)),
     )
 
 
+def purchase_model_not_fitted(
+    statistics: PurchaseStatistics, name: str, reason: str, *, truncated: bool
+) -> PurchaseFit:
+    """Return what stands for a fit that was not made or failed; ``reason`` becomes its status reason."""
+    nothing = dict.fromkeys(model_named(name).parameter_names)
+    return PurchaseFit(
+        model_name=name,
+        status="not_fitted",
+        status_reason=reason,
+        parameters=nothing,
+        standard_errors=nothing,
+        **_counts(statistics, truncated),
+    )
+
+
 def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -> SpendFit:
-    """Fit the Gamma-Gamma model to repeat customers by maximum likelihood.
+    """Fit the Gamma-Gamma model to repeat customers, binned or not, by maximum likelihood.
 
     A fit with q <= 1 has an infinite mean order value and cannot price anyone: it
     comes back as ``not_fitted`` with that reason.
 
-    Parameters
-    ----------
-    statistics : SpendStatistics
-    max_iterations : int
-        Iterations a start before the optimiser gives up.
-
     Raises
     ------
     ModelError
-        If the optimiser did not converge.
+        If the optimiser did not converge within ``max_iterations`` for each start.
     """
     names = gamma_gamma.PARAMETER_NAMES
     mean = statistics.mean_order_value
-    reason = too_few_values(statistics)
-    if reason is not None:
-        return _spend_not_fitted(statistics, reason)
+    nothing = dict.fromkeys(names)
+    not_fitted = SpendFit(
+        model_name=gamma_gamma.NAME,
+        status="not_fitted",
+        status_reason=statistics.why_too_few(len(names)),
+        parameters=nothing,
+        standard_errors=nothing,
+        patterns=len(statistics.frequency),
+        customers=statistics.customers,
+        mean_order_value=mean if statistics.customers else None,
+        frequency_value_correlation=_correlation(statistics),
+    )
+    if not_fitted.status_reason is not None:
+        return not_fitted
     scaled = statistics.in_units_of(mean)
     best = maximise(
         gamma_gamma.GammaGammaLikelihood(scaled),
@@ -161,59 +161,116 @@ def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -
         together=[tuple(names.index(n) for n in group) for group in gamma_gamma.TOGETHER],
         max_iterations=max_iterations,
     )
-    parameters = _parameters(best, {"p": 1.0, "q": 1.0, "v": mean})
+    parameters = _parameters(best.log_parameters, {"p": 1.0, "q": 1.0, "v": mean})
     if parameters["q"] <= 1.0:
-        return _spend_not_fitted(
-            statistics,
-            "order values spread so widely between customers that the model's mean is infinite "
+        return replace(
+            not_fitted,
+            status_reason="order values spread so widely between customers that the model's mean is infinite "
             f"(q = {parameters['q']:.3g}, not above 1); treat outliers or fit on more months",
         )
     unidentified = _unidentified(best, names)
-    return SpendFit(
-        model_name=gamma_gamma.NAME,
+    return replace(
+        not_fitted,
         status="boundary" if unidentified else "fitted",
         status_reason=gamma_gamma.boundary_reason(unidentified) if unidentified else None,
-        patterns=len(statistics.frequency),
-        customers=statistics.customers,
-        mean_order_value=mean,
         expected_order_value=gamma_gamma.population_mean(parameters),
-        frequency_value_correlation=_correlation(statistics),
-        # Each customer's mean has a density a unit of currency.
+        # Each customer's mean has a density per unit of currency.
         **_evidence(best, parameters, best.value - float(statistics.weights.sum()) * math.log(mean)),
     )
 
 
-def degeneracy(fit: PurchaseFit, null: PurchaseFit, statistics: PurchaseStatistics) -> Degeneracy | None:
-    """Hold a fit against the null model's on the same statistics.
+def quick_parameters(statistics: PurchaseStatistics, name: str, start: Parameters) -> dict[str, float]:
+    """Return the maximum likelihood parameters near ``start``, to three digits or better.
 
-    Returns
-    -------
-    Degeneracy or None
-        None if either model was not fitted.
+    The origin of a holdout and each round of a seasonal index need parameters and no evidence. One search
+    without Newton's last digits and without a Hessian takes a dozen evaluations of the likelihood, where a
+    whole fit takes fifty to a hundred. Where it finds no maximum nearby, a whole fit is made. ``start`` and the
+    result are in the statistics' unit of time.
+
+    Raises
+    ------
+    ModelError
+        If the data are too few, or no maximum is found.
     """
-    if fit.log_likelihood is None or null.log_likelihood is None or fit.aic is None or null.aic is None:
-        return None
-    repeat = statistics.frequency > 0
-    patterns = Patterns(statistics.frequency[repeat], statistics.recency[repeat], statistics.T[repeat])
-    p_alive = purchase_model(fit.model_name).p_alive(fit.usable_parameters(), patterns)
-    return Degeneracy(
-        fit.log_likelihood - null.log_likelihood,
-        null.aic - fit.aic,
-        float(np.average(p_alive, weights=statistics.weights[repeat])),
+    model = model_named(name)
+    reason = statistics.why_too_few(len(model.parameter_names))
+    if reason is not None:
+        raise ModelError(f"{name} cannot be fitted: {reason}.", "Fit on more months.")
+    scale = statistics.mean_age
+    units = _units(model, scale)
+    known = _given_start(start, units)
+    found = minimize(
+        loss_per_customer(model.likelihood(statistics.in_units_of(scale)), float(statistics.weights.sum())),
+        known,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(each - _REACH, each + _REACH) for each in known],
+        options={"maxiter": 100, "ftol": 1e-10, "gtol": 1e-5},
     )
+    settled = bool(np.isfinite(found.fun)) and float(np.max(np.abs(found.jac))) <= _GRADIENT
+    if settled and float(np.max(np.abs(found.x - known))) < _REACH:
+        return _parameters(found.x, units)
+    return fit_purchase_model(statistics, name, start=start).usable_parameters()
+
+
+def truncated_likelihood(model: PurchaseModel, statistics: PurchaseStatistics) -> Objective:
+    """Return the log-likelihood of repeat customers, who are known only because they bought again.
+
+    Many extracts hold repeat customers alone. The likelihood of such a history is conditional on a
+    repeat purchase within T, ln L(x, t_x, T) - ln P(X(T) >= 1): the usual zero-truncated likelihood (for the
+    NBD: Cameron and Trivedi 2013, Regression Analysis of Count Data, 2nd ed., section 4.3). Without the
+    second term the data seem to say that every customer buys: on CDNOW's repeat customers r becomes 3.2
+    instead of 0.25.
+
+    Raises
+    ------
+    ModelError
+        If a customer has no repeat purchase, or could not have had one by T.
+    """
+    bought_once = statistics.weights[statistics.frequency == 0].sum()
+    if bought_once > 0:
+        raise ModelError(
+            f"{bought_once:,.0f} customers have no repeat purchase: the data are not truncated.",
+            "Fit on all customers, or on those with a repeat purchase alone.",
+        )
+    if (statistics.T <= 0).any():
+        raise ModelError(
+            "A customer has a repeat purchase with T = 0, which happens with probability 0.",
+            "Merge purchases of one day before counting, and observe at least a day.",
+        )
+    likelihood = model.likelihood(statistics)
+    ages, index = np.unique(statistics.T, return_inverse=True)
+    customers = np.bincount(index, weights=statistics.weights, minlength=len(ages)).astype(np.float64)
+
+    def objective(log_parameters: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = likelihood(log_parameters)
+        known, slopes = model.log_repeat_probability(log_parameters, ages)
+        return value - inner(customers, known), gradient - (customers[:, None] * slopes).sum(axis=0)
+
+    return objective
+
+
+def _counts(statistics: PurchaseStatistics, truncated: bool) -> dict[str, Any]:
+    return {
+        "patterns": len(statistics.frequency),
+        "customers": statistics.customers,
+        "repeat_customers": statistics.repeat_customers,
+        "repeat_purchases": statistics.repeat_purchases,
+        "truncated": truncated,
+    }
 
 
 def _starts(model: PurchaseModel, rate: float, truncated: bool) -> list[FloatArray]:
     """Return the model's own starts as log parameters.
 
-    Repeat customers buy faster than all customers do: from a truncated sample the
-    search starts at a third of their rate, which CDNOW's is.
+    Repeat customers buy faster than all customers do. A search on them starts at a third of
+    their rate, which is what all of CDNOW's customers have.
     """
     starts = model.starts(rate / 3.0 if truncated else rate)
     return [np.log([start[n] for n in model.parameter_names]) for start in starts]
 
 
-def _given_start(start: Mapping[str, float], units: Mapping[str, float]) -> FloatArray:
+def _given_start(start: Parameters, units: Mapping[str, float]) -> FloatArray:
     """Return a given start as log parameters in units of the search."""
     if not all(start.get(n, 0.0) > 0 and math.isfinite(start[n]) for n in units):
         raise ModelError(
@@ -224,7 +281,7 @@ def _given_start(start: Mapping[str, float], units: Mapping[str, float]) -> Floa
 
 
 def _boundary_reason(
-    model: PurchaseModel, parameters: Mapping[str, float], unidentified: frozenset[str], truncated: bool
+    model: PurchaseModel, parameters: Parameters, unidentified: frozenset[str], truncated: bool
 ) -> str:
     if truncated and "r" in unidentified and parameters["r"] < _NO_SHARE:
         return (
@@ -234,16 +291,17 @@ def _boundary_reason(
     return model.boundary_reason(parameters, unidentified)
 
 
-def _parameters(best: Maximum, units: Mapping[str, float]) -> dict[str, float]:
+def _units(model: PurchaseModel, scale: float) -> dict[str, float]:
+    """Return the unit of each parameter where times are in units of ``scale``."""
+    return {name: scale if name in model.time_parameters else 1.0 for name in model.parameter_names}
+
+
+def _parameters(log_parameters: FloatArray, units: Mapping[str, float]) -> dict[str, float]:
     """Return the parameters by name, in the caller's units."""
-    return {
-        name: math.exp(log_value) * unit
-        for (name, unit), log_value in zip(units.items(), best.log_parameters, strict=True)
-    }
+    return {name: math.exp(at) * unit for (name, unit), at in zip(units.items(), log_parameters, strict=True)}
 
 
-def _bounds(names: tuple[str, ...], with_unit: frozenset[str]) -> tuple[FloatArray, FloatArray]:
-    """Return the least and largest log parameters."""
+def _bounds(names: tuple[str, ...], with_unit: frozenset[str]) -> Bounds:
     bounds = np.log([_UNIT_BOUNDS if name in with_unit else _SHAPE_BOUNDS for name in names])
     return bounds[:, 0], bounds[:, 1]
 
@@ -252,44 +310,25 @@ def _unidentified(best: Maximum, names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(name for name, away in zip(names, best.unidentified, strict=True) if away)
 
 
-def _evidence(best: Maximum, parameters: Mapping[str, float], log_likelihood: float) -> _Evidence:
+def _evidence(best: Maximum, parameters: Parameters, log_likelihood: float) -> dict[str, Any]:
+    """Return what fits of all models tell about a maximum."""
     # Delta method: the error of exp(y) is exp(y) times that of y.
     errors = {
         name: None if math.isnan(log_error) else float(log_error) * parameters[name]
         for name, log_error in zip(parameters, best.log_standard_errors, strict=True)
     }
+    known = [(i, name) for i, name in enumerate(parameters) if not best.unidentified[i]]
     return {
         "parameters": parameters,
         "standard_errors": errors,
         "log_likelihood": log_likelihood,
         "aic": 2.0 * len(parameters) - 2.0 * log_likelihood,
         "gradient_norm": best.gradient_norm,
-        "hessian_positive_definite": best.positive_definite,
+        "hessian_positive_definite": not best.unidentified.any(),
         "iterations": best.iterations,
         "starts_agreeing": best.starts_agreeing,
-        "log_covariance": _log_covariance(best, tuple(parameters)),
+        "log_covariance": {name: {other: float(best.log_covariance[i, j]) for j, other in known} for i, name in known},
     }
-
-
-def _log_covariance(best: Maximum, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """Return the covariance of the identified log parameters, by name."""
-    known = [(position, name) for position, name in enumerate(names) if not best.unidentified[position]]
-    return {name: {other: float(best.log_covariance[i, j]) for j, other in known} for i, name in known}
-
-
-def _spend_not_fitted(statistics: SpendStatistics, reason: str) -> SpendFit:
-    nothing = dict.fromkeys(gamma_gamma.PARAMETER_NAMES)
-    return SpendFit(
-        model_name=gamma_gamma.NAME,
-        status="not_fitted",
-        status_reason=reason,
-        parameters=nothing,
-        standard_errors=nothing,
-        patterns=len(statistics.frequency),
-        customers=statistics.customers,
-        mean_order_value=statistics.mean_order_value if statistics.customers else None,
-        frequency_value_correlation=_correlation(statistics),
-    )
 
 
 def _correlation(statistics: SpendStatistics) -> float | None:

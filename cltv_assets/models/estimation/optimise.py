@@ -1,13 +1,13 @@
-"""Maximum likelihood from several starts, with convergence told, not assumed.
+"""Maximum likelihood from several starts, with a verdict on convergence.
 
 The parameters are positive, so everything happens in their logarithms. L-BFGS-B
 finds the neighbourhood from each start; Newton steps on the best one take the
-gradient down to rounding. The Hessian is that of central differences of the
-exact gradient, good to about ten digits.
+gradient down to rounding. The Hessian comes from central differences of the
+exact gradient and is good to about ten digits.
 
 A likelihood may rise for ever in some direction: without dropout in the data,
 the dropout parameters run away. Directions along which the likelihood hardly
-bends are therefore told apart (`Maximum.unidentified`) instead of being
+bends are therefore set apart (`Maximum.unidentified`) instead of being
 reported as an estimate with an enormous standard error.
 """
 
@@ -20,35 +20,41 @@ import numpy as np
 from scipy.optimize import minimize
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.curvature import (
-    Bounds,
-    Objective,
-    covariance,
-    hessian_by_differences,
-    unidentified_parameters,
-)
-from cltv_assets.models.estimation.statistics import BoolArray, FloatArray
+from cltv_assets.models.sufficient_statistics import BoolArray, FloatArray, Objective
 
-#: A fit whose largest gradient component a customer exceeds this has not converged.
+#: Least and largest log parameters.
+Bounds = tuple[FloatArray, FloatArray]
+
+#: A fit whose largest gradient component, per customer, exceeds this has not converged.
 #: Proper maxima end near 1e-15 (CDNOW), fits at a bound near 1e-10.
 MAX_GRADIENT_NORM = 1e-6
 
-#: Starts count as agreeing when their log-likelihoods a customer differ by less.
+#: Starts count as agreeing when their log-likelihoods per customer differ by less.
 AGREEMENT = 1e-6
 
-#: Rounding of a log-likelihood, in nats a customer: near the bounds, terms of a million nats
+#: Rounding of a log-likelihood, in nats per customer: near the bounds, terms of a million nats
 #: cancel. The gradient keeps more digits, so within this it decides.
 _ROUNDING = 1e-9
-
 
 #: How far in a log parameter a Hessian may be from its point: to step by it, and to report it.
 _NEAR = 1e-3
 _SAME = 1e-7
-#: What a rough likelihood may err by, in nats a customer, in telling two maxima apart; and how far
-#: in a log parameter two searches of one maximum may end apart.
+#: By how much a rough likelihood may err, in nats per customer, when it tells two maxima apart, and how far
+#: apart in a log parameter two searches of one maximum may end.
 _ROUGH, _APART = 1e-3, 0.1
 
 _NEWTON_STEPS = 60
+
+#: Least bend of the log-likelihood (nats for one unit of a log parameter squared) at
+#: which a direction counts as identified. 0.1 is a standard error of 3.2 in the log:
+#: the data do not tell a parameter from one twenty times as large.
+MIN_INFORMATION = 0.1
+
+#: A parameter belongs to an unidentified direction from this share of the unit vector.
+MIN_COMPONENT = 0.3
+
+#: Step of the differences, in a log parameter.
+_STEP = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,23 +64,19 @@ class Maximum:
     Parameters
     ----------
     log_parameters : array of float64, shape (k,)
+        The place.
     value : float
         Log-likelihood there, in nats.
     gradient_norm : float
-        Largest component of the gradient a customer, by log parameters; components
+        Largest component of the gradient per customer, by log parameters; components
         that push against a bound do not count.
     iterations : int
         L-BFGS-B and Newton iterations of the winning start.
     starts_agreeing : int
         Starts whose log-likelihood came within `AGREEMENT` of the best one's, before Newton.
-    hessian : array of float64, shape (k, k)
-        Of the log-likelihood by log parameters, in nats.
     unidentified : array of bool, shape (k,)
         Parameters that run away: at a bound, or part of a direction along which the
-        log-likelihood bends less than `cltv_assets.models.estimation.curvature.MIN_INFORMATION`.
-    positive_definite : bool
-        Whether minus the Hessian is positive definite with no parameter unidentified:
-        a proper maximum.
+        log-likelihood bends less than `MIN_INFORMATION`. With none of them the maximum is a proper one.
     log_covariance : array of float64, shape (k, k)
         Of the log parameters, from the observed information; of the identified ones
         given the others where some are unidentified, and NaN for those.
@@ -85,9 +87,7 @@ class Maximum:
     gradient_norm: float
     iterations: int
     starts_agreeing: int
-    hessian: FloatArray
     unidentified: BoolArray
-    positive_definite: bool
     log_covariance: FloatArray
 
     @property
@@ -117,15 +117,15 @@ def maximise(
     bounds : pair of arrays, shape (k,)
         Least and largest log parameters.
     customers : float
-        Customers in the likelihood, for measures a customer.
+        Customers in the likelihood, for measures per customer.
     together : sequence of tuples of int
-        Positions of parameters that describe one distribution: where the first of a tuple
+        Positions of parameters that describe one distribution. Where the first of a tuple
         runs away the others follow it, and their values mean nothing by themselves.
     rough : callable, optional
-        A cheap stand-in for ``objective``: all starts search on it. Its maximum and its
-        Hessian there are where Newton steps on ``objective`` begin.
+        A cheap stand-in for ``objective`` that all starts search on. Newton steps on
+        ``objective`` begin at its maximum, with its Hessian there.
     max_iterations : int
-        L-BFGS-B iterations a start, and Newton steps at the end.
+        L-BFGS-B iterations for each start, and Newton steps at the end.
 
     Raises
     ------
@@ -161,16 +161,24 @@ def maximise(
         gradient_norm=norm,
         iterations=iterations + newton,
         starts_agreeing=agreeing,
-        hessian=hessian,
         unidentified=unidentified,
-        positive_definite=not unidentified.any(),
         log_covariance=covariance(hessian, unidentified),
     )
 
 
+def loss_per_customer(objective: Objective, customers: float) -> Objective:
+    """Return what a minimiser is given: minus the log-likelihood per customer, and its gradient."""
+
+    def loss(point: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = objective(point)
+        return -value / customers, -gradient / customers
+
+    return loss
+
+
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Where a search ended: log parameters, the log-likelihood a customer, iterations."""
+    """Where a search ended: log parameters, the log-likelihood per customer, iterations."""
 
     point: FloatArray
     value: float
@@ -180,19 +188,9 @@ class _Found:
 def _search(
     objective: Objective, starts: Sequence[FloatArray], bounds: Bounds, customers: float, max_iterations: int
 ) -> list[_Found]:
-    """Climb from each start, and return where that ended, the best first.
-
-    Raises
-    ------
-    ModelError
-        If the log-likelihood is finite from none of them.
-    """
+    """Climb from each start, and return where that ended, the best first."""
     lower, upper = bounds
-
-    def loss(point: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = objective(point)
-        return -value / customers, -gradient / customers
-
+    loss = loss_per_customer(objective, customers)
     found = []
     for start in starts:
         result = minimize(
@@ -241,14 +239,12 @@ def _polish(
     steps: int,
     like: FloatArray | None = None,
 ) -> tuple[FloatArray, int, FloatArray]:
-    """Take Newton steps until one promises less than 1e-10 nats; that one is the last. The Hessian comes last.
+    """Take Newton steps until one promises less than 1e-10 nats, and return point, steps and Hessian.
 
-    With ``like`` that is ``like`` itself, or another near the point.
-
-    A gain in nats, not a gradient a customer: with millions of customers a gradient
-    that looks small still hides a parameter on its way to the bound. A Hessian costs
-    as much as sixteen gradients, so it serves again where a step was short; and ``like``,
-    that of a similar log-likelihood, serves for the first short steps.
+    The limit is a gain in nats and not a gradient per customer: with millions of customers a
+    gradient that looks small still hides a parameter on its way to the bound. A Hessian costs as much
+    as sixteen gradients, so it is used again where a step was short. ``like``, the Hessian of a
+    similar log-likelihood, serves for the first short steps, and may be the one returned.
     """
     value, gradient = objective(point)
     hessian, strayed = hessian_by_differences(objective, point) if like is None else like, 0.0
@@ -289,9 +285,9 @@ def _newton_move(
         if outward.any():
             free &= ~outward
             continue
-        # A log parameter never moves by more than 1: a factor e is as far as a parabola is trusted.
+        # A log parameter never moves by more than 1: beyond a factor e no parabola is to be trusted.
         move /= max(1.0, float(np.max(np.abs(move))))
-        # Stop at the first bound on the way. Cutting off each parameter by itself would turn the step.
+        # Stop at the first bound on the way. Cutting off each parameter by itself would change the direction.
         room = np.where(move > 0, upper - point, point - lower)[move != 0] / np.abs(move[move != 0])
         return move * min(1.0, float(room.min(initial=1.0))), float(along @ moves) / 2
     return np.zeros_like(point), 0.0
@@ -305,7 +301,7 @@ def _climb(
     bounds: Bounds,
     rounding: float,
 ) -> tuple[FloatArray, float, FloatArray] | None:
-    """Halve ``move`` until it gains; near the top, where rounding hides the gain, until the gradient shrinks."""
+    """Halve ``move`` until it gains or, near the top where rounding hides the gain, until the gradient shrinks."""
     value, gradient = here
     slope = np.max(np.abs(_free_gradient(gradient, point, bounds)))
     for _ in range(30):
@@ -316,3 +312,50 @@ def _climb(
             return trial, trial_value, trial_gradient
         move = move / 2
     return None
+
+
+def hessian_by_differences(objective: Objective, point: FloatArray) -> FloatArray:
+    """Return the Hessian by central differences of the exact gradient, of fourth order and made symmetric.
+
+    The order is the fourth because the log-likelihood bends a million times more across a ridge
+    than along it, and the error of the large bend must not drown the small one.
+    """
+    rows = []
+    for axis in range(len(point)):
+        shift = np.zeros_like(point)
+        shift[axis] = _STEP
+        near = objective(point + shift)[1] - objective(point - shift)[1]
+        far = objective(point + 2 * shift)[1] - objective(point - 2 * shift)[1]
+        rows.append((8.0 * near - far) / (12.0 * _STEP))
+    hessian = np.array(rows)
+    return np.asarray((hessian + hessian.T) / 2, dtype=np.float64)
+
+
+def unidentified_parameters(hessian: FloatArray, point: FloatArray, bounds: Bounds) -> BoolArray:
+    """Return which parameters the data do not tell; refuse a saddle of the log-likelihood."""
+    lower, upper = bounds
+    unidentified = (point <= lower + 1e-6) | (point >= upper - 1e-6)
+    # Fix what is found and look again: one unknown parameter can blur all directions.
+    while not unidentified.all():
+        known = ~unidentified
+        bends, directions = np.linalg.eigh(-hessian[np.ix_(known, known)])
+        if bends[0] >= MIN_INFORMATION:
+            break
+        if bends[0] < -MIN_INFORMATION:
+            raise ModelError(
+                "The fit ended on a saddle of the log-likelihood, not on a maximum.",
+                "Its parameters are refused. Fit on more months, or look for absurd values among the statistics.",
+            )
+        part = np.abs(directions[:, 0])
+        unidentified[np.flatnonzero(known)[part >= min(MIN_COMPONENT, part.max())]] = True
+    return np.asarray(unidentified, dtype=np.bool_)
+
+
+def covariance(hessian: FloatArray, unidentified: BoolArray) -> FloatArray:
+    """Return the covariance of the identified log parameters given the others; NaN for those."""
+    matrix = np.full_like(hessian, np.nan)
+    known = ~unidentified
+    if known.any():
+        inverse = np.linalg.inv(-hessian[np.ix_(known, known)])
+        matrix[np.ix_(known, known)] = (inverse + inverse.T) / 2
+    return matrix

@@ -1,14 +1,17 @@
-"""What BG/NBD and MBG/NBD share: gamma-distributed purchase rates, beta-distributed dropout after a purchase.
+"""BG/NBD and MBG/NBD: gamma-distributed purchase rates, beta-distributed dropout after a purchase.
 
 A customer buys at rate lambda ~ Gamma(r, alpha) and may stop after each purchase with
 probability p ~ Beta(a, b): after repeat purchases only (BG/NBD), or after the first
 purchase too (MBG/NBD). The models differ in the occasions of dropout that a customer
-with x repeat purchases has had, x or x + 1; so one set of formulas over the number of
-occasions serves both. Equations named below are those of the BG/NBD paper: Fader,
-Hardie and Lee (2005), "Counting Your Customers" the Easy Way, Marketing Science 24(2),
-275-284. Every formula here is written so that it survives the parameters running to
-their bounds, frequencies of ten thousand and customers seen for the first time today;
-tests hold them against mpmath.
+with x repeat purchases has had, x or x + 1. One set of formulas over the number of
+occasions therefore serves both.
+
+Sources: Fader, Hardie and Lee (2005), "Counting Your Customers" the Easy Way, Marketing
+Science 24(2), 275-284, whose equations are named below; Batislam, Denizel and Filiztekin
+(2007), Empirical Validation and Comparison of Models for Customer Base Analysis,
+International Journal of Research in Marketing 24(3), 201-209. Every formula here is
+written so that it survives parameters that run to their bounds, frequencies of ten
+thousand and customers seen for the first time today. Tests hold them against mpmath.
 """
 
 from __future__ import annotations
@@ -16,11 +19,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc, betaln, expit
 
-from cltv_assets.models.estimation.axes import CountAxis, Pairs, TimeAxis
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, inner
+from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.purchase.dropout_integral import mean_purchases_before_dropout
-from cltv_assets.models.purchase.nbd import log_any_purchase
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns
+from cltv_assets.models.purchase.nbd import dropout_reason, log_any_purchase
+from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
 
 #: A mean dropout probability after a purchase below this is none to speak of.
 NEGLIGIBLE_DROPOUT = 1e-3
@@ -36,26 +38,21 @@ class BetaGeometricLikelihood:
     log-likelihood (equation 6) is
     ln Gamma(r+x)/Gamma(r) + r ln alpha + ln B(a,b+o)/B(a,b) - (r+x) ln(alpha+T) - ln(1-w),
     so customers without an occasion (w = 0) enter through sums by age only.
-
-    Parameters
-    ----------
-    statistics : PurchaseStatistics
-    first_purchase : bool
-        Whether the first purchase is an occasion of dropout.
+    ``first_purchase`` says whether the first purchase is an occasion of dropout.
     """
 
     def __init__(self, statistics: PurchaseStatistics, *, first_purchase: bool) -> None:
         weights, x = statistics.weights, statistics.frequency
-        self._counts = CountAxis.of(x)
+        self._counts = Distinct.of(x)
         self._customers_by_count = self._counts.total(weights)
-        ages = TimeAxis.of(statistics.T)
+        ages = Distinct.of(statistics.T)
         self._ages = ages.values
         self._customers_by_age = ages.total(weights)
         self._purchases_by_age = ages.total(weights * x)
         # In the order of the counts: an occasion more for everyone changes no order.
-        self._occasions = CountAxis.of(x + int(first_purchase))
+        self._occasions = Distinct.of(x + int(first_purchase))
         tempted = x + int(first_purchase) > 0
-        recencies = TimeAxis.of(statistics.recency[tempted])
+        recencies = Distinct.of(statistics.recency[tempted])
         self._recencies = recencies.values
         self._at_age, self._at_recency = ages.index[tempted], recencies.index
         self._at_count = self._counts.index[tempted]
@@ -121,10 +118,7 @@ class BetaGeometricLikelihood:
 
 
 class BetaGeometricNbd:
-    """What the models of the family have in common, behind the protocol of purchase models.
-
-    Subclasses say their name and whether the first purchase is an occasion of dropout.
-    """
+    """What both models have in common. Subclasses say whether the first purchase is an occasion of dropout."""
 
     name: str
     first_purchase: bool
@@ -147,9 +141,9 @@ class BetaGeometricNbd:
         return value, np.column_stack((by_rate, by_dropout))
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
-        """Return where to start from, given repeat purchases a customer and unit of time.
+        """Return where to start from, given the repeat purchases of a customer in a unit of time.
 
-        They differ in what a maximum is easily missed by: the spread of purchase
+        Starts differ in what makes a search miss the maximum: the spread of purchase
         rates, and whether few or many customers drop out.
         """
         return [
@@ -159,31 +153,15 @@ class BetaGeometricNbd:
 
     def boundary_reason(self, parameters: Parameters, unidentified: frozenset[str]) -> str:
         """Say in plain words what the run-away parameters mean."""
-        reasons = []
-        if unidentified & {"a", "b"}:
-            if parameters["a"] / (parameters["a"] + parameters["b"]) < NEGLIGIBLE_DROPOUT:
-                reasons.append(
-                    "dropout cannot be identified: the data show hardly a customer who stopped, "
-                    "so P(alive) is close to 1 for everyone"
-                )
-            else:
-                reasons.append(
-                    "the spread of dropout probabilities cannot be identified: "
-                    "the data fit as well if customers differ in it in quite another way"
-                )
-        if unidentified & {"r", "alpha"}:
-            reasons.append(
-                "the spread of purchase rates cannot be identified: "
-                "the data fit as well if customers differ in it in quite another way"
-            )
-        return "; ".join(reasons)
+        mean = parameters["a"] / (parameters["a"] + parameters["b"])
+        return dropout_reason(unidentified, {"a", "b"}, "dropout probabilities", negligible=mean < NEGLIGIBLE_DROPOUT)
 
     def p_alive(self, parameters: Parameters, patterns: Patterns) -> FloatArray:
         """Return P(alive | pattern), shape (n,).
 
         Fader, Hardie and Lee (2008), Computing P(alive) Using the BG/NBD Model,
-        http://www.brucehardie.com/notes/021/, in logs. Who had no occasion to drop out
-        is alive with certainty: in the BG/NBD a customer without a repeat purchase.
+        http://www.brucehardie.com/notes/021/, in logs. A customer who had no
+        occasion to drop out is alive with certainty: in the BG/NBD one without a repeat purchase.
         """
         r, alpha, a, b = (parameters[name] for name in self.parameter_names)
         x = patterns.frequency.astype(np.float64)
@@ -200,7 +178,7 @@ class BetaGeometricNbd:
         and cancels at a = 1: given that the customer is alive after o occasions, lambda
         is Gamma(r+x, alpha+T) and p is Beta(a, b+o), independent of each other, and
         E[(1 - exp(-lambda p t)) / p] is a smooth integral over p alone. It does not
-        depend on recency, so it is computed once for each (x, T).
+        depend on recency and is computed once for each (x, T).
         """
         r, alpha, a, b = (parameters[name] for name in self.parameter_names)
         pairs = Pairs.of(patterns.frequency, patterns.T)
@@ -221,13 +199,6 @@ class BetaGeometricNbd:
         m - 1, and the Poisson process had m arrivals; with the posteriors of lambda and
         p independent that is B(a, b+o+m-1)/B(a, b+o) I_z(m, r+x) after o occasions, where
         z = t/(alpha+T+t). For the BG/NBD it is the tail sum of equation 8 in closed form.
-
-        Parameters
-        ----------
-        parameters : mapping
-        patterns : Patterns, of n patterns
-        horizons, counts : arrays broadcastable to shape (n,)
-            t and m, a pair for each pattern.
         """
         r, alpha, a, b = (parameters[name] for name in self.parameter_names)
         x = patterns.frequency.astype(np.float64)
@@ -235,3 +206,17 @@ class BetaGeometricNbd:
         stays = np.exp(betaln(a, after + counts - 1.0) - betaln(a, after))
         arrives = betainc(counts, r + x, horizons / (alpha + patterns.T + horizons))
         return np.asarray(stays * arrives, dtype=np.float64)
+
+
+class BgNbd(BetaGeometricNbd):
+    """The BG/NBD model: without a repeat purchase there was no occasion to stop, so P(alive) is 1."""
+
+    name = "bg_nbd"
+    first_purchase = False
+
+
+class MbgNbd(BetaGeometricNbd):
+    """The MBG/NBD model: the first purchase may be the last, and P(alive) is b / (a + b) on its day."""
+
+    name = "mbg_nbd"
+    first_purchase = True

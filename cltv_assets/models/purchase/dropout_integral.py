@@ -11,12 +11,12 @@ error is of order exp(-2 pi d / h) for a strip of half-width d and step h
 (Trefethen and Weideman, 2014, The Exponentially Convergent Trapezoidal Rule,
 SIAM Review 56(3), theorem 5.1). Gauss-Jacobi quadrature in p would need hundreds
 of nodes where c is large, because f has a singularity at p = -1/c; here c only
-moves the picture along the axis.
+moves the integrand along the axis.
 
 The tails, endless for a small a or b', are geometric series: far to the left the
-density is exp(a x) and f is f(0) = s c, far to the right exp(-b' x) and f(1). Their
-sums close the rule, so the weights are normalised by their own total and no beta
-function, which loses digits for large b', is needed.
+density is exp(a x) and f is f(0) = s c, far to the right they are exp(-b' x) and f(1).
+Their sums close the rule. The weights are therefore normalised by their own total,
+without a beta function, which loses digits for large b'.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
 
 #: Largest step in the logit of p. For large b' the density tends to a log-gamma one, whose
 #: characteristic function decays like exp(-pi w / 2); at w = 2 pi / 0.3 that is exp(-33).

@@ -1,8 +1,8 @@
 """The NBD model: gamma-distributed purchase rates, and nobody ever drops out.
 
 The null model of every buy-till-you-die model (Ehrenberg 1959; the likelihood of
-purchase times as in Fader, Hardie and Lee 2005 with p = 0). It predicts nothing
-here; a model with dropout that fits no better than this one has found no dropout.
+purchase times as in Fader, Hardie and Lee 2005 with p = 0). A model with dropout
+that fits no better than this one has found no dropout.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc
 
-from cltv_assets.models.estimation.axes import CountAxis, TimeAxis
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics, inner
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns
+from cltv_assets.models.distinct import Distinct
+from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
 
 
 class NbdLikelihood:
@@ -20,16 +19,12 @@ class NbdLikelihood:
 
     A pattern's log-likelihood is
     ln Gamma(r+x)/Gamma(r) + r ln alpha - (r+x) ln(alpha+T): recency does not matter.
-
-    Parameters
-    ----------
-    statistics : PurchaseStatistics
     """
 
     def __init__(self, statistics: PurchaseStatistics) -> None:
-        self._counts = CountAxis.of(statistics.frequency)
+        self._counts = Distinct.of(statistics.frequency)
         self._customers_by_count = self._counts.total(statistics.weights)
-        ages = TimeAxis.of(statistics.T)
+        ages = Distinct.of(statistics.T)
         self._ages = ages.values
         self._customers_by_age = ages.total(statistics.weights)
         self._purchases_by_age = ages.total(statistics.weights * statistics.frequency)
@@ -54,13 +49,39 @@ class NbdLikelihood:
 def log_any_purchase(r: float, alpha: float, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return ln(1 - (alpha/(alpha+T))^r) for each T, and its gradient by ln r and ln alpha, shape (n, 2).
 
-    The probability that a gamma-distributed rate brings a purchase within T.
+    This is the probability that a gamma-distributed rate brings a purchase within T.
     """
     exponent = r * np.log1p(ages / alpha)
     value = np.log(-np.expm1(-exponent))
     # d ln(1 - e^-y) / dy = 1 / (e^y - 1), written so that e^y cannot overflow.
     slope = np.exp(-exponent) / -np.expm1(-exponent)
     return value, np.column_stack((slope * exponent, -slope * r * ages / (alpha + ages)))
+
+
+def spread_unknown(what: str) -> str:
+    """Say that the data do not tell how customers differ in ``what``."""
+    return (
+        f"the spread of {what} cannot be identified: "
+        f"the data fit as well if customers differ in it in quite another way"
+    )
+
+
+def dropout_reason(unidentified: frozenset[str], dropout: set[str], what: str, *, negligible: bool) -> str:
+    """Say in plain words why parameters of a model with dropout run away.
+
+    ``dropout`` names those of them that describe dropout, ``what`` it is measured in, and ``negligible`` says
+    whether next to nobody drops out.
+    """
+    reasons = []
+    if unidentified & dropout:
+        none = (
+            "dropout cannot be identified: the data show hardly a customer who stopped, "
+            "so P(alive) is close to 1 for everyone"
+        )
+        reasons.append(none if negligible else spread_unknown(what))
+    if unidentified & {"r", "alpha"}:
+        reasons.append(spread_unknown("purchase rates"))
+    return "; ".join(reasons)
 
 
 class Nbd:
@@ -81,15 +102,12 @@ class Nbd:
         return log_any_purchase(r, alpha, ages)
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
-        """Return where to start from, given repeat purchases a customer and unit of time."""
+        """Return where to start from, given the repeat purchases of a customer in a unit of time."""
         return [{"r": r, "alpha": r / purchase_rate} for r in (0.3, 1.0, 3.0)]
 
     def boundary_reason(self, parameters: Parameters, unidentified: frozenset[str]) -> str:  # noqa: ARG002
         """Say in plain words what the run-away parameters mean."""
-        return (
-            "the spread of purchase rates cannot be identified: "
-            "the data fit as well if customers differ in it in quite another way"
-        )
+        return spread_unknown("purchase rates")
 
     def p_alive(self, parameters: Parameters, patterns: Patterns) -> FloatArray:  # noqa: ARG002
         """Return 1 for everyone, shape (n,)."""

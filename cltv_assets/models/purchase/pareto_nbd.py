@@ -9,20 +9,130 @@ Whoever is alive at T has lambda ~ Gamma(r+x, alpha+T) and mu ~ Gamma(s, beta+T)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from cltv_assets.models.estimation.axes import Pairs
-from cltv_assets.models.estimation.statistics import FloatArray, PurchaseStatistics
-from cltv_assets.models.purchase.pareto_likelihood import ParetoNbdLikelihood, alive, dropout_first, purchase_first
-from cltv_assets.models.purchase.pareto_tail import arrivals_before_dropout
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns
+from cltv_assets.models.distinct import Distinct, Pairs
+from cltv_assets.models.purchase.nbd import dropout_reason
+from cltv_assets.models.purchase.pareto_integrals import arrivals_before_dropout, decay_integral
+from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
 
 #: A mean time to dropout of so many times the mean age is none to speak of.
 _NEVER = 1e3
 
+#: r, alpha, s, beta.
+Values = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """What may happen next, relative to Gamma(r+x)/Gamma(r).
+
+    Parameters
+    ----------
+    log_value : array of float64, shape (n,)
+        Log density.
+    slopes : array of float64, shape (4, n)
+        Its derivatives by r, alpha, s, beta.
+    """
+
+    log_value: FloatArray
+    slopes: FloatArray
+
+
+def purchase_first(x: FloatArray, ages: FloatArray, parameters: Values) -> Branch:
+    """Return the branch where, T having passed, the next event is a purchase.
+
+    ln of (r+x) alpha^r beta^s times the integral over u > T of (alpha+u)^-(r+x+1) (beta+u)^-s.
+    """
+    r, alpha, s, beta = parameters
+    integral = decay_integral(r + x + 1.0, s, ages, (alpha, beta))
+    common = _common(x, ages, parameters)
+    near, far = alpha + ages, beta + ages
+    slopes = common.slopes - np.stack((integral.log_a, 1.0 / near, integral.log_b, np.zeros_like(ages)))
+    slopes[0] += 1.0 / (r + x)
+    slopes[1] += (r + x + 1.0) / near * integral.share_a
+    slopes[3] += s / far * integral.share_b
+    return Branch(common.log_value + np.log((r + x) / near) + integral.log_value, slopes)
+
+
+def dropout_first(x: FloatArray, ages: FloatArray, parameters: Values) -> Branch:
+    """Return the branch where, t_x having passed, the next event is the dropout.
+
+    ln of s alpha^r beta^s times the integral over u > t_x of (alpha+u)^-(r+x) (beta+u)^-(s+1).
+    """
+    r, alpha, s, beta = parameters
+    integral = decay_integral(r + x, s + 1.0, ages, (alpha, beta))
+    common = _common(x, ages, parameters)
+    near, far = alpha + ages, beta + ages
+    slopes = common.slopes - np.stack((integral.log_a, np.zeros_like(ages), integral.log_b, 1.0 / far))
+    slopes[1] += (r + x) / near * integral.share_a
+    slopes[2] += 1.0 / s
+    slopes[3] += (s + 1.0) / far * integral.share_b
+    return Branch(common.log_value + np.log(s / far) + integral.log_value, slopes)
+
+
+def _common(x: FloatArray, ages: FloatArray, parameters: Values) -> Branch:
+    """Return ln of alpha^r beta^s (alpha+u)^-(r+x) (beta+u)^-s, written so that nothing cancels for a large r or s."""
+    r, alpha, s, beta = parameters
+    near, far = alpha + ages, beta + ages
+    passed_a, passed_b = np.log1p(ages / alpha), np.log1p(ages / beta)
+    slopes = np.stack((-passed_a, (r * ages / alpha - x) / near, -passed_b, s * ages / beta / far))
+    return Branch(-r * passed_a - s * passed_b - x * np.log(near), slopes)
+
+
+def alive(x: FloatArray, ages: FloatArray, parameters: Values) -> FloatArray:
+    """Return the log density of being alive at T, relative to Gamma(r+x)/Gamma(r), shape (n,)."""
+    return _common(x, ages, parameters).log_value
+
+
+class ParetoNbdLikelihood:
+    """The log-likelihood of statistics and its exact gradient.
+
+    A pattern's likelihood is Gamma(r+x)/Gamma(r) times the sum of two branches after the
+    last purchase: the customer dropped out before buying again, or was to buy again
+    first, but not within T (`dropout_first` at t_x and `purchase_first` at T). It equals
+    equation 41 in the appendix of Schmittlein, Morrison and Colombo. The first branch depends
+    on (x, t_x) only and the second on (x, T) only. The integrals are therefore taken once
+    for each of these pairs, and each pattern needs only a sum of two.
+    """
+
+    def __init__(self, statistics: PurchaseStatistics) -> None:
+        x, weights = statistics.frequency, statistics.weights
+        self._weights = weights
+        self._counts = Distinct.of(x)
+        self._customers_by_count = self._counts.total(weights)
+        self._at_end = Pairs.of(x, statistics.T)
+        self._at_last = Pairs.of(x, statistics.recency)
+
+    def __call__(self, log_parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Return the log-likelihood (nats) and its gradient by ln r, ln alpha, ln s, ln beta."""
+        values = np.exp(log_parameters)
+        r, alpha, s, beta = (float(value) for value in values)
+        parameters = (r, alpha, s, beta)
+        bought = purchase_first(self._at_end.x, self._at_end.ages, parameters)
+        left = dropout_first(self._at_last.x, self._at_last.ages, parameters)
+        on = bought.log_value[self._at_end.index]
+        gap = left.log_value[self._at_last.index]
+        gap -= on
+        small = np.exp(-np.abs(gap))
+        ones = 1.0 + small
+        share = np.where(gap > 0, 1.0, small)
+        share *= self._weights / ones
+        either = np.maximum(gap, 0.0)
+        either += np.log(ones)
+        either += on
+        steps, by_count = self._counts.steps, self._customers_by_count
+        value = inner(by_count, self._counts.running(np.log(r + steps))) + inner(self._weights, either)
+        by_last, by_end = self._at_last.total(share), self._at_end.total(self._weights - share)
+        gradient = (bought.slopes * by_end).sum(axis=1) + (left.slopes * by_last).sum(axis=1)
+        gradient[0] += inner(by_count, self._counts.running(1.0 / (r + steps)))
+        return value, gradient * values
+
 
 class ParetoNbd:
-    """The Pareto/NBD model behind the common protocol of purchase models."""
+    """The Pareto/NBD model."""
 
     name = "pareto_nbd"
     parameter_names = ("r", "alpha", "s", "beta")
@@ -49,9 +159,9 @@ class ParetoNbd:
         return branch.log_value[0] + np.log(within), slopes.T * values
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
-        """Return where to start from, given repeat purchases a customer and unit of time.
+        """Return where to start from, given the repeat purchases of a customer in a unit of time.
 
-        The unit is the mean age: they differ in the spread of purchase rates and in how
+        The unit is the mean age. Starts differ in the spread of purchase rates and in how
         many customers drop out within it.
         """
         return [
@@ -61,24 +171,8 @@ class ParetoNbd:
 
     def boundary_reason(self, parameters: Parameters, unidentified: frozenset[str]) -> str:
         """Say in plain words what the run-away parameters mean."""
-        reasons = []
-        if unidentified & {"s", "beta"}:
-            if parameters["s"] / parameters["beta"] * parameters["alpha"] / parameters["r"] < 1.0 / _NEVER:
-                reasons.append(
-                    "dropout cannot be identified: the data show hardly a customer who stopped, "
-                    "so P(alive) is close to 1 for everyone"
-                )
-            else:
-                reasons.append(
-                    "the spread of dropout rates cannot be identified: "
-                    "the data fit as well if customers differ in it in quite another way"
-                )
-        if unidentified & {"r", "alpha"}:
-            reasons.append(
-                "the spread of purchase rates cannot be identified: "
-                "the data fit as well if customers differ in it in quite another way"
-            )
-        return "; ".join(reasons)
+        ages_to_dropout = parameters["s"] / parameters["beta"] * parameters["alpha"] / parameters["r"]
+        return dropout_reason(unidentified, {"s", "beta"}, "dropout rates", negligible=ages_to_dropout < 1.0 / _NEVER)
 
     def p_alive(self, parameters: Parameters, patterns: Patterns) -> FloatArray:
         """Return P(alive | pattern), shape (n,): the density of being alive at T by the likelihood."""
@@ -124,5 +218,5 @@ class ParetoNbd:
         )
 
 
-def _values(parameters: Parameters) -> tuple[float, float, float, float]:
+def _values(parameters: Parameters) -> Values:
     return parameters["r"], parameters["alpha"], parameters["s"], parameters["beta"]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
 from cltv_assets.months import Month
 
 #: Mean length of a year, leap years included.
@@ -37,16 +37,9 @@ class DiscountCurve:
 
 
 def discount_factors(annual_rate: float, month: Month, months_ahead: int) -> DiscountCurve:
-    """Return days and factors of the months after ``month``.
+    """Return days and factors of the ``months_ahead`` months that follow ``month``.
 
-    Parameters
-    ----------
-    annual_rate : float
-        Effective rate a year: 0.1 is ten percent, compounded.
-    month : Month
-        Its last day is the observation end.
-    months_ahead : int
-        How many following months, one or more.
+    ``annual_rate`` is effective and compounded: 0.1 is ten percent. The month's last day is the observation end.
 
     Raises
     ------
@@ -66,19 +59,16 @@ def discount_factors(annual_rate: float, month: Month, months_ahead: int) -> Dis
 
 
 def discounted_purchases(cumulative: npt.ArrayLike, curve: DiscountCurve, horizons_months: Sequence[int]) -> FloatArray:
-    """Return discounted expected purchases up to each horizon.
+    """Return discounted expected purchases up to each horizon, shape (n, H).
 
     Parameters
     ----------
     cumulative : array-like, shape (n, K)
         Expected purchases from the observation end up to each month end of ``curve``.
     curve : DiscountCurve
+        Of K months.
     horizons_months : sequence of int
         Horizons in months, each between 1 and K.
-
-    Returns
-    -------
-    array of float64, shape (n, H)
 
     Raises
     ------

@@ -10,19 +10,19 @@ A total is a sum over customers. Three things make it miss its expectation:
   average out: by the delta method g' C g, C being the covariance of the log parameters and
   g the derivative of the total by them (Casella and Berger, 2002, Statistical
   Inference, section 5.5.4);
-- the model, which is not the world: what befalls all customers alike (a season, a campaign)
-  is in no likelihood. How large that is the rolling holdouts inside the history tell, by
-  the relative errors of their totals (`model_error`). Without it 8 of 60 totals of CDNOW's
-  last year lay within their intervals, with it 36; it is unknown in the first months.
+- the model: what befalls all customers alike (a season, a campaign) is in no likelihood. The
+  rolling holdouts inside the history tell how large that is, by the relative errors of their
+  totals (`model_error`). Without it 8 of 60 totals of CDNOW's last year lay within their
+  intervals, with it 36. It is unknown in the first months.
 
-The interval is that of a gamma distribution of this mean and variance: it is positive,
+The interval is that of a gamma distribution of this mean and variance. It is positive,
 skewed where few customers make up the total, and normal where many do.
 
-For q' <= 2 the variance is infinite, and up to 3 it hangs on single customers: a rare one
+For q' <= 2 the variance is infinite, and up to 3 it depends on single customers: a rare one
 outweighs all others, and most totals lie below their expectation. There mean and variance
-are those of values cut at what with a chance of a tenth any customer exceeds. So cut, sums
-of heavy-tailed variables are near enough to gamma ones (tests simulate it), and the
-expectation itself may lie above the interval.
+are those of values cut at the bound that any customer exceeds with a chance of a tenth. Sums
+of such cut values are near enough to gamma variables (tests simulate it), and the expectation
+itself may lie above the interval.
 """
 
 from __future__ import annotations
@@ -34,12 +34,10 @@ import numpy as np
 from scipy.special import gammaincinv, ndtri, stdtrit
 
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray
-from cltv_assets.models.predict import HIGH, LOW
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns, PurchaseModel
-from cltv_assets.models.purchase.registry import purchase_model
-from cltv_assets.models.value.age_nodes import AgeGrid
-from cltv_assets.models.value.count_tails import count_tails
+from cltv_assets.models.pattern_predictions import HIGH, LOW
+from cltv_assets.models.purchase.registry import PurchaseModel, model_named
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns
+from cltv_assets.models.value.future_counts import AgeGrid, count_tails
 from cltv_assets.models.value.value_intervals import bounded_moments
 
 #: Covariance of log parameters, by their names.
@@ -82,12 +80,14 @@ class Sums:
     Parameters
     ----------
     expected : array of float64, shape (n, H)
+        Expectation at each horizon.
     centre, variance : arrays of float64, shape (n, H)
-        Mean and variance by chance alone, for the interval. The mean is ``expected`` but
+        Mean and variance by chance alone, for the interval. The mean is ``expected`` except
         where values are cut.
     gradient : array of float64, shape (P, n, H)
         Derivative of ``expected`` by the log of each parameter of ``covariance``.
     covariance : array of float64, shape (P, P)
+        Of the log parameters.
     """
 
     expected: FloatArray
@@ -108,12 +108,7 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class Totals:
-    """Sums of groups, to be added up over any of them.
-
-    Parameters
-    ----------
-    purchases, value : Sums
-    """
+    """The sums of purchases and of their value, to be added up over any groups."""
 
     purchases: Sums
     value: Sums
@@ -126,18 +121,9 @@ class Totals:
 def model_error(total_error: float | None, holdouts: int) -> float:
     """Return the relative standard deviation of totals beyond chance and parameters.
 
-    Parameters
-    ----------
-    total_error : float or None
-        Root mean square of the relative errors of the totals in rolling holdouts.
-    holdouts : int
-        How many. Few tell little of a spread: it is widened by the ratio of the t
-        distribution's nine tenths to the normal one's.
-
-    Returns
-    -------
-    float
-        0 where there was no holdout: unknown, not small.
+    ``total_error`` is the root mean square of the relative errors of the totals in rolling ``holdouts``. Few
+    holdouts tell little of a spread, so it is widened by the ratio of the t distribution's nine tenths to the normal
+    one's. It is 0 where there was no holdout: unknown, not small.
     """
     if total_error is None or holdouts < 1:
         return 0.0
@@ -148,7 +134,7 @@ def gamma_interval(mean: FloatArray, variance: FloatArray) -> FloatArray:
     """Return the 10 % and 90 % quantiles of gamma distributions, shape (H, 2); both the mean without variance."""
     known = (mean > 0) & (variance > 0)
     shape = np.divide(mean**2, variance, out=np.ones_like(mean), where=known)
-    # Beyond this spread gammas put their tenth below any number worth telling.
+    # Beyond this spread the first tenth of a gamma lies below any number worth reporting.
     shape = np.maximum(shape, 1e-3)[:, None]
     ends = gammaincinv(shape, np.array([LOW, HIGH])) / shape
     return np.asarray(np.where(known[:, None], ends, 1.0) * mean[:, None], dtype=np.float64)
@@ -168,25 +154,22 @@ def totals_of(
     Parameters
     ----------
     fit : PurchaseFit
-        Its ``log_covariance`` tells how well its parameters are known; those that are
+        Its ``log_covariance`` says how well its parameters are known; those that are
         missing there count as known.
     spend : mapping
         p, q and v of the Gamma-Gamma model.
-    groups : CustomerGroups, of n groups
+    groups : CustomerGroups
+        n of them.
     month_ends : array of float64, shape (K,)
         Time from the observation end to each following month's end.
     factors : array of float64, shape (K,)
-        What one unit of spend in each month counts: discount and margin.
+        What one unit of spend in each month counts for: discount and margin.
     horizons : sequence of int, length H
         Months, each between 1 and K.
     spend_covariance : mapping or None
         Of the logs of the spend model's identified parameters.
-
-    Returns
-    -------
-    Totals
     """
-    model, parameters = purchase_model(fit.model_name), fit.usable_parameters()
+    model, parameters = model_named(fit.model_name), fit.usable_parameters()
     patterns = Patterns(groups.frequency, groups.recency, groups.T)
     at = [h - 1 for h in horizons]
     ends = month_ends[at]
@@ -253,7 +236,7 @@ def _expected(
     model: PurchaseModel, parameters: Parameters, patterns: Patterns, grid: AgeGrid, horizons: FloatArray
 ) -> FloatArray:
     """Return expected purchases, shape (n, H), computed at the grid's nodes only."""
-    # Recency decides whether a customer is alive; who bought this very day is likeliest to be.
+    # Recency decides whether a customer is alive; one who bought on this day is likeliest to be.
     recency = np.where(grid.frequency > 0, grid.T, 0.0)
     nodes = Patterns.unchecked(grid.frequency, recency, grid.T)
     given_alive = model.expected_purchases(parameters, nodes, horizons) / model.p_alive(parameters, nodes)[:, None]
@@ -271,7 +254,7 @@ def _moments(
     """Return E[N^2], E[S] / (v + x m) and E[S^2] / (v + x m)^2, each given alive, shape (n, H)."""
     found: list[FloatArray] = []
     for group in grid.groups:
-        tails = count_tails(model, parameters, group.frequency, group.nodes.ages, horizons, spend["p"])
+        tails = count_tails(model, parameters, group.frequency, group.nodes, horizons, spend["p"])
         mean, square = tails.moments()
         p, shape = spend["p"], spend["q"] + spend["p"] * group.frequency
         if shape > HEAVY_TAIL:

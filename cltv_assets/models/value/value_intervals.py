@@ -1,14 +1,11 @@
 """The interval of a customer's value: how many purchases, and how large.
 
-N purchases come of the purchase model. Each is worth Z ~ Gamma(p, nu), and after x
+The purchase model gives the number of purchases N. Each is worth Z ~ Gamma(p, nu), and after x
 repeat purchases of mean m the Gamma-Gamma model has nu ~ Gamma(q + p x, v + x m) (Fader
 and Hardie, 2013, http://www.brucehardie.com/notes/025/, section 3). So n purchases
-are worth S with S / (v + x m) ~ BetaPrime(p n, q + p x), whatever m: a gamma variable over
-an independent one. Hence the quantiles of a customer's value are
-
-    kappa(pattern) (v + x m),
-
-and kappa is found once for each pattern: with A(m) = P(at least m purchases | alive),
+are worth S with S / (v + x m) ~ BetaPrime(p n, q + p x), whatever m: a gamma variable divided
+by an independent one. Hence the quantiles of a customer's value are kappa(pattern) (v + x m), and
+kappa is found once for each pattern. With A(m) = P(at least m purchases | alive),
 
     P(S > z (v + x m)) = P(alive) G(z),   G(z) = sum over m >= 1 of A(m) (F(m, z) - F(m - 1, z)),
 
@@ -23,11 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincc, betainccinv, betaincinv
 
-from cltv_assets.models.estimation.statistics import FloatArray, IntArray
-from cltv_assets.models.predict import HIGH, LOW
-from cltv_assets.models.purchase.purchase_model import Parameters, Patterns, PurchaseModel
-from cltv_assets.models.value.age_nodes import AgeGrid, AgeNodes
-from cltv_assets.models.value.count_tails import CountTails, count_tails
+from cltv_assets.models.pattern_predictions import HIGH, LOW
+from cltv_assets.models.purchase.registry import PurchaseModel
+from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns
+from cltv_assets.models.value.future_counts import AgeGrid, CountTails, count_tails
 
 #: Neighbouring grid points differ at most by this in G, if refining this often gets there.
 _STEP, _ROUNDS = 0.03, 7
@@ -59,16 +55,7 @@ class ValueCurve:
 
 
 def value_curve(spend: Parameters, frequency: int, tails: CountTails) -> ValueCurve:
-    """Compute G of one frequency on a grid that is finer where G falls faster.
-
-    Parameters
-    ----------
-    spend : mapping
-        p, q and v of the Gamma-Gamma model.
-    frequency : int
-    tails : CountTails
-        Of that frequency.
-    """
+    """Compute G of one frequency from its tails, on a grid that is finer where G falls faster."""
     p, shape = spend["p"], spend["q"] + spend["p"] * frequency
     sums = tails.for_sums()
 
@@ -92,19 +79,13 @@ def value_curve(spend: Parameters, frequency: int, tails: CountTails) -> ValueCu
 
 
 def value_tail(sizes: FloatArray, shape: float, log_z: FloatArray) -> FloatArray:
-    """Return the upper tails of BetaPrime(size, shape), shape (B, J).
+    """Return the upper tails of BetaPrime(size, shape) for sizes of shape (B, 1), shape (B, J).
 
-    Most are 0 or 1 to eight digits, which Chernoff's bound tells for less than they cost:
-    with w = z / (1 + z) and mu = a / (a + b) the tail of Beta(a, b) on the far side of w is
-    at most (w / mu)^a ((1 - w) / (1 - mu))^b, as a gamma variable over the sum of two.
-
-    Parameters
-    ----------
-    sizes : array of float64, shape (B, 1)
-    shape : float
-    log_z : array of float64, shape (J,)
+    Most are 0 or 1 to eight digits, and Chernoff's bound tells which at less cost: with
+    w = z / (1 + z) and mu = a / (a + b) the tail of Beta(a, b) on the far side of w is
+    at most (w / mu)^a ((1 - w) / (1 - mu))^b, as for a gamma variable over the sum of two.
     """
-    # Logistic, so that small z keep their digits where q has run away.
+    # The logistic form keeps the digits of small z where q has run away.
     log_w, log_rest = -np.logaddexp(0.0, -log_z), -np.logaddexp(0.0, log_z)
     log_mean, log_other = np.log(sizes / (sizes + shape)), np.log(shape / (sizes + shape))
     far = sizes * (log_w - log_mean) + shape * (log_rest - log_other)
@@ -134,70 +115,58 @@ def value_quantiles(
     p_alive: FloatArray,
     horizons: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return kappa at 10 % and 90 %: the interval of undiscounted value in units of v + x m.
+    """Return kappa at 10 % and 90 %, shape (n, H) each: the interval of undiscounted value in units of v + x m.
 
     A quantile is the smallest value that at least a tenth, or nine tenths, of outcomes
-    do not exceed; it is 0 where that many buy nothing.
+    do not exceed; it is 0 where that many buy nothing. It is found to a relative error of 2e-3, or to 1e-3 in
+    probability where G hardly falls (3e-3 where p is in the hundreds: values hardly vary and G is a staircase).
 
     Parameters
     ----------
-    model : PurchaseModel
-    parameters : mapping
-        Of the purchase model.
+    model, parameters : PurchaseModel, mapping
+        The purchase model and its parameters.
     spend : mapping
         p, q and v of the Gamma-Gamma model.
-    patterns : Patterns, of n patterns
+    patterns : Patterns
+        n of them.
     p_alive : array of float64, shape (n,)
+        Their probabilities of being alive.
     horizons : array of float64, shape (H,)
         Times after the observation end, in the time unit of the fit.
-
-    Returns
-    -------
-    low, high : arrays of float64, shape (n, H)
-        To a relative error of 2e-3, or to 1e-3 in probability where G hardly falls (3e-3 where p is
-        in the hundreds: values hardly vary and G is a staircase).
     """
     grid = AgeGrid.of(patterns.frequency, patterns.T, float(horizons.min()))
     searches = []
     for group in grid.groups:
-        tails = count_tails(model, parameters, group.frequency, group.nodes.ages, horizons, spend["p"])
+        tails = count_tails(model, parameters, group.frequency, group.nodes, horizons, spend["p"])
         curve = value_curve(spend, group.frequency, tails)
-        searches.append(_search(curve, group.nodes, group.at, p_alive[group.rows]))
+        searches.append(_search(curve, group.weights, group.at, p_alive[group.rows]))
     quantiles = np.zeros((len(patterns), len(horizons), 2))
     if searches:
-        quantiles[np.concatenate([group.rows for group in grid.groups])] = _solve(searches)
+        quantiles[np.concatenate([group.rows for group in grid.groups])] = _solve(
+            *(np.concatenate(parts) for parts in zip(*searches, strict=True))
+        )
     return quantiles[:, :, 0], quantiles[:, :, 1]
 
 
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """Where to look for quantiles: the interval of the grid and G around it.
+def _search(
+    curve: ValueCurve, weights: FloatArray, at: IntArray, p_alive: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Find the grid's interval of each quantile.
 
-    Parameters
-    ----------
+    Returns
+    -------
     exceed : array of float64, shape (n, H, 2)
         What G is to be at the quantile.
     any_purchase : array of float64, shape (n, H, 1)
         G at 0.
-    g : array of float64, shape (n, H, 2, 4)
-        G at the point before the interval, its two ends and the point after.
-    log_z : array of float64, shape (n, H, 2, 4)
-        Where.
+    g, log_z : arrays of float64, shape (n, H, 2, 4)
+        G at the point before the interval, its two ends and the point after; and where they are.
     """
-
-    exceed: FloatArray
-    any_purchase: FloatArray
-    g: FloatArray
-    log_z: FloatArray
-
-
-def _search(curve: ValueCurve, nodes: AgeNodes, at: IntArray, p_alive: FloatArray) -> _Search:
-    """Find the grid's interval of each quantile."""
     K, H, J = curve.exceed.shape
-    g = (nodes.weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
+    g = (weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
     # Interpolation in T leaves errors of 1e-6 where G hardly falls.
     g = np.minimum.accumulate(np.clip(g, 0.0, 1.0), axis=2)
-    any_purchase = np.maximum(nodes.weights @ curve.any_purchase, g[:, :, 0])
+    any_purchase = np.maximum(weights @ curve.any_purchase, g[:, :, 0])
     levels = np.array([1.0 - LOW, 1.0 - HIGH])
     exceed = np.broadcast_to((levels / np.maximum(p_alive, 1e-300)[:, None])[:, None, :], (len(at), H, 2))
     # One sorted array of all rows: row i lies within [2 i, 2 i + 1].
@@ -209,15 +178,11 @@ def _search(curve: ValueCurve, nodes: AgeNodes, at: IntArray, p_alive: FloatArra
     left = np.clip(left - 1, 0, J - 2)[..., None] + np.arange(-1, 3)
     place = np.clip(left, 0, J - 1)
     around = g.reshape(-1)[(line * J)[..., None] + place]
-    return _Search(exceed, any_purchase[at][:, :, None], around, curve.log_z[place])
+    return exceed, any_purchase[at][:, :, None], around, curve.log_z[place]
 
 
-def _solve(searches: list[_Search]) -> FloatArray:
-    """Return z where G is ``exceed``, shape (n, H, 2): by monotone cubics in ln z, bisected."""
-    exceed = np.concatenate([one.exceed for one in searches])
-    any_purchase = np.concatenate([one.any_purchase for one in searches])
-    g = np.concatenate([one.g for one in searches])
-    log_z = np.concatenate([one.log_z for one in searches])
+def _solve(exceed: FloatArray, any_purchase: FloatArray, g: FloatArray, log_z: FloatArray) -> FloatArray:
+    """Return z where G is ``exceed``, shape (n, H, 2), by bisection of monotone cubics in ln z; see `_search`."""
     steps = np.diff(log_z, axis=-1)
     step = steps[..., 1]
     slope = np.diff(g, axis=-1) / np.where(steps > 0, steps, 1.0)
@@ -241,11 +206,11 @@ def _solve(searches: list[_Search]) -> FloatArray:
 
 
 def _slope(sides: FloatArray, steps: FloatArray) -> FloatArray:
-    """Return slopes at the points between two steps: a parabola's, limited so that cubics stay monotone.
+    """Return slopes at the points between two steps: those of a parabola, limited so that cubics stay monotone.
 
-    Three times the smaller side's is the limit of Fritsch and Carlson (1980), Monotone
-    Piecewise Cubic Interpolation, SIAM J. Numer. Anal. 17(2). At the grid's ends a
-    step is 0 and the other side's slope is taken.
+    The limit, three times the smaller side's slope, is that of Fritsch and Carlson (1980), Monotone
+    Piecewise Cubic Interpolation, SIAM J. Numer. Anal. 17(2). At the ends of the grid a
+    step is 0, and the slope of the other side is taken.
     """
     parabola = (sides[..., 0] * steps[..., 1] + sides[..., 1] * steps[..., 0]) / steps.sum(axis=-1)
     limit = np.where((steps > 0).all(axis=-1), 3.0 * sides.max(axis=-1), -np.inf)
@@ -259,16 +224,7 @@ def bounded_moments(
 ) -> tuple[FloatArray, FloatArray]:
     """Return E[min(S, c)] and E[min(S, c)^2] given alive, where P(S > c | alive) = ``share``, shape (K, H) each.
 
-    In units of v + x m and its square: the integrals of G(z) and of 2 z G(z) up to c.
-
-    Parameters
-    ----------
-    spend : mapping
-        p, q and v of the Gamma-Gamma model.
-    frequency : int
-    tails : CountTails
-        Of that frequency.
-    share : float
+    In units of v + x m and its square they are the integrals of G(z) and of 2 z G(z) up to c.
     """
     p, shape = spend["p"], spend["q"] + spend["p"] * frequency
     share = min(share, 0.5)

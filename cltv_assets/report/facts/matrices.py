@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cltv_assets.models.predict import predict_patterns
+from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.facts import CustomerCounts, ModelView, dates

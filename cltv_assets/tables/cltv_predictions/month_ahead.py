@@ -8,8 +8,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from cltv_assets.models.measures.month_ahead import expected_total
-from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.models.pattern_predictions import expected_total
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.drift import NO_MONTH
 from cltv_assets.tables.month_run import MonthRun

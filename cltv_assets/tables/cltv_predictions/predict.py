@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets import __version__
-from cltv_assets.models.predict import predict_patterns
-from cltv_assets.models.purchase.purchase_model import Patterns
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.pattern_predictions import predict_patterns
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
@@ -96,7 +96,7 @@ def pattern_predictions(
     ends = month_ends[[h - 1 for h in horizons]]
     found = predict_patterns(fit, frequency, recency, T, month_ends, ends)
     value = value_quantiles(
-        purchase_model(fit.model_name),
+        model_named(fit.model_name),
         fit.usable_parameters(),
         {name: spend[name] for name in ("p", "q", "v")},
         Patterns(frequency, recency, T),

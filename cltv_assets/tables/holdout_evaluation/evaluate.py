@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets.columns import MONTH
-from cltv_assets.models.measures.concentration import Ordered, gini_correlation
+from cltv_assets.models.measures import Ordered, gini_correlation
 from cltv_assets.months import Month
 from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
 from cltv_assets.tables.holdout_evaluation.outcomes import (

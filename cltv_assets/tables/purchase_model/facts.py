@@ -11,10 +11,10 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 
-from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.choosing.histories import OperationalTime
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.purchase.purchase_model import Patterns, at_least
-from cltv_assets.models.purchase.registry import purchase_model
+from cltv_assets.models.purchase.registry import at_least, model_named
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.settings import Settings
 from cltv_assets.tables.fitted_rows import FittedModel
 from cltv_assets.tables.month_run import MonthRun
@@ -129,7 +129,7 @@ def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> 
     ages, weights = age[had_time], customers[had_time]
     n, classes = len(ages), np.arange(1, LAST_CLASS + 1, dtype=np.float64)
     newcomers = Patterns(np.zeros(n * LAST_CLASS, dtype=np.int64), *(np.zeros(n * LAST_CLASS) for _ in range(2)))
-    model = purchase_model(view.fit.model_name)
+    model = model_named(view.fit.model_name)
     tail = at_least(
         model, view.fit.usable_parameters(), newcomers, np.repeat(ages, LAST_CLASS), np.tile(classes, n)
     ).reshape(n, LAST_CLASS)

@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from cltv_assets.models.choosing.operational_time import OperationalTime
+from cltv_assets.models.choosing.histories import OperationalTime
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.purchase.registry import purchase_model as purchase_model_named
+from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.settings import Settings
 from cltv_assets.tables.fitted_models import SEASON_COLUMNS
@@ -17,7 +17,7 @@ from cltv_assets.tables.fitted_models import SEASON_COLUMNS
 
 def purchase_fit(row: Mapping[str, Any]) -> PurchaseFit:
     """Return the fit that a row of ``purchase_model`` holds, by the clock of `operational_time`."""
-    names = purchase_model_named(row["model_name"]).parameter_names
+    names = model_named(row["model_name"]).parameter_names
     apart = ("parameters", "standard_errors", "log_covariance")
     values: dict[str, Any] = {
         field.name: row[field.name] for field in dataclasses.fields(PurchaseFit) if field.name not in apart

@@ -29,7 +29,7 @@ from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, deprecations
 from cltv_assets.settings.deprecations import Renamed
-from cltv_assets_tests.cli.test_errors import code_of
+from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.running import settings_in, write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop
 

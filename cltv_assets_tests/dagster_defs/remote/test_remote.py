@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from cltv_assets.cli.runner import QUIET, errors_of
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
 from cltv_assets.dagster_defs.graph import assets_of_half
-from cltv_assets.dagster_defs.remote.launching import Told, launcher_for
+from cltv_assets.dagster_defs.remote.launching import Told
+from cltv_assets.dagster_defs.remote.pipes_resource import launcher_for
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 from cltv_assets.tables import checks_of

@@ -45,9 +45,9 @@ def prepared(stand_in: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def workspace(stand_in: dict[str, Any], prepared: Callable[[str], Path], tmp_path: Path) -> Callable[..., Workspace]:
-    """Return what copies a root, with changes and values."""
+    """Return what copies a root, with values."""
 
-    def make(root: str = "environments/production", **given: Any) -> Workspace:
+    def make(root: str = "environment", **given: Any) -> Workspace:
         return Workspace.of(root, prepared(root), tmp_path, stand_in["providers"], **given)
 
     return make
@@ -58,7 +58,7 @@ def production(
     stand_in: dict[str, Any], prepared: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> State:
     """Return the production environment as it would be made."""
-    root = "environments/production"
+    root = "environment"
     return Workspace.of(root, prepared(root), tmp_path_factory.mktemp("made"), stand_in["providers"]).applied()
 
 

@@ -18,7 +18,7 @@ TOOLS = REPOSITORY / ".cache" / "terraform-tools"
 PYTHON = TOOLS / "bin" / "python"
 
 #: The roots, each with a state of its own.
-ROOTS = ("bootstrap", "environments/staging", "environments/production")
+ROOTS = ("bootstrap", "environment")
 
 #: Values of the roots' variables.
 ACCOUNT, REGION = "123456789012", "eu-central-1"
@@ -37,7 +37,6 @@ DATABRICKS = {
 
 def values(root: str) -> dict[str, Any]:
     """Return values for every variable of a root that has no default, and for some that have."""
-    environment = root.rpartition("/")[2]
     if root == "bootstrap":
         return {
             "name": "acme-cltv-production",
@@ -48,8 +47,9 @@ def values(root: str) -> dict[str, Any]:
             "source_bucket_arns": ["arn:aws:s3:::acme-orders"],
             "source_key_arns": [KEYS["orders"]],
         }
-    name = f"acme-cltv-{environment}"
+    name = "acme-cltv-production"
     return {
+        "environment": "production",
         "name": name,
         "account_id": ACCOUNT,
         "region": REGION,
@@ -109,16 +109,11 @@ class Workspace:
         prepared: Path,
         folder: Path,
         providers: Mapping[str, Any],
-        changed: Mapping[str, tuple[str, str]] | None = None,
         **variables: Any,
     ) -> Workspace:
-        """Copy what was prepared, with texts changed and variables set."""
+        """Copy what was prepared, with variables set."""
         copy = folder / "terraform"
         shutil.copytree(prepared, copy)
-        for name, (old, new) in (changed or {}).items():
-            text = (copy / name).read_text()
-            assert old in text, f"{name} has no {old!r}"
-            (copy / name).write_text(text.replace(old, new, 1))
         (copy / root / "values.auto.tfvars.json").write_text(json.dumps(values(root) | variables))
         return cls(copy / root, providers)
 

@@ -1,0 +1,211 @@
+"""Every private door into Dagster, each with its reason.
+
+Read in Dagster 1.13.27. Nothing else of this package imports what Dagster does not
+publish; ``test_instance_state.py`` fails when Dagster changes one of these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.errors import DagsterDefinitionChangedDeserializationError, DagsterUserCodeUnreachableError
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._grpc.types import ListRepositoriesResponse
+
+# --- Many months in one run ---------------------------------------------------------
+
+#: Metadata of an output whose events the step has recorded itself. Dagster would record
+#: one more materialisation for all months of a range when the step ends, and has no
+#: public way to say that there is none.
+RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+
+
+# --- What is being made, and what was tried -----------------------------------------
+
+
+def requested_backfills(instance: dg.DagsterInstance) -> list[Any]:
+    """Return the backfills under way. The public way offers no filter and reads every backfill there was."""
+    wanted = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
+    return [backfill for backfill in instance.get_backfills(filters=wanted) if backfill.is_asset_backfill]
+
+
+def keys_of_backfill(backfill: Any, key: dg.AssetKey, repository: Any) -> set[str]:
+    """Return the partitions of an asset that a backfill is going to make; none where the asset's partitions changed.
+
+    Dagster publishes a backfill's runs, and those that are still to come are not among them.
+    """
+    if key not in (backfill.asset_selection or ()):
+        return set()
+    try:
+        data = backfill.get_asset_backfill_data(repository.asset_graph)
+    except DagsterDefinitionChangedDeserializationError:
+        return set()
+    return set(data.get_target_partitions_subset(key).get_partition_keys())
+
+
+def attempts_in_vain(instance: dg.DagsterInstance, key: dg.AssetKey) -> Mapping[str, tuple[str, int]]:
+    """Return the partitions whose last attempt made nothing (yet): the run and its place among all events.
+
+    ``get_status_by_partition`` is public and tells of the failure, not of the run: whether
+    anything has changed since cannot be told from it.
+    """
+    found: Mapping[str, tuple[str, int]] = (
+        instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+    )
+    return found
+
+
+def claimed_by_backfills(view: Any) -> Iterator[tuple[dg.AssetKey, str]]:
+    """Yield what the backfills that an evaluation of automation conditions sees are going to make."""
+    subset = view.get_inner_queryer_for_back_compat().get_active_backfill_in_progress_asset_graph_subset()
+    for at in subset.iterate_asset_partitions():
+        if at.partition_key:
+            yield at.asset_key, at.partition_key
+
+
+# --- What the daemon and the code server say ----------------------------------------
+
+
+def chosen_in_the_ui(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return what somebody chose for sensors and schedules: RUNNING or STOPPED by name.
+
+    What nobody has touched is DECLARED_IN_CODE or missing. The states are public, their type is not.
+    """
+    return {state.instigator_name: state.status.value for state in instance.all_instigator_state()}
+
+
+def definitions_loaded(host: str, port: int) -> bool:
+    """Return whether a code server answers, and with definitions rather than an error.
+
+    ``dagster api grpc-health-check`` is public and also says yes while definitions do not load.
+    """
+    try:
+        answer = dg.deserialize_value(DagsterGrpcClient(host=host, port=port).list_repositories())
+    except DagsterUserCodeUnreachableError:
+        return False
+    return isinstance(answer, ListRepositoriesResponse)
+
+
+# --- Recorded events ----------------------------------------------------------------
+
+#: Where serialized events stand.
+_COLUMNS = (
+    (SqlEventLogStorageTable, "event"),
+    (AssetKeyTable, "last_materialization"),
+    (AssetCheckExecutionsTable, "evaluation_event"),
+)
+
+
+def is_sql(instance: dg.DagsterInstance) -> bool:
+    """Return whether the instance keeps its events in a database that `event_databases` can open."""
+    return isinstance(instance.event_log_storage, SqlEventLogStorage)
+
+
+def event_databases(instance: dg.DagsterInstance) -> Iterator[tuple[Callable[[], Any], str | None]]:
+    """Yield every database of recorded events: how to connect, and its file where it is one.
+
+    Dagster offers no way to change recorded metadata, and deleting an event would make its month look unmade.
+    """
+    storage: Any = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        for run_id in storage.get_all_run_ids():
+            yield partial(storage.run_connection, run_id), storage.path_for_shard(run_id)
+        yield storage.index_connection, storage.path_for_shard("index")
+    else:
+        yield storage.index_connection, None
+
+
+def rewrite_events(connection: Any, holding: str, rewrite: Callable[[str | None, Any], Any | None]) -> int:
+    """Rewrite recorded events in place.
+
+    Parameters
+    ----------
+    connection : sqlalchemy connection
+        To one of `event_databases`.
+    holding : str
+        Only events whose text holds this are looked at.
+    rewrite : callable
+        From an event's asset and its decoded value to the new value; None leaves it as it is.
+
+    Returns
+    -------
+    int
+        How many were rewritten.
+    """
+    count = 0
+    for table, name in _COLUMNS:
+        if not sa.inspect(connection).has_table(table.name):
+            continue
+        column = table.c[name]
+        rows = connection.execute(
+            sa.select(table.c.id, table.c.asset_key, column).where(column.contains(holding, autoescape=True))
+        ).fetchall()
+        for number, asset, text in rows:
+            new = rewrite(asset, json.loads(text))
+            if new is not None:
+                count += 1
+                connection.execute(table.update().where(table.c.id == number).values({name: json.dumps(new)}))
+    return count
+
+
+# --- SQLite -------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def calm_sqlite() -> Iterator[None]:
+    """Let Dagster's SQLite storages keep their connections while months run.
+
+    Dagster opens a database again for each of its several writes an event. Three things make
+    that slow on a laptop and none is needed: a full disk synchronisation at every commit,
+    folding the write-ahead log back whenever the last connection closes, and compiling the
+    same few statements each time, because compiled statements go with the SQLAlchemy engine.
+    Commits are synchronised as SQLite recommends for write-ahead logs: a power cut may cost
+    the last events of a run's history, never the database, and no data of the lake.
+
+    The public way (SQLAlchemy's ``connect`` event on every engine, and one held connection
+    for each file) took 36 instead of 24 processor seconds for three months of the demo,
+    because statements are still compiled each time.
+    """
+    engines: dict[str, sa.Engine] = {}
+
+    def kept_engine(url: str, **options: Any) -> sa.Engine:
+        if url not in engines:
+            # A pool and not one connection: Dagster nests its transactions, and an inner one on
+            # the same connection would take the outer one's writes back.
+            engine = sa.create_engine(url, **options | {"poolclass": sa.QueuePool})
+            sa.event.listen(engine, "connect", _relax_commits)
+            # Dagster disposes of an engine after each use; here that happens once, at the end.
+            setattr(engine, "dispose", lambda: None)  # noqa: B010 - the type says it is no attribute
+            engines[url] = engine
+        return engines[url]
+
+    # Dagster offers no setting for this: its storages take the function from their own module.
+    storages: tuple[Any, ...] = (sqlite_event_log, sqlite_run_storage)
+    own = [storage.create_engine for storage in storages]
+    for storage in storages:
+        storage.create_engine = kept_engine
+    try:
+        yield
+    finally:
+        for storage, function in zip(storages, own, strict=True):
+            storage.create_engine = function
+        for engine in engines.values():
+            sa.Engine.dispose(engine)
+
+
+def _relax_commits(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,187 @@
+"""Publishes staged months, and reads windows of months lazily.
+
+An asset hands over a month that was written and audited already; handling the
+output is the one atomic commit. An input gives an Ibis expression over the months
+of its window: one snapshot, one range, no rows moved. A month that was never published
+stops the run: history with a hole would give wrong answers in silence.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of resources that need others.
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import dagster as dg
+import ibis.expr.types as ir
+from pydantic import Field, PrivateAttr
+
+from cltv_assets.columns import TableSchema
+from cltv_assets.dagster_defs.failures import faults_as_failures
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.partitions import input_of
+from cltv_assets.dagster_defs.resources import Platform, bound
+from cltv_assets.files.object_store import ObjectStore, uses_s3
+from cltv_assets.lake import StagedMonth
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
+from cltv_assets.tables.table import Input
+
+
+@dataclass(frozen=True)
+class LakeWindow:
+    """Reads the months of an upstream table that a month is made from.
+
+    Parameters
+    ----------
+    platform : Platform
+    schema : TableSchema
+    given : Input
+        Which months.
+    """
+
+    platform: Platform
+    schema: TableSchema
+    given: Input
+
+    def of(self, month: Month) -> ir.Table:
+        """Return the upstream months of ``month`` as one lazy table.
+
+        Raises
+        ------
+        LakeError
+            If one of them was never published.
+        """
+        table = self.platform.lake.table(self.schema)
+        months = self.given.months(month, self.platform.settings.first_month)
+        if self.given.holes:
+            months = sorted(table.published(months))
+        else:
+            table.require(months)
+        return self.platform.engine.read_lake(self.schema, table.files(months))
+
+
+def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, Any]:
+    """Publish a staged month and return what its materialisation says of it.
+
+    Raises
+    ------
+    dagster.Failure
+        If the lake refused it.
+    """
+    table = platform.lake.table(staged.schema)
+    with faults_as_failures():
+        published = table.publish(staged, {"dagster_run_id": run_id})
+        rows = sum(table.row_counts(table.months()).values())
+    return {
+        # Of the whole table: what the asset's page shows first.
+        "dagster/row_count": rows,
+        "dagster/uri": published.uri,
+        "dagster/partition_row_count": published.rows,
+        "table_version": published.version,
+        "bytes": published.bytes,
+    }
+
+
+class LakeIOManager(dg.ConfigurableIOManager):
+    """Publishes staged months, reads upstream months, and holds what a run works with.
+
+    Assets reach engine, lake and source through ``platform``. Which subclass serves a graph
+    follows from its settings: see `lake_io_manager`.
+    """
+
+    engine: str = Field(description="What computes the tables.")
+    lake_uri: str = Field(description="Root of the Delta tables, one folder for each.")
+    source: str = Field(description="Kind of the source, and where its files are.")
+    time_zone: str = Field(description="Time zone of days and months.")
+    settings: ClassVar[Settings]
+    schemas: ClassVar[Mapping[str, TableSchema]]
+    _platform: Platform | None = PrivateAttr(default=None)
+
+    @property
+    def platform(self) -> Platform:
+        """Engine, lake and source of the run, each opened when first asked for."""
+        assert self._platform is not None, "only while a run has the resource"
+        return self._platform
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
+        """Get ready; nothing is opened yet."""
+        self._platform = Platform(self.settings, self._objects(), self._session())
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
+        """Release what was opened."""
+        self.platform.close()
+
+    def handle_output(self, context: dg.OutputContext, obj: StagedMonth) -> None:
+        """Publish a staged month."""
+        context.add_output_metadata(publish(self.platform, obj, context.run_id or ""))
+
+    def load_input(self, context: dg.InputContext) -> LakeWindow:
+        """Return what reads the upstream months of any month; nothing is read yet."""
+        table = Names.table(context.asset_key)
+        return LakeWindow(self.platform, self.schemas[table], input_of(table, context.definition_metadata))
+
+    def _objects(self) -> Callable[[], ObjectStore] | None:
+        return None
+
+    def _session(self) -> Callable[[], Any] | None:
+        return None
+
+
+class DuckDBIOManager(LakeIOManager):
+    """Tables in local folders, computed by DuckDB in the run's process."""
+
+
+class SparkIOManager(LakeIOManager):
+    """Tables in folders that the cluster shares, computed by Spark."""
+
+    spark: dg.ResourceDependency[Any]
+
+    def _session(self) -> Callable[[], Any]:
+        return lambda: self.spark.spark_session
+
+
+class DuckDBS3IOManager(DuckDBIOManager):
+    """Tables or source on S3, computed by DuckDB in the run's process."""
+
+    s3: dg.ResourceDependency[Any]
+
+    def _objects(self) -> Callable[[], ObjectStore]:
+        return lambda: cast("ObjectStore", self.s3.object_store())
+
+
+class SparkS3IOManager(SparkIOManager):
+    """Tables or source on S3, computed by Spark."""
+
+    s3: dg.ResourceDependency[Any]
+
+    def _objects(self) -> Callable[[], ObjectStore]:
+        return lambda: cast("ObjectStore", self.s3.object_store())
+
+
+#: By engine, and whether anything is on S3.
+IO_MANAGERS: dict[tuple[str, bool], type[LakeIOManager]] = {
+    ("duckdb", False): DuckDBIOManager,
+    ("duckdb", True): DuckDBS3IOManager,
+    ("spark", False): SparkIOManager,
+    ("spark", True): SparkS3IOManager,
+}
+
+
+def lake_io_manager(settings: Settings, **needed: Any) -> LakeIOManager:
+    """Return the IO manager that the settings call for.
+
+    Parameters
+    ----------
+    settings : Settings
+        They choose the class: by engine, and by whether lake or source are on S3.
+    **needed
+        The resources ``spark`` and ``s3``, as far as that class needs them.
+    """
+    chosen = IO_MANAGERS[settings.engine, uses_s3(settings)]
+    schemas = {schema.name: schema for schema in all_schemas(settings.horizons_months)}
+    source = " ".join(filter(None, (settings.source.kind, settings.source.path)))
+    return bound(chosen, settings=settings, schemas=schemas)(
+        engine=settings.engine, lake_uri=settings.lake_root, source=source, time_zone=settings.time_zone, **needed
+    )

@@ -1,0 +1,106 @@
+"""The Gamma-Gamma model: what a purchase is worth, given what earlier ones were.
+
+A customer's purchase values are Gamma(p, nu) with nu ~ Gamma(q, v) over customers.
+Source: Fader and Hardie (2013), The Gamma-Gamma Model of Monetary Value,
+http://www.brucehardie.com/notes/025/; equation numbers below are theirs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaln, digamma
+
+from cltv_assets.errors import ModelError
+from cltv_assets.models.distinct import Distinct
+from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, SpendStatistics, inner
+
+NAME = "gamma_gamma"
+PARAMETER_NAMES = ("p", "q", "v")
+
+#: v scales with either shape: it means nothing where one of them runs away.
+TOGETHER = (("p", "v"), ("q", "v"))
+
+
+class GammaGammaLikelihood:
+    """The log-likelihood of statistics and its exact gradient.
+
+    Equation 1a regrouped so that nothing cancels when a parameter runs away:
+    -ln B(px, q) - q ln(1 + xm/v) - px ln(1 + v/(xm)) - ln m.
+    """
+
+    def __init__(self, statistics: SpendStatistics) -> None:
+        self._counts = Distinct.of(statistics.frequency)
+        self._customers_by_count = self._counts.total(statistics.weights)
+        self._weights = statistics.weights
+        self._x = statistics.frequency.astype(np.float64)
+        self._spend = self._x * statistics.monetary_value
+        self._log_value = inner(statistics.weights, np.log(statistics.monetary_value))
+
+    def __call__(self, log_parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Return the log-likelihood (nats) and its gradient by ln p, ln q, ln v."""
+        parameters = np.exp(log_parameters)
+        p, q, v = (float(value) for value in parameters)
+        x, by_count, weights = self._counts.values.astype(np.float64), self._customers_by_count, self._weights
+        over_v, under_v = np.log1p(self._spend / v), np.log1p(v / self._spend)
+        both = digamma(p * x + q)
+        above, below = inner(weights, over_v), inner(weights * self._x, under_v)
+        value = -inner(by_count, betaln(p * x, q)) - q * above - p * below - self._log_value
+        by_p = inner(by_count, x * (both - digamma(p * x))) - below
+        by_q = inner(by_count, both - digamma(q)) - above
+        by_v = inner(weights / (self._spend + v), q * self._spend / v - p * self._x)
+        by_parameter = np.array([by_p, by_q, by_v])
+        return value, by_parameter * parameters
+
+
+def starts(mean: float) -> list[Parameters]:
+    """Return where to start from, given the mean order value: p v / (q - 1) equals it."""
+    return [{"p": p, "q": q, "v": mean * (q - 1.0) / p} for p, q in ((6.0, 4.0), (1.0, 2.0), (2.0, 15.0))]
+
+
+def boundary_reason(unidentified: frozenset[str]) -> str:
+    """Say in plain words what the run-away parameters mean."""
+    which = "within customers" if "q" not in unidentified else "within or between customers"
+    return f"the spread of order values {which} cannot be identified: the data fit as well with quite another spread"
+
+
+def population_mean(parameters: Parameters) -> float:
+    """Return the mean order value of a new customer, p v / (q - 1), in currency (equation 3).
+
+    Raises
+    ------
+    ModelError
+        If q <= 1: the mean is infinite.
+    """
+    _refuse_infinite_mean(parameters)
+    return parameters["p"] * parameters["v"] / (parameters["q"] - 1.0)
+
+
+def expected_value(parameters: Parameters, frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> FloatArray:
+    """Return E[mean order value | x, m] in currency, shape (n,) (equation 5).
+
+    (v p + p x m) / (p x + q - 1): the customer's own mean, drawn towards the population's. The more
+    purchases it rests on, the less it is drawn. For x = 0 it is the population mean, whatever m.
+
+    Raises
+    ------
+    ModelError
+        If q <= 1, or a frequency or value is negative or not finite.
+    """
+    _refuse_infinite_mean(parameters)
+    x, m = np.asarray(frequency, dtype=np.float64), np.asarray(monetary_value, dtype=np.float64)
+    if not ((x >= 0) & np.isfinite(x)).all() or not ((m >= 0) & np.isfinite(m)).all():
+        raise ModelError(
+            "A frequency or monetary value is negative or not a finite number.",
+            "Predict from rfm_summary rows, whose bounds check refuses such values.",
+        )
+    p, q, v = (parameters[name] for name in PARAMETER_NAMES)
+    return np.asarray(p * (v + x * m) / (p * x + q - 1.0), dtype=np.float64)
+
+
+def _refuse_infinite_mean(parameters: Parameters) -> None:
+    if not parameters["q"] > 1.0:
+        raise ModelError(
+            f"The Gamma-Gamma model with q = {parameters['q']:.4g} has no finite mean order value (q must exceed 1).",
+            "Treat outliers in order values (outliers.method in cltv.yaml) or fit on more months.",
+        )

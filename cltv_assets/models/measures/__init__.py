@@ -1,1 +1,0 @@
-"""How well predictions did, and how far distributions moved: measures of small arrays."""

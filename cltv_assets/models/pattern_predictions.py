@@ -1,0 +1,168 @@
+"""Predictions for patterns, from any fitted purchase model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cltv_assets.errors import ModelError
+from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.purchase.registry import PurchaseModel, at_least, model_named
+from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, inner
+
+#: Ends of the prediction interval: 80 % of outcomes lie within, a tenth at most on each side.
+LOW, HIGH = 0.1, 0.9
+
+#: An interval end is not searched beyond this: only absurd times lead to a trillion purchases.
+_MAX_COUNT = 2.0**40
+
+#: Tails P(N >= m) below this no longer count in a total.
+_NEGLIGIBLE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class PatternPredictions:
+    """What patterns are expected to buy.
+
+    Parameters
+    ----------
+    p_alive : array of float64, shape (n,)
+        Probability that the customer still buys at all.
+    expected_purchases : array of float64, shape (n, H)
+        Expected purchases from the observation end up to each horizon.
+    low, high : arrays of float64, shape (n, I)
+        Ends of the 80 % prediction interval at each interval horizon: the smallest
+        counts that at least a tenth, and nine tenths, of outcomes do not exceed.
+    """
+
+    p_alive: FloatArray
+    expected_purchases: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def predict_patterns(
+    fit: PurchaseFit,
+    frequency: npt.ArrayLike,
+    recency: npt.ArrayLike,
+    T: npt.ArrayLike,
+    horizons: npt.ArrayLike,
+    interval_horizons: npt.ArrayLike | None = None,
+) -> PatternPredictions:
+    """Predict each pattern's purchases after the observation end.
+
+    Parameters
+    ----------
+    fit : PurchaseFit
+        Of any model, with status ``fitted`` or ``boundary``.
+    frequency, recency, T : array-like, shape (n,)
+        The patterns, in the time unit of the fit; n may be 0.
+    horizons : array-like, shape (H,)
+        Times after the observation end, in the same unit: for a year by months, the
+        twelve month ends.
+    interval_horizons : array-like, shape (I,), optional
+        Where intervals are wanted; by default at every horizon.
+
+    Raises
+    ------
+    ModelError
+        If the model was not fitted, a pattern is impossible or a horizon is not a
+        finite, positive time.
+    """
+    model, parameters = model_named(fit.model_name), fit.usable_parameters()
+    patterns = Patterns(np.asarray(frequency), np.asarray(recency), np.asarray(T))
+    ends = _horizons(horizons)
+    interval_ends = ends if interval_horizons is None else _horizons(interval_horizons)
+    return PatternPredictions(
+        p_alive=model.p_alive(parameters, patterns),
+        expected_purchases=model.expected_purchases(parameters, patterns, ends),
+        low=purchase_quantiles(model, parameters, patterns, interval_ends, LOW),
+        high=purchase_quantiles(model, parameters, patterns, interval_ends, HIGH),
+    )
+
+
+def purchase_quantiles(
+    model: PurchaseModel, parameters: Parameters, patterns: Patterns, horizons: FloatArray, probability: float
+) -> FloatArray:
+    """Return the smallest n with P(purchases <= n) >= ``probability``, shape (n, H).
+
+    The models give P(purchases >= m), so doubling and bisection on m find the quantile exactly,
+    for the heaviest buyers too. Most patterns are settled by the first step and leave the search.
+    """
+    exceed = 1.0 - probability
+    rows = np.repeat(np.arange(len(patterns)), len(horizons))
+    times = np.tile(horizons, len(patterns))
+
+    def likely(active: npt.NDArray[np.int64], counts: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether at least that many purchases are too likely for the quantile to be smaller."""
+        tail = at_least(model, parameters, patterns.take(rows[active]), times[active], counts)
+        return np.asarray(tail > exceed)
+
+    # Always: the quantile is at least `known`, and below `above` once that is finite.
+    known = np.zeros(len(rows))
+    above = np.full(len(rows), np.inf)
+    active = np.arange(len(rows))
+    reach = 1.0
+    while len(active) and reach < _MAX_COUNT:
+        more = likely(active, np.full(len(active), reach))
+        above[active[~more]] = reach
+        known[active[more]] = reach
+        active, reach = active[more], reach * 2.0
+    active = np.flatnonzero(np.isfinite(above) & (above - known > 1.0))
+    while len(active):
+        middle = np.floor((known[active] + above[active]) / 2.0)
+        more = likely(active, middle)
+        known[active[more]] = middle[more]
+        above[active[~more]] = middle[~more]
+        active = active[above[active] - known[active] > 1.0]
+    return known.reshape(len(patterns), len(horizons))
+
+
+def _horizons(values: npt.ArrayLike) -> FloatArray:
+    ends = np.asarray(values, dtype=np.float64)
+    if ends.ndim != 1 or not (np.isfinite(ends) & (ends > 0)).all():
+        raise ModelError(f"The horizons {ends.tolist()} are not positive times.", "Give each as a finite time above 0.")
+    return ends
+
+
+def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, horizon: float) -> tuple[float, float]:
+    """Return mean and standard deviation of the purchases of all customers up to ``horizon``.
+
+    Customers are independent given the parameters, which are taken as known. The tails of a count N
+    give its moments: E[N] is the sum over m >= 1 of P(N >= m), and E[N^2] that of (2m - 1) P(N >= m).
+
+    Parameters
+    ----------
+    fit : PurchaseFit
+        A fitted model.
+    patterns : Patterns
+        Shape (n,), in the fit's time unit.
+    customers : array of float64, shape (n,)
+        Customers of each pattern.
+    horizon : float
+        Time after the observation end. It should be short, since the sum runs over every
+        count that is not impossible.
+
+    Raises
+    ------
+    ModelError
+        If the model was not fitted.
+    """
+    model, parameters = model_named(fit.model_name), fit.usable_parameters()
+    n = len(patterns)
+    alive = model.p_alive(parameters, patterns)
+    mean, square = np.zeros(n), np.zeros(n)
+    active = np.arange(n)
+    m = 0
+    while len(active):
+        m += 1
+        times, counts = np.full(len(active), horizon), np.full(len(active), float(m))
+        tail = alive[active] * model.at_least_given_alive(parameters, patterns.take(active), times, counts)
+        mean[active] += tail
+        square[active] += (2 * m - 1) * tail
+        active = active[tail > _NEGLIGIBLE]
+    variance = inner(customers, square - mean**2)
+    return inner(customers, mean), math.sqrt(max(variance, 0.0))

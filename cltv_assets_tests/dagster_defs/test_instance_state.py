@@ -1,0 +1,97 @@
+"""The private doors into Dagster still lead where they did."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotation of the context as a class.
+
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from dagster._core.storage import tags
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+
+from cltv_assets.cli.deployment import orphaned_runs
+from cltv_assets.dagster_defs import instance_state
+from cltv_assets.dagster_defs.automation import landed
+from cltv_assets.dagster_defs.instance import open_instance
+from cltv_assets.settings import Settings
+
+KEYS = ["1997-01", "1997-02", "1997-03"]
+PARTITIONS = dg.StaticPartitionsDefinition(KEYS)
+
+
+@dg.asset(
+    partitions_def=PARTITIONS,
+    check_specs=[dg.AssetCheckSpec("looked_at", asset="made")],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def made(context: dg.AssetExecutionContext) -> Any:
+    if "1997-03" in context.partition_keys:
+        raise dg.Failure("on purpose", allow_retries=False)
+    yield dg.AssetCheckResult(passed=True, check_name="looked_at", metadata={"shown": "| customer 17850 |"})
+    for key in context.partition_keys:
+        yield dg.AssetMaterialization("made", partition=key)
+    yield dg.MaterializeResult(metadata=instance_state.RECORDED)
+
+
+def test_an_output_that_says_so_is_not_recorded_again() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags_of_range = {
+            "dagster/asset_partition_range_start": KEYS[0],
+            "dagster/asset_partition_range_end": KEYS[1],
+        }
+        assert dg.materialize([made], instance=instance, tags=tags_of_range).success
+        found = instance.fetch_materializations(dg.AssetKey("made"), limit=10).records
+        assert sorted(str(record.partition_key) for record in found) == KEYS[:2]
+
+
+def test_attempts_in_vain_name_their_run() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([made], instance=instance, partition_key=KEYS[0]).success
+        failed = dg.materialize([made], instance=instance, partition_key=KEYS[2], raise_on_error=False)
+        assert not failed.success
+        found = instance_state.attempts_in_vain(instance, dg.AssetKey("made"))
+        assert {key: run_id for key, (run_id, _) in found.items()} == {KEYS[2]: failed.run_id}
+
+
+def test_recorded_events_can_be_found_and_rewritten() -> None:
+    with open_instance(Settings()) as instance:
+        assert dg.materialize([made], instance=instance, partition_key=KEYS[0]).success
+        assert instance_state.is_sql(instance)
+
+        def without(_asset: str | None, _event: Any) -> Any:
+            return {"taken": "out"}
+
+        changed = 0
+        for connect, _file in instance_state.event_databases(instance):
+            with connect() as connection:
+                changed += instance_state.rewrite_events(connection, "customer 17850", without)
+        # The check's event stands in the run's own file, and its evaluation in the index.
+        assert changed >= 2
+        for connect, _file in instance_state.event_databases(instance):
+            with connect() as connection:
+                assert instance_state.rewrite_events(connection, "customer 17850", without) == 0
+
+
+def test_the_storages_are_dagsters_own_again_afterwards() -> None:
+    with open_instance(Settings()):
+        # The names that are replaced must exist, or months run slowly without a word.
+        assert sqlite_event_log.create_engine is not sa.create_engine
+        assert sqlite_run_storage.create_engine is not sa.create_engine
+    assert sqlite_event_log.create_engine is sa.create_engine
+    assert sqlite_run_storage.create_engine is sa.create_engine
+
+
+@pytest.mark.parametrize(
+    ("ours", "dagsters"),
+    [
+        (landed._PARTITION, tags.PARTITION_NAME_TAG),
+        (landed._FIRST, tags.ASSET_PARTITION_RANGE_START_TAG),
+        (landed._LAST, tags.ASSET_PARTITION_RANGE_END_TAG),
+        (orphaned_runs._GRPC_INFO, tags.GRPC_INFO_TAG),
+        ("dagster/will_retry", tags.WILL_RETRY_TAG),
+    ],
+)
+def test_tags_of_runs_are_called_as_here(ours: str, dagsters: str) -> None:
+    assert ours == dagsters
