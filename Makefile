@@ -57,7 +57,8 @@ dev: $(VENV)/.installed ## Open the Dagster UI at http://127.0.0.1:3000 on the s
 	@env DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR=1 $(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
 
 test: $(VENV)/.installed-dev ## Install what the tests need and run them
-	@$(BIN)/python -m pytest -n auto --dist loadscope
+# In the order of the folders: sorted by the number of their tests, the longest modules would come last and alone.
+	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 # One process after the other: two Sparks at once would take turns on the memory of a small machine.
 test-spark: $(VENV)/.installed-all ## Test transformations and checks on Spark in this process
@@ -67,6 +68,13 @@ CLUSTER_TESTS ?= $(addprefix cltv_assets_tests/,cluster lake)
 test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3 server and real Spark servers, which it installs
 	@.ci/install-servers
 	@$(BIN)/python -m pytest --cluster --engines=spark --durations=25 $(CLUSTER_TESTS)
+
+# Long versions of tests that have a short one in the suites above.
+test-soak: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Run the tests that take too long for every change, on all that the other suites need
+	@.ci/install-servers
+	@.ci/install-browser
+	@.ci/install-production
+	@$(BIN)/python -m pytest -m soak --cluster --engines=duckdb,spark --browser --production --durations=10
 
 test-browser: $(VENV)/.installed-dev ## Test the Dagster UI in a real browser, which it installs
 	@.ci/install-browser
@@ -182,4 +190,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help install demo dev test test-spark test-browser test-production test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean
+.PHONY: help install demo dev test test-spark test-soak test-browser test-production test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean

@@ -72,15 +72,6 @@ class SparkCluster:
             self._master.kill()
             self._master = None
 
-    def start_worker(self) -> ServerProcess:
-        """Start one more worker; return it once the master knows it."""
-        (worker,) = self._start_workers(1)
-        return worker
-
-    def kill_worker(self) -> None:
-        """Kill -9 the worker that runs longest, and its executors."""
-        self.workers[0].kill()
-
     def restore(self) -> None:
         """Start workers until there are as many as at the beginning."""
         self._start_workers(self._wanted - len(self.workers))
