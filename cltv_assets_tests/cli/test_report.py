@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cltv_assets_tests.cli.test_reading import code_of, config
-from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.running import write_config
 
 __all__ = ["config"]
