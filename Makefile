@@ -132,7 +132,8 @@ lint: $(VENV)/.installed-dev ## Check style, types, generated files, the changel
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m cltv_assets.schemas.dictionary --check docs/data_dictionary.md
+	@$(BIN)/python -m cltv_assets.tables.data_dictionary --check docs/data_dictionary.md
+	@$(BIN)/python -m cltv_assets.settings.reference --check docs/settings.md
 	@$(BIN)/python -m bench.published --check
 	@$(BIN)/python -m delivery.constraints --check
 	@$(BIN)/python -m delivery.changelog
@@ -143,10 +144,11 @@ lint: $(VENV)/.installed-dev ## Check style, types, generated files, the changel
 release-check: ## Check that TAG (v1.2.3) fits the version and CHANGELOG.md; needs no installation
 	@$(PYTHON) -m delivery.changelog --tag "$(TAG)"
 
-format: $(VENV)/.installed-dev ## Format the code; regenerate data dictionary, table of published figures and the package's constraints
+format: $(VENV)/.installed-dev ## Format the code; regenerate data dictionary, list of settings, table of published figures and the package's constraints
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
-	@$(BIN)/python -m cltv_assets.schemas.dictionary docs/data_dictionary.md
+	@$(BIN)/python -m cltv_assets.tables.data_dictionary docs/data_dictionary.md
+	@$(BIN)/python -m cltv_assets.settings.reference docs/settings.md
 	@$(BIN)/python -m bench.published
 	@$(BIN)/python -m delivery.constraints
 

@@ -7,7 +7,7 @@ imported; nothing is opened and no JVM starts before a run needs it.
 import dagster as dg
 
 from cltv_assets.dagster_defs.build import build_definitions
-from cltv_assets.settings import load_settings
+from cltv_assets.dagster_defs.templates import load_settings
 
 
 @dg.definitions

@@ -1,8 +1,8 @@
 """Calendar months, without Dagster.
 
 A month is the unit of everything: partitions, windows, snapshots, horizons. The
-bounds are local calendar dates; which instant they are is the business of the
-configured time zone (see ``transforms.timestamps``).
+bounds are local calendar dates; the configured time zone says which instants those
+are (``sources.timestamps``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import total_ordering
+
+#: Days in each time unit: a week is seven days of the calendar, whatever its start.
+DAYS_PER_UNIT = {"day": 1, "week": 7}
 
 _KEY = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 

@@ -19,11 +19,16 @@ import pyarrow as pa
 from cltv_assets.engines import Engine, open_engine
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS, RAW_TRANSACTIONS
 from cltv_assets.settings import Outliers, Settings, load_settings
 from cltv_assets.sources import open_source
-from cltv_assets.steps import fit, predict, prepare
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables import purchase_days, rfm_summary, spend_model
+from cltv_assets.tables.cleaned_and_rejected import split
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
+from cltv_assets.tables.cltv_predictions import predict
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model import fit
 
 OUTLIERS = {
     "none": Outliers(method="none"),
@@ -50,9 +55,9 @@ def days_until(settings: Settings, engine: Engine, last: Month, folder: Path) ->
     for month in settings.first_month.until(last):
         landing = open_source(settings).land(month, folder / month.key)
         raw = engine.read_files(RAW_TRANSACTIONS, [str(path) for path in landing.files])
-        split = prepare.split_transactions(month_run(settings, engine, month, raw_transactions=raw))
-        days = prepare.purchase_days(
-            month_run(settings, engine, month, cleaned_transactions=split[CLEANED_TRANSACTIONS.name])
+        both = split.make(month_run(settings, engine, month, raw_transactions=raw))
+        days = purchase_days.make(
+            month_run(settings, engine, month, cleaned_transactions=both[CLEANED_TRANSACTIONS.name])
         )
         path = str(folder / f"{month.key}.parquet")
         engine.write(days, PURCHASE_DAYS, path)
@@ -67,10 +72,10 @@ def revenue(settings: Settings, files: list[str], origin: Month, horizon: int) -
     try:
         known = [path for path in files if Path(path).stem <= origin.key]
         run = month_run(settings, engine, origin, purchase_days=engine.read_files(PURCHASE_DAYS, known))
-        run.inputs["rfm_summary"] = engine.cache(prepare.rfm_summary(run))
-        run.inputs["purchase_model"] = engine.cache(fit.purchase_model(run))
-        run.inputs["spend_model"] = engine.cache(fit.spend_model(run))
-        made = predict.predict(run)
+        run.inputs["rfm_summary"] = engine.cache(rfm_summary.make(run))
+        run.inputs["purchase_model"] = engine.cache(fit.make(run))
+        run.inputs["spend_model"] = engine.cache(spend_model.make(run))
+        made = predict.make(run)
         return engine.collect(
             made.select("customer_id", value=made[f"expected_purchases_{horizon}m"] * made.expected_order_value)
         )

@@ -19,12 +19,15 @@ import pyarrow.parquet as pq
 from bench.engines.population import CURRENCY, MONTHS
 from bench.engines.stages import Stage, Stages
 from cltv_assets.cli.runner import MonthRunner
+from cltv_assets.columns import TableSchema
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.engines.spark_session import spark_session
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_MODEL, SPEND_MODEL, TableSchema, cltv_predictions
 from cltv_assets.settings import Settings
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
 _OF_EVERY_MONTH = ["raw_transactions", "cleaned_transactions", "rejected_transactions", "purchase_days"]
 _FOR_THE_HOLDOUT = ["repeat_customers", "rfm_summary", "purchase_model", "spend_model", "cltv_predictions"]
@@ -107,7 +110,7 @@ def _answer(settings: Settings) -> dict[str, float]:
     """Return what the last month came to, read from the lake without the engine."""
     purchase, spend = (_chosen(settings, schema) for schema in (PURCHASE_MODEL, SPEND_MODEL))
     customers, totals = 0, {"expected_purchases_12m": 0.0, "cltv_12m": 0.0}
-    for file in _files(settings, cltv_predictions(settings.horizons_months)):
+    for file in _files(settings, predictions_schema(settings.horizons_months)):
         for batch in pq.ParquetFile(file).iter_batches(columns=list(totals)):
             customers += batch.num_rows
             for name in totals:

@@ -91,7 +91,7 @@ def demo(
 def summary(config: Config = None, month: Annotated[str | None, typer.Option(metavar="YYYY-MM")] = None) -> None:
     """Sum up a published month: lines, models, holdout error, the most valuable customers."""
     from cltv_assets.cli.summary import show_summary
-    from cltv_assets.settings import load_settings
+    from cltv_assets.dagster_defs.templates import load_settings
 
     show_summary(load_settings(config), month)
 
@@ -194,7 +194,7 @@ def jars(
 ) -> None:
     """Fetch the jars with which Spark reads and writes s3://, once, for machines without network."""
     from cltv_assets.cli.jars import fetch_jars
-    from cltv_assets.settings import load_settings
+    from cltv_assets.dagster_defs.templates import load_settings
 
     fetch_jars(load_settings(config), into)
 

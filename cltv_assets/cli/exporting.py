@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +14,12 @@ import typer
 
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
 from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
-from cltv_assets.schemas import cltv_predictions
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.files.object_store import is_s3
+from cltv_assets.files.storage import Storage
+from cltv_assets.settings import Settings
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 
 
 def export_predictions(config: Path | None, month: str, to: str) -> None:
@@ -46,49 +47,35 @@ def export_predictions(config: Path | None, month: str, to: str) -> None:
     if not to.endswith((".csv", ".parquet")):
         raise ConfigError(f"--to {to} ends in neither .csv nor .parquet.", "Give it one of these endings.")
     settings = load_settings(config)
-    schema = cltv_predictions(settings.horizons_months)
+    schema = predictions_schema(settings.horizons_months)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, schema, month)
         rows = reader.month(schema, wanted).order_by("customer_id")
-        written = _upload(reader, rows, settings, to) if "://" in to else _write_whole(reader, rows, Path(to))
+        written = _write_whole(reader, rows, settings, to)
     typer.echo(f"{written:,} predictions of {wanted} written to {to}")
 
 
-def _upload(reader: LakeReader, rows: ir.Table, settings: Settings, to: str) -> int:
-    objects = object_store_for(settings.model_copy(update={"lake_uri": to}))
-    if objects is None:
+def _write_whole(reader: LakeReader, rows: ir.Table, settings: Settings, to: str) -> int:
+    objects = object_store_for(settings.model_copy(update={"lake_uri": to})) if is_s3(to) else None
+    if "://" in to and objects is None:
         raise ConfigError(f"--to {to} is neither a file nor s3://bucket/name.", "Give one of these.")
-    with tempfile.TemporaryDirectory(prefix="cltv-export-") as folder:
-        local = Path(folder) / Path(to).name
-        written = _write(reader, rows, local)
-        objects.upload(local, to)
-    return written
-
-
-def _write_whole(reader: LakeReader, rows: ir.Table, to: Path) -> int:
-    # Beside the target and renamed, so that nobody picks up half a file.
-    partial = to.with_name(f".partial-{to.name}")
+    target = Storage(to, objects, ConfigError)
     try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        written = _write(reader, rows, partial)
-        partial.replace(to)
+        # Nobody picks up half a file.
+        with target.replacing(target.root) as path:
+            return _write(reader, rows, path, csv=to.endswith(".csv"))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise ConfigError(
             f"{to} cannot be written: {os.strerror(error.errno) if error.errno else error}.", "Choose another file."
         ) from None
-    return written
 
 
-def _write(reader: LakeReader, rows: ir.Table, to: Path) -> int:
+def _write(reader: LakeReader, rows: ir.Table, to: Path, *, csv: bool) -> int:
     batches: Iterator[pa.RecordBatch] = reader.engine.stream(rows)
     first = next(batches, None)
     schema = first.schema if first is not None else rows.schema().to_pyarrow()
     written = 0
-    with (
-        pa_csv.CSVWriter(to, schema) if to.suffix == ".csv" else pq.ParquetWriter(to, schema, compression="zstd") as out
-    ):
+    with pa_csv.CSVWriter(to, schema) if csv else pq.ParquetWriter(to, schema, compression="zstd") as out:
         while first is not None:
             out.write_batch(first)
             written += first.num_rows

@@ -15,13 +15,14 @@ from cltv_assets.cli.housekeeping import delete_unread
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, LakeError, SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.lake.erasing import erase, holdings, names_customer
 from cltv_assets.months import Month
-from cltv_assets.report import REPORT_FILE, REPORT_NAME
-from cltv_assets.schemas import all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.report import REPORT, REPORT_FILE
+from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
 
 _SHOWN_FILES = 10
 _ERASED = "erased"
@@ -104,7 +105,7 @@ def lines_in_source(settings: Settings, customer: str) -> dict[str, int]:
 
 
 def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> None:
-    tables = all_tables(settings.horizons_months)
+    tables = all_schemas(settings.horizons_months)
     for holding in holdings(lake, tables, customer):
         erase(lake, holding, customer)
     reports = reports_naming(lake, customer, replace=True)
@@ -135,7 +136,7 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> N
 
 def reports_naming(lake: Lake, customer: str, *, replace: bool = False) -> list[Month]:
     """Return the months whose report names the customer; with ``replace``, put a word in the name's place."""
-    files = lake.files(REPORT_NAME)
+    files = lake.files(REPORT.name)
     # The template puts every customer's id into an element of its own.
     name = re.compile(rf"(<bdi class=\"id\" data-foreign>){re.escape(str(escape(customer)))}(?=</bdi>)")
     found = []
@@ -159,7 +160,7 @@ def _say_source(console: Console, delivered: dict[str, int]) -> None:
 
 
 def _say_lake(console: Console, lake: Lake, settings: Settings, customer: str) -> None:
-    found = holdings(lake, all_tables(settings.horizons_months), customer)
+    found = holdings(lake, all_schemas(settings.horizons_months), customer)
     for table in dict.fromkeys(holding.table.name for holding in found):
         months = [holding for holding in found if holding.table.name == table]
         rows = sum(holding.rows for holding in months)
@@ -167,7 +168,7 @@ def _say_lake(console: Console, lake: Lake, settings: Settings, customer: str) -
         console.print(f"{table}: {rows:,} rows in {len(months)} months, {span}", highlight=False)
     if not found:
         console.print("tables: no row of the customer", highlight=False)
-    console.print(f"{REPORT_NAME}: {len(reports_naming(lake, customer))} months name the customer", highlight=False)
+    console.print(f"{REPORT.name}: {len(reports_naming(lake, customer))} months name the customer", highlight=False)
 
 
 def _files(delivered: dict[str, int]) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 import typer
 
 from cltv_assets.cli.reading import open_lake
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.lake import Lake
-from cltv_assets.report import REPORT_NAME
-from cltv_assets.schemas import all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.report import REPORT
+from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
 
 
 def vacuum_lake(config: Path | None, keep_days: int) -> None:
@@ -30,8 +31,8 @@ def vacuum_lake(config: Path | None, keep_days: int) -> None:
 
 def delete_unread(lake: Lake, settings: Settings, older_than_hours: int) -> int:
     """Delete replaced and left-over files of all tables and reports; return how many."""
-    tables = sum(lake.table(schema).vacuum(older_than_hours) for schema in all_tables(settings.horizons_months))
-    return tables + lake.files(REPORT_NAME).vacuum(older_than_hours)
+    tables = sum(lake.table(schema).vacuum(older_than_hours) for schema in all_schemas(settings.horizons_months))
+    return tables + lake.files(REPORT.name).vacuum(older_than_hours)
 
 
 def adopt_lake(config: Path | None) -> None:
@@ -39,7 +40,7 @@ def adopt_lake(config: Path | None) -> None:
     settings = load_settings(config)
     lake = open_lake(settings)
     lake.check_writable()
-    adopted = sum(lake.table(schema).adopt() for schema in all_tables(settings.horizons_months))
+    adopted = sum(lake.table(schema).adopt() for schema in all_schemas(settings.horizons_months))
     graph = f"the graph '{settings.asset_prefix}'" if settings.asset_prefix else "the graph without a prefix"
     if not adopted:
         typer.echo(f"{lake.root} belongs to {graph} already.")

@@ -10,15 +10,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cltv_assets.cli.format_steps import STEPS
 from cltv_assets.cli.reading import open_lake
 from cltv_assets.dagster_defs.automation.state import latest
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.lake import FORMAT_VERSION
 from cltv_assets.lake.migrations import Fate, TablePlan, carry_out, plan
 from cltv_assets.months import Month
-from cltv_assets.schemas import all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
 
 
 def migrate_lake(config: Path | None, dry_run: bool) -> None:
@@ -40,7 +42,7 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
     # Where months may have been published without rows; `end_month` may have been set since.
     today = Month.of(dt.datetime.now(settings.zone).date())
     possible = list(settings.first_month.until(max(today, settings.first_month)))
-    planned = plan(lake, all_tables(settings.horizons_months), possible)
+    planned = plan(lake, all_schemas(settings.horizons_months), STEPS, possible)
     if not planned:
         typer.echo(f"{lake.root} has format version {FORMAT_VERSION}: there is nothing to migrate.")
         return

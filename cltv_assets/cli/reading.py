@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
+from cltv_assets.columns import TableSchema
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.errors import ConfigError, MissingMonthsError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import TableSchema, all_tables
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, open_source
+from cltv_assets.tables import all_schemas
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def check_lake(settings: Settings) -> Lake:
     """
     lake = open_lake(settings)
     lake.check_writable()
-    for schema in all_tables(settings.horizons_months):
+    for schema in all_schemas(settings.horizons_months):
         lake.table(schema).version()
     return lake
 

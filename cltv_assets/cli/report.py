@@ -9,10 +9,10 @@ from pathlib import Path
 import typer
 
 from cltv_assets.cli.reading import open_lake
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, MissingMonthsError
 from cltv_assets.months import Month
-from cltv_assets.report import REPORT_FILE, REPORT_NAME
-from cltv_assets.settings import load_settings
+from cltv_assets.report import REPORT, REPORT_FILE
 
 
 def open_report(config: Path | None, month: str | None, show: bool) -> None:
@@ -33,7 +33,7 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
     MissingMonthsError
         If there is no such report.
     """
-    files = open_lake(load_settings(config)).files(REPORT_NAME)
+    files = open_lake(load_settings(config)).files(REPORT.name)
     if month is None:
         published = files.months(REPORT_FILE)
         if not published:

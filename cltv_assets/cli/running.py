@@ -15,12 +15,14 @@ from cltv_assets.cli.reading import check_lake, configured_source
 from cltv_assets.cli.runner import MonthResult, look_on_time, months_between, run_months
 from cltv_assets.cli.summary import show_summary
 from cltv_assets.cli.two_halves import WORTH_IT, run_two_halves
-from cltv_assets.dagster_defs.assets.policy import assets_of_half
+from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.instance import open_instance
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.table import Half
 
 #: Warnings shown in full after the run; the UI has them all.
 _SHOWN_WARNINGS = 12
@@ -32,7 +34,7 @@ def run_and_report(config: Path | None, first: str | None, last: str | None, ass
     _run(settings, months_between(settings, first, last), assets)
 
 
-def run_half(half: str, config: Path | None, first: str | None, last: str | None) -> None:
+def run_half(half: Half, config: Path | None, first: str | None, last: str | None) -> None:
     """Run the assets of ``'preprocess'`` or ``'model'``."""
     settings = load_settings(config)
     _run(settings, months_between(settings, first, last), assets_of_half(half))

@@ -17,12 +17,14 @@ from cltv_assets.dagster_defs.automation.state import latest, needs_of
 from cltv_assets.dagster_defs.build import build_assets
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.report import REPORT_FILE, REPORT_NAME
-from cltv_assets.schemas import RAW_TRANSACTIONS, all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.report import REPORT, REPORT_FILE
+from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables import all_schemas
 
 
 @dataclass
@@ -97,15 +99,15 @@ def month_statuses(settings: Settings) -> dict[Month, MonthStatus]:
     months = list(settings.first_month.until(settings.last_month()))
     found = {month: MonthStatus() for month in months}
     lake = open_lake(settings)
-    for schema in all_tables(settings.horizons_months):
+    for schema in all_schemas(settings.horizons_months):
         there = lake.table(schema).published(months)
         for month in months:
             if month not in there:
                 found[month].missing.append(schema.name)
-    reported = lake.files(REPORT_NAME).months(REPORT_FILE)
+    reported = lake.files(REPORT.name).months(REPORT_FILE)
     for month in months:
         if month not in reported:
-            found[month].missing.append(REPORT_NAME)
+            found[month].missing.append(REPORT.name)
     with open_instance(settings) as instance:
         _add_stale(found, settings, instance)
         _add_checks(found, settings, instance)

@@ -14,20 +14,17 @@ from rich.table import Table
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.months import Month
-from cltv_assets.report import REPORT_FILE, REPORT_NAME
-from cltv_assets.schemas import (
-    CLEANED_TRANSACTIONS,
-    HOLDOUT_EVALUATION,
-    PURCHASE_MODEL,
-    RAW_TRANSACTIONS,
-    REJECTED_TRANSACTIONS,
-    SEGMENT_SUMMARY,
-    SPEND_MODEL,
-    cltv_predictions,
-)
+from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
-from cltv_assets.transforms.holdout import BASELINES, NAIVE_RATE
-from cltv_assets.transforms.segments import ALL, SCHEMES
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
+from cltv_assets.tables.holdout_evaluation.outcomes import BASELINES, NAIVE_RATE
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
+from cltv_assets.tables.segmentation import ALL, SCHEMES
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
 _TOP = 10
 
@@ -41,7 +38,7 @@ def show_summary(settings: Settings, month: str | None) -> None:
         If nothing is published.
     """
     console = Console(width=max(110, Console().width))
-    predictions = cltv_predictions(settings.horizons_months)
+    predictions = predictions_schema(settings.horizons_months)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, predictions, month)
         _lines(console, reader)
@@ -170,7 +167,7 @@ def _holdout(console: Console, reader: LakeReader, month: Month) -> None:
 def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
     h = reader.settings.horizons_months[-1]
     unit = reader.settings.currency
-    table = reader.month(cltv_predictions(reader.settings.horizons_months), month)
+    table = reader.month(predictions_schema(reader.settings.horizons_months), month)
     best = table.order_by(ibis.desc(f"cltv_{h}m"), "customer_id").limit(_TOP)
     console.rule(f"The {_TOP} most valuable customers, next {h} months", align="left")
     shown = Table("customer", "frequency", "P(alive)", "purchases", f"order value {unit}", f"CLTV {unit}", box=None)
@@ -193,7 +190,7 @@ def _where(console: Console, reader: LakeReader, month: Month) -> None:
     root = reader.lake.root
     # As the reader can type it: `make demo` activates no environment.
     command = "cltv" if shutil.which("cltv") else os.path.relpath(sys.argv[0])
-    report = reader.lake.files(REPORT_NAME).path(month, REPORT_FILE)
+    report = reader.lake.files(REPORT.name).path(month, REPORT_FILE)
     for what, text in (
         ("Tables", f"{root}/<name>, one Delta table each"),
         ("Report", report),

@@ -22,8 +22,8 @@ from multiprocessing.process import BaseProcess
 import dagster as dg
 
 from cltv_assets.cli.runner import MonthResult, MonthRunner
-from cltv_assets.dagster_defs.assets.policy import assets_of_half
 from cltv_assets.dagster_defs.collection import rare_collection
+from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings

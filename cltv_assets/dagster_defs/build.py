@@ -10,14 +10,15 @@ from typing import Any
 import dagster as dg
 from dagster_shared.utils.warnings import BetaWarning, PreviewWarning
 
-from cltv_assets.dagster_defs.assets import all_assets
 from cltv_assets.dagster_defs.automation import automate, monthly_schedule, sensors_of
 from cltv_assets.dagster_defs.executor import cltv_executor
+from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.io_managers import lake_io_manager
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.resources import LAKE, PIPES, PLATFORM, S3, SPARK, platform_resource, s3_resource, uses_s3
-from cltv_assets.schemas import all_tables
+from cltv_assets.dagster_defs.resources import LAKE, PIPES, PLATFORM, S3, SPARK, platform_resource, s3_resource
+from cltv_assets.files.object_store import uses_s3
 from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
 
 #: The job that materialises a month of the whole graph; `Names` puts the prefix before it.
 MONTH_JOB = "cltv_month"
@@ -65,7 +66,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
     names = Names(settings.asset_prefix)
     automated = automate(settings, all_assets(settings))
     assets = automated.assets
-    schemas = {schema.name: schema for schema in all_tables(settings.horizons_months)}
+    schemas = {schema.name: schema for schema in all_schemas(settings.horizons_months)}
     month = dg.define_asset_job(
         names.name(MONTH_JOB),
         # Not all(): a deployment may hold other graphs.

@@ -28,8 +28,7 @@ from dagster._core.storage.runs.sqlite import sqlite_run_storage
 
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
-from cltv_assets.settings.component_file import project_root
-from cltv_assets.settings.file import COMPONENT_FILES
+from cltv_assets.settings.component_file import COMPONENT_FILES, project_root
 
 #: What a fresh instance of ours says; ``deploy/dagster.yaml`` is the same.
 _INSTANCE_YAML = "instance.yaml"

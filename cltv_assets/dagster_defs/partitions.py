@@ -1,4 +1,4 @@
-"""The one partitioning, and windows over it.
+"""The one partitioning, and how Dagster keeps the months that an asset reads.
 
 Every asset is partitioned by calendar month in the configured time zone. A key is
 ``YYYY-MM``; the table column ``month`` holds the month's first day.
@@ -7,13 +7,13 @@ Every asset is partitioned by calendar month in the configured time zone. A key 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
+from cltv_assets.tables.table import Input
 
 _WINDOW = "window"
 
@@ -29,45 +29,16 @@ def monthly_partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
     )
 
 
-@dataclass(frozen=True)
-class Window:
-    """The months of an upstream table that a month is made from.
-
-    Dagster is told nothing of it: to its graph every month is made from the same month.
-    With window mappings a backfill of some months would take along every later one.
-
-    Parameters
-    ----------
-    farthest, nearest : int
-        Counted back from the month: 11 and 0 for a trailing year.
-    holes : bool
-        Whether months that were never published are done without.
-    """
-
-    farthest: int = 0
-    nearest: int = 0
-    holes: bool = False
-
-    def months(self, month: Month, first: Month) -> list[Month]:
-        """Return the upstream months of ``month``, oldest first; before ``first`` there are none."""
-        begin, end = max(month.shift(-self.farthest), first), month.shift(-self.nearest)
-        return list(begin.until(end)) if begin <= end else []
-
-    def metadata(self) -> dict[str, Any]:
-        """Return the window as metadata of an asset's input."""
-        return {_WINDOW: [self.farthest, self.nearest, self.holes]}
-
-    @classmethod
-    def of_input(cls, metadata: Mapping[str, Any] | None) -> Window:
-        """Return the window that an input's metadata hold."""
-        found = (metadata or {}).get(_WINDOW, [0, 0, False])
-        farthest, nearest, holes = found.value if isinstance(found, dg.MetadataValue) else found
-        return cls(farthest, nearest, holes)
+def metadata_of_input(given: Input) -> dict[str, Any]:
+    """Return the months of an input as metadata, which `input_of` reads again."""
+    return {_WINDOW: [given.farthest, given.nearest, given.holes]}
 
 
-SAME_MONTH = Window()
-#: Farther back than any source reaches.
-ALL_HISTORY = Window(1200)
+def input_of(table: str, metadata: Mapping[str, Any] | None) -> Input:
+    """Return the input of ``table`` that an asset's metadata hold; the same month where they hold none."""
+    found = (metadata or {}).get(_WINDOW, [0, 0, False])
+    farthest, nearest, holes = found.value if isinstance(found, dg.MetadataValue) else found
+    return Input(table, farthest, nearest, holes)
 
 
 def month_of(partition_key: str) -> Month:

@@ -23,6 +23,7 @@ def open_engine(
     Parameters
     ----------
     settings : Settings
+        Which engine, and what it is told.
     objects : ObjectStore, optional
         How to reach ``s3://``.
     session : callable, optional

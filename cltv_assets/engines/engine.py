@@ -1,17 +1,21 @@
-"""What a transformation engine must offer. Nothing here knows which one runs."""
+"""What a transformation engine must offer, and what is the same on each of them."""
 
 from __future__ import annotations
 
+import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
+import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from cltv_assets.schemas import TableSchema
+from cltv_assets.columns import TableSchema
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """Runs Ibis expressions over parquet files.
 
     Tables stay in the engine. Only what is small leaves it: sufficient
@@ -19,39 +23,75 @@ class Engine(Protocol):
     """
 
     name: str
+    #: What encloses a name in the engine's SQL.
+    _quote: str
+    #: The Ibis backend.
+    _backend: Any
+
+    def __init__(self, prefix: str = "cltv") -> None:
+        self._names = (f"{prefix}_{i}" for i in itertools.count())
 
     def read_lake(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
         """Return published files of a table, lazily, with its ``month`` column."""
-        ...
+        return self._read(schema.ibis_with_month, schema.arrow_with_month, files, hive=True)
 
     def read_files(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
         """Return files of one month, lazily, without a ``month`` column."""
-        ...
-
-    def from_arrow(self, table: pa.Table) -> ir.Table:
-        """Hand a small table to the engine."""
-        ...
-
-    def cache(self, expression: ir.Table) -> ir.Table:
-        """Compute once what a step reads several times; kept until ``release``."""
-        ...
-
-    def release(self) -> None:
-        """Drop what ``cache`` and ``from_arrow`` hold: the step is over."""
-        ...
-
-    def write(self, expression: ir.Table, schema: TableSchema, path: str) -> None:
-        """Compute ``expression`` into one parquet file, cast to ``schema``."""
-        ...
-
-    def collect(self, expression: ir.Table) -> pa.Table:
-        """Compute a small result and bring it here."""
-        ...
+        return self._read(schema.ibis, schema.arrow, files, hive=False)
 
     def measure(self, table: ir.Table, measures: dict[str, ir.Scalar]) -> dict[str, Any]:
-        """Compute all ``measures`` of ``table`` in one pass."""
-        ...
+        """Compute ``measures``, aggregates of ``table`` by name, in one pass and equal ones once."""
+        if not measures:
+            return {}
+        # Ibis gives equal scalar subqueries one name; each distinct measure is computed once.
+        names: dict[Any, str] = {}
+        for scalar in measures.values():
+            names.setdefault(scalar.op(), f"m{len(names)}")
+        distinct = {name: op.to_expr() for op, name in names.items()}
+        row: dict[str, Any] = self.collect(table.aggregate(**distinct)).to_pylist()[0]
+        return {name: row[names[scalar.op()]] for name, scalar in measures.items()}
 
+    @abstractmethod
+    def from_arrow(self, table: pa.Table) -> ir.Table:
+        """Hand a small table to the engine."""
+
+    @abstractmethod
+    def cache(self, expression: ir.Table) -> ir.Table:
+        """Compute once what a step reads several times; kept until ``release``."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Drop what ``cache`` and ``from_arrow`` hold: the step is over."""
+
+    @abstractmethod
+    def write(self, expression: ir.Table, schema: TableSchema, path: str) -> None:
+        """Compute ``expression`` into one parquet file or a folder of them, cast to ``schema``."""
+
+    @abstractmethod
+    def collect(self, expression: ir.Table) -> pa.Table:
+        """Compute a small result and bring it here."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release what the engine holds."""
-        ...
+
+    @abstractmethod
+    def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table: ...
+
+    def _table(self, name: str, schema: ibis.Schema) -> ir.Table:
+        # Ibis would ask the engine to describe the table; what it would find is known here.
+        return ops.DatabaseTable(name=name, schema=schema, source=self._backend, namespace=ops.Namespace()).to_expr()
+
+    def _quoted(self, name: str) -> str:
+        return self._quote + name.replace(self._quote, self._quote * 2) + self._quote
+
+    def _typed(self, expression: ir.Table, schema: ibis.Schema) -> str:
+        """Return the query with every column cast for certain.
+
+        Ibis leaves out a cast to the type it believes a column has already. DuckDB widens
+        sums, and parquet would hold doubles; Spark widens sums and narrows products.
+        """
+        types = self._backend.compiler.type_mapper
+        columns = (f"CAST({self._quoted(n)} AS {types.to_string(t)}) AS {self._quoted(n)}" for n, t in schema.items())
+        query = self._backend.compile(expression)
+        return f"SELECT {', '.join(columns)} FROM ({query})"  # noqa: S608 - generated, no user text

@@ -43,16 +43,11 @@ class _Java:
 
 
 def ensure_java() -> Path:
-    """Find a usable Java and point ``JAVA_HOME`` of this process at it.
+    """Find a usable Java, point ``JAVA_HOME`` of this process at it, and return that home.
 
     ``JAVA_HOME`` counts first, then ``java`` on the path, then the runtime that the
     extra ``jre`` installs. A runtime without the module that Spark's launcher asks
     for is wrapped by a small script that leaves the request out.
-
-    Returns
-    -------
-    pathlib.Path
-        The Java home that Spark's scripts will use.
 
     Raises
     ------

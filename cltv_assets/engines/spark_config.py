@@ -1,8 +1,12 @@
-"""What a Spark session is told: defaults for these tables, and the user's own settings on top."""
+"""What a Spark session is told: defaults, the user's own settings on top, and how it reaches a bucket."""
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 from cltv_assets.errors import ConfigError
+from cltv_assets.files.object_store import S3, ObjectStore, is_s3
 from cltv_assets.settings import Settings
 
 #: What the numbers depend on. A user's setting may repeat these and not change them.
@@ -52,18 +56,27 @@ _LOCAL_DEFAULTS = {"spark.sql.shuffle.partitions": "16", "spark.driver.memory": 
 
 _MASTER, _REMOTE = "spark.master", "spark.remote"
 
+#: Files are uploaded in parts that only the job's end completes: S3 has no rename, and Spark's
+#: ordinary committer copies every byte once more and may leave half a folder.
+MAGIC_COMMITTER: dict[str, str] = {
+    "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
+    "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
+}
+#: The committer is looked up without the bucket's name: given by bucket, the ordinary one was used.
+_CHOSEN: dict[str, str] = {
+    "mapreduce.outputcommitter.factory.scheme.s3a": "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory",
+    "fs.s3a.committer.name": "magic",
+    "fs.s3a.committer.magic.enabled": "true",
+}
+
+_SIMPLE = "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
+_TEMPORARY = "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider"
+
 
 def spark_config(settings: Settings) -> dict[str, str]:
     """Return all settings that the session is made with. No credentials of S3 are among them.
 
-    Parameters
-    ----------
-    settings : Settings
-
-    Returns
-    -------
-    dict of str to str
-        With ``spark.master``, or ``spark.remote`` for a Spark Connect server.
+    ``spark.master`` is there, or ``spark.remote`` for a Spark Connect server.
 
     Raises
     ------
@@ -107,3 +120,40 @@ def _refuse(own: dict[str, str]) -> None:
                 f"spark.conf sets {key}: settings of that family bring back older rules that change the numbers.",
                 "Remove it from spark.conf in cltv.yaml.",
             )
+
+
+def s3a_conf(objects: ObjectStore, bucket: str) -> dict[str, str]:
+    """Return the ``fs.s3a.…`` settings of one bucket. They hold secrets: never log them.
+
+    They are given to the session at run time, so that they stand in no run config, no log
+    and no process list. A Spark Connect server gets none: it has its own.
+    """
+    own = {"endpoint.region": objects.region}
+    if objects.endpoint_url:
+        own |= {
+            "endpoint": objects.endpoint_url,
+            "path.style.access": "true",
+            "connection.ssl.enabled": str(urlsplit(objects.endpoint_url).scheme == "https").lower(),
+        }
+    now = objects.credentials()
+    own |= {"access.key": now.access_key_id, "secret.key": now.secret_access_key}
+    own["aws.credentials.provider"] = _TEMPORARY if now.session_token else _SIMPLE
+    if now.session_token:
+        own["session.token"] = now.session_token
+    named = {f"fs.s3a.bucket.{bucket}.{key}": value for key, value in own.items()}
+    return named | _CHOSEN
+
+
+def spark_path(path: str) -> str:
+    """Return ``path`` as Spark takes it: ``s3a://`` for S3, ``file://`` for a local absolute one.
+
+    A bare path would be looked up on the cluster's default file system.
+    """
+    if is_s3(path):
+        return "s3a://" + path.removeprefix(S3)
+    return path if "://" in path else f"file://{path}"
+
+
+def literal_path(path: str) -> str:
+    """Return ``path`` for Spark to read: its readers take every path for a pattern."""
+    return re.sub(r"([\\{}\[\]*?])", r"\\\1", spark_path(path))

@@ -7,28 +7,26 @@ package. Works with a classic session and through Spark Connect alike.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import ibis
-import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from cltv_assets.engines.measuring import measure
+from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.engines.engine import Engine
+from cltv_assets.engines.spark_config import MAGIC_COMMITTER, literal_path, s3a_conf, spark_path
 from cltv_assets.engines.spark_faults import is_sparks, spark_faults
-from cltv_assets.engines.spark_s3a import MAGIC_COMMITTER, bucket_of, literal_path, s3a_conf, spark_path
-from cltv_assets.files.object_store import Credentials, ObjectStore
-from cltv_assets.schemas import MONTH, TableSchema
+from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of, is_s3
 
 #: Bytes of shuffled rows that become one file; compressed by parquet they are a quarter to a half.
 _ROWS_TO_A_FILE = "768m"
 
 
-class SparkEngine:
+class SparkEngine(Engine):
     """Ibis on a Spark session, which is made when first needed.
 
     Parameters
@@ -42,6 +40,7 @@ class SparkEngine:
     """
 
     name = "spark"
+    _quote = "`"
 
     def __init__(
         self,
@@ -49,12 +48,11 @@ class SparkEngine:
         objects: ObjectStore | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:
+        # Sessions may be shared: names are this engine's own.
+        super().__init__(f"cltv_{uuid.uuid4().hex[:8]}")
         self._make_session = session
         self._objects = objects
         self._on_close = on_close
-        # Sessions may be shared: names are this engine's own.
-        prefix = f"cltv_{uuid.uuid4().hex[:8]}"
-        self._names = (f"{prefix}_{i}" for i in itertools.count())
         self._views: list[str] = []
         self._cached: list[Any] = []
         self._told: dict[str, Credentials] = {}
@@ -72,14 +70,6 @@ class SparkEngine:
     def _is_remote(self) -> bool:
         return ".connect." in type(self._session).__module__
 
-    def read_lake(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
-        """Return published files of a table, lazily, with its ``month`` column."""
-        return self._read(schema.ibis_with_month, schema.arrow_with_month, files, hive=True)
-
-    def read_files(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
-        """Return files of one month, lazily, without a ``month`` column."""
-        return self._read(schema.ibis, schema.arrow, files, hive=False)
-
     def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table:
         if not files:
             return self.from_arrow(arrow.empty_table())
@@ -92,7 +82,7 @@ class SparkEngine:
             else:
                 # Without this a folder's name would become a column.
                 reader = reader.option("recursiveFileLookup", "true")
-            frame = reader.parquet(*(literal_path(file) for file in files)).select(*map(_quoted, schema.names))
+            frame = reader.parquet(*(literal_path(file) for file in files)).select(*map(self._quoted, schema.names))
             return self._view(frame, schema)
 
     def from_arrow(self, table: pa.Table) -> ir.Table:
@@ -119,8 +109,7 @@ class SparkEngine:
         name = next(self._names)
         frame.createOrReplaceTempView(name)
         self._views.append(name)
-        # Ibis would ask Spark to describe the view; what it would find is known here.
-        return ops.DatabaseTable(name=name, schema=schema, source=self._backend, namespace=ops.Namespace()).to_expr()
+        return self._table(name, schema)
 
     def release(self) -> None:
         """Drop what ``cache`` and ``from_arrow`` hold: the step is over."""
@@ -145,7 +134,7 @@ class SparkEngine:
         query = self._typed(expression.select(*schema.column_names), schema.ibis)
         options = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": _ROWS_TO_A_FILE}
         with spark_faults(), contextlib.ExitStack() as after:
-            if bucket_of(path) is not None and not self._is_remote:
+            if is_s3(path) and not self._is_remote:
                 options |= MAGIC_COMMITTER
             self._reach(path)
             frame = self._session.sql(query)
@@ -159,27 +148,11 @@ class SparkEngine:
             # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
             frame.hint("rebalance").write.option("compression", "zstd").parquet(spark_path(path))
 
-    def _typed(self, expression: ir.Table, schema: ibis.Schema) -> str:
-        """Return the query with every column cast for certain.
-
-        Ibis leaves out a cast to the type it believes a column has already; Spark
-        widens sums and narrows products.
-        """
-        types = self._backend.compiler.type_mapper
-        columns = ", ".join(
-            f"CAST({_quoted(name)} AS {types.to_string(dtype)}) AS {_quoted(name)}" for name, dtype in schema.items()
-        )
-        return f"SELECT {columns} FROM ({self._backend.compile(expression)})"  # noqa: S608 - generated, no user text
-
     def collect(self, expression: ir.Table) -> pa.Table:
         """Compute a small result and bring it here."""
         with spark_faults():
             found: pa.Table = self._session.sql(self._backend.compile(expression)).toArrow()
         return found.cast(expression.schema().to_pyarrow())
-
-    def measure(self, table: ir.Table, measures: dict[str, ir.Scalar]) -> dict[str, Any]:
-        """Compute all ``measures`` of ``table`` in one pass."""
-        return measure(table, measures, self.collect)
 
     def close(self) -> None:
         """Release what this engine made. The session is its owner's."""
@@ -210,10 +183,6 @@ def _spark_schema(schema: ibis.Schema) -> Any:
     from ibis.backends.pyspark.datatypes import PySparkSchema
 
     return PySparkSchema.from_ibis(schema)
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 @contextlib.contextmanager

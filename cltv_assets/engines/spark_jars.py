@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cltv_assets.errors import ConfigError
+from cltv_assets.files.object_store import uses_s3
 from cltv_assets.settings import Settings
 
 #: spark-hadoop-cloud for each minor release of Spark. Maven Central has none for the newest
@@ -50,13 +51,7 @@ class SparkVersions:
 
 
 def spark_home() -> Path:
-    """Return the installation that a classic session will start: ``SPARK_HOME``, else pyspark's own.
-
-    Raises
-    ------
-    ConfigError
-        If pyspark is not installed.
-    """
+    """Return the installation that a classic session will start: ``SPARK_HOME``, else pyspark's own."""
     named = os.environ.get("SPARK_HOME")
     if named:
         return Path(named)
@@ -70,18 +65,7 @@ def spark_home() -> Path:
 
 
 def installed_versions(home: Path | None = None) -> SparkVersions:
-    """Read the releases of Spark, Scala and Hadoop off the names of the installation's jars.
-
-    Parameters
-    ----------
-    home : pathlib.Path, optional
-        The installation, by default ``spark_home()``.
-
-    Raises
-    ------
-    ConfigError
-        If the folder holds no Spark with a Hadoop client.
-    """
+    """Read the releases of Spark, Scala and Hadoop off the jars' names in ``home``, by default ``spark_home()``."""
     jars = (home or spark_home()) / "jars"
     spark = _first(jars, r"spark-core_(\d+\.\d+)-(.+)\.jar")
     hadoop = _first(jars, r"hadoop-client-api-(.+)\.jar")
@@ -109,13 +93,7 @@ def _wanted(versions: SparkVersions) -> dict[str, str]:
 
 
 def coordinates(versions: SparkVersions | None = None) -> list[str]:
-    """Return what to fetch, as Maven coordinates; the AWS SDK comes with the first.
-
-    Parameters
-    ----------
-    versions : SparkVersions, optional
-        Those of the installed Spark by default.
-    """
+    """Return what to fetch for the installed Spark, as Maven coordinates; the AWS SDK comes with the first."""
     return [f"{name}:{release}" for name, release in _wanted(versions or installed_versions()).items()]
 
 
@@ -125,20 +103,10 @@ def excludes(packages: list[str]) -> list[str]:
     return [module for module in _EXCLUDES if module not in asked]
 
 
-def needs_s3(settings: Settings) -> bool:
-    """Tell whether the lake or the source lies on S3."""
-    return any(place.startswith("s3://") for place in (settings.lake_root, settings.source_path))
-
-
 def folder_problem(folder: Path, versions: SparkVersions) -> str | None:
     """Say what is wrong with a folder of jars, or ``None`` when it serves this Spark.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Holds jars under Maven's own names, ``hadoop-aws-3.4.1.jar``.
-    versions : SparkVersions
-        The Spark that will load them.
+    It holds jars under Maven's own names, such as ``hadoop-aws-3.4.1.jar``.
     """
     if not folder.is_dir():
         return f"{folder} is no folder"
@@ -166,18 +134,15 @@ def jar_conf(settings: Settings) -> dict[str, str]:
     added when nothing lies on S3, when a Spark Connect server brings its own, or when
     ``spark.conf`` or the Spark installation holds a hadoop-aws already.
 
-    Parameters
-    ----------
-    settings : Settings
-        ``spark.jars`` names a prepared folder; without it Spark fetches the jars itself
-        when its session starts.
+    ``spark.jars`` names a prepared folder; without it Spark fetches the jars itself when
+    its session starts.
 
     Raises
     ------
     ConfigError
         If the folder lacks jars or holds those of another release.
     """
-    if settings.spark.remote or not needs_s3(settings):
+    if settings.spark.remote or not uses_s3(settings):
         return {}
     given = settings.spark.conf
     own_jars = _listed(given.get("spark.jars", ""))

@@ -45,12 +45,7 @@ _launched: dict[str, str] = {}
 
 
 class SparkLease:
-    """A claim on the process's session: started at first use, stopped after the last claim's end.
-
-    Parameters
-    ----------
-    settings : Settings
-    """
+    """A claim on the process's session: started at first use, stopped after the last claim's end."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -153,12 +148,8 @@ def _classic(config: dict[str, str], wanted: frozenset[str]) -> _Active:
     builder = SparkSession.builder
     for key, value in config.items():
         builder = builder.config(key, value)
-    try:
+    with _starting(f"spark.master {master}"):
         session = builder.getOrCreate()
-    except Exception as error:
-        if not is_sparks(error):
-            raise
-        raise _not_started(f"spark.master {master}", error) from error
     if not _launched:
         _launched.update(config)
     return _Active(config, session, ours=True)
@@ -173,15 +164,11 @@ def _remote(config: Mapping[str, str], own: set[str]) -> Any:
         raise ConfigError(
             f"spark.remote needs the client of Spark Connect ({error}).", "pip install 'cltv-assets[spark]'."
         ) from None
-    try:
+    with _starting(f"spark.remote {re.sub(';.*', '', url)}"):
         session = SparkSession.builder.remote(url).create()
         for key, value in config.items():
             if key != "spark.remote":
                 _set(session, key, value, own)
-    except Exception as error:
-        if not is_sparks(error):
-            raise
-        raise _not_started(f"spark.remote {re.sub(';.*', '', url)}", error) from error
     return session
 
 
@@ -284,10 +271,17 @@ def _reachable(url: str, setting: str) -> None:
     )
 
 
-def _not_started(what: str, error: BaseException) -> ConfigError:
-    told = explain(error)
-    reason = told.problem if told is not None else " ".join(str(error).split())[:300]
-    return ConfigError(
-        f"No Spark session could be made with {what}: {reason}",
-        "Look at the spark section of cltv.yaml and at Spark's own log above.",
-    )
+@contextmanager
+def _starting(what: str) -> Iterator[None]:
+    """Say what Spark's refusal means, and leave other errors as they are."""
+    try:
+        yield
+    except Exception as error:
+        if not is_sparks(error):
+            raise
+        told = explain(error)
+        reason = told.problem if told is not None else " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"No Spark session could be made with {what}: {reason}",
+            "Look at the spark section of cltv.yaml and at Spark's own log above.",
+        ) from error

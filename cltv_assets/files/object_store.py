@@ -3,7 +3,7 @@
 delta-rs, Arrow and Spark each have a way of their own to reach S3, and each would
 find credentials by a chain of its own. Here all three are told the same. Nothing
 here knows where the credentials come from: whoever makes an ``ObjectStore`` hands
-in a function that returns those of now, so that renewed ones are used at once.
+in a function that returns the current ones, so that renewed ones are used at once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,31 @@ from urllib.parse import urlsplit
 from pyarrow import fs
 
 from cltv_assets.files.store_faults import fault_of
+from cltv_assets.settings import Settings
+
+#: How an address on S3 begins.
+S3 = "s3://"
 
 #: Retries of Arrow's client: waits double from 25 ms, so twelve outlast half a minute of errors.
 _ARROW_ATTEMPTS = 12
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10.0, 60.0
 #: Bytes to a part of an upload.
 _CHUNK = 16 << 20
+
+
+def is_s3(address: str) -> bool:
+    """Return whether a path or address is on S3."""
+    return address.startswith(S3)
+
+
+def bucket_of(address: str) -> str | None:
+    """Return the bucket of an ``s3://`` address, None for any other path."""
+    return urlsplit(address).netloc if is_s3(address) else None
+
+
+def uses_s3(settings: Settings) -> bool:
+    """Return whether the lake or the source is on S3."""
+    return is_s3(settings.lake_uri) or is_s3(settings.source.path or "")
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,7 @@ class Credentials:
     Parameters
     ----------
     access_key_id, secret_access_key : str
+        The pair of keys.
     session_token : str, optional
         Of temporary credentials.
     expires_at : datetime.datetime, optional
@@ -55,12 +75,13 @@ class ObjectStore:
     Parameters
     ----------
     credentials : callable
-        Returns the credentials of now.
+        Returns the current credentials.
     client : callable
-        Returns a boto3 client.
+        Returns a boto3 client, for what the other libraries cannot do.
     endpoint_url : str, optional
         Of a store other than Amazon's.
     region : str, optional
+        By default ``us-east-1``: every signature names a region, also where the store has none.
     """
 
     def __init__(
@@ -71,10 +92,9 @@ class ObjectStore:
         region: str | None = None,
     ) -> None:
         self.endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
-        #: Every signature names a region, also where the store has none.
         self.region = region or "us-east-1"
-        self._credentials = credentials
-        self._client = client
+        self.credentials = credentials
+        self.client = client
         self._arrow: tuple[Credentials, fs.S3FileSystem] | None = None
         if self.endpoint_url:
             # Amazon's libraries add checksums that other stores may not know; they read these variables only.
@@ -85,14 +105,6 @@ class ObjectStore:
     def insecure(self) -> bool:
         """Whether the endpoint is reached by plain http."""
         return urlsplit(self.endpoint_url or "").scheme == "http"
-
-    def credentials(self) -> Credentials:
-        """Return the credentials of now."""
-        return self._credentials()
-
-    def client(self) -> Any:
-        """Return a boto3 client, for what the other libraries cannot do."""
-        return self._client()
 
     def delta_options(self) -> dict[str, str]:
         """Return deltalake's storage options."""
@@ -129,17 +141,11 @@ class ObjectStore:
         return self._arrow[1]
 
     def upload(self, source: Path, uri: str) -> None:
-        """Copy a local file to the store, where nobody sees it before it is whole.
-
-        Raises
-        ------
-        LakeError
-            If the store refuses it.
-        """
+        """Copy a local file to the store, where nobody sees it before it is whole."""
         try:
             fs.copy_files(
                 str(source),
-                uri.removeprefix("s3://"),
+                uri.removeprefix(S3),
                 source_filesystem=fs.LocalFileSystem(),
                 destination_filesystem=self.filesystem(),
                 chunk_size=_CHUNK,

@@ -6,13 +6,14 @@ import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from cltv_assets.errors import LakeError
-from cltv_assets.files.lake_storage import CHOOSE_ROOT
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.store_faults import fault_of
+
+#: What to do about a root that cannot be used; every message about one ends so.
+CHOOSE_ROOT = "set lake_uri in cltv.yaml (or CLTV_LAKE_URI) to another folder"
 
 _PRECONDITION_FAILED = 412
 
@@ -77,16 +78,21 @@ def check_object_store(objects: ObjectStore, root: str) -> None:
     where = urlsplit(root)
     prefix = where.path.strip("/")
     key = f"{prefix}/.writable-{uuid.uuid4().hex}".lstrip("/")
-    client = objects.client()
+    client, there = objects.client(), {"Bucket": where.netloc, "Key": key}
     try:
-        put = {"Bucket": where.netloc, "Key": key, "Body": b"probe", "IfNoneMatch": "*"}
         try:
-            client.put_object(**put)
-            second = _status_of_second(client, put)
-            client.list_objects_v2(Bucket=where.netloc, Prefix=prefix, MaxKeys=1)
+            client.put_object(**there, Body=b"probe", IfNoneMatch="*")
+            answer = client.put_object(**there, Body=b"probe", IfNoneMatch="*")
+            second = int(answer["ResponseMetadata"]["HTTPStatusCode"])
+        except ClientError as error:
+            second = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+            # Some stores answer 409 to a conflict with a write that is not over; none is under way here.
+            if second != _PRECONDITION_FAILED:
+                raise
         finally:
             with suppress(ClientError, BotoCoreError):
-                client.delete_object(Bucket=where.netloc, Key=key)
+                client.delete_object(**there)
+        client.list_objects_v2(Bucket=where.netloc, Prefix=prefix, MaxKeys=1)
     except (ClientError, BotoCoreError, OSError) as error:
         raise fault_of(error, root) from error
     if second != _PRECONDITION_FAILED:
@@ -97,17 +103,3 @@ def check_object_store(objects: ObjectStore, root: str) -> None:
             f"Use a store with conditional writes (Amazon S3 and Ceph have them; others from some version on), or "
             f"{CHOOSE_ROOT}.",
         )
-
-
-def _status_of_second(client: Any, put: dict[str, Any]) -> int:
-    from botocore.exceptions import ClientError
-
-    try:
-        answer = client.put_object(**put)
-    except ClientError as error:
-        status = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
-        # Some stores answer 409 to a conflict with a write that is not over; none is under way here.
-        if status != _PRECONDITION_FAILED:
-            raise
-        return status
-    return int(answer["ResponseMetadata"]["HTTPStatusCode"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from cltv_assets.errors import LakeError
+from cltv_assets.errors import CltvError, LakeError, SourceError
 
 _AGAIN = "Nothing is published that was not whole; readers keep what they had."
 
@@ -58,13 +58,11 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
         "Make room or raise the quota, then run the month again. " + _AGAIN,
     ),
 )
-#: delta-rs colours its messages.
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
 _OTHERWISE = (
     "the store did not answer as it should",
     "Look whether it is up and reachable (s3.endpoint_url), then run the month again. " + _AGAIN,
 )
-
 
 #: How delta-rs begins what a store told it; its other errors are about the table.
 _FROM_STORE = re.compile(r"Generic S3 error|object store|Error performing|Error (after|from) .*retr")
@@ -76,8 +74,8 @@ def from_store(error: BaseException) -> bool:
     return bool(_FROM_STORE.search(text)) or any(re.search(pattern, text) for pattern, _, _ in _FAULTS)
 
 
-def explain(error: BaseException, uri: str) -> tuple[str, str]:
-    """Return what is wrong and what to do, for an error that came from an object store.
+def fault_of(error: BaseException, uri: str, kind: type[CltvError] = LakeError) -> CltvError:
+    """Return the error to raise for one that came from an object store.
 
     Parameters
     ----------
@@ -85,21 +83,14 @@ def explain(error: BaseException, uri: str) -> tuple[str, str]:
         Of Arrow, delta-rs or boto3.
     uri : str
         What was asked for.
+    kind : type of CltvError
+        What to return.
     """
     bucket = urlsplit(uri).netloc
-    for pattern, problem, remedy in _FAULTS:
-        if re.search(pattern, str(error)):
-            return problem.format(bucket=bucket, where=uri), remedy
-    return _OTHERWISE
-
-
-def fault_of(error: BaseException, uri: str) -> LakeError:
-    """Return the error to raise for one that came from an object store."""
-    problem, remedy = explain(error, uri)
-    return LakeError(f"{uri}: {problem} ({_short(error)}).", remedy)
-
-
-def _short(error: BaseException) -> str:
-    # A store's page of XML helps nobody.
+    matching = ((problem, remedy) for pattern, problem, remedy in _FAULTS if re.search(pattern, str(error)))
+    problem, remedy = next(matching, _OTHERWISE)
+    named = f"source.path: {uri}" if kind is SourceError else uri
+    # delta-rs colours its messages; and a store's page of XML helps nobody.
     text = " ".join(_COLOURS.sub("", str(error)).split())
-    return text if len(text) <= 300 else text[:297] + "..."
+    text = text if len(text) <= 300 else text[:297] + "..."
+    return kind(f"{named}: {problem.format(bucket=bucket, where=uri)} ({text}).", remedy)

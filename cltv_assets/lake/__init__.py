@@ -1,8 +1,8 @@
 """The lake: monthly Delta tables and files under one root.
 
-What belongs here: where bytes live, staging them, publishing them in one atomic
-commit, saying which months are there. What does not: how rows are computed or
-checked, and Dagster.
+What belongs here: staging files, publishing them in one atomic commit, saying which
+months are there. What does not: how bytes get to a disk or a store (``files``), how
+rows are computed or checked, and Dagster.
 
 Write, audit, publish::
 
@@ -17,9 +17,8 @@ it. Leaving the block by an exception deletes what was staged; a kill leaves
 files that no reader sees and that ``LakeTable.vacuum`` removes.
 """
 
-from cltv_assets.lake.files import MonthlyFiles
-from cltv_assets.lake.format import FORMAT_VERSION
-from cltv_assets.lake.lake import Lake
+from cltv_assets.lake.lake import Lake, MonthlyFiles
+from cltv_assets.lake.opening import FORMAT_VERSION
 from cltv_assets.lake.staging import StagedFile, StagedMonth, Staging
 from cltv_assets.lake.table import LakeTable, PublishedMonth
 

@@ -29,12 +29,12 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
+from cltv_assets.columns import MONTH
 from cltv_assets.errors import ConcurrentPublishError, LakeError
-from cltv_assets.files.lake_storage import month_folder
+from cltv_assets.files.storage import month_folder
 from cltv_assets.files.store_faults import fault_of
-from cltv_assets.lake.staging import StagedMonth
+from cltv_assets.lake.staging import StagedFile, StagedMonth
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH
 
 #: With waits growing to a second: minutes of other months' commits, one after the other.
 MAX_ATTEMPTS = 200
@@ -47,17 +47,7 @@ _PUBLISH_ID = "cltv_assets.publishId"
 
 @dataclass(frozen=True)
 class Commit:
-    """A landed commit.
-
-    Parameters
-    ----------
-    version : int
-        The table's version that it made.
-    snapshot : int
-        The table's version that it was based on.
-    attempts : int
-        Tries that it took.
-    """
+    """A landed commit: the table's versions that it made and was based on, and how many tries it took."""
 
     version: int
     snapshot: int
@@ -74,16 +64,8 @@ def replace_month(
 ) -> Commit:
     """Make the staged files the month's only files.
 
-    Parameters
-    ----------
-    load : callable
-        Returns the newest version of the table.
-    folder : str
-        The table's folder.
-    staged : StagedMonth
-        What to publish.
-    metadata : mapping
-        Kept in the commit.
+    ``load`` returns the newest version of the table that lies in ``folder``; ``metadata`` is kept
+    in the commit.
 
     Raises
     ------
@@ -98,12 +80,10 @@ def replace_month(
         app_transactions=[Transaction(app_id=month_folder(staged.month), version=staged.base_version + 1)],
         max_commit_retries=100,
     )
-    actions: list[AddAction | RemoveAction] = [
-        _add_action(folder, staged.month, file.path, file.bytes, file.footer.delta_statistics())
-        for file in staged.files
-    ]
+    actions: list[AddAction | RemoveAction] = [_add_action(folder, staged, file) for file in staged.files]
     table = load()
     error: Exception | None = None
+    remote = "://" in folder
     for attempt in range(1, MAX_ATTEMPTS + 1):
         if publications(table, staged.month) != staged.base_version:
             raise ConcurrentPublishError(
@@ -121,12 +101,12 @@ def replace_month(
         if version is not None or error is None:
             return Commit(version or table.version(), snapshot, attempt)
         # A remote store may still carry out a request that it did not answer.
-        staged.staging.maybe_published = "://" in folder and not isinstance(error, CommitFailedError)
+        staged.staging.maybe_published = remote and not isinstance(error, CommitFailedError)
         if not isinstance(error, CommitFailedError):
             break
         longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(attempt, 10))
         time.sleep(random.uniform(0, longest))  # noqa: S311 - spreads writers, guards nothing
-    if "://" in folder and error is not None and not isinstance(error, CommitFailedError):
+    if remote and error is not None and not isinstance(error, CommitFailedError):
         raise fault_of(error, f"{folder}/{month_folder(staged.month)}") from error
     raise LakeError(
         f"Cannot publish month {staged.month} of table {staged.schema.name} ({folder}): {error}.",
@@ -158,12 +138,12 @@ def _version_of(table: DeltaTable, snapshot: int, publish_id: str) -> int | None
     return next((int(commit["version"]) for commit in commits if commit.get(_PUBLISH_ID) == publish_id), None)
 
 
-def _add_action(folder: str, month: Month, path: str, size: int, statistics: Mapping[str, object]) -> AddAction:
+def _add_action(folder: str, staged: StagedMonth, file: StagedFile) -> AddAction:
     return AddAction(
-        path=path.removeprefix(f"{folder}/"),
-        size=size,
-        partition_values={MONTH: month.first_day.isoformat()},
+        path=file.path.removeprefix(f"{folder}/"),
+        size=file.bytes,
+        partition_values={MONTH: staged.month.first_day.isoformat()},
         modification_time=int(time.time() * 1000),
         data_change=True,
-        stats=json.dumps(statistics),
+        stats=json.dumps(file.delta_statistics(len(staged.schema.columns))),
     )

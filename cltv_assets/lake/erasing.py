@@ -1,4 +1,4 @@
-"""Erases one customer from the tables: every month that holds the customer is written anew without.
+"""Erases one customer from the tables: every month that holds the customer is written again without.
 
 A month is replaced through the commit protocol like any other publication: whole, in
 one commit, and refused if another process published it meanwhile. Replaced files lie
@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cltv_assets.columns import TableSchema
+from cltv_assets.files.storage import Storage
 from cltv_assets.lake.lake import Lake
-from cltv_assets.lake.table import LakeTable
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import TableSchema
 
 CUSTOMER, WHOLE_LINE = "customer_id", "source_text"
 #: Rows read at once: some megabytes.
@@ -31,12 +31,7 @@ _OPERATION = {"cltv_assets.operation": "erase"}
 class Holding:
     """A month of a table that holds the customer.
 
-    Parameters
-    ----------
-    table : TableSchema
-    month : Month
-    rows : int
-        Rows of the customer.
+    ``rows`` counts the customer's.
     """
 
     table: TableSchema
@@ -94,24 +89,22 @@ def erase(lake: Lake, holding: Holding, customer: str) -> None:
     LakeError
         If it cannot be written.
     """
-    table: LakeTable = lake.table(holding.table)
+    table = lake.table(holding.table)
     with table.begin(holding.month) as staging:
         for path in table.files([holding.month]):
-            _copy_without(lake, path, staging.new_file(), customer)
+            _copy_without(lake.storage, path, staging.new_file(), customer)
         table.publish(staging.seal(), _OPERATION)
 
 
 def _rows_of(lake: Lake, schema: TableSchema, path: str, customer: str) -> int:
     columns = [column.name for column in schema.columns if column.name in (CUSTOMER, WHOLE_LINE)]
-    storage = lake.storage
-    with storage.asking(path), storage.filesystem.open_input_file(storage.path(path)) as source:
+    with lake.storage.asking(path), lake.storage.open(path) as source:
         batches = pq.ParquetFile(source).iter_batches(_BATCH_ROWS, columns=columns)
         return sum(pc.sum(names_customer(batch, customer)).as_py() or 0 for batch in batches)
 
 
-def _copy_without(lake: Lake, path: str, into: str, customer: str) -> None:
-    storage = lake.storage
-    with storage.asking(path), storage.filesystem.open_input_file(storage.path(path)) as source:
+def _copy_without(storage: Storage, path: str, into: str, customer: str) -> None:
+    with storage.asking(path), storage.open(path) as source:
         file = pq.ParquetFile(source)
         # Without what its writer noted of it: nothing of the old file but its rows.
         schema = file.schema_arrow.remove_metadata()

@@ -1,11 +1,11 @@
-"""Brings the tables of an older release forward to the format of now.
+"""Brings the tables of an older release forward to the current format.
 
 A step says for each table what becomes of its months:
 
 - **keep**: rows and columns are still what they were; the table is stamped with the
   new version.
 - **renew**: its columns, or the meaning of its rows, have changed, and all of it is made
-  from tables that are kept. The table is emptied and gets the columns of now; its months
+  from tables that are kept. The table is emptied and gets the current columns; its months
   are to be made again. Until ``LakeTable.vacuum`` the old rows can be read as the Delta
   version before.
 
@@ -24,23 +24,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError
-from cltv_assets.files.lake_storage import month_folder
+from cltv_assets.files.storage import month_folder
 from cltv_assets.files.store_faults import fault_of, from_store
 from cltv_assets.lake.commit import publications
-from cltv_assets.lake.format import (
-    FORMAT_VERSION,
-    check_columns,
-    configuration,
-    format_of,
-    refused_protocol,
-    stamp,
-)
 from cltv_assets.lake.lake import Lake
+from cltv_assets.lake.opening import FORMAT_VERSION, check_columns, configuration, format_of, stamp
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 _ATTEMPTS = 20
 _LONGEST_WAIT_SECONDS = 0.5
@@ -76,33 +69,6 @@ class Step:
     renewed: Mapping[str, str]
 
 
-#: Oldest first, without a gap: the last one leads to ``FORMAT_VERSION``.
-STEPS: tuple[Step, ...] = (
-    Step(
-        2,
-        "0.2.0",
-        frozenset(
-            {
-                "raw_transactions",
-                "cleaned_transactions",
-                "rejected_transactions",
-                "purchase_days",
-                "repeat_customers",
-                "rfm_summary",
-            }
-        ),
-        {
-            "purchase_model": "has columns for more models, the season and the choice among them",
-            "spend_model": "has a column for the parameters' covariance",
-            "cltv_predictions": "has RFM segments; the interval of value is another one",
-            "segment_summary": "is made from the predictions",
-            "segment_movement": "is made from the predictions",
-            "holdout_evaluation": "has other metrics and baselines",
-        },
-    ),
-)
-
-
 @dataclass(frozen=True)
 class TablePlan:
     """What is to be done with one table.
@@ -114,6 +80,7 @@ class TablePlan:
     written : int
         The format version that it has.
     fate : Fate
+        What becomes of its months.
     reason : str
         Why its months are to be made again; empty where they are kept.
     months : tuple of Month
@@ -130,7 +97,7 @@ class TablePlan:
     version: int
 
 
-def fate_of(name: str, written: int, steps: Sequence[Step] = STEPS) -> tuple[Fate, str]:
+def fate_of(name: str, written: int, steps: Sequence[Step]) -> tuple[Fate, str]:
     """Return what becomes of a table on its way from a format version to the newest, and why.
 
     A table that any step renews is renewed: what later steps would keep is what is made then.
@@ -141,13 +108,19 @@ def fate_of(name: str, written: int, steps: Sequence[Step] = STEPS) -> tuple[Fat
     return Fate.KEEP, ""
 
 
-def plan(lake: Lake, tables: Sequence[TableSchema], possible: Iterable[Month]) -> list[TablePlan]:
+def plan(
+    lake: Lake, tables: Sequence[TableSchema], steps: Sequence[Step], possible: Iterable[Month]
+) -> list[TablePlan]:
     """Return what a migration would do, in the order of ``tables``; nothing for those that are up to date.
 
     Parameters
     ----------
     lake : Lake
+        What to migrate.
     tables : sequence of TableSchema
+        All of this release.
+    steps : sequence of Step
+        Oldest first, without a gap: the last one leads to ``FORMAT_VERSION``.
     possible : iterable of Month
         Where to look for months that were published without rows.
 
@@ -161,13 +134,13 @@ def plan(lake: Lake, tables: Sequence[TableSchema], possible: Iterable[Month]) -
     looked_at = set(possible)
     found = []
     for schema in tables:
-        uri, table = lake.storage.uri(schema.name), _open(lake, schema)
+        uri, table = lake.storage.uri(schema.name), lake.opener.newest(schema)
         if table is None:
             continue
         written = format_of(table, schema, uri, lake.graph)
         if written == FORMAT_VERSION:
             continue
-        fate, reason = fate_of(schema.name, written)
+        fate, reason = fate_of(schema.name, written, steps)
         if fate is Fate.KEEP:
             check_columns(table, schema, uri)
         months = tuple(_published(table, looked_at))
@@ -178,12 +151,7 @@ def plan(lake: Lake, tables: Sequence[TableSchema], possible: Iterable[Month]) -
 def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None:
     """Migrate one table, in one commit; nothing if it has the newest version already.
 
-    Parameters
-    ----------
-    lake : Lake
-    planned : TablePlan
-    possible : iterable of Month
-        Every month that a run of the older release may publish meanwhile.
+    ``possible`` are all months that a run of the older release may publish meanwhile.
 
     Raises
     ------
@@ -196,7 +164,7 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(random.uniform(0, _LONGEST_WAIT_SECONDS))  # noqa: S311 - spreads writers, guards nothing
-        table = _open(lake, schema)
+        table = lake.opener.newest(schema)
         if table is None or format_of(table, schema, uri, lake.graph) == FORMAT_VERSION:
             return
         try:
@@ -222,7 +190,7 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
 
 
 def _empty(lake: Lake, table: DeltaTable, schema: TableSchema, uri: str, looked_at: set[Month]) -> None:
-    """Replace a table by an empty one with the columns of now, in one commit.
+    """Replace a table by an empty one with the current columns, in one commit.
 
     Each month's number of publications goes back to nought in the same commit: a month without
     rows would count as published. It also makes a run of the older release that publishes one of
@@ -252,20 +220,3 @@ def _published(table: DeltaTable, possible: Iterable[Month]) -> list[Month]:
     """Return the months of a table that have rows, and those of ``possible`` that were published without."""
     with_rows = {Month(dt.date.fromisoformat(partition[MONTH])) for partition in table.partitions() if partition[MONTH]}
     return sorted(with_rows | {month for month in set(possible) - with_rows if publications(table, month)})
-
-
-def _open(lake: Lake, schema: TableSchema) -> DeltaTable | None:
-    """Return the newest version of a table of whatever format, or None if there is none."""
-    uri = lake.storage.uri(schema.name)
-    try:
-        return DeltaTable(uri, storage_options=lake.storage.options)
-    except TableNotFoundError:
-        return None
-    except (DeltaError, OSError) as error:
-        if (refused := refused_protocol(error, uri)) is not None:
-            raise refused from error
-        if not lake.storage.local and from_store(error):
-            raise fault_of(error, uri) from error
-        raise LakeError(
-            f"Cannot read table {schema.name} at {uri}: {error}.", "Look whether the folder is readable."
-        ) from error

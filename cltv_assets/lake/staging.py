@@ -13,21 +13,21 @@ from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
-from pyarrow import fs
+import pyarrow.parquet as pq
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError
-from cltv_assets.files.lake_storage import CHOOSE_ROOT, Storage, month_folder
-from cltv_assets.lake.footers import Footer, read_footer
-from cltv_assets.lake.format import column_differences
+from cltv_assets.files.probe import CHOOSE_ROOT
+from cltv_assets.files.storage import Storage, month_folder
+from cltv_assets.lake.opening import column_differences
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
 _ENGINE_FAULT = "This is a fault in the step that writes the table, not in the data: please report it."
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One parquet file of a sealed month.
+    """One parquet file of a sealed month, as its footer describes it.
 
     Parameters
     ----------
@@ -35,18 +35,28 @@ class StagedFile:
         Absolute path or URI.
     bytes : int
         Size of the file.
-    footer : Footer
-        Rows, columns and statistics.
+    rows : int
+        Rows in the file.
+    null_counts : dict
+        By column; without those whose writer did not count.
     """
 
     path: str
     bytes: int
-    footer: Footer
+    rows: int
+    null_counts: dict[str, int]
 
-    @property
-    def rows(self) -> int:
-        """Rows in the file."""
-        return self.footer.rows
+    def delta_statistics(self, columns: int) -> dict[str, object]:
+        """Return what Delta's log says of the file: counts, and no bounds.
+
+        Readers skip files by the bounds, so a wrong one hides rows, and exact ones exist for
+        integers and dates alone: parquet's float bounds leave NaN out, Delta cuts timestamps to
+        milliseconds, writers shorten text. Bounds for some columns are worse than none: for a
+        column without them ``DeltaTable.to_pyarrow_dataset()`` (deltalake 1.6) compares with
+        null, and every filter on that column finds nothing.
+        """
+        counted = len(self.null_counts) == columns
+        return {"numRecords": self.rows, **({"nullCount": self.null_counts} if counted else {})}
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class StagedMonth:
     schema : TableSchema
         The table it is for.
     month : Month
+        Which month.
     files : tuple of StagedFile
         None for an empty month.
     base_version : int
@@ -93,16 +104,7 @@ class StagedMonth:
 
 
 class Staging:
-    """A place for the files of one month. Get one from ``LakeTable.begin``.
-
-    Parameters
-    ----------
-    storage : Storage
-    schema : TableSchema
-    month : Month
-    base_version : int
-        The month's publication count now.
-    """
+    """A place for the files of one month. Get one from ``LakeTable.begin``."""
 
     def __init__(self, storage: Storage, schema: TableSchema, month: Month, base_version: int) -> None:
         self.schema = schema
@@ -184,37 +186,42 @@ class Staging:
     def _written(self) -> Iterator[str]:
         """Yield the data files under the names that were handed out."""
         for path in self._handed_out:
-            info = self._storage.info(path)
-            if info.type == fs.FileType.File:
+            found = self._storage.stat(path)
+            if found is not None and found.kind == "file":
                 yield path
-            elif info.type == fs.FileType.Directory:
-                for inside in sorted(self._storage.entries(path, recursive=True), key=lambda i: str(i.path)):
+            elif found is not None and found.kind == "folder":
+                for inside in self._storage.entries(path, recursive=True):
                     # Hadoop's _SUCCESS and .crc files are no data; Delta's vacuum would keep them for ever.
-                    if inside.base_name.startswith(("_", ".")):
-                        with self._storage.asking(path):
-                            self._storage.filesystem.delete_file(inside.path)
-                    elif inside.type == fs.FileType.File:
-                        yield path + str(inside.path).removeprefix(self._storage.path(path))
+                    if inside.name.startswith(("_", ".")):
+                        self._storage.delete(inside.uri)
+                    elif inside.kind == "file":
+                        yield inside.uri
 
     def _inspect(self, path: str) -> StagedFile:
         try:
-            with (
-                self._storage.asking(path),
-                self._storage.filesystem.open_input_file(self._storage.path(path)) as source,
-            ):
-                size = int(source.size())
-                footer = read_footer(source)
+            with self._storage.asking(path), self._storage.open(path) as source, pq.ParquetFile(source) as file:
+                size, metadata, schema = int(source.size()), file.metadata, file.schema_arrow
         except (pa.ArrowException, OSError) as error:
             raise LakeError(
                 f"{path}, written for {self._where}, is not a whole parquet file ({error}).",
                 "Look whether the disk is full, then run the month again.",
             ) from error
-        if MONTH in footer.schema.names:
+        if MONTH in schema.names:
             raise LakeError(
                 f"{path}, written for {self._where}, holds a column 'month'; the folder's name says the month.",
                 _ENGINE_FAULT,
             )
-        differences = column_differences(self.schema.arrow, footer.schema, nullability=False)
+        differences = column_differences(self.schema.arrow, schema, nullability=False)
         if differences:
             raise LakeError(f"{path}, written for {self._where}, has wrong columns ({differences}).", _ENGINE_FAULT)
-        return StagedFile(path, size, footer)
+        return StagedFile(path, size, metadata.num_rows, _null_counts(metadata, schema.names))
+
+
+def _null_counts(metadata: pq.FileMetaData, columns: list[str]) -> dict[str, int]:
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    found = {}
+    for index, name in enumerate(columns):
+        statistics = [group.column(index).statistics for group in groups]
+        if all(s is not None and s.has_null_count for s in statistics):
+            found[name] = sum(s.null_count for s in statistics)
+    return found

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError, MissingMonthsError
-from cltv_assets.files.lake_storage import CHOOSE_ROOT, Storage, month_folder
-from cltv_assets.files.store_faults import fault_of, from_store
+from cltv_assets.files.probe import CHOOSE_ROOT
+from cltv_assets.files.storage import Storage, month_folder
+from cltv_assets.files.store_faults import fault_of
 from cltv_assets.lake import commit
-from cltv_assets.lake.format import adopt, check_table, configuration, refused_protocol
-from cltv_assets.lake.handles import Handles
+from cltv_assets.lake.opening import LOG, Opener, adopt, check_table, configuration
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.months import Month
-from cltv_assets.schemas.columns import MONTH, TableSchema
 
-_LOG = "_delta_log"
 _CREATE_ATTEMPTS = 10
 _CREATE_WAIT_SECONDS = 0.05
 
@@ -36,6 +34,7 @@ class PublishedMonth:
     table : str
         Name of the table.
     month : Month
+        Which month.
     uri : str
         Folder of the month.
     version : int
@@ -56,7 +55,7 @@ class PublishedMonth:
     attempts: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class _File:
     month: Month
     path: str
@@ -66,24 +65,16 @@ class _File:
 class LakeTable:
     """One table of the lake. Get it from ``Lake.table``.
 
-    Every method looks at the table anew and answers from one version of it.
-
-    Parameters
-    ----------
-    storage : Storage
-    schema : TableSchema
-    handles : Handles, optional
-    graph : str
-        Prefix of the graph that the table must belong to.
+    Every method looks at the table again and answers from one version of it.
     """
 
-    def __init__(self, storage: Storage, schema: TableSchema, handles: Handles | None = None, graph: str = "") -> None:
+    def __init__(self, storage: Storage, opener: Opener, schema: TableSchema, graph: str) -> None:
         self.schema = schema
-        self._graph = graph
         #: Absolute folder or URI: what any Delta reader opens.
         self.uri = storage.uri(schema.name)
+        self._graph = graph
         self._storage = storage
-        self._handles = handles or Handles(storage)
+        self._opener = opener
 
     def ensure(self) -> None:
         """Create the table if it is missing. Several processes may do so at once.
@@ -107,13 +98,8 @@ class LakeTable:
     def publish(self, staged: StagedMonth, commit_metadata: Mapping[str, str] | None = None) -> PublishedMonth:
         """Replace a month by what was staged for it, in one atomic commit.
 
-        Parameters
-        ----------
-        staged : StagedMonth
-            From ``Staging.seal``. Can be published once. Without files it
-            empties the month.
-        commit_metadata : mapping, optional
-            Kept in Delta's log: the run, the model, ….
+        What is staged can be published once; without files it empties the month. Delta's log
+        keeps ``commit_metadata``: the run, the model, ….
 
         Raises
         ------
@@ -126,7 +112,6 @@ class LakeTable:
         """
         if staged.schema != self.schema or staged.staging.maybe_published:
             raise ValueError(f"{staged.month} of {staged.schema.name} is not for {self.schema.name}, or was published")
-        uri = self._month_uri(staged.month)
         try:
             self._check_staged(staged)
             made = commit.replace_month(self._load, self.uri, staged, commit_metadata or {})
@@ -136,7 +121,13 @@ class LakeTable:
         if self._storage.local:
             self._storage.sync(self._log_files(made))
         return PublishedMonth(
-            self.schema.name, staged.month, uri, made.version, staged.rows, staged.bytes, made.attempts
+            self.schema.name,
+            staged.month,
+            f"{self.uri}/{month_folder(staged.month)}",
+            made.version,
+            staged.rows,
+            staged.bytes,
+            made.attempts,
         )
 
     def version(self) -> int | None:
@@ -163,22 +154,14 @@ class LakeTable:
         return sorted({file.month for file in self._files(None)})
 
     def require(self, months: Iterable[Month], remedy: str | None = None) -> None:
-        """Refuse to go on unless all of ``months`` are published.
+        """Raise a ``MissingMonthsError`` unless all of ``months`` are published.
 
-        Parameters
-        ----------
-        months : iterable of Month
-        remedy : str, optional
-            What to do; by default the command that makes the missing months.
-
-        Raises
-        ------
-        MissingMonthsError
-            Naming the table and the missing months.
+        It names the table, the missing months, and the ``remedy``: by default the command that
+        makes them.
         """
         wanted = sorted(set(months))
         published = self.published(wanted)
-        missing = list(_ranges(month for month in wanted if month not in published))
+        missing = _ranges(month for month in wanted if month not in published)
         if missing:
             named = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in missing)
             commands = " and ".join(f"`cltv run --from {a} --to {b}`" for a, b in missing)
@@ -210,14 +193,9 @@ class LakeTable:
     def vacuum(self, older_than_hours: int) -> int:
         """Delete the files that no reader can need any more; return how many.
 
-        Those are replaced months' files, and what killed writers left behind.
-
-        Parameters
-        ----------
-        older_than_hours : int
-            Spare files written or replaced more recently. Must be longer than
-            the longest run and the longest query: a step that stages for longer
-            finds its files gone and fails.
+        Those are replaced months' files, and what killed writers left behind. Files written or
+        replaced more recently than ``older_than_hours`` are spared. That must be longer than the
+        longest run and the longest query: a step that stages for longer finds its files gone and fails.
         """
         table = self._open()
         if table is None:
@@ -225,12 +203,12 @@ class LakeTable:
         # Ask Delta what is stale, then delete our own kind only: its vacuum takes any file that lies in the folder.
         stale = table.vacuum(older_than_hours, dry_run=True, enforce_retention_duration=False, full=True)
         doomed = [path for path in stale if path.startswith(f"{MONTH}=") and path.endswith(".parquet")]
-        oldest = dt.datetime.now(dt.UTC) - dt.timedelta(hours=older_than_hours)
+        oldest = (time.time() - older_than_hours * 3600) * 1e9
         doomed += [
-            f"{_LOG}/{info.base_name}"
-            for info in self._storage.entries(f"{self.uri}/{_LOG}")
+            f"{LOG}/{entry.name}"
+            for entry in self._storage.entries(f"{self.uri}/{LOG}")
             # A writer killed within the commit itself leaves its temporary name.
-            if ".json#" in info.base_name and info.mtime <= oldest
+            if ".json#" in entry.name and entry.mtime_ns <= oldest
         ]
         # Delta names replaced files again and again, long after they are gone: count what there was. On S3 it also
         # names the empty object that stands for a folder; deleting that would take the published files inside along.
@@ -239,9 +217,8 @@ class LakeTable:
 
     def adopt(self) -> bool:
         """Make the table this graph's; return whether it was another's."""
-        if not DeltaTable.is_deltatable(self.uri, storage_options=self._storage.options):
-            return False
-        return adopt(DeltaTable(self.uri, storage_options=self._storage.options), self._graph)
+        table = self._opener.newest(self.schema)
+        return table is not None and adopt(table, self._graph)
 
     def _ensured(self) -> DeltaTable:
         """Return the newest version of the table, which is created if it is missing."""
@@ -276,22 +253,9 @@ class LakeTable:
 
     def _open(self) -> DeltaTable | None:
         """Return the newest version of the table, or None if there is none."""
-        try:
-            table = self._handles.newest(self.uri)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError) as error:
-            if (refused := refused_protocol(error, self.uri)) is not None:
-                raise refused from error
-            if not self._storage.local and from_store(error):
-                raise fault_of(error, self.uri) from error
-            if self._storage.size(self.uri) is not None:
-                raise LakeError(f"{self.uri} is a file, not a folder.", f"Move it away, or {CHOOSE_ROOT}.") from error
-            raise LakeError(
-                f"Cannot read table {self.schema.name} at {self.uri}: {error}.",
-                f"Look whether the folder is readable, or {CHOOSE_ROOT}.",
-            ) from error
-        check_table(table, self.schema, self.uri, self._graph)
+        table = self._opener.newest(self.schema)
+        if table is not None:
+            check_table(table, self.schema, self.uri, self._graph)
         return table
 
     def _load(self) -> DeltaTable:
@@ -308,17 +272,14 @@ class LakeTable:
         added = pa.table(table.get_add_actions(flatten=True))
         columns = (added[name].to_pylist() for name in (f"partition.{MONTH}", "path", "num_records"))
         files = [_File(Month(first_day), path, rows) for first_day, path, rows in zip(*columns, strict=True)]
-        return sorted((f for f in files if wanted is None or f.month in wanted), key=lambda f: (f.month, f.path))
-
-    def _month_uri(self, month: Month) -> str:
-        return f"{self.uri}/{month_folder(month)}"
+        return sorted(file for file in files if wanted is None or file.month in wanted)
 
     def _refuse_foreign_folder(self) -> None:
-        held = [e.base_name for e in self._storage.entries(self.uri) if not e.base_name.startswith((".", _LOG))]
+        held = [e.name for e in self._storage.entries(self.uri) if not e.name.startswith((".", LOG))]
         # A table that another process created meanwhile explains what lies there.
         if held and self._open() is None:
             raise LakeError(
-                f"{self.uri} is not a table of this lake: it holds {', '.join(sorted(held)[:3])} and no Delta log.",
+                f"{self.uri} is not a table of this lake: it holds {', '.join(held[:3])} and no Delta log.",
                 f"Move it away, or {CHOOSE_ROOT}.",
             )
 
@@ -332,7 +293,7 @@ class LakeTable:
                     "after it was checked.",
                     "Look whether a vacuum or a clean-up deletes files younger than a run, then run the month again.",
                 )
-            null = [f"{name} ({n})" for name in required if (n := file.footer.null_counts.get(name, 0))]
+            null = [f"{name} ({n})" for name in required if (n := file.null_counts.get(name, 0))]
             if null:
                 raise LakeError(
                     f"{file.path}, written for table {self.schema.name}, month {staged.month}, has rows without "
@@ -350,21 +311,17 @@ class LakeTable:
         """
         names = [f"{version:020}.json" for version in range(made.snapshot, made.version + 1)]
         names += [f"{made.version:020}.checkpoint.parquet", "_last_checkpoint"]
-        log = f"{self.uri}/{_LOG}"
+        log = f"{self.uri}/{LOG}"
         written = (f"{log}/{name}" for name in names)
         return [path for path in written if self._storage.size(path) is not None] + [log]
 
 
-def _ranges(months: Iterable[Month]) -> Iterator[tuple[Month, Month]]:
-    """Yield the first and last month of each unbroken run."""
-    first = last = None
+def _ranges(months: Iterable[Month]) -> list[tuple[Month, Month]]:
+    """Return the first and last month of each unbroken run of sorted months."""
+    found: list[tuple[Month, Month]] = []
     for month in months:
-        if first is None or last is None:
-            first = last = month
-        elif month == last.shift(1):
-            last = month
+        if found and month == found[-1][1].shift(1):
+            found[-1] = found[-1][0], month
         else:
-            yield first, last
-            first = last = month
-    if first is not None and last is not None:
-        yield first, last
+            found.append((month, month))
+    return found

@@ -14,14 +14,24 @@ from cltv_assets.report.collecting import INPUTS, collect
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.essentials import essentials
 from cltv_assets.report.page import key_plot_png, render
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, EVALUATION, Asset, Input
 
-REPORT_NAME = "cltv_report"
 REPORT_FILE = "report.html"
+REPORT = Asset(
+    name="cltv_report",
+    description="The month's report as one self-contained HTML file: expected value, segments, models, how wrong "
+    "earlier predictions were, data quality.",
+    inputs=lambda _settings: [Input(name, ALL_HISTORY if name == PURCHASE_DAYS.name else 0) for name in INPUTS],
+    group=EVALUATION,
+    owner=CUSTOMER_ANALYTICS,
+    kinds=("html", "matplotlib"),
+    half="model",
+)
 
 __all__ = [
-    "INPUTS",
+    "REPORT",
     "REPORT_FILE",
-    "REPORT_NAME",
     "ReportData",
     "collect",
     "essentials",

@@ -13,7 +13,7 @@ from cltv_assets.report.facts.quality import quality
 from cltv_assets.report.facts.segments import segment_facts
 from cltv_assets.report.facts.tracking import tracking
 from cltv_assets.report.facts.value import value_facts
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables.month_run import MonthRun
 
 #: The upstream tables that a report is made from: this month's of each, and all
 #: months of ``purchase_days``.

@@ -13,9 +13,13 @@ from typing import Any
 from cltv_assets.report import wording
 from cltv_assets.report.facts.fitted import FittedModel
 from cltv_assets.report.facts.holdout import holdout_cases
-from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS, RFM_SUMMARY, SEGMENT_MOVEMENT, SEGMENT_SUMMARY
-from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.segments import VALUE_SEGMENTS
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT
+from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
+from cltv_assets.tables.segmentation import VALUE_SEGMENTS
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 The keys are those of ``cltv.yaml``. Strings may hold Dagster's templates, such as
 ``{{ env.ACME_LAKE }}`` and ``{{ context.project_root }}``. ``CLTV_*`` variables do not
-count here: they would reach every brand of a deployment alike.
+count here: they would change every brand of a deployment.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings.deprecations import with_new_names
-from cltv_assets.settings.file import read_documents, validated
 from cltv_assets.settings.model import Settings
+from cltv_assets.settings.validating import validated
+from cltv_assets.settings.yaml_file import Places, read_documents
 
+#: Files in which Dagster's components keep their settings, under `attributes`.
+COMPONENT_FILES = ("defs.yaml", "defs.yml")
 #: What a component is named by in ``type``, after its module.
 COMPONENT = "CltvComponent"
 _ATTRIBUTES = "attributes"
+
+#: Takes the project's root folder and returns a function that renders one template.
+Renderer = Callable[[Path], Callable[[str], Any]]
 
 
 def component_settings(
@@ -44,16 +49,18 @@ def component_settings(
     ConfigError
         If a setting or template is wrong, naming file, line and remedy.
     """
-    folder = path.resolve().parent
-    values = _rendered(attributes, (), path, lines, render)
-    values.setdefault("asset_prefix", prefix_for(folder))
-    places = {keys: f"{path}, line {line}" for keys, line in lines.items()}
-    with_new_names(values, places)
-    return validated({**values, "home": folder}, path, places)
+    return _settings(attributes, path, {keys: f"{path}, line {line}" for keys, line in lines.items()}, render)
 
 
-def settings_of_component_file(path: Path) -> Settings:
+def settings_of_component_file(path: Path, renderer: Renderer | None) -> Settings:
     """Return the settings of the component in a ``defs.yaml``, for the command line.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    renderer : callable or None
+        Renders the templates in it; without one a template is refused.
 
     Raises
     ------
@@ -61,8 +68,8 @@ def settings_of_component_file(path: Path) -> Settings:
         If the file holds no such component or several, or a setting is wrong.
     """
     found = [
-        (values, lines)
-        for values, lines in read_documents(path)
+        (values, places)
+        for values, places in read_documents(path)
         if isinstance(values, dict) and str(values.get("type", "")).rpartition(".")[2] == COMPONENT
     ]
     if len(found) != 1:
@@ -70,12 +77,13 @@ def settings_of_component_file(path: Path) -> Settings:
             f"{path} holds {len(found) or 'no'} component{'s' if found else ''} of type cltv_assets.{COMPONENT}.",
             "Name a file that holds one.",
         )
-    values, lines = found[0]
+    values, places = found[0]
     attributes = values.get(_ATTRIBUTES) or {}
     if not isinstance(attributes, dict):
         raise ConfigError(f"{path}: attributes holds no settings.", "Write 'key: value' lines below it.")
-    inner = {keys[1:]: line for keys, line in lines.items() if keys[0] == _ATTRIBUTES and len(keys) > 1}
-    return component_settings(attributes, path, inner, _renderer(path))
+    inner = {keys[1:]: where for keys, where in places.items() if keys[0] == _ATTRIBUTES and len(keys) > 1}
+    render = renderer(project_root(path.resolve().parent)) if renderer else _refuse
+    return _settings(attributes, path, inner, render)
 
 
 def prefix_for(folder: Path) -> str:
@@ -89,38 +97,35 @@ def project_root(folder: Path) -> Path:
     return next((above for above in (folder, *folder.parents) if (above / "pyproject.toml").is_file()), folder)
 
 
-def _renderer(path: Path) -> Callable[[str], Any]:
-    """Return what renders a template as Dagster does when it loads the component."""
-
-    def render(text: str) -> Any:
-        import dagster as dg
-
-        root = SimpleNamespace(project_root=str(project_root(path.resolve().parent)))
-        return dg.ResolutionContext.default().with_scope(context=root).resolve_value(text)
-
-    return render
+def _settings(attributes: Mapping[str, Any], path: Path, places: Places, render: Callable[[str], Any]) -> Settings:
+    folder = path.resolve().parent
+    values = _rendered(attributes, (), path, places, render)
+    values.setdefault("asset_prefix", prefix_for(folder))
+    with_new_names(values, places)
+    return validated({**values, "home": folder}, path, places)
 
 
-def _rendered(
-    value: Any, at: tuple[str, ...], path: Path, lines: Mapping[tuple[str, ...], int], render: Callable[[str], Any]
-) -> Any:
+def _refuse(_template: str) -> Any:
+    raise ValueError("only Dagster renders templates, see cltv_assets.dagster_defs.templates")
+
+
+def _rendered(value: Any, at: tuple[str, ...], path: Path, places: Places, render: Callable[[str], Any]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _rendered(inner, (*at, str(key)), path, lines, render) for key, inner in value.items()}
+        return {key: _rendered(inner, (*at, str(key)), path, places, render) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_rendered(inner, at, path, lines, render) for inner in value]
+        return [_rendered(inner, at, path, places, render) for inner in value]
     # Only what is a template: Jinja would read other text as Python where it can, '7' as a number.
     if not isinstance(value, str) or "{{" not in value:
         return value
-    reason = "what it names is not set"
+    reason = "a variable that it names is not set"
     try:
         rendered = render(value)
         if rendered is not None:
             return rendered
     except Exception as error:
-        # Whatever the template called may fail in ways of its own.
+        # A template may call functions, and they may fail with errors of any type.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    where = f"{path}, line {lines[at]}" if at in lines else str(path)
     raise ConfigError(
-        f"{where}: {'.'.join(at)}: {value} cannot be rendered: {reason}.",
+        f"{places.get(at, path)}: {'.'.join(at)}: {value} cannot be rendered: {reason}.",
         "Set the variable that it names, or mend the template.",
     )

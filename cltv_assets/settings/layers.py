@@ -1,9 +1,8 @@
-"""Settings in layers: ``cltv.yaml``, what an environment changes of it, and variables.
+"""Settings in layers: ``cltv.yaml``, the changes of an environment, and variables.
 
 Later layers win: defaults, ``cltv.yaml``, ``cltv.<environment>.yaml`` beside it, ``CLTV_*``
 variables. Mappings are merged key by key; anything else is replaced. A null in an
-environment's file takes back what ``cltv.yaml`` says, so that the default counts.
-Each value remembers where it came from, for messages.
+environment's file takes away the value in ``cltv.yaml``, so that the default counts.
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ from typing import Any, get_args
 
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings.model import EnvironmentName
-
-#: Where each key stands, by its keys from the outside in: ``cltv.yaml, line 3``.
-Places = dict[tuple[str, ...], str]
+from cltv_assets.settings.yaml_file import Places
 
 ENVIRONMENTS: tuple[str, ...] = get_args(EnvironmentName)
 ENVIRONMENT_VARIABLE = "CLTV_ENVIRONMENT"
-#: Of files that were meant for an environment and are not read under such a name.
+#: Common names in files and commands, and the environment that they mean.
 _SHORT = {"dev": "development", "local": "development", "prod": "production", "tests": "test", "testing": "test"}
 
 
 def environment_file(path: Path, environment: str) -> Path:
-    """Return the file that holds what ``environment`` changes of the settings in ``path``, there or not."""
+    """Return the path of the file with the changes of ``environment`` to ``path``; it need not exist."""
     return path.with_name(f"{path.stem}.{environment}{path.suffix}")
 
 
@@ -36,7 +33,7 @@ def chosen_environment(values: Mapping[str, Any], environ: Mapping[str, str], pl
     Raises
     ------
     ConfigError
-        If there is none of this name.
+        If there is no environment of this name.
     """
     named: Any = environ.get(ENVIRONMENT_VARIABLE) or values.get("environment")
     if named is None:
@@ -53,14 +50,14 @@ def chosen_environment(values: Mapping[str, Any], environ: Mapping[str, str], pl
 
 
 def refuse_misnamed(path: Path) -> None:
-    """Refuse files beside ``path`` that look like an environment's and are read by nobody.
+    """Refuse a file beside ``path`` that looks like an environment's file but has a name that is never read.
 
-    Settings of production that silently do not count are worse than none.
+    Otherwise production could run without its settings, and nobody would notice.
 
     Raises
     ------
     ConfigError
-        If there is one, naming it and its right name.
+        If there is one. The message gives its right name.
     """
     if not path.parent.is_dir():
         return
@@ -77,33 +74,28 @@ def refuse_misnamed(path: Path) -> None:
 
 
 def _meant(name: str) -> str | None:
-    """Return the environment that a name is or was probably meant for."""
+    """Return the environment that a name probably means."""
     lower = name.lower()
     if lower in _SHORT:
         return _SHORT[lower]
     return next(iter(difflib.get_close_matches(lower, ENVIRONMENTS, 1, cutoff=0.75)), None)
 
 
-def lay_over(below: dict[str, Any], places: Places, above: Mapping[str, Any], its_places: Places) -> None:
-    """Merge a layer into the ones below it, in place.
+def lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    """Merge a layer into the one below it, in place.
 
     Parameters
     ----------
-    below, places : dict
-        What the layers below say, and where.
-    above, its_places : mapping
-        What this layer says, and where.
+    below : dict
+        What the lower layers say; changed.
+    above : mapping
+        What this layer says. A null takes the lower layers' value away.
     """
-    _merge(below, above)
-    places.update(its_places)
-
-
-def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
     for key, value in above.items():
         if isinstance(value, Mapping):
             inner = below.get(key)
             below[key] = merged = dict(inner) if isinstance(inner, dict) else {}
-            _merge(merged, value)
+            lay_over(merged, value)
         elif value is None:
             below.pop(key, None)
         else:

@@ -1,8 +1,10 @@
-"""Every setting, in one pydantic model. ``file`` reads it from ``cltv.yaml`` and variables."""
+"""Every setting, in one pydantic model; ``file`` reads them from ``cltv.yaml`` and variables.
+
+The descriptions are the text of docs/settings.md, which ``reference`` generates.
+"""
 
 from __future__ import annotations
 
-import codecs
 import datetime as dt
 import difflib
 import os
@@ -14,9 +16,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
@@ -24,17 +24,12 @@ from pydantic import (
 
 from cltv_assets.months import Month
 from cltv_assets.settings.pipes import Pipes
-from cltv_assets.settings.timestamp_format import compile_format
+from cltv_assets.settings.source import Section, Source
 
-#: Canonical names that a source may map its columns to.
-CanonicalName = Literal[
-    "transaction_id", "customer_id", "transacted_at", "quantity", "unit_price", "amount", "currency"
-]
-
-#: Where it runs. What each changes of ``cltv.yaml`` may stand in ``cltv.<environment>.yaml`` beside it.
+#: Where the platform runs. ``cltv.<environment>.yaml`` beside ``cltv.yaml`` holds an environment's changes.
 EnvironmentName = Literal["development", "test", "production"]
 
-#: What the demo needs that a source of one's own does not.
+#: The months of the demo's data.
 CDNOW_FIRST_MONTH, CDNOW_LAST_MONTH = "1997-01", "1998-06"
 
 
@@ -52,99 +47,31 @@ def _valid_month(value: str) -> str:
 MonthKey = Annotated[str, BeforeValidator(_month_key), AfterValidator(_valid_month)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Section):
-    """Where transactions come from and how to read them."""
-
-    kind: Literal["csv", "parquet", "cdnow"] = "cdnow"
-    path: str | None = Field(
-        None, description="A file, a folder or a glob. {month} in it is replaced by the partition's YYYY-MM."
-    )
-    columns: dict[CanonicalName, str] = Field(
-        default_factory=dict, description="Canonical name to the source's column name."
-    )
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    encoding: str = "utf-8"
-    decimal_separator: Literal[".", ","] = "."
-    timestamp_format: str = Field(
-        "iso", description="'iso', or a strptime pattern of %Y %m %d %H %M %S such as '%d/%m/%Y %H:%M'."
-    )
-    cancellation_prefix: str | None = Field(
-        None, min_length=1, description="Transactions whose id begins with it are refunds."
-    )
-    duplicates: Literal["keep", "drop_exact"] = "keep"
-    zero_amounts: Literal["reject", "keep"] = Field("reject", description="Whether a line of value zero is a purchase.")
-    late_months: int = Field(
-        3, ge=0, description="With {month} in path: how many later deliveries to search for a month's late lines."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _demo_keeps_free_orders(cls, values: Any) -> Any:
-        # The published CDNOW figures count its 80 orders of value zero.
-        if isinstance(values, Mapping) and values.get("kind", "cdnow") == "cdnow":
-            return {"zero_amounts": "keep", **values}
-        return values
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        try:
-            compile_format(self.timestamp_format)
-        except ValueError as error:
-            raise ValueError(f"timestamp_format: {error}") from None
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise ValueError(
-                f"encoding '{self.encoding}' is not known; utf-8, utf-16 and cp1252 are usual ones"
-            ) from None
-        if self.delimiter in '"\r\n':
-            raise ValueError("delimiter cannot be a quote or a line break")
-        if self.kind == "cdnow":
-            if self.path is not None or self.columns or self.timestamp_format != "iso":
-                raise ValueError(
-                    "kind 'cdnow' brings its own path and columns; set kind to csv or parquet to read your own data"
-                )
-            return self
-        if not self.path:
-            raise ValueError(f"kind '{self.kind}' needs path: a file, a folder or a glob")
-        missing = [name for name in ("customer_id", "transacted_at") if name not in self.columns]
-        if missing:
-            raise ValueError(f"columns lacks {' and '.join(missing)}: name the source's column for each")
-        priced = {"quantity", "unit_price"} <= set(self.columns)
-        if "amount" in self.columns and "unit_price" in self.columns:
-            raise ValueError("columns names both amount and unit_price: keep one of them")
-        if not priced and "amount" not in self.columns:
-            raise ValueError("columns needs amount, or both quantity and unit_price")
-        if self.cancellation_prefix is not None and "transaction_id" not in self.columns:
-            raise ValueError("cancellation_prefix needs columns.transaction_id")
-        if len(set(self.columns.values())) < len(self.columns):
-            raise ValueError("columns maps two names to one source column")
-        return self
-
-
-class Outliers(_Section):
+class Outliers(Section):
     """What to do with improbably large lines.
 
     The bound is computed within the month from its own purchase lines, so that a
     month's result never depends on later ones.
     """
 
-    method: Literal["none", "quantile", "iqr"] = "none"
-    upper: float = Field(0.999, gt=0.5, lt=1.0, description="Quantile of line amounts that is the bound.")
-    iqr_factor: float = Field(3.0, gt=0, description="For iqr: the bound is q75 + factor * (q75 - q25).")
-    action: Literal["cap", "drop"] = "cap"
+    method: Literal["none", "quantile", "iqr"] = Field("none", description="How the bound is computed.")
+    upper: float = Field(
+        0.999, gt=0.5, lt=1.0, description="For `quantile`: the quantile of line amounts that is the bound."
+    )
+    iqr_factor: float = Field(3.0, gt=0, description="For `iqr`: the bound is `q75 + factor * (q75 - q25)`.")
+    action: Literal["cap", "drop"] = Field(
+        "cap", description="Whether a line above the bound is lowered to it, or left out."
+    )
 
 
-class Segments(_Section):
+class Segments(Section):
     """Value tiers by predicted value, as shares of customers from the top."""
 
-    top: float = Field(0.05, gt=0, lt=1)
-    high: float = Field(0.20, gt=0, lt=1)
-    middle: float = Field(0.50, gt=0, lt=1)
+    top: float = Field(0.05, gt=0, lt=1, description="Share of customers, from the top, in the tier `top`.")
+    high: float = Field(0.20, gt=0, lt=1, description="Share of customers down to the end of the tier `high`.")
+    middle: float = Field(
+        0.50, gt=0, lt=1, description="Share of customers down to the end of the tier `middle`; the rest is `low`."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -153,16 +80,27 @@ class Segments(_Section):
         return self
 
 
-class Spark(_Section):
+class Spark(Section):
     """How ``engine: spark`` reaches Spark."""
 
     master: str | None = Field(
-        None, description="local[*], spark://host:7077, yarn or k8s://…; local[*] if neither it nor remote is given."
+        None,
+        description="`local[*]`, `spark://host:7077`, `yarn` or `k8s://…`. `local[*]` if neither this nor `remote` is "
+        "given.",
     )
-    remote: str | None = Field(None, pattern=r"^sc://", description="A Spark Connect server: sc://host:15002.")
-    conf: dict[str, str] = Field(default_factory=dict, description="Any Spark setting, passed through as it is.")
+    remote: str | None = Field(
+        None,
+        pattern=r"^sc://",
+        description="A Spark Connect server, `sc://host:15002`, instead of `master`. It reaches S3 with jars and "
+        "credentials of its own.",
+    )
+    conf: dict[str, str] = Field(
+        default_factory=dict, description="Any setting of Spark. One that would change the numbers is refused."
+    )
     jars: str | None = Field(
-        None, description="A folder made by `cltv jars --into`; without one Spark fetches its S3 jars itself."
+        None,
+        description="Folder with the jars for S3, made by `cltv jars --into`. Without it Spark fetches them when it "
+        "starts.",
     )
 
     @field_validator("conf", mode="before")
@@ -180,19 +118,26 @@ class Spark(_Section):
         return self
 
 
-class S3(_Section):
-    """How s3:// addresses are reached.
+class S3(Section):
+    """How ``s3://`` addresses are reached.
 
-    Credentials come from AWS's own chain (variables, profile, instance role) or from
+    Credentials come as AWS's libraries find them (variables, profile, instance role), or from
     variables named here; their values never stand in a file.
     """
 
     endpoint_url: str | None = Field(
-        None, pattern=r"^https?://[^/]+/?$", description="Of a store other than Amazon's, as http://host:9000."
+        None,
+        pattern=r"^https?://[^/]+/?$",
+        description="Address of a store other than Amazon's, `https://host:9000`. By default `AWS_ENDPOINT_URL_S3` or "
+        "`AWS_ENDPOINT_URL`.",
     )
-    region: str | None = None
-    profile: str | None = Field(None, description="A profile of the AWS configuration files.")
-    access_key_id_variable: str | None = Field(None, description="Environment variable that holds the key's id.")
+    region: str | None = Field(None, description="The region; by default as AWS's libraries find it.")
+    profile: str | None = Field(
+        None, description="A profile of the AWS configuration files; by default as AWS's libraries find it."
+    )
+    access_key_id_variable: str | None = Field(
+        None, description="Environment variable that holds the key's id, if it is not AWS's own."
+    )
     secret_access_key_variable: str | None = Field(None, description="Environment variable that holds the secret.")
     session_token_variable: str | None = Field(None, description="Environment variable that holds a session token.")
 
@@ -209,25 +154,39 @@ class S3(_Section):
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"]
 
 
-class CheckThresholds(_Section):
-    """When a check speaks up. What is wrong blocks regardless; these are for the odd."""
+class CheckThresholds(Section):
+    """When a check warns or blocks. What is certainly wrong blocks whatever stands here."""
 
-    volume_change: float = Field(0.5, gt=0, description="Warn when a month's rows differ from the recent mean by more.")
-    reject_share: float = Field(0.5, gt=0, le=1, description="Block when more than this share of lines is rejected.")
-    reject_share_change: float = Field(0.1, gt=0, le=1, description="Warn when the share moves by more than this.")
-    silent_days: int = Field(
-        10, ge=1, description="Warn when a month begins or ends with more days without any purchase, and not by chance."
+    volume_change: float = Field(
+        0.5, gt=0, description="Warn when a month's rows differ from the recent mean by a larger share."
     )
-    frequency_value_correlation: float = Field(0.3, gt=0, le=1, description="Warn above this absolute correlation.")
-    parameter_drift_se: float = Field(4.0, gt=0, description="Warn when a parameter moves by more standard errors.")
+    reject_share: float = Field(0.5, gt=0, le=1, description="Block when more than this share of lines is rejected.")
+    reject_share_change: float = Field(0.1, gt=0, le=1, description="Warn when that share changes by more.")
+    silent_days: int = Field(
+        10,
+        ge=1,
+        description="Warn when a month begins or ends with more days without any purchase, and chance does not explain "
+        "them.",
+    )
+    frequency_value_correlation: float = Field(
+        0.3, gt=0, le=1, description="Warn above this absolute correlation of frequency and order value."
+    )
+    parameter_drift_se: float = Field(
+        4.0, gt=0, description="Warn when a parameter changes by more standard errors in a month."
+    )
     distribution_drift: float = Field(
         0.25, gt=0, description="Warn when a distribution's population stability index against last month is larger."
     )
     month_ahead_error: float = Field(
-        0.3, gt=0, description="Warn when last month's model misses this month's purchases by a larger share."
+        0.3,
+        gt=0,
+        description="Warn when last month's model misses this month's purchases by a larger share, and by more than "
+        "chance.",
     )
-    prediction_drift: float = Field(0.5, gt=0, description="Warn when the mean prediction moves by a larger share.")
-    holdout_bias: float = Field(0.5, gt=0, description="Warn above this absolute relative bias of the total.")
+    prediction_drift: float = Field(
+        0.5, gt=0, description="Warn when the mean prediction changes by a larger share in a month."
+    )
+    holdout_bias: float = Field(0.5, gt=0, description="Warn above this absolute relative bias of a predicted total.")
 
 
 #: ``36h``: a number and one of these.
@@ -249,70 +208,92 @@ def _not_negative(value: dt.timedelta) -> dt.timedelta:
 Duration = Annotated[dt.timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
 
 
-class Automation(_Section):
-    """How months come to be made without anybody."""
+class Automation(Section):
+    """When months are made without anybody starting them. Durations have the units `s`, `m`, `h`, `d` and `w`."""
 
     trigger: Literal["due", "cron"] = Field(
-        "due", description="due: each month when it is due, and what later changes touch. cron: the monthly schedule."
+        "due",
+        description="`due`: each month when it is due or its delivery has arrived, and again what later changes "
+        "affect. `cron`: the monthly schedule.",
     )
     due: dict[str, Duration] = Field(
         default_factory=dict,
-        description="Asset to how long after the month closes it is due, as 36h or 2d; an asset is never due "
-        "before what it is made from.",
+        description="Asset to how long after the month closes it is due: `{raw_transactions: 36h, cltv_report: 5d}`; "
+        "by default one day. An asset is never due before what it is made from.",
     )
     overdue_after: Duration = Field(
-        dt.timedelta(days=1), description="How long after it was due a month that is not there is overdue."
+        dt.timedelta(days=1), description="How long after it was due a missing month is overdue."
     )
     late_data_months: int = Field(
-        3, ge=0, le=120, description="How many months before the newest are still brought up to date by themselves."
+        3, ge=0, le=120, description="How many months before the newest are brought up to date without a command."
     )
     webhook_variable: str = Field(
         "CLTV_WEBHOOK_URL",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="Environment variable that holds the webhook's address (Slack-compatible).",
+        description="Environment variable that holds the address of a Slack-compatible webhook.",
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """Every setting of the platform."""
 
     asset_prefix: str = Field(
         "",
         pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
-        description="Put before every asset, job, sensor and resource: two graphs in one deployment do not collide.",
+        description="Put before every asset, job, sensor and resource, so that two graphs in one deployment do not "
+        "collide. The default of a component is the name of its folder.",
     )
     environment: EnvironmentName = Field(
-        "development", description="production: sensors and schedules run from the start. The others: none does."
+        "development",
+        description="In `production` sensors and the schedule run from the start. In the others somebody starts them "
+        "in the UI.",
     )
     automation: Automation = Field(default_factory=Automation)
 
     source: Source = Field(default_factory=lambda: Source.model_validate({}))
-    refunds: Literal["net", "drop"] = "net"
-    time_zone: str = "UTC"
-    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code; a line in another is rejected.")
-    start_month: MonthKey | None = None
-    end_month: MonthKey | None = Field(None, description="Last month; empty for every month that has closed.")
-    horizons_months: tuple[Annotated[int, Field(ge=1, le=60)], ...] = (3, 6, 12)
-    annual_discount_rate: float = Field(0.10, ge=0, lt=10)
-    gross_margin: float = Field(1.0, gt=0, le=1)
+    refunds: Literal["net", "drop"] = Field(
+        "net", description="`net`: refunds lower what their customer spent. `drop`: they are only set aside."
+    )
+    time_zone: str = Field("UTC", description="IANA zone that days and months are counted in.")
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code. A line in another is rejected.")
+    start_month: MonthKey | None = Field(
+        None, description="First month of your data, `YYYY-MM`. Required except for `cdnow`, which begins in 1997-01."
+    )
+    end_month: MonthKey | None = Field(
+        None, description="Last month. Empty for every month that has closed, and for `cdnow` 1998-06."
+    )
+    horizons_months: tuple[Annotated[int, Field(ge=1, le=60)], ...] = Field(
+        (3, 6, 12),
+        description="Horizons of the predictions in months, rising, each 1 to 60. Changing them needs a new lake.",
+    )
+    annual_discount_rate: float = Field(0.10, ge=0, lt=10, description="Effective rate a year, compounded.")
+    gross_margin: float = Field(1.0, gt=0, le=1, description="Share of spend that is margin.")
     purchase_model: Literal["auto", PurchaseModelName] = Field(
-        "auto", description="auto: the one that did best on rolling holdouts inside the month's history."
+        "auto", description="`auto`: the model that did best on rolling holdouts inside the month's history."
     )
     seasonality: Literal["auto", "none", "monthly"] = Field(
-        "auto", description="auto: monthly where rolling holdouts are better with it."
+        "auto", description="`auto`: `monthly` where rolling holdouts are better with it."
     )
-    population: Literal["all", "repeat"] = "all"
-    repeat_window_months: int = Field(12, ge=1, le=120)
+    population: Literal["all", "repeat"] = Field(
+        "all",
+        description="Who gets a prediction: everybody, or the customers in `repeat_customers`. The purchase model is "
+        "fitted on all either way.",
+    )
+    repeat_window_months: int = Field(12, ge=1, le=120, description="Trailing window of `repeat_customers`, in months.")
     outliers: Outliers = Field(default_factory=Outliers)
     segments: Segments = Field(default_factory=Segments)
     checks: CheckThresholds = Field(default_factory=CheckThresholds)
-    time_unit: Literal["day", "week"] = "day"
-    lake_uri: str = "./lake"
+    time_unit: Literal["day", "week"] = Field("day", description="Unit of recency, T and alpha.")
+    lake_uri: str = Field("./lake", description="Folder of the tables, or `s3://bucket/prefix`.")
     s3: S3 = Field(default_factory=S3)
-    engine: Literal["duckdb", "spark"] = "duckdb"
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="What computes the tables.")
     spark: Spark = Field(default_factory=Spark)
     pipes: Pipes = Field(default_factory=Pipes)
-    duckdb_memory_limit: str = Field("2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$")
+    duckdb_memory_limit: str = Field(
+        "2GB",
+        pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$",
+        description="DuckDB writes to disk what needs more memory than this.",
+    )
     #: Folder that relative paths start from: that of cltv.yaml, or the current one.
     home: Path = Field(default_factory=Path.cwd)
 
@@ -350,7 +331,7 @@ class Settings(_Section):
 
     @property
     def fixed_last_month(self) -> Month | None:
-        """The last partition where one is fixed; ``None`` while months go on closing."""
+        """The last partition if the settings fix one, else ``None``: each month adds a partition."""
         if self.end_month is None and self.source.kind == "cdnow":
             return Month.parse(CDNOW_LAST_MONTH)
         return Month.parse(self.end_month) if self.end_month else None
@@ -373,7 +354,7 @@ class Settings(_Section):
         """The lake's root: an absolute folder, or the URI as given."""
         if "://" in self.lake_uri:
             return self.lake_uri.rstrip("/")
-        # Not resolve(): a link that leads nowhere must be refused, not written behind.
+        # Not resolve(): a link to a missing folder must be refused, and not be followed and created.
         return os.path.normpath(self.home.absolute() / Path(self.lake_uri).expanduser())
 
     @property
@@ -382,5 +363,5 @@ class Settings(_Section):
         path = self.source.path or ""
         if "://" in path:
             return path
-        # Not resolve(): a glob's stars are no file names.
+        # Not resolve(): a path with a glob's stars is no file.
         return os.path.normpath(self.home / Path(path).expanduser())

@@ -11,33 +11,49 @@ _JOB_FLOW = ("ReleaseLabel", "Instances", "JobFlowRole", "ServiceRole")
 
 
 class Pipes(BaseModel):
-    """Where the months' first halves run; without ``kind`` they run in this process."""
+    """Runs the first half of each month as a job of another service: docs/remote.md."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["databricks", "emr", "emr_serverless"] | None = None
-    bucket: str | None = Field(None, description="S3 bucket through which context and messages pass.")
-    prefix: str = Field("cltv-pipes/", description="Prefix of their keys; nothing else is under it.")
-    volume: str | None = Field(
-        None, pattern=r"^/Volumes/", description="Databricks: a Unity Catalog volume in place of the bucket."
+    kind: Literal["databricks", "emr", "emr_serverless"] | None = Field(
+        None, description="The service. Empty: everything runs in one place."
     )
-    cluster_id: str | None = Field(None, description="Databricks: a cluster that exists.")
-    new_cluster: dict[str, Any] | None = Field(None, description="Databricks: the cluster to make for each month.")
-    wheel: str | None = Field(None, description="Databricks: where the package's wheel lies; empty if installed there.")
+    bucket: str | None = Field(
+        None, description="S3 bucket for context and messages; both sides may read, write and delete there."
+    )
+    prefix: str = Field("cltv-pipes/", description="Prefix of their keys; nothing else is stored under it.")
+    volume: str | None = Field(
+        None, pattern=r"^/Volumes/", description="Databricks: a Unity Catalog volume instead of the bucket."
+    )
+    cluster_id: str | None = Field(None, description="Databricks: a cluster that runs already.")
+    new_cluster: dict[str, Any] | None = Field(
+        None, description="Databricks: the cluster to make for each month, instead of `cluster_id`."
+    )
+    wheel: str | None = Field(
+        None, description="Databricks: where the package's wheel is; empty if the package is installed there."
+    )
     requirements: str | None = Field(
-        None, description="Databricks: a requirements.txt with what the wheel needs, in exact versions."
+        None,
+        description="Databricks: a `requirements.txt` on a volume with what the wheel needs, in exact versions. "
+        "Without it the newest versions are installed.",
     )
     application_id: str | None = Field(None, description="EMR Serverless: the application.")
-    execution_role: str | None = Field(None, description="EMR Serverless: ARN of the role that the job has.")
-    entry_point: str | None = Field(None, description="EMR: s3:// address of remote/entry_point.py.")
-    spark_submit: str = Field("", description="EMR: further arguments of spark-submit, such as --archives.")
+    execution_role: str | None = Field(None, description="EMR Serverless: ARN of the job's role.")
+    entry_point: str | None = Field(
+        None, description="EMR and EMR Serverless: `s3://` address of your copy of `cltv_assets/cli/entry_point.py`."
+    )
+    spark_submit: str = Field(
+        "", description="EMR and EMR Serverless: more arguments of spark-submit, such as `--archives`."
+    )
     job: dict[str, Any] = Field(
-        default_factory=dict, description="Further parameters of RunJobFlow, StartJobRun or jobs.submit."
+        default_factory=dict,
+        description="More parameters of `jobs.submit`, `RunJobFlow` or `StartJobRun`, passed on as they are.",
     )
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="Settings that differ there, such as spark.master; laid over all others."
+        default_factory=dict,
+        description="Settings that differ there, such as `spark.master`; they override the others.",
     )
-    poll_seconds: float = Field(10.0, gt=0, description="How often to look for messages.")
+    poll_seconds: float = Field(10.0, gt=0, description="Seconds between two looks for messages.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import datetime as dt
 import threading
 
+from cltv_assets.errors import SourceError
 from cltv_assets.files.object_store import ObjectStore
-from cltv_assets.files.source_storage import storage_of
+from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Settings
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
 from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.parquet_files import ParquetReader
-from cltv_assets.sources.rows import Reader
+from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 
 __all__ = ["Landing", "SourceReport", "TransactionSource", "new_source", "open_source"]
@@ -37,6 +38,7 @@ def open_source(
     Parameters
     ----------
     settings : Settings
+        Which source, and how it is read.
     today : datetime.date, optional
         Stands for the current day in tests.
     objects : ObjectStore, optional
@@ -59,18 +61,7 @@ def new_source(
 ) -> TransactionSource:
     """Return the configured source with a landing cache of its own; close it after use.
 
-    Parameters
-    ----------
-    settings : Settings
-    today : datetime.date, optional
-        Stands for the current day.
-    objects : ObjectStore, optional
-        How an ``s3://`` source is reached.
-
-    Raises
-    ------
-    SourceError
-        If the path's scheme is unknown, or the demo's data are not installed.
+    Its parameters and errors are those of ``open_source``.
     """
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
@@ -82,3 +73,13 @@ def new_source(
     else:
         reader = ParquetReader(storage, settings.source)
     return TransactionSource(settings, storage, path, reader, today)
+
+
+def storage_of(path: str, objects: ObjectStore | None = None) -> tuple[Storage, str]:
+    """Return the storage of a path or address, and what it is called there."""
+    scheme, found, rest = path.partition("://")
+    if scheme == "file" and found:
+        path, found = "/" + rest.lstrip("/"), ""
+    # Of an address only the bucket goes into a URI: stars and {month} are none of its characters.
+    root = f"{scheme}://{rest.partition('/')[0]}" if found else "/"
+    return Storage(root, objects, SourceError), path.rstrip("/") if found else path

@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.source_storage import Storage
+from cltv_assets.files.storage import Storage
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.rows import BATCH_LINES, Unsplit, text_batch, unsplit_batch
+from cltv_assets.sources.reading import in_batches, open_text, reading
 
 #: The file's columns by canonical name, in its order. ``dollar_value`` is what the
 #: whole line is worth, not the price of one disc.
@@ -47,12 +47,7 @@ def cdnow_path() -> str:
 
 
 class CdnowReader:
-    """The demo's file: fields between blanks, a header line.
-
-    Parameters
-    ----------
-    storage : Storage
-    """
+    """The demo's file: a header line, and fields between blanks."""
 
     suffixes: tuple[str, ...] = (".txt",)
 
@@ -61,7 +56,7 @@ class CdnowReader:
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
         """Return the header's names."""
-        with self._storage.reading(file.path), self._storage.open_text(file.path, "utf-8") as text:
+        with reading(self._storage, file.path), open_text(self._storage, file.path, "utf-8") as text:
             header = tuple(text.readline().split())
         if header != tuple(_COLUMNS.values()):
             raise SourceError(
@@ -72,24 +67,7 @@ class CdnowReader:
     def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
         """Yield all lines after the header."""
         width = len(self.columns(file))
-        fields = tuple(_COLUMNS)
-        rows: list[list[str]] = []
-        lines: list[int] = []
-        unsplit: list[Unsplit] = []
-        with self._storage.reading(file.path), self._storage.open_text(file.path, "utf-8") as text:
-            for number, line in enumerate(text, 1):
-                row = line.split()
-                if number == 1 or not row:
-                    continue
-                if len(row) != width:
-                    unsplit.append(Unsplit(number, line.rstrip("\r\n")))
-                    continue
-                rows.append(row)
-                lines.append(number)
-                if len(rows) == BATCH_LINES:
-                    yield text_batch(file.name, fields, rows, lines)
-                    rows, lines = [], []
-        if rows:
-            yield text_batch(file.name, fields, rows, lines)
-        if unsplit:
-            yield unsplit_batch(file.name, unsplit)
+        with reading(self._storage, file.path), open_text(self._storage, file.path, "utf-8") as text:
+            rows = ((number, line, line.split()) for number, line in enumerate(text, 1) if number > 1)
+            split = ((n, row if len(row) == width else line.rstrip("\r\n")) for n, line, row in rows if row)
+            yield from in_batches(file.name, tuple(_COLUMNS), split)

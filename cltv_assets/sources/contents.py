@@ -13,18 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 
 
 @dataclass(frozen=True)
 class MonthContent:
-    """The lines of one file that belong to one month.
+    """How many lines of one file belong to one month, and the digest of their texts and numbers.
 
-    Parameters
-    ----------
-    lines : int
-    digest : str
-        Of their texts and line numbers; empty where there are none.
+    The digest is empty where there are none.
     """
 
     lines: int
@@ -39,12 +35,8 @@ NO_LINES = MonthContent(0, "")
 class FileContent:
     """What a file holds.
 
-    Parameters
-    ----------
-    lines : int
-        Lines of months that are or will be partitions.
-    months : mapping of Month to MonthContent
-        Closed months only. The month that the file's path names is there without lines, too.
+    ``lines`` counts those of months that are or will be partitions. ``months`` has the closed
+    ones only, and the month that the file's path names, without lines, too.
     """
 
     lines: int
@@ -85,13 +77,7 @@ class FileRecord:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Read a record from metadata.
-
-        Raises
-        ------
-        KeyError
-            If a field is missing.
-        """
+        """Read a record from metadata; a missing field is a ``KeyError``."""
         return cls(**{name: value[name] for name in cls.__dataclass_fields__})
 
 

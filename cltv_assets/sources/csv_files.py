@@ -17,11 +17,10 @@ from operator import itemgetter
 import pyarrow as pa
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.source_storage import Storage
+from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.headers import find_columns
-from cltv_assets.sources.rows import BATCH_LINES, Unsplit, text_batch, unsplit_batch
+from cltv_assets.sources.reading import find_columns, in_batches, open_text, reading
 
 #: Longest field, in characters. A longer one is the rest of a file after a quote
 #: that nobody closed, and must not fill the memory first.
@@ -40,14 +39,7 @@ _MARK = "\udcff"
 
 
 class CsvReader:
-    """CSV files as ``source`` describes them.
-
-    Parameters
-    ----------
-    storage : Storage
-    source : Source
-        Delimiter, encoding and columns.
-    """
+    """CSV files with the delimiter, encoding and columns that ``source`` names."""
 
     suffixes: tuple[str, ...] = (".csv", ".csv.gz")
 
@@ -69,25 +61,8 @@ class CsvReader:
             fields, width = tuple(places), len(header)
             # Two columns at least are configured, so that this always gives a tuple.
             pick = itemgetter(*places.values())
-            rows: list[tuple[str, ...]] = []
-            lines: list[int] = []
-            unsplit: list[Unsplit] = []
-            for row in records:
-                if len(row) == width:
-                    rows.append(pick(row))
-                    lines.append(records.line)
-                elif row:
-                    unsplit.append(Unsplit(records.line, records.text()))
-                if len(rows) == BATCH_LINES:
-                    yield text_batch(file.name, fields, rows, lines)
-                    rows, lines = [], []
-                if len(unsplit) == BATCH_LINES:
-                    yield unsplit_batch(file.name, unsplit)
-                    unsplit = []
-            if rows:
-                yield text_batch(file.name, fields, rows, lines)
-            if unsplit:
-                yield unsplit_batch(file.name, unsplit)
+            split = ((records.line, pick(row) if len(row) == width else records.text()) for row in records if row)
+            yield from in_batches(file.name, fields, split)
 
     def _header(self, file: SourceFile, records: _Records) -> list[str]:
         header = next((row for row in records if row), None)
@@ -104,7 +79,7 @@ class CsvReader:
     def _records(self, file: SourceFile) -> Iterator[_Records]:
         """Open a file; whatever is wrong with its text is told as a SourceError."""
         encoding = self._source.encoding
-        with self._storage.reading(file.path):
+        with reading(self._storage, file.path):
             head = self._storage.head(file.path, 4)
             for magic, (what, remedy) in _OTHER_FORMATS.items():
                 if head.startswith(magic) and not (what == "compressed" and file.path.lower().endswith(".gz")):
@@ -112,7 +87,7 @@ class CsvReader:
             # For the whole process and never back: a reader obeys the limit of the moment.
             csv.field_size_limit(max(_FIELD_LIMIT, csv.field_size_limit()))
             try:
-                with self._storage.open_text(file.path, encoding) as text:
+                with open_text(self._storage, file.path, encoding) as text:
                     yield _Records(file.path, text, self._delimiter)
             except UnicodeError as error:
                 raise self._undecodable(file, head, error) from None
@@ -121,7 +96,7 @@ class CsvReader:
         """Return the error for bytes that are no text, naming their line."""
         codecs.register_error("cltv-mark", _mark)
         line, encoding = 1, self._source.encoding
-        with self._storage.open_text(file.path, encoding, "cltv-mark") as text:
+        with open_text(self._storage, file.path, encoding, "cltv-mark") as text:
             try:
                 line = next((n for n, t in enumerate(text, 1) if _MARK in t), 1)
             except UnicodeError:

@@ -11,19 +11,14 @@ import ibis
 import pyarrow as pa
 
 from cltv_assets.settings import Settings
-from cltv_assets.transforms.timestamps import LOCAL, with_event_times
+from cltv_assets.sources.timestamps import LOCAL, with_event_times
 
 
 class Dater:
     """Finds the event months of delivered times.
 
-    Parameters
-    ----------
-    settings : Settings
-        Time format, zone and first month.
-    day : datetime.date
-        The current day in the configured zone. What is dated later than the day
-        after it is in the future: one day is left for clocks that run ahead.
+    ``day`` is the current one in the configured zone. What is dated later than the day after it
+    is in the future: one day is left for clocks that run ahead.
     """
 
     def __init__(self, settings: Settings, day: dt.date) -> None:
@@ -33,19 +28,9 @@ class Dater:
         self._connection = duckdb.connect()
 
     def date(self, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
-        """Date delivered times.
+        """Return each text's month, and whether it is in the future; null where it is no valid time.
 
-        Parameters
-        ----------
-        texts : pyarrow.Array or ChunkedArray
-            Text or null.
-
-        Returns
-        -------
-        months : pyarrow.Array
-            Months since year 0 as int32, null where the text is no valid time.
-        in_future : pyarrow.Array
-            Boolean, null likewise.
+        A month is the number of months since year 0 (int32).
         """
         # Times repeat, by the day or the minute: each spelling is parsed once.
         if isinstance(texts, pa.ChunkedArray):

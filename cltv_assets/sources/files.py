@@ -5,18 +5,20 @@ Listing only; nothing here opens a file.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.source_storage import Entry, Storage
+from cltv_assets.files.storage import Entry, Storage
 from cltv_assets.months import Month
 
 #: Stands in a path for the partition's YYYY-MM.
 MONTH_FIELD = "{month}"
 
-_MONTH_PATTERN = r"\d{4}-(?:0[1-9]|1[0-2])"
+#: Looks ahead only, so that it also finds months that overlap.
+_MONTHS = re.compile(r"(?=(\d{4}-(?:0[1-9]|1[0-2])))")
 _MAGIC = re.compile(r"[*?\[]")
 #: Names that an error message quotes at most.
 _SHOWN = 8
@@ -29,6 +31,7 @@ class SourceFile:
     Parameters
     ----------
     path : str
+        Absolute path, or address with its scheme.
     name : str
         Relative to the source's base folder: the ``source_file`` of its lines.
     delivery : Month or None
@@ -63,34 +66,39 @@ def list_files(storage: Storage, path: str, suffixes: tuple[str, ...]) -> list[S
     SourceError
         If nothing matches, or what matches is no readable file.
     """
-    base, found = _expand(storage, path, suffixes)
-    entries: dict[str, tuple[Entry, str | None]] = {entry.path: (entry, month) for entry, month in found}
-    if not entries:
-        if has_months(path) and storage.stat(base) is not None:
-            return []
-        raise no_match(storage, path, suffixes)
+    try:
+        base, found = _expand(storage, path, suffixes)
+        entries: dict[str, tuple[Entry, str | None]] = {entry.uri: (entry, month) for entry, month in found}
+        if not entries:
+            if has_months(path) and storage.stat(base) is not None:
+                return []
+            raise _no_match(storage, path, suffixes)
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename or path} cannot be read: {error.strerror or error}.", "Check its path and permissions."
+        ) from None
     files = []
     for entry, month in _without_aliases(storage, entries):
         _require_file(entry)
-        name = entry.path.removeprefix(base).lstrip("/")
+        name = entry.uri.removeprefix(base).lstrip("/")
         delivery = Month.parse(month) if month else None
-        files.append(SourceFile(entry.path, name, delivery, entry.size, entry.mtime_ns))
+        files.append(SourceFile(entry.uri, name, delivery, entry.size, entry.mtime_ns))
     return sorted(files, key=lambda file: file.name)
 
 
-def no_match(storage: Storage, path: str, suffixes: tuple[str, ...]) -> SourceError:
+def _no_match(storage: Storage, path: str, suffixes: tuple[str, ...]) -> SourceError:
     """Return the error for a path that means no file, telling what there is instead."""
     what = f"holds no {' or '.join('*' + suffix for suffix in suffixes)} file"
     at = storage.stat(path)
     problem = f"source.path '{path}' {what if at and at.kind == 'folder' else 'matches no file'}."
     folder = path
     while folder and not ((at := storage.stat(folder)) and at.kind == "folder"):
-        folder = folder.rpartition("/")[0]
+        folder = folder.rpartition("/")[0] if folder != storage.root else ""
     if not folder:
         return SourceError(problem, "Set source.path to a file, a folder or a glob.")
     names = [
         entry.name + ("/" if entry.kind == "folder" else "")
-        for entry in storage.list_folder(folder)
+        for entry in storage.entries(folder)
         if not entry.name.startswith(".")
     ]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
@@ -124,61 +132,45 @@ def _walk(
 ) -> Iterator[tuple[Entry, str | None]]:
     """Yield what the rest of a pattern matches below ``folder``."""
     segment, rest = segments[0], segments[1:]
-    entries = storage.list_folder(folder)
+    entries = storage.entries(folder)
     if segment == "**":
         if not rest:
             yield from ((entry, month) for entry in _below(storage, folder, suffixes))
             return
         yield from _walk(storage, folder, rest, month, suffixes)
         for entry in entries:
-            if entry.kind == "folder" and not _hidden(entry) and not _leads_back(storage, entry.path):
-                yield from _walk(storage, entry.path, segments, month, suffixes)
+            if entry.kind == "folder" and not _hidden(entry) and not _leads_back(storage, entry.uri):
+                yield from _walk(storage, entry.uri, segments, month, suffixes)
         return
-    pattern = _segment_pattern(segment, month)
     for entry in entries:
-        match = pattern.fullmatch(entry.name)
-        if match is None or (entry.name.startswith(".") and not segment.startswith(".")):
+        matches, found = _match(segment, entry.name, month)
+        if not matches or (entry.name.startswith(".") and not segment.startswith(".")):
             continue
-        found = month or match.groupdict().get("month")
         if rest:
             if entry.kind == "folder":
-                yield from _walk(storage, entry.path, rest, found, suffixes)
+                yield from _walk(storage, entry.uri, rest, found, suffixes)
         elif entry.kind == "folder":
-            yield from ((inner, found) for inner in _below(storage, entry.path, suffixes))
+            yield from ((inner, found) for inner in _below(storage, entry.uri, suffixes))
         else:
             yield entry, found
 
 
-def _segment_pattern(segment: str, month: str | None) -> re.Pattern[str]:
-    """Translate one path segment; a second ``{month}`` must repeat the first."""
-    parts: list[str] = []
-    named = False
-    for piece in re.findall(r"\{month\}|\*|\?|\[!?\]?[^\]]*\]|.", segment, re.DOTALL):
-        if piece == MONTH_FIELD:
-            parts.append(re.escape(month) if month else "(?P=month)" if named else f"(?P<month>{_MONTH_PATTERN})")
-            named = True
-        elif piece == "*":
-            parts.append(".*")
-        elif piece == "?":
-            parts.append(".")
-        elif len(piece) > 1:
-            negated = piece[1] == "!"
-            inside = piece[2:-1] if negated else piece[1:-1]
-            escaped = re.sub(r"([\\^\]\[&~|])", r"\\\1", inside)
-            parts.append(f"[{'^' if negated else ''}{escaped}]")
-        else:
-            parts.append(re.escape(piece))
-    try:
-        return re.compile("".join(parts), re.DOTALL)
-    except re.error:
-        raise SourceError(
-            f"source.path: '{segment}' is no valid glob.", "Mend its brackets; write a literal [ as [[]."
-        ) from None
+def _match(segment: str, name: str, month: str | None) -> tuple[bool, str | None]:
+    """Return whether a name matches a segment of the pattern, and the text of its ``{month}`` so far.
+
+    A second ``{month}`` must repeat the first. Where a star leaves a choice, the last month counts.
+    """
+    if MONTH_FIELD not in segment:
+        return fnmatch.fnmatchcase(name, segment), month
+    for found in [month] if month else reversed(_MONTHS.findall(name)):
+        if fnmatch.fnmatchcase(name, segment.replace(MONTH_FIELD, found)):
+            return True, found
+    return False, month
 
 
 def _below(storage: Storage, folder: str, suffixes: tuple[str, ...]) -> Iterator[Entry]:
     """Yield the data files of a folder and of those below it."""
-    entries = storage.list_folder(folder)
+    entries = storage.entries(folder)
     if any(entry.name == "_delta_log" for entry in entries):
         raise SourceError(
             f"{folder} is a Delta table: its folder also holds files that are no longer part of it.",
@@ -188,8 +180,8 @@ def _below(storage: Storage, folder: str, suffixes: tuple[str, ...]) -> Iterator
         if _hidden(entry):
             continue
         if entry.kind == "folder":
-            if not _leads_back(storage, entry.path):
-                yield from _below(storage, entry.path, suffixes)
+            if not _leads_back(storage, entry.uri):
+                yield from _below(storage, entry.uri, suffixes)
         elif entry.name.lower().endswith(suffixes):
             yield entry
 
@@ -219,15 +211,15 @@ def _without_aliases(
 def _require_file(entry: Entry) -> None:
     if entry.kind == "broken":
         raise SourceError(
-            f"{entry.path} is a symbolic link to a file that does not exist.",
+            f"{entry.uri} is a symbolic link to a file that does not exist.",
             "Put its target back, or remove the link.",
         )
     if entry.kind != "file":
-        raise SourceError(f"{entry.path} is a pipe, socket or device, not a file.", "Move it out of the source.")
+        raise SourceError(f"{entry.uri} is a pipe, socket or device, not a file.", "Move it out of the source.")
     try:
-        entry.path.encode("utf-8")
+        entry.uri.encode("utf-8")
     except UnicodeEncodeError:
         raise SourceError(
-            f"The name of the file {entry.path.encode('utf-8', 'backslashreplace').decode()} is not valid UTF-8.",
+            f"The name of the file {entry.uri.encode('utf-8', 'backslashreplace').decode()} is not valid UTF-8.",
             "Rename the file.",
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.landing import month_at
-from cltv_assets.sources.rows import Reader
+from cltv_assets.sources.reading import Reader
 
 #: Lines read of each sampled file.
 SAMPLE_LINES = 10_000
@@ -28,9 +29,9 @@ class SourceReport:
     Parameters
     ----------
     path : str
-    files : int
-        Files found; the header of each was checked.
-    bytes : int
+        As configured.
+    files, bytes : int
+        Files found, and their size; the header of each was checked.
     columns : tuple of str
         Of the first file.
     sampled_files : tuple of str
@@ -76,8 +77,7 @@ def inspect_files(
     sampled = list(dict.fromkeys((files[0], files[-1])))
     months: list[int] = []
     lines = malformed = undatable = future = 0
-    dater = Dater(settings, day)
-    try:
+    with closing(Dater(settings, day)) as dater:
         for file in sampled:
             sample = _sample(reader, file)
             if sample.num_rows == 0:
@@ -92,8 +92,6 @@ def inspect_files(
             undatable += found.null_count
             future += pc.sum(ahead).as_py() or 0
             months += pc.unique(found.filter(pc.invert(ahead)).drop_null()).to_pylist()
-    finally:
-        dater.close()
     deliveries = tuple(sorted({file.delivery for file in files if file.delivery}))
     expected = settings.first_month.until(settings.last_month(day)) if deliveries else ()
     return SourceReport(

@@ -21,14 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import CONTENTS, MonthContent
 from cltv_assets.sources.dating import Dater
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.rows import Reader
-from cltv_assets.sources.scratch import ScratchFolder
+from cltv_assets.sources.reading import Reader
 
 #: Why a line has the month of its file, and 'dated' where it has its own.
 Dating = Literal["dated", "malformed", "undatable", "future"]
@@ -36,6 +36,7 @@ Dating = Literal["dated", "malformed", "undatable", "future"]
 #: Lines dated together. Many small files share one batch.
 _STAGE_LINES = 131_072
 _ROW_GROUP = 122_880
+
 
 _STAGED = pa.schema([*RAW_TRANSACTIONS.arrow, pa.field("event_month", pa.int32()), pa.field("dating", pa.string())])
 
@@ -57,13 +58,7 @@ ORDER BY source_file, source_line
 
 @dataclass(frozen=True)
 class FileTally:
-    """What a file holds.
-
-    Parameters
-    ----------
-    lines : mapping
-        How many lines belong to each (month index, dating).
-    """
+    """How many lines of a file belong to each (month index, dating)."""
 
     lines: Mapping[tuple[int, Dating], int]
 
@@ -99,16 +94,7 @@ def month_at(index: int) -> Month:
 
 
 class LandingCache:
-    """Parsed files on disk.
-
-    Parameters
-    ----------
-    settings : Settings
-    reader : Reader
-        Of the source's format.
-    day : datetime.date
-        The current day in the configured zone.
-    """
+    """Parsed files on disk. ``day`` is the current one in the configured zone."""
 
     def __init__(self, settings: Settings, reader: Reader, day: dt.date) -> None:
         self.day = day
@@ -149,13 +135,7 @@ class LandingCache:
         return self._known[file.name][1]
 
     def write(self, month: Month, files: Sequence[SourceFile], path: Path) -> int:
-        """Write the lines of ``files`` that belong to ``month``, in their order.
-
-        Returns
-        -------
-        int
-            Lines written.
-        """
+        """Write the lines of ``files`` that belong to ``month``, in their order; return how many."""
         wanted, parts = self._filed(files, f"slot={month_index(month)}")
         if not parts:
             pq.write_table(RAW_TRANSACTIONS.arrow.empty_table(), path, compression="zstd")
@@ -175,11 +155,7 @@ class LandingCache:
     def contents(self, files: Sequence[SourceFile], month: Month | None = None) -> dict[tuple[str, int], MonthContent]:
         """Sum up what parsed files hold, by name and month index.
 
-        Parameters
-        ----------
-        files : sequence of SourceFile
-        month : Month, optional
-            Only this one; by default every closed month.
+        Only of ``month`` if it is given; by default of every closed month.
         """
         wanted, parts = self._filed(files, f"slot={month_index(month)}" if month else "slot=*")
         if not parts:

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.source_storage import Storage
+from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, MonthContent
 from cltv_assets.sources.files import SourceFile, has_months, list_files
 from cltv_assets.sources.inspection import SourceReport, inspect_files
 from cltv_assets.sources.landing import LandingCache, month_at, month_index
-from cltv_assets.sources.rows import Reader
+from cltv_assets.sources.reading import Reader
 
 #: Months that an error message lists at most.
 _SHOWN = 24
@@ -40,24 +40,17 @@ class Landing:
     Parameters
     ----------
     month : Month
+        Which month.
     files : list of Path
         Parquet files in the schema of ``raw_transactions``.
-    lines : int
-        Lines written: those that belong to the month.
-    source_files : int
-        Files that were searched for them.
-    malformed : int
-        Of ``lines``, those that could not be split into fields.
-    undatable : int
-        Of ``lines``, those whose time cannot be read.
-    future : int
-        Of ``lines``, those dated later than tomorrow.
-    late : int
-        Of ``lines``, those from deliveries of other months.
-    before_first : int
-        Lines of no month, dated before the first one.
-    after_last : int
-        Lines of no month, dated after the last one (not yet closed, or past ``end_month``).
+    lines, source_files : int
+        Lines written, those that belong to the month; and files that were searched for them.
+    malformed, undatable, future, late : int
+        Of ``lines``, those that could not be split into fields, whose time cannot be read, that
+        are dated later than tomorrow, or that come from deliveries of other months.
+    before_first, after_last : int
+        Lines of no month, dated before the first one, or after the last one (not yet closed, or
+        past ``end_month``).
     out_of_reach : int
         Lines of no month, because their delivery is more than a month early or more
         than ``source.late_months`` late.
@@ -83,16 +76,8 @@ class Landing:
 class TransactionSource:
     """Users' transactions, by month.
 
-    Parameters
-    ----------
-    settings : Settings
-    storage : Storage
-    path : str
-        A file, a folder or a glob, ``{month}`` in it or not.
-    reader : Reader
-        Of the source's format.
-    today : datetime.date, optional
-        Stands for the current day in tests.
+    ``path`` is a file, a folder or a glob, with ``{month}`` in it or not; ``today`` stands for
+    the current day in tests.
     """
 
     settings: Settings
@@ -104,13 +89,7 @@ class TransactionSource:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     def land(self, month: Month, into: Path) -> Landing:
-        """Write the lines that belong to ``month``, ordered by file and line.
-
-        Parameters
-        ----------
-        month : Month
-        into : Path
-            Folder to write to; made where it does not exist.
+        """Write the lines that belong to ``month``, ordered by file and line, into a folder, which is made.
 
         Raises
         ------
@@ -149,13 +128,7 @@ class TransactionSource:
             )
 
     def line_counts(self, months: Iterable[Month] | None = None) -> dict[Month, int]:
-        """Count the source's lines by the month they belong to, as it is now.
-
-        Parameters
-        ----------
-        months : iterable of Month, optional
-            By default every month from the first to the last closed one.
-        """
+        """Count the source's lines by the month they belong to, by default of all from the first to the last closed."""
         with self._lock:
             if months is None:
                 months = self.settings.first_month.until(self.settings.last_month(self._day()))
@@ -169,12 +142,7 @@ class TransactionSource:
             }
 
     def contents(self, files: Sequence[SourceFile]) -> dict[SourceFile, FileContent]:
-        """Read files and sum up what each holds of the closed months that search it.
-
-        Parameters
-        ----------
-        files : sequence of SourceFile
-            As listed.
+        """Read files, as listed, and sum up what each holds of the closed months that search it.
 
         Raises
         ------

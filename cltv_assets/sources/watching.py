@@ -21,13 +21,7 @@ _CHUNK_BYTES = 64 << 20
 
 
 class ContentReader:
-    """What files hold, read in the background.
-
-    Parameters
-    ----------
-    open_source : callable
-        From the current day to the source, with a landing cache of its own.
-    """
+    """What files hold, read in the background from what ``open_source`` makes for a day."""
 
     def __init__(self, open_source: Callable[[dt.date], TransactionSource]) -> None:
         self._open = open_source
@@ -38,20 +32,7 @@ class ContentReader:
         self._lock = threading.Lock()
 
     def read(self, files: Sequence[SourceFile], day: dt.date, seconds: float) -> dict[SourceFile, FileContent]:
-        """Return what is known of ``files`` after at most ``seconds``; the rest goes on being read.
-
-        Parameters
-        ----------
-        files : sequence of SourceFile
-        day : datetime.date
-            The current one.
-        seconds : float
-
-        Raises
-        ------
-        SourceError
-            If a file cannot be read as configured.
-        """
+        """Return what is known of ``files`` on ``day`` after at most ``seconds``; the rest goes on being read."""
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 # What it reads may have changed since; then the next look reads that again.

@@ -13,15 +13,16 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
 
-from cltv_assets.checks import Check, Finding, audit, checks_of
+from cltv_assets.columns import TableSchema
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import TableSchema, all_tables
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables import all_schemas, checks_of
+from cltv_assets.tables.check import Check, Finding, audit
+from cltv_assets.tables.month_run import MonthRun
 
 MONTH = Month.parse("2011-03")
 DAY = dt.date(2011, 3, 5)
-TABLES = {table.name: table for table in all_tables([3, 6, 12])}
+TABLES = {table.name: table for table in all_schemas([3, 6, 12])}
 
 FIT = {
     "model_name": "bg_nbd", "role": "chosen", "status": "fitted", "status_reason": None, "log_likelihood": -100.0,

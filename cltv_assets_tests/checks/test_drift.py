@@ -11,15 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cltv_assets.checks import audit, checks_of
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_MODEL, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables import checks_of
+from cltv_assets.tables.check import audit
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
 MONTH = Month.parse("2012-06")
 BEFORE = MONTH.shift(-1)
-PREDICTIONS = cltv_predictions([3, 6])
+PREDICTIONS = predictions_schema([3, 6])
 SCHEMAS = {schema.name: schema for schema in (RFM_SUMMARY, PURCHASE_MODEL, SPEND_MODEL, PREDICTIONS)}
 
 

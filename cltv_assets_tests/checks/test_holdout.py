@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cltv_assets.checks import audit, checks_of
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import HOLDOUT_EVALUATION
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables import checks_of
+from cltv_assets.tables.check import audit
+from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
+from cltv_assets.tables.month_run import MonthRun
 
 MONTH = Month.parse("2012-06")
 ORIGIN = {h: MONTH.shift(-h).first_day for h in (3, 6)}

@@ -12,8 +12,9 @@ import pytest
 from cltv_assets.lake import Lake
 from cltv_assets.models.choosing.operational_time import normalised
 from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_MODEL, SEASON_COLUMNS
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables.fitted_models import SEASON_COLUMNS
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets_tests.checks.test_checks import GOOD, PURCHASE, SPEND, TABLES, Audited, NoSource, arrow, audited
 from cltv_assets_tests.models.shops import CHRISTMAS
 

@@ -207,6 +207,6 @@ def test_the_traceback_on_request_only(tmp_path: Path) -> None:
 
 
 def test_an_unforeseen_fault_says_how_to_see_more(shop: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cltv_assets.settings.file._read_yaml", lambda _path: 1 / 0)
+    monkeypatch.setattr("cltv_assets.settings.file.read_settings_file", lambda _path: 1 / 0)
     assert code_of("status") == 70
     assert "Add --debug" in one_paragraph(capsys)

@@ -83,7 +83,7 @@ def test_export_equals_the_table(ran: Ran, config: Path, tmp_path: Path, capsys:
         for i, row in enumerate(expected)
     ]
     assert as_read == [row | {"month": row["month"].isoformat()} for row in expected]
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_export_refuses_what_it_cannot_write(

@@ -12,10 +12,12 @@ import duckdb
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from cltv_assets.columns import TableSchema
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_DAYS, RAW_TRANSACTIONS, TableSchema
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 
 #: Draws of a customer's purchases in a month, thinned by the customer's own rate and life.
 _DRAWS = 8

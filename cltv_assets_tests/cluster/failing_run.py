@@ -14,8 +14,10 @@ from typing import Any, Self
 
 import yaml
 
-from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS, RAW_TRANSACTIONS, REJECTED_TRANSACTIONS
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets_tests.cluster.radosgw import Keys
 from cltv_assets_tests.cluster.tables import month_of_table
 from cltv_assets_tests.e2e.running import CLTV, surroundings

@@ -13,8 +13,9 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from pyarrow import fs
 
-from cltv_assets.schemas import TableSchema, all_tables
+from cltv_assets.columns import TableSchema
 from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
 
 #: Floats are computed in another order on another engine.
 RELATIVE = 1e-9
@@ -60,7 +61,7 @@ def _options(settings: Settings) -> dict[str, str]:
 def differences(left: Settings, right: Settings, months: Sequence[str]) -> list[str]:
     """Say where two lakes differ: rows, types and every value; floats beyond ``RELATIVE``."""
     found = []
-    for schema in all_tables(left.horizons_months):
+    for schema in all_schemas(left.horizons_months):
         for month in months:
             one, other = (month_of_table(settings, schema, month) for settings in (left, right))
             found += [f"{schema.name} {month}: {said}" for said in _differences(one, other)]

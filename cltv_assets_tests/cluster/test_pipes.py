@@ -15,13 +15,13 @@ import pytest
 from deltalake import DeltaTable
 
 from cltv_assets.cli.runner import QUIET, errors_of
-from cltv_assets.dagster_defs.assets.policy import assets_of_half
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.remote.launching import PipesLauncher
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.lake import Lake
-from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
 from cltv_assets_tests.cluster.radosgw import REGION, Radosgw
 from cltv_assets_tests.cluster.stand_in import StandIn
 from cltv_assets_tests.conftest import SHOP_COLUMNS
@@ -62,7 +62,7 @@ class Shop:
 
     def published(self, table: str) -> bool:
         lake = Lake(self.settings.lake_root, object_store_for(self.settings))
-        schema = {schema.name: schema for schema in all_tables(self.settings.horizons_months)}[table]
+        schema = {schema.name: schema for schema in all_schemas(self.settings.horizons_months)}[table]
         return bool(lake.table(schema).published([JANUARY]))
 
     def files(self, table: str) -> list[str]:

@@ -15,8 +15,9 @@ import boto3
 import pytest
 import yaml
 
-from cltv_assets.schemas import RAW_TRANSACTIONS, cltv_predictions
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets_tests.cluster.fault_proxy import FaultProxy
 from cltv_assets_tests.cluster.tables import month_of_table
 from cltv_assets_tests.conftest import SHOP_COLUMNS
@@ -94,7 +95,7 @@ def test_everything_goes_to_the_bucket(
     exported = cltv("export", "--month", "2011-01", "--to", f"s3://{bucket}/out/predictions.csv", cwd=folder)
     assert exported.returncode == 0, exported.stderr
     rows = list(csv.DictReader(io.StringIO(content(client, bucket, "out/predictions.csv").decode())))
-    published = month_of_table(settings, cltv_predictions((1,)), "2011-01")
+    published = month_of_table(settings, predictions_schema((1,)), "2011-01")
     assert [row["customer_id"] for row in rows] == published["customer_id"].to_pylist()
     assert [float(row["cltv_1m"]) for row in rows] == pytest.approx(published["cltv_1m"].to_pylist(), rel=1e-12)
 

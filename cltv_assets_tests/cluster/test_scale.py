@@ -10,16 +10,14 @@ import pytest
 
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import (
-    CLEANED_TRANSACTIONS,
-    PURCHASE_DAYS,
-    PURCHASE_MODEL,
-    REPEAT_CUSTOMERS,
-    RFM_SUMMARY,
-    SPEND_MODEL,
-    all_tables,
-)
 from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+from cltv_assets.tables.spend_model import SPEND_MODEL
 from cltv_assets_tests.cluster.apart import Apart
 from cltv_assets_tests.cluster.big_lake import Size, make_lake, watched_run
 from cltv_assets_tests.e2e.running import values_in
@@ -64,7 +62,7 @@ def test_nothing_customer_sized_passes_through_the_driver(
     assert watched.errors == []
 
     lake = Lake(settings.lake_root)
-    tables = {schema.name: lake.table(schema) for schema in all_tables(settings.horizons_months)}
+    tables = {schema.name: lake.table(schema) for schema in all_schemas(settings.horizons_months)}
     rows = {name: tables[name].row_counts([LAST])[LAST] for name in ASSETS}
     assert rows[RFM_SUMMARY.name] == rows["cltv_predictions"] > 0.95 * customers
     assert rows[CLEANED_TRANSACTIONS.name] > 0.45 * customers

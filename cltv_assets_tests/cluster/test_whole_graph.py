@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cltv_assets.schemas import REJECTED_TRANSACTIONS
 from cltv_assets.settings import Settings
-from cltv_assets.transforms.cleaning import REASONS
+from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS
 from cltv_assets_tests.cluster.tables import differences, rows
 from cltv_assets_tests.conftest import SHOP_COLUMNS
 from cltv_assets_tests.e2e.running import cltv

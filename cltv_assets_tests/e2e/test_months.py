@@ -17,7 +17,7 @@ import pyarrow.dataset as pads
 import pytest
 
 from cltv_assets.dagster_defs.build import build_definitions
-from cltv_assets.schemas import all_tables
+from cltv_assets.tables import all_schemas
 from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import REPORT, TABLES, not_finite, rows_of, table_of, unfinished_files
 from cltv_assets_tests.e2e.shop import DIRT, HEADER
@@ -137,7 +137,7 @@ def test_every_check_is_recorded_every_month(ran: Ran, month: str) -> None:
 def test_metadata_of_each_materialisation(ran: Ran, name: str) -> None:
     events = ran.instance.fetch_materializations(dg.AssetKey(name), limit=10).records
     assert sorted(str(event.partition_key) for event in events) == list(MONTHS)
-    schemas = {table.name: table for table in all_tables(ran.settings.horizons_months)}
+    schemas = {table.name: table for table in all_schemas(ran.settings.horizons_months)}
     for event in events:
         assert event.asset_materialization is not None
         shown = event.asset_materialization.metadata
@@ -192,7 +192,7 @@ def test_any_delta_reader_opens_a_table(ran: Ran, name: str) -> None:
     scanned = pads.dataset(paths, partitioning=pads.partitioning(pa.schema([("month", pa.date32())]), flavor="hive"))
     assert scanned.count_rows() == table.num_rows
     # Declared types hold in the files themselves, not only in the log.
-    declared = next(t for t in all_tables(ran.settings.horizons_months) if t.name == name).arrow_with_month
+    declared = next(t for t in all_schemas(ran.settings.horizons_months) if t.name == name).arrow_with_month
     assert {field.name: field.type for field in table.schema} == {field.name: field.type for field in declared}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import deltalake
 
 from cltv_assets.cli.runner import MonthResult
-from cltv_assets.dagster_defs.assets.policy import assets_of_half
+from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.reading import REPORT, TABLES, contents, not_finite, rows_of

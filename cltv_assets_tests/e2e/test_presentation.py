@@ -16,8 +16,8 @@ import pytest
 from deltalake import DeltaTable
 
 from cltv_assets.cli.runner import run_months
-from cltv_assets.dagster_defs.assets import all_assets
-from cltv_assets.dagster_defs.assets.presentation import REPORT_URL_VARIABLE, markdown_table
+from cltv_assets.dagster_defs.graph import all_assets
+from cltv_assets.dagster_defs.presentation import REPORT_URL_VARIABLE, markdown_table
 from cltv_assets.report import highlights as module
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.ran import Ran

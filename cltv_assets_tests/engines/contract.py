@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cltv_assets.columns import Column, TableSchema
 from cltv_assets.engines import Engine
-from cltv_assets.schemas.columns import Column, TableSchema
 
 #: One column of each type that a table may have.
 EVERY_TYPE = TableSchema(

@@ -13,8 +13,10 @@ from cltv_assets.engines import spark_engine
 from cltv_assets.engines.spark_engine import SparkEngine
 from cltv_assets.errors import EngineError
 from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_DAYS, RAW_TRANSACTIONS
-from cltv_assets.transforms import cleaning, customers
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables import rfm_summary
+from cltv_assets.tables.cleaned_and_rejected import split, verdict
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets_tests.engines import contract
 from cltv_assets_tests.engines.contract import EVERY_TYPE
 
@@ -104,11 +106,11 @@ def test_no_plan_needs_a_python_worker(spark, spark_lease, shop_settings):
     month = Month.parse("2011-03")
     raw = spark.from_arrow(RAW_TRANSACTIONS.arrow.empty_table())
     settings = shop_settings(source={"duplicates": "drop_exact"})
-    cleaned = cleaning.cleaned_transactions(
-        cleaning.treat_outliers(cleaning.classify(raw, month, settings), cleaning.OutlierBound(Decimal(1), "cap"))
+    cleaned = split.kept_lines(
+        split.treat_outliers(verdict.classify(raw, month, settings), split.OutlierBound(Decimal(1), "cap"))
     )
     days = spark.from_arrow(PURCHASE_DAYS.arrow.empty_table())
-    for expression in (cleaned, customers.observed_customers(days, month, settings)):
+    for expression in (cleaned, rfm_summary.observed_customers(days, month, settings)):
         plan = session.sql(spark._backend.compile(expression))._jdf.queryExecution().toString()
         assert "Physical Plan" in plan
         assert "Python" not in plan

@@ -6,11 +6,10 @@ import re
 
 import pytest
 
-from cltv_assets.engines.spark_config import PINNED, spark_config
+from cltv_assets.engines.spark_config import PINNED, s3a_conf, spark_config, spark_path
 from cltv_assets.engines.spark_faults import explain, spark_faults
-from cltv_assets.engines.spark_s3a import bucket_of, s3a_conf, spark_path
 from cltv_assets.errors import ConfigError, EngineError
-from cltv_assets.files.object_store import Credentials, ObjectStore
+from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of
 from cltv_assets.settings import Settings
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from cltv_assets.files.lake_storage import Storage
 from cltv_assets.files.object_store import Credentials, ObjectStore
+from cltv_assets.files.storage import Storage
 from cltv_assets.lake import Lake
 
 
@@ -82,12 +82,11 @@ class Place:
 
     def names(self, uri: str) -> list[str]:
         """Return the names of what lies in a folder."""
-        return sorted(entry.base_name for entry in self.storage.entries(uri))
+        return sorted(entry.name for entry in self.storage.entries(uri))
 
     def files_below(self, uri: str) -> set[str]:
         """Return the paths or addresses of all files under a folder."""
-        entries = self.storage.entries(uri, recursive=True)
-        return {("" if self.local else "s3://") + str(entry.path) for entry in entries if entry.is_file}
+        return {entry.uri for entry in self.storage.entries(uri, recursive=True) if entry.kind == "file"}
 
     def exists(self, uri: str) -> bool:
         """Whether there is such a file."""

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.lake import LakeTable, PublishedMonth, StagedMonth
 from cltv_assets.months import Month
-from cltv_assets.schemas import MONEY, Column, TableSchema
 from cltv_assets_tests.lake.place import Place
 
 ORDERS = TableSchema(

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cltv_assets.columns import Column, TableSchema
 from cltv_assets.errors import ConcurrentPublishError
 from cltv_assets.lake import Lake, LakeTable
 from cltv_assets.lake.erasing import erase, holdings, names_customer
-from cltv_assets.schemas import RAW_TRANSACTIONS, Column, TableSchema
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.table_under_test import FEB, JAN, MAR, ORDERS, ROWS, publish, read, rows_of, stage
 

@@ -44,14 +44,6 @@ if sys.argv[1] == "lose":
 
 @pytest.mark.parametrize(("ending", "code"), [("return", 0), ("raise", 3), ("lose", 0)])
 def test_exit_code(place: Place, ending: str, code: int) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, ending, *dataclasses.astuple(place.below(f"{ending}{i}"))],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(4)
-    ]
-    ended = [(process.communicate(timeout=60), process.returncode) for process in processes]
-    assert [(returned, err) for (_, err), returned in ended] == [(code, "")] * 4
+    command = [sys.executable, "-c", SCRIPT, ending, *dataclasses.astuple(place.below(ending))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (code, "")

@@ -57,7 +57,7 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(place: Place, lake: Lake) -> 
     reports = lake.files("cltv_report")
     reports.publish(JAN, "report.html", b"0" * FILE_BYTES)
     chance = random.Random(20240103)
-    for _ in range(20):
+    for _ in range(10):
         receive, send = CONTEXT.Pipe(duplex=False)
         process = start(replace_file_for_ever, place, JAN, send)
         receive.recv()

@@ -20,7 +20,7 @@ from cltv_assets_tests.lake.processes import (
 )
 from cltv_assets_tests.lake.table_under_test import FEB, JAN, generation_of, orders_in, publish, read
 
-RANDOM_KILLS = 60
+RANDOM_KILLS = 24
 
 
 @pytest.mark.parametrize("month_is_new", [False, True], ids=["existing month", "new month"])
@@ -89,7 +89,7 @@ def test_killed_at_random_moments_of_publishing(place: Place, table: LakeTable) 
 
 def test_killed_while_creating_the_table(place: Place) -> None:
     chance = random.Random(20240102)
-    for turn in range(15):
+    for turn in range(8):
         lake = place.below(f"lake{turn}")
         receive, send = CONTEXT.Pipe(duplex=False)
         process = start(ensure_and_say, lake, send)

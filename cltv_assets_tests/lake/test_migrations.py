@@ -10,16 +10,17 @@ from deltalake import CommitProperties, DeltaTable, Field, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
+from cltv_assets.cli.format_steps import STEPS
 from cltv_assets.errors import LakeError, LakeFormatError
 from cltv_assets.lake import FORMAT_VERSION, Lake
-from cltv_assets.lake.migrations import STEPS, Fate, Step, TablePlan, carry_out, fate_of, plan
+from cltv_assets.lake.migrations import Fate, Step, TablePlan, carry_out, fate_of, plan
 from cltv_assets.months import Month
-from cltv_assets.schemas import all_tables
+from cltv_assets.tables import all_schemas
 from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.table_under_test import ORDERS
 
 OLD = Path(__file__).parents[1] / "upgrades" / "lakes" / "0.1.0" / "lake"
-TABLES = {schema.name: schema for schema in all_tables([1, 2])}
+TABLES = {schema.name: schema for schema in all_schemas([1, 2])}
 MONTHS = list(Month.parse("2025-01").until(Month.parse("2025-03")))
 #: As the shop's settings would say it, with a month that was never published.
 POSSIBLE = [*MONTHS, Month.parse("2025-04")]
@@ -38,7 +39,7 @@ def lake(place: Place) -> Lake:
 
 
 def planned_in(lake: Lake) -> dict[str, TablePlan]:
-    return {planned.table.name: planned for planned in plan(lake, list(TABLES.values()), POSSIBLE)}
+    return {planned.table.name: planned for planned in plan(lake, list(TABLES.values()), STEPS, POSSIBLE)}
 
 
 def delta(place: Place, name: str, version: int | None = None) -> DeltaTable:
@@ -169,7 +170,7 @@ def test_a_newer_delta_protocol_is_refused(place: Place, protocol: tuple[int, in
     named = "" if features is None else ', "readerFeatures": ["telepathy"], "writerFeatures": ["telepathy"]'
     entry = f'{{"protocol": {{"minReaderVersion": {reader}, "minWriterVersion": {writer}{named}}}}}\n'
     place.write(f"{place.root}/orders/_delta_log/{1:020}.json", entry.encode())
-    for refusing in (place.lake().table(ORDERS).version, lambda: plan(place.lake(), [ORDERS], [])):
+    for refusing in (place.lake().table(ORDERS).version, lambda: plan(place.lake(), [ORDERS], STEPS, [])):
         with pytest.raises(LakeFormatError) as caught:
             refusing()
         assert "needs a newer Delta protocol" in caught.value.problem

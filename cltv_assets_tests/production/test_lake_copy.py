@@ -13,11 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from pyarrow import fs
 
 from cltv_assets.cli.deployment.lake_copy import load, save
 from cltv_assets.errors import LakeError
-from cltv_assets.files.lake_storage import Storage
+from cltv_assets.files.storage import Entry, Storage
 
 TABLES = ["upstream", "downstream"]
 MONTHS = ("2011-01-01", "2011-02-01", "2011-03-01")
@@ -119,7 +118,7 @@ class Interrupted(Storage):
         super().__init__(str(root))
         self._happens = happens
 
-    def entries(self, uri: str, *, recursive: bool = False) -> list[fs.FileInfo]:
+    def entries(self, uri: str, *, recursive: bool = False) -> list[Entry]:
         found = super().entries(uri, recursive=recursive)
         if uri.endswith("_delta_log"):
             self._happens()

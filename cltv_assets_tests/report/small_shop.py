@@ -11,27 +11,24 @@ from typing import Any
 
 import pyarrow as pa
 
+from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.engines import Engine
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import (
-    HOLDOUT_EVALUATION,
-    MONTH,
-    PURCHASE_DAYS,
-    PURCHASE_MODEL,
-    RAW_TRANSACTIONS,
-    REJECTED_TRANSACTIONS,
-    RFM_SUMMARY,
-    SEGMENT_MOVEMENT,
-    SEGMENT_SUMMARY,
-    SPEND_MODEL,
-    TableSchema,
-    cltv_predictions,
-)
-from cltv_assets.schemas.tables import SEASON_COLUMNS
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.fitted_models import SEASON_COLUMNS
+from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT
+from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
 NOW = Month.parse("1997-04")
 HORIZONS = (1, 3)
@@ -140,7 +137,7 @@ class Shop:
             "purchase_model": _table(PURCHASE_MODEL, self._purchase_rows()),
             "spend_model": _table(SPEND_MODEL, [self._spend_row()]),
             "cltv_predictions": _table(
-                cltv_predictions(HORIZONS), [_prediction(c) for c in self.customers if self.predicted]
+                predictions_schema(HORIZONS), [_prediction(c) for c in self.customers if self.predicted]
             ),
             "segment_summary": _table(SEGMENT_SUMMARY, self._segments() if self.predicted else []),
             "segment_movement": _table(SEGMENT_MOVEMENT, self._moves() if self.predicted else []),
@@ -161,7 +158,7 @@ class Shop:
                 REJECTED_TRANSACTIONS,
                 PURCHASE_MODEL,
                 HOLDOUT_EVALUATION,
-                cltv_predictions(HORIZONS),
+                predictions_schema(HORIZONS),
             )
         }
         for name in names:

@@ -16,7 +16,7 @@ from cltv_assets.report import ReportData, collect, key_plot_png, problems, rend
 from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.page import SECTIONS
 from cltv_assets.report.sections.cautions import cautions
-from cltv_assets.transforms.cleaning import REASONS
+from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS
 from cltv_assets_tests.report.reading import Page
 from cltv_assets_tests.report.small_shop import (
     BG_NBD,

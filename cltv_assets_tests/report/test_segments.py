@@ -11,7 +11,7 @@ from cltv_assets.report import ReportData, collect, problems, render
 from cltv_assets.report.facts.segments import Movement, segments_of
 from cltv_assets.report.figures.segments import movement_figure
 from cltv_assets.report.sections.naming import RFM_MEANINGS
-from cltv_assets.transforms.segments import RFM_SEGMENTS
+from cltv_assets.tables.segmentation import RFM_SEGMENTS
 from cltv_assets_tests.report.reading import Page, drawn_bars
 from cltv_assets_tests.report.small_shop import TIERS, Shop
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cltv_assets.schemas import Column, TableSchema, all_tables
-from cltv_assets.schemas.dictionary import dictionary, main
+from cltv_assets.columns import Column, TableSchema
+from cltv_assets.tables import all_schemas
+from cltv_assets.tables.data_dictionary import dictionary, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ def test_a_stale_dictionary_is_noticed(tmp_path, capsys):
     assert main(["--check", str(path)]) == 0
 
 
-@pytest.mark.parametrize("table", all_tables([3, 6, 12]), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", all_schemas([3, 6, 12]), ids=lambda table: table.name)
 def test_every_column_says_what_it_means(table):
     assert table.description.endswith(".")
     assert table.grain
@@ -38,7 +39,7 @@ def test_every_column_says_what_it_means(table):
 
 
 def test_money_is_decimal_in_every_table():
-    for table in all_tables([3]):
+    for table in all_schemas([3]):
         for name in ("amount", "spend", "refunds", "total_spend", "repeat_spend", "total_refunds"):
             if name in table.column_names and table.name not in ("raw_transactions", "rejected_transactions"):
                 assert pa.types.is_decimal(table.arrow.field(name).type), (table.name, name)

@@ -129,6 +129,12 @@ def test_an_unknown_variable_is_an_error_that_names_it():
     assert "CLTV_CURENCY" in refusal(FULL, {"CLTV_CURENCY": "GBP"})
 
 
+def test_variables_of_the_deployment_are_no_settings():
+    names = ("CONFIG", "DEBUG", "LOGS_BUCKET", "LOGS_PREFIX", "REPORT_URL", "UI_URL", "WEBHOOK_URL")
+    environ = {f"CLTV_{name}": "x" for name in names}
+    assert load_settings(environ=environ | {"CLTV_CONFIG": ""}) == load_settings(environ={})
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "source: [", "currency: GBP\ncurrency: EUR\n", "\t: x"])
 def test_broken_yaml_is_said_in_one_paragraph(text):
     message = refusal(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.source_storage import Storage
+from cltv_assets.files.storage import Storage
 from cltv_assets.sources import csv_files
 from cltv_assets_tests.sources.conftest import HEADER, Opener, read_all
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cltv_assets.files.source_storage import Storage
+from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource
@@ -72,7 +72,7 @@ def expected_of(records: list[Record | None], written: str) -> tuple[dict[int, R
     return dict(zip(starts, [r for r in records if r is not None], strict=True)), starts
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(files, min_size=1, max_size=4))
 def test_every_record_is_somewhere_once(deliveries: list[tuple[list[Record | None], str, bool]]) -> None:
     folder = Path(tempfile.mkdtemp())
@@ -101,7 +101,7 @@ def check(deliveries: list[tuple[list[Record | None], str, bool]], folder: Path)
 
     options = {"source": {"kind": "csv", "path": "in", "columns": COLUMNS}, "start_month": FIRST, "home": folder}
     configured = Settings.model_validate(options)
-    storage = Storage()
+    storage = Storage("/")
     source = TransactionSource(configured, storage, str(folder / "in"), CsvReader(storage, configured.source), TODAY)
     try:
         found: dict[tuple[str, int], str] = {}

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow.fs as pafs
 import pytest
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.source_storage import Storage, storage_of
+from cltv_assets.files.storage import Storage
+from cltv_assets.sources import storage_of
 from cltv_assets.sources.files import list_files
+from cltv_assets.sources.reading import open_text, reading
 from cltv_assets_tests.sources.conftest import HEADER, Opener, read_all
 
 CSV = (".csv", ".csv.gz")
@@ -29,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def names(path: object, suffixes: tuple[str, ...] = CSV) -> list[str]:
-    return [file.name for file in list_files(Storage(), str(path), suffixes)]
+    return [file.name for file in list_files(Storage("/"), str(path), suffixes)]
 
 
 def test_a_folder_means_the_data_files_below_it(tree: Path) -> None:
@@ -75,7 +79,7 @@ def test_months_in_the_path(tmp_path: Path) -> None:
     for name in ("2024-01/a.csv", "2024-02/b.csv", "2024-02/more/c.csv", "2024-13/d.csv", "old/2024-03/e.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    files = list_files(Storage(), str(tmp_path / "{month}"), CSV)
+    files = list_files(Storage("/"), str(tmp_path / "{month}"), CSV)
     assert [(file.name, file.delivery and file.delivery.key) for file in files] == [
         ("2024-01/a.csv", "2024-01"), ("2024-02/b.csv", "2024-02"), ("2024-02/more/c.csv", "2024-02")
     ]  # fmt: skip
@@ -157,13 +161,15 @@ def test_a_delta_table_is_refused(tree: Path) -> None:
 def test_other_filesystems(tmp_path: Path) -> None:
     (tmp_path / "in/2024-01").mkdir(parents=True)
     (tmp_path / "in/2024-01/a.csv").write_text("x")
-    storage = Storage(pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem()))
-    (file,) = list_files(storage, "in/{month}/*.csv", CSV)
-    assert (file.path, file.name, file.size) == ("in/2024-01/a.csv", "2024-01/a.csv", 1)
-    with storage.reading(file.path), storage.open_text(file.path, "utf-8") as text:
+    # An object store is to us what Arrow makes of it: a file system without links.
+    objects: Any = SimpleNamespace(filesystem=lambda: pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem()))
+    storage = Storage("s3://in", objects, SourceError)
+    (file,) = list_files(storage, "s3://in/{month}/*.csv", CSV)
+    assert (file.path, file.name, file.size) == ("s3://in/2024-01/a.csv", "2024-01/a.csv", 1)
+    with reading(storage, file.path), open_text(storage, file.path, "utf-8") as text:
         assert text.read() == "x"
     with pytest.raises(SourceError, match="holds 2024-01/"):
-        list_files(storage, "in/*.csv", CSV)
+        list_files(storage, "s3://in/*.csv", CSV)
 
 
 def test_uris(tmp_path: Path, open_at: Opener) -> None:

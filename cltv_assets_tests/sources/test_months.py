@@ -11,8 +11,8 @@ import pytest
 
 from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.sources.csv_files import CsvReader
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets_tests.sources.conftest import HEADER, TODAY, Opener, landed
 
 MONTHS = [f"2024-{m:02d}" for m in range(1, 6)]

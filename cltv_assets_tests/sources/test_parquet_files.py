@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cltv_assets.errors import SourceError
-from cltv_assets.sources.parquet_text import as_text
+from cltv_assets.sources.parquet_files import as_text
 from cltv_assets_tests.sources.conftest import Opener, read_all
 
 BERLIN = dt.timezone(dt.timedelta(hours=2))

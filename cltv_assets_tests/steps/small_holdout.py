@@ -12,20 +12,18 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import rankdata
 
+from cltv_assets.columns import TableSchema
 from cltv_assets.engines import Engine
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import (
-    HOLDOUT_EVALUATION,
-    PURCHASE_DAYS,
-    PURCHASE_MODEL,
-    SEGMENT_SUMMARY,
-    TableSchema,
-    cltv_predictions,
-)
 from cltv_assets.settings import Settings
-from cltv_assets.steps.evaluate import evaluate
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
+from cltv_assets.tables.holdout_evaluation.evaluate import make as make_evaluate
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 
 Rows = list[dict[str, Any]]
 
@@ -78,7 +76,7 @@ def run_of(
         return engine.from_arrow(pa.Table.from_pylist(list(rows), schema=schema.arrow_with_month))
 
     inputs = {
-        "cltv_predictions": table(cltv_predictions(settings.horizons_months), predictions),
+        "cltv_predictions": table(predictions_schema(settings.horizons_months), predictions),
         PURCHASE_DAYS.name: table(PURCHASE_DAYS, days),
         PURCHASE_MODEL.name: table(PURCHASE_MODEL, models),
         SEGMENT_SUMMARY.name: table(SEGMENT_SUMMARY, segments),
@@ -88,7 +86,7 @@ def run_of(
 
 def evaluated(run: MonthRun) -> dict[tuple[int, str, str, str], float]:
     """Return the evaluation's values by horizon, target, model name and metric; each key once."""
-    made = run.engine.collect(evaluate(run).select(*HOLDOUT_EVALUATION.column_names)).to_pylist()
+    made = run.engine.collect(make_evaluate(run).select(*HOLDOUT_EVALUATION.column_names)).to_pylist()
     found = {(r["horizon_months"], r["target"], r["model_name"], r["metric"]): r["value"] for r in made}
     assert len(found) == len(made)
     assert all(r["origin_month"] == run.month.shift(-r["horizon_months"]).first_day for r in made)

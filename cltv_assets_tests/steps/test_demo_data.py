@@ -19,11 +19,18 @@ import pytest
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS, RAW_TRANSACTIONS, SEGMENT_SUMMARY
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
-from cltv_assets.steps import evaluate, fit, predict, prepare
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables import purchase_days, rfm_summary, spend_model
+from cltv_assets.tables.cleaned_and_rejected import split
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
+from cltv_assets.tables.cltv_predictions import predict
+from cltv_assets.tables.holdout_evaluation import evaluate
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model import fit
+from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 
 ORIGIN, LAST = Month.parse("1997-09"), Month.parse("1998-06")
 
@@ -42,9 +49,9 @@ def world(settings, tmp_path_factory):
     for month in settings.first_month.until(LAST):
         landing = open_source(settings).land(month, folder / month.key)
         raw = engine.read_files(RAW_TRANSACTIONS, [str(path) for path in landing.files])
-        split = prepare.split_transactions(run(settings, engine, month, raw_transactions=raw))
-        cleaned = split[CLEANED_TRANSACTIONS.name]
-        days = prepare.purchase_days(run(settings, engine, month, cleaned_transactions=cleaned))
+        both = split.make(run(settings, engine, month, raw_transactions=raw))
+        cleaned = both[CLEANED_TRANSACTIONS.name]
+        days = purchase_days.make(run(settings, engine, month, cleaned_transactions=cleaned))
         files[month] = str(folder / f"{month.key}.parquet")
         engine.write(days, PURCHASE_DAYS, files[month])
     yield engine, files
@@ -61,10 +68,10 @@ def modelled(settings, world) -> MonthRun:
     engine, files = world
     known = engine.read_files(PURCHASE_DAYS, [path for month, path in files.items() if month <= ORIGIN])
     made = run(settings, engine, ORIGIN, purchase_days=known)
-    made.inputs["rfm_summary"] = engine.cache(prepare.rfm_summary(made))
-    made.inputs["purchase_model"] = engine.cache(fit.purchase_model(made))
-    made.inputs["spend_model"] = engine.cache(fit.spend_model(made))
-    made.inputs["cltv_predictions"] = engine.cache(predict.predict(made))
+    made.inputs["rfm_summary"] = engine.cache(rfm_summary.make(made))
+    made.inputs["purchase_model"] = engine.cache(fit.make(made))
+    made.inputs["spend_model"] = engine.cache(spend_model.make(made))
+    made.inputs["cltv_predictions"] = engine.cache(predict.make(made))
     return made
 
 
@@ -133,7 +140,7 @@ def told_at_origin(modelled) -> dict[str, object]:
 def test_the_holdout_total_is_the_published_one(settings, world, modelled):
     engine, files = world
     days = engine.read_files(PURCHASE_DAYS, list(files.values()))
-    judged = evaluate.evaluate(run(settings, engine, LAST, **told_at_origin(modelled), purchase_days=days))
+    judged = evaluate.make(run(settings, engine, LAST, **told_at_origin(modelled), purchase_days=days))
     rows = {
         (r["horizon_months"], r["target"], r["model_name"], r["metric"]): r["value"]
         for r in engine.collect(judged).to_pylist()
@@ -167,7 +174,7 @@ def test_holdout_errors_equal_ones_computed_apart(settings, world, modelled, log
     revenue = [row["expected_purchases_9m"] * row["expected_order_value"] - spent[row["customer_id"]] for row in made]
     # October to June have 273 days.
     again = [abs(len(before[row["customer_id"]]) * 273 / 365 - len(bought[row["customer_id"]])) for row in made]
-    judged = evaluate.evaluate(run(settings, engine, LAST, **told_at_origin(modelled), purchase_days=days))
+    judged = evaluate.make(run(settings, engine, LAST, **told_at_origin(modelled), purchase_days=days))
     rows = {(r["target"], r["model_name"], r["metric"]): r["value"] for r in engine.collect(judged).to_pylist()}
     name = "bg_nbd+gamma_gamma"
     assert rows["purchases", name, "mae"] == pytest.approx(sum(map(abs, errors)) / n, rel=1e-9)

@@ -16,8 +16,8 @@ from cltv_assets.lake import Lake
 from cltv_assets.models.purchase.purchase_model import Patterns
 from cltv_assets.models.purchase.registry import purchase_model
 from cltv_assets.months import Month
-from cltv_assets.schemas import HOLDOUT_EVALUATION
-from cltv_assets.steps.evaluate import past_evaluations
+from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
+from cltv_assets.tables.holdout_evaluation.evaluate import past_evaluations
 from cltv_assets_tests.steps.small_holdout import day, evaluated, nbd_row, prediction, run_of
 
 MONTH = Month.parse("2012-06")

@@ -14,11 +14,14 @@ from cltv_assets.lake import Lake
 from cltv_assets.models.choosing.choice import choose_model
 from cltv_assets.models.choosing.operational_time import OperationalTime
 from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_DAYS, PURCHASE_MODEL, SEASON_COLUMNS
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
-from cltv_assets.steps import fit, prepare
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables import rfm_summary
+from cltv_assets.tables.fitted_models import SEASON_COLUMNS
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model import fit, reading
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets_tests.models.shops import CHRISTMAS, Shop, simulate
 
 MONTH = Month.parse("2003-10")
@@ -53,8 +56,8 @@ def made(shop):
         settings = Settings.model_validate({"start_month": "2001-01", "end_month": "2003-12", **changes})
         days = engine.from_arrow(known)
         month = MonthRun(MONTH, settings, engine, Lake("unused"), open_source(settings), {"purchase_days": days})
-        month.inputs["rfm_summary"] = engine.cache(prepare.rfm_summary(month))
-        rows = engine.collect(fit.purchase_model(month)).to_pylist()
+        month.inputs["rfm_summary"] = engine.cache(rfm_summary.make(month))
+        rows = engine.collect(fit.make(month)).to_pylist()
         engine.release()
         return rows, settings
 
@@ -91,15 +94,15 @@ def test_a_row_holds_the_fit_and_its_clock(usual, shop):
     choice = choose_model(shop.histories(end), shop.folds(end), shop.counts(), "auto", "auto")
     assert choice.chosen.index is not None
     for row, one in zip(rows, (choice.chosen, *choice.others), strict=True):
-        again = fit.purchase_fit(row)
-        assert fit.purchase_fit(fit.contender_row(one)) == one.fit
+        again = reading.purchase_fit(row)
+        assert reading.purchase_fit(fit.contender_row(one)) == one.fit
         assert again.usable_parameters() == pytest.approx(one.fit.usable_parameters(), rel=1e-6)
         assert again.log_covariance.keys() == one.fit.log_covariance.keys()
         for name, line in one.fit.log_covariance.items():
             assert again.log_covariance[name] == pytest.approx(line, rel=1e-3, abs=1e-9)
             # The delta method: the standard error of a log is the relative one.
             assert again.standard_errors[name] == pytest.approx(again.parameters[name] * line[name] ** 0.5, rel=1e-3)
-        clock = fit.operational_time(row, settings)
+        clock = reading.operational_time(row, settings)
         mine = OperationalTime(one.index, 1)
         days = np.arange("2003-01-01", "2004-12-31", dtype="datetime64[D]")
         assert clock.elapsed(days[0], days) == pytest.approx(mine.elapsed(days[0], days), rel=1e-6)
@@ -128,7 +131,7 @@ def test_settings_decide(made):
     assert {row["seasonality"] for row in rows} == {"none"}
     rows, settings = made(purchase_model="mbg_nbd", seasonality="monthly")
     assert (rows[0]["model_name"], rows[0]["seasonality"]) == ("mbg_nbd", "monthly")
-    assert fit.operational_time(rows[0], settings).seasonal
+    assert reading.operational_time(rows[0], settings).seasonal
 
 
 def test_an_extract_of_repeat_customers_is_marked(made, shop):

@@ -11,11 +11,12 @@ import pytest
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
-from cltv_assets.schemas import CLEANED_TRANSACTIONS, RAW_TRANSACTIONS, REJECTED_TRANSACTIONS
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
-from cltv_assets.steps import prepare
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected import split
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
+from cltv_assets.tables.month_run import MonthRun
 
 FOLDER = Path(__file__).parents[3] / "shared/data/online_retail_daily"
 
@@ -54,14 +55,14 @@ def by_month(tmp_path_factory):
         landing = open_source(settings).land(month, folder / month.key)
         raw = engine.read_files(RAW_TRANSACTIONS, [str(path) for path in landing.files])
         run = MonthRun(month, settings, engine, Lake("unused"), open_source(settings), {"raw_transactions": raw})
-        split = prepare.split_transactions(run)
+        both = split.make(run)
         lines[month.key] = landing.lines
-        for row in engine.collect(split[CLEANED_TRANSACTIONS.name].select("kind", "amount", "customer_id")).to_pylist():
+        for row in engine.collect(both[CLEANED_TRANSACTIONS.name].select("kind", "amount", "customer_id")).to_pylist():
             kept[row["kind"]] += 1
             if row["kind"] == "purchase":
                 value += row["amount"]
                 customers.add(row["customer_id"])
-        reasons.update(engine.collect(split[REJECTED_TRANSACTIONS.name].select("reason"))["reason"].to_pylist())
+        reasons.update(engine.collect(both[REJECTED_TRANSACTIONS.name].select("reason"))["reason"].to_pylist())
         engine.release()
     engine.close()
     return lines, kept, customers, value, reasons

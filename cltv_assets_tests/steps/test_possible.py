@@ -8,12 +8,16 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from cltv_assets.checks import audit, checks_of
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_MODEL, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
-from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.steps.predict import predict
+from cltv_assets.tables import checks_of
+from cltv_assets.tables.check import audit
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.cltv_predictions.predict import make as make_predict
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
 MONTH = Month.parse("2012-03")
 #: About CDNOW's, by day.
@@ -52,8 +56,8 @@ def test_whoever_buys_daily_is_left_or_came_today_is_possible(engine, shop_setti
     }
     settings = shop_settings(start_month="2008-01", end_month="2012-03", horizons_months=(3, 6), gross_margin=margin)
     run = MonthRun(MONTH, settings, engine, Lake("unused"), None, inputs)
-    made = engine.cache(predict(run))
-    schema = cltv_predictions((3, 6))
+    made = engine.cache(make_predict(run))
+    schema = predictions_schema((3, 6))
     wanted = [check for check in checks_of((3, 6))[schema.name] if check.name in ("possible", "intervals_and_horizons")]
     assert [found.verdict.message for found in audit(made, wanted, run) if not found.verdict.passed] == []
     rows = {row["customer_id"]: row for row in engine.collect(made).to_pylist()}

@@ -9,22 +9,27 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cltv_assets.checks import audit, checks_of
+from cltv_assets.columns import MONTH
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
 from cltv_assets.models.choosing.operational_time import OperationalTime
 from cltv_assets.models.predict import predict_patterns
 from cltv_assets.models.value.gamma_gamma import expected_value
 from cltv_assets.months import Month
-from cltv_assets.schemas import MONTH, PURCHASE_MODEL, RFM_SUMMARY, SPEND_MODEL, cltv_predictions
 from cltv_assets.settings import Settings
-from cltv_assets.steps import predict, segments
-from cltv_assets.steps.fit import purchase_fit
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables import checks_of, segment_movement, segment_summary
+from cltv_assets.tables.check import audit
+from cltv_assets.tables.cltv_predictions import predict
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.reading import purchase_fit
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
 MAY, JUNE = Month.parse("2011-05"), Month.parse("2011-06")
 HORIZONS = (3, 6)
-SCHEMA = cltv_predictions(HORIZONS)
+SCHEMA = predictions_schema(HORIZONS)
 COVARIANCE = {"r": {"r": 0.01, "alpha": 0.01}, "alpha": {"r": 0.01, "alpha": 0.02}}
 PURCHASE = {
     "model_name": "mbg_nbd", "role": "chosen", "status": "fitted", "seasonality": "none", "r": 0.5, "alpha": 40.0,
@@ -83,7 +88,7 @@ def month_run(engine, tmp_path, month, rfm, purchase, **settings) -> MonthRun:
 
 
 def predicted(run: MonthRun) -> pa.Table:
-    return run.engine.collect(predict.predict(run)).select(SCHEMA.column_names)
+    return run.engine.collect(predict.make(run)).select(SCHEMA.column_names)
 
 
 def with_month(*months: tuple[Month, pa.Table]) -> pa.Table:
@@ -95,7 +100,7 @@ def with_month(*months: tuple[Month, pa.Table]) -> pa.Table:
 def segmented(run: MonthRun, *months: tuple[Month, pa.Table]):
     """Return both tables, and the checks that fail on them."""
     run.inputs[SCHEMA.name] = run.engine.from_arrow(with_month(*months))
-    made = {"segment_summary": segments.make_summary(run), "segment_movement": segments.make_movement(run)}
+    made = {"segment_summary": segment_summary.make(run), "segment_movement": segment_movement.make(run)}
     run.inputs.update(made)
     failed = [
         f"{name}.{finding.check.name}: {finding.verdict.message}"

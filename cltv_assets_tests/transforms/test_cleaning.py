@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cltv_assets.engines import Engine
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
-from cltv_assets.transforms import cleaning
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected import split, verdict
 
 MONTH = Month.parse("2011-03")
 GOOD = {
@@ -35,12 +35,12 @@ def raw_table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def clean(
-    engine: Engine, config: Settings, rows: list[dict[str, Any]], bound: cleaning.OutlierBound | None = None
+    engine: Engine, config: Settings, rows: list[dict[str, Any]], bound: split.OutlierBound | None = None
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
     """Return cleaned and rejected lines by line number."""
-    classified = cleaning.classify(engine.from_arrow(raw_table(rows)), MONTH, config)
-    treated = cleaning.treat_outliers(classified, bound or cleaning.OutlierBound(None, "cap"))
-    halves = (cleaning.cleaned_transactions(treated), cleaning.rejected_transactions(treated))
+    classified = verdict.classify(engine.from_arrow(raw_table(rows)), MONTH, config)
+    treated = split.treat_outliers(classified, bound or split.OutlierBound(None, "cap"))
+    halves = (split.kept_lines(treated), split.lost_lines(treated))
     cleaned, rejected = ({r["source_line"]: r for r in engine.collect(half).to_pylist()} for half in halves)
     return cleaned, rejected
 
@@ -88,7 +88,7 @@ def test_every_reason_is_documented():
     used = {"malformed_line", "missing_date", "invalid_date", "date_in_future", "missing_customer", "invalid_quantity"}
     used |= {"invalid_unit_price", "invalid_amount", "wrong_currency", "negative_unit_price", "duplicate"}
     used |= {"zero_amount", "refund", "outlier"}
-    assert set(cleaning.REASONS) == used
+    assert set(verdict.REASONS) == used
 
 
 def test_a_good_line_is_parsed_and_typed(engine, config):
@@ -188,10 +188,10 @@ def test_the_local_day_counts_not_the_utc_one(engine, shop_settings):
 def test_outliers_are_capped_or_dropped_and_refunds_left_alone(engine, config):
     rows = [{"quantity": "1", "unit_price": price} for price in ("1", "10", "1000")]
     rows.append({"quantity": "-1", "unit_price": "1000"})
-    capped, _ = clean(engine, config, rows, cleaning.OutlierBound(Decimal(10), "cap"))
+    capped, _ = clean(engine, config, rows, split.OutlierBound(Decimal(10), "cap"))
     assert [capped[n]["amount"] for n in (2, 3, 4, 5)] == [1, 10, 10, -1000]
     assert capped[4]["amount_delivered"] == 1000
-    kept, dropped = clean(engine, config, rows, cleaning.OutlierBound(Decimal(10), "drop"))
+    kept, dropped = clean(engine, config, rows, split.OutlierBound(Decimal(10), "drop"))
     assert sorted(kept) == [2, 3, 5]
     assert dropped[4]["reason"] == "outlier"
 
@@ -236,14 +236,14 @@ def test_whatever_comes_every_line_lands_on_exactly_one_side(shared_engine, shop
         assert (line["kind"] == "refund") == (line["amount"] < 0)
         assert line["amount"] != 0
     for line in rejected.values():
-        assert line["reason"] in cleaning.REASONS
+        assert line["reason"] in verdict.REASONS
 
 
 @FEW
 @given(texts=st.lists(TEXT, min_size=30, max_size=100))
 def test_numbers_are_read_as_python_reads_them_or_not_at_all(shared_engine, texts):
     table = shared_engine.from_arrow(pa.table({"text": pa.array(texts, pa.string())}))
-    read = table.select(table.text, n=cleaning.decimal_number(table.text, ".", "decimal(18, 4)"))
+    read = table.select(table.text, n=verdict.decimal_number(table.text, ".", "decimal(18, 4)"))
     found = shared_engine.collect(read).to_pylist()
     shared_engine.release()
     assert len(found) == len(texts)

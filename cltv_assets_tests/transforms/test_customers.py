@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.months import Month
-from cltv_assets.schemas import CLEANED_TRANSACTIONS, PURCHASE_DAYS
-from cltv_assets.transforms import customers
+from cltv_assets.tables import purchase_days, repeat_customers, rfm_summary
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 
 MONTH = Month.parse("2011-06")
 
@@ -35,7 +36,7 @@ def day_rows(*rows: tuple[str, str, int, str, str]) -> pa.Table:
 
 
 def observe(engine, table: pa.Table, settings: Any) -> dict[str, dict[str, Any]]:
-    found = customers.observed_customers(engine.from_arrow(table), MONTH, settings)
+    found = rfm_summary.observed_customers(engine.from_arrow(table), MONTH, settings)
     return {row["customer_id"]: row for row in engine.collect(found).to_pylist()}
 
 
@@ -133,7 +134,7 @@ def test_purchase_days_merge_orders_and_keep_money(engine):
         for n, (order, customer, day, kind, amount) in enumerate(lines)
     ]
     cleaned = engine.from_arrow(pa.Table.from_pylist(rows, schema=CLEANED_TRANSACTIONS.arrow))
-    found = {row["customer_id"]: row for row in engine.collect(customers.purchase_days(cleaned)).to_pylist()}
+    found = {row["customer_id"]: row for row in engine.collect(purchase_days.merge_by_day(cleaned)).to_pylist()}
     assert (found["a"]["order_count"], found["a"]["line_count"]) == (2, 3)
     assert (found["a"]["spend"], found["a"]["refunds"]) == (Decimal("11.0000"), Decimal("4.9000"))
     assert (found["b"]["order_count"], found["b"]["spend"], found["b"]["refunds"]) == (0, 0, 7)
@@ -147,7 +148,7 @@ def test_repeat_customers_need_two_purchase_days_inside_the_window(engine):
         ("refund", "2011-05-01", 1, "5", "0"), ("refund", "2011-06-01", 0, "0", "5"),
         ("edges", "2011-04-01", 1, "5", "0"), ("edges", "2011-06-30", 1, "5", "0"),
     )  # fmt: skip
-    found = customers.repeat_customers(engine.from_arrow(table), MONTH, 3)
+    found = repeat_customers.repeaters_in_window(engine.from_arrow(table), MONTH, 3)
     rows = {row["customer_id"]: row for row in engine.collect(found).to_pylist()}
     assert set(rows) == {"both", "edges"}
     assert rows["both"]["purchase_day_count"] == 2

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from cltv_assets.settings import Settings
-from cltv_assets.transforms.drift import Watched, bins_at_deciles, value_counts, watched_in_rfm
-from cltv_assets.transforms.quantiles import money_bin_end
+from cltv_assets.tables.drift import Watched, bins_at_deciles, counts_by_value
+from cltv_assets.tables.quantiles import money_bin_end
+from cltv_assets.tables.rfm_summary import watched_in_rfm
 
 FREQUENCY, RECENCY, MONEY = watched_in_rfm(Settings())
 
@@ -25,7 +26,7 @@ def rfm(engine, frequency, recency=None, monetary_value=None):
 
 
 def bins_of(engine, table, watched: Watched):
-    return bins_at_deciles(engine.collect(value_counts(table, [watched])), [watched])[0]
+    return bins_at_deciles(engine.collect(counts_by_value(table, [watched])), [watched])[0]
 
 
 def test_equal_deciles_merge_and_none_is_left_empty(engine):

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.months import Month
-from cltv_assets.schemas import PURCHASE_DAYS
-from cltv_assets.transforms import folds
-from cltv_assets.transforms.folds import Window, windows
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model import folds
+from cltv_assets.tables.purchase_model.folds import Window, windows
 
 MONTH = Month.parse("2001-12")
 WINDOWS = [Window(Month.parse("2001-09"), MONTH), Window(Month.parse("2001-06"), Month.parse("2001-09"))]
@@ -55,7 +55,7 @@ def days(shared_engine, purchases):
 def test_groups_are_those_of_a_loop_over_customers(shared_engine, days, purchases):
     customers = folds.customers_by_fold(days, MONTH, WINDOWS)
     found = {
-        tuple(row[name] for name in folds.GROUP_KEY): row["customers"]
+        tuple(row[name] for name in folds.FOLD_KEY): row["customers"]
         for row in shared_engine.collect(folds.fold_groups(customers, 2)).to_pylist()
     }
     by_customer = defaultdict(list)
@@ -76,7 +76,7 @@ def test_groups_are_those_of_a_loop_over_customers(shared_engine, days, purchase
 def test_nothing_after_the_month_is_read(shared_engine, days):
     until = days.filter(days.purchase_day <= MONTH.last_day)
     for make in (
-        lambda table: folds.fold_groups(folds.customers_by_fold(table, MONTH, WINDOWS), 2).order_by(folds.GROUP_KEY),
+        lambda table: folds.fold_groups(folds.customers_by_fold(table, MONTH, WINDOWS), 2).order_by(folds.FOLD_KEY),
         lambda table: folds.purchases_by_month(table, MONTH).order_by("year", "month_of_year"),
     ):
         assert shared_engine.collect(make(days)).equals(shared_engine.collect(make(until)))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cltv_assets.transforms.quantiles import binned_money_counts, money_bin, quantiles, tier, value_counts
+from cltv_assets.tables.quantiles import binned_money_counts, money_bin, quantiles, tier, value_counts
 
 PROBABILITIES = [0.2, 0.4, 0.6, 0.8, 0.999]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.models.value.gamma_gamma import expected_value
-from cltv_assets.transforms.scoring import SpendParameters, score_customers, with_segments
+from cltv_assets.tables.cltv_predictions.scoring import SpendParameters, score_customers, with_segments
 
 #: Fader & Hardie (2013), CDNOW: parameters as printed.
 PUBLISHED = SpendParameters(p=6.25, q=3.74, v=15.44)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cltv_assets.transforms import segments
+from cltv_assets.tables import segment_movement, segment_summary, segmentation
 
 SCORES = list(itertools.product(range(1, 6), repeat=3))
 
@@ -19,22 +19,25 @@ def named(engine) -> dict[tuple[int, int, int], str]:
     """Return what the engine calls each combination of scores."""
     columns = {name: pa.array([scores[i] for scores in SCORES], pa.int32()) for i, name in enumerate("rfm")}
     table = engine.from_arrow(pa.table(columns))
-    found = engine.collect(table.mutate(name=segments.rfm_segment(table.r, table.f, table.m))).to_pylist()
+    found = engine.collect(table.mutate(name=segmentation.rfm_segment(table.r, table.f, table.m))).to_pylist()
     return {(row["r"], row["f"], row["m"]): row["name"] for row in found}
 
 
 def test_each_of_the_125_combinations_has_one_segment(named):
     boxes = Counter(
         scores
-        for ranges in segments.RFM_BOXES.values()
+        for ranges in segmentation.RFM_BOXES.values()
         for box in ranges
         for scores in itertools.product(*(range(low, high + 1) for low, high in box))
     )
     # Not by the order of the rules: no combination lies in two boxes.
     assert boxes == Counter(SCORES)
-    assert set(named.values()) == set(segments.RFM_SEGMENTS)
+    assert set(named.values()) == set(segmentation.RFM_SEGMENTS)
     # A scheme's names must not be taken for newcomers and leavers.
-    assert not {segments.NEW, segments.GONE, segments.ALL} & {*segments.RFM_SEGMENTS, *segments.VALUE_SEGMENTS}
+    assert not {segmentation.NEW, segmentation.GONE, segmentation.ALL} & {
+        *segmentation.RFM_SEGMENTS,
+        *segmentation.VALUE_SEGMENTS,
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,23 +85,23 @@ def predictions(rng, customers) -> pa.Table:
             "monetary_value": np.where(frequency > 0, np.round(rng.lognormal(3, 1, n), 4), 0.0),
             "expected_purchases_3m": rng.random(n),
             "cltv_3m": rng.lognormal(2, 2, n),
-            "value_segment": rng.choice(segments.VALUE_SEGMENTS, n),
-            "rfm_segment": rng.choice(segments.RFM_SEGMENTS[:4], n),
+            "value_segment": rng.choice(segmentation.VALUE_SEGMENTS, n),
+            "rfm_segment": rng.choice(segmentation.RFM_SEGMENTS[:4], n),
         }
     )
 
 
 def test_groups_hold_every_customer_once_and_their_sums(engine):
     table = predictions(np.random.default_rng(1), [f"{i:04}" for i in range(2_000)])
-    groups = engine.collect(segments.segment_groups(engine.from_arrow(table), 7, [3])).to_pylist()
+    groups = engine.collect(segment_summary.segment_groups(engine.from_arrow(table), 7, [3])).to_pylist()
     wanted: dict[tuple, list[dict]] = defaultdict(list)
     for row in table.to_pylist():
         days = round(row["T"] * 7), round(row["recency"] * 7)
         wanted[(row["frequency"], *days, row["value_segment"], row["rfm_segment"])].append(row)
-    assert {tuple(group[key] for key in segments.GROUP_KEY) for group in groups} == set(wanted)
+    assert {tuple(group[key] for key in segment_summary.GROUP_KEY) for group in groups} == set(wanted)
     assert len(groups) == len(wanted)
     for group in groups:
-        rows = wanted[tuple(group[key] for key in segments.GROUP_KEY)]
+        rows = wanted[tuple(group[key] for key in segment_summary.GROUP_KEY)]
         assert group["customers"] == len(rows)
         assert group["value_sum"] == sum(round(row["monetary_value"] * 10_000) for row in rows)
         assert group["value_squares"] == pytest.approx(sum(row["monetary_value"] ** 2 for row in rows), abs=1e-3)
@@ -112,7 +115,7 @@ def test_movement_tells_where_everyone_came_from_and_went(engine):
     before = predictions(rng, [f"{i:04}" for i in range(500)])
     # The first fifty are gone, fifty are new.
     now = predictions(rng, [f"{i:04}" for i in range(50, 550)])
-    found = engine.collect(segments.movement(engine.from_arrow(now), engine.from_arrow(before), 3)).to_pylist()
+    found = engine.collect(segment_movement.movement(engine.from_arrow(now), engine.from_arrow(before), 3)).to_pylist()
     old, new = ({row["customer_id"]: row for row in table.to_pylist()} for table in (before, now))
     wanted: Counter = Counter()
     value: Counter = Counter()

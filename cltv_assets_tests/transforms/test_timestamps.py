@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cltv_assets.engines import Engine
-from cltv_assets.transforms.timestamps import LOCAL, UTC, with_event_times, zone_changes
+from cltv_assets.sources.timestamps import LOCAL, UTC, with_event_times, zone_changes
 
 ZONES = ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"]
 

@@ -1,4 +1,4 @@
-"""A small lake of every release is read, or migrated and completed, by the commands of now."""
+"""A small lake of every release is read, or migrated and completed, by the current commands."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import pytest
 from deltalake import DeltaTable
 
 from cltv_assets import __version__
+from cltv_assets.cli.format_steps import STEPS
 from cltv_assets.cli.reading import check_lake, open_lake
 from cltv_assets.dagster_defs.automation.state import latest
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.lake.migrations import Fate, fate_of
-from cltv_assets.schemas import all_tables
 from cltv_assets.settings import load_settings
+from cltv_assets.tables import all_schemas
 from cltv_assets_tests.cli.test_errors import code_of
 
 LAKES = Path(__file__).parent / "lakes"
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 RELEASES = sorted(folder.name for folder in LAKES.iterdir())
-KEPT = [schema.name for schema in all_tables([1, 2]) if fate_of(schema.name, 1)[0] is Fate.KEEP]
+KEPT = [schema.name for schema in all_schemas([1, 2]) if fate_of(schema.name, 1, STEPS)[0] is Fate.KEEP]
 
 Said = pytest.CaptureFixture[str]
 
@@ -113,7 +114,7 @@ def test_a_migrated_lake_is_completed_from_what_was_kept(shop: Path, capsys: Sai
 def test_months_can_be_run_whole_on_a_migrated_lake(shop: Path) -> None:
     assert code_of("migrate") == 0
     assert code_of("run", "--to", "2025-01") == 0
-    table = open_lake(load_settings()).table(all_tables([1, 2])[0])
+    table = open_lake(load_settings()).table(all_schemas([1, 2])[0])
     assert {month.key for month in table.months()} == {"2025-01", "2025-02"}
 
 

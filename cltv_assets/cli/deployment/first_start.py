@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError, LakeError
-from cltv_assets.settings import load_settings
 
 
 def make_bucket(client: Any, name: str) -> bool:

@@ -19,21 +19,21 @@ import io
 import re
 import sys
 import tarfile
-from typing import IO, BinaryIO
+from typing import BinaryIO
 from urllib.parse import unquote
 
-import pyarrow.fs as fs
 from deltalake import DeltaTable
 
 from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError, LakeError
-from cltv_assets.files.lake_storage import Storage
-from cltv_assets.schemas import all_tables
-from cltv_assets.settings import Settings, load_settings
+from cltv_assets.files.storage import Storage
+from cltv_assets.lake import Lake
+from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas
 
 _LOG = "_delta_log"
 _COMMIT = re.compile(r"(\d{20})\.json$")
-_CHUNK = 1 << 20
 #: Name of an archive's last member.
 _END = "end-of-lake"
 #: How often a log is read again after it was shortened while it was read.
@@ -42,7 +42,7 @@ _ATTEMPTS = 5
 
 def open_storage(settings: Settings) -> Storage:
     """Return the files of the configured lake."""
-    return Storage(settings.lake_root, object_store_for(settings))
+    return Lake(settings.lake_root, object_store_for(settings)).storage
 
 
 def save(storage: Storage, tables: list[str], target: BinaryIO) -> dict[str, int]:
@@ -114,14 +114,14 @@ def load(storage: Storage, source: BinaryIO) -> int:
                 if f"/{_LOG}/" in member.name:
                     logs[member.name] = content.read()
                 else:
-                    _write(storage, member.name, content)
+                    storage.write(storage.uri(member.name), content)
         if not whole:
             raise tarfile.ReadError("it breaks off")
     except tarfile.TarError as error:
         raise LakeError(f"The stream is no whole copy of a lake: {error}.", "Take another backup.") from None
     # Oldest commit first: a reader never finds a log with a hole.
     for name, commit in sorted(logs.items()):
-        _write(storage, name, io.BytesIO(commit))
+        storage.write(storage.uri(name), io.BytesIO(commit))
     return count
 
 
@@ -132,9 +132,9 @@ def _read_log(storage: Storage, table: str) -> dict[str, bytes]:
         try:
             # Not the hint at the newest checkpoint: it may point behind what is listed here, and readers do without.
             names = sorted(
-                entry.base_name
+                entry.name
                 for entry in storage.entries(folder)
-                if entry.type == fs.FileType.File and entry.base_name != "_last_checkpoint"
+                if entry.kind == "file" and entry.name != "_last_checkpoint"
             )
             return {name: storage.read(f"{folder}/{name}") for name in names if name.endswith((".json", ".parquet"))}
         except FileNotFoundError:  # a checkpoint was made and older commits were removed
@@ -144,23 +144,23 @@ def _read_log(storage: Storage, table: str) -> dict[str, bytes]:
 
 def _plain_files(storage: Storage, tables: set[str]) -> list[str]:
     """Return the files outside the tables, the reports, relative to the root."""
-    root = storage.path(storage.root)
     found = []
     for folder in storage.entries(storage.root):
-        if folder.type == fs.FileType.Directory and folder.base_name not in tables:
-            entries = storage.entries(storage.uri(folder.base_name), recursive=True)
-            found += [e.path.removeprefix(root).lstrip("/") for e in entries if e.type == fs.FileType.File]
+        if folder.kind == "folder" and folder.name not in tables:
+            entries = storage.entries(storage.uri(folder.name), recursive=True)
+            found += [entry.uri.removeprefix(storage.root + "/") for entry in entries if entry.kind == "file"]
     return sorted(found)
 
 
 def _copy_out(storage: Storage, path: str, archive: tarfile.TarFile, *, needed: bool) -> None:
+    uri = storage.uri(path)
     try:
-        with storage.asking(path), storage.filesystem.open_input_file(storage.path(storage.uri(path))) as stream:
+        with storage.asking(uri), storage.open(uri) as stream:
             _add(archive, path, stream, stream.size())
     except FileNotFoundError:
         if needed:
             raise LakeError(
-                f"{storage.uri(path)} is missing, although its table's log names it.",
+                f"{uri} is missing, although its table's log names it.",
                 "Run that month again before taking a backup.",
             ) from None
 
@@ -171,20 +171,12 @@ def _add(archive: tarfile.TarFile, name: str, content: BinaryIO, size: int) -> N
     archive.addfile(member, content)
 
 
-def _write(storage: Storage, name: str, content: IO[bytes]) -> None:
-    uri = storage.uri(name)
-    storage.make_folder(uri.rsplit("/", 1)[0])
-    with storage.asking(uri), storage.filesystem.open_output_stream(storage.path(uri)) as stream:
-        while chunk := content.read(_CHUNK):
-            stream.write(chunk)
-
-
 def main(action: str) -> None:
     """Save to the standard output, or load from the standard input."""
     settings = load_settings()
     storage = open_storage(settings)
     if action == "save":
-        versions = save(storage, [schema.name for schema in all_tables(settings.horizons_months)], sys.stdout.buffer)
+        versions = save(storage, [schema.name for schema in all_schemas(settings.horizons_months)], sys.stdout.buffer)
         sys.stderr.write(f"{len(versions)} tables of {storage.root} saved.\n")
     else:
         sys.stderr.write(f"{load(storage, sys.stdin.buffer)} files written to {storage.root}.\n")

@@ -15,12 +15,14 @@ from cltv_assets.cli.doctor import Finding, State, failed, ok, warning
 from cltv_assets.cli.reading import check_lake, configured_source
 from cltv_assets.cli.runner import months_between
 from cltv_assets.dagster_defs.resources import object_store_for
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError
+from cltv_assets.files.object_store import is_s3
 from cltv_assets.lake import FORMAT_VERSION
-from cltv_assets.schemas import all_tables
 from cltv_assets.settings import Settings
 from cltv_assets.settings.deprecations import CltvDeprecation
-from cltv_assets.settings.file import load_settings, settings_files
+from cltv_assets.settings.file import settings_files
+from cltv_assets.tables import all_schemas
 
 _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
 
@@ -129,7 +131,7 @@ def _lake(settings: Settings) -> str:
     lake = check_lake(settings)
     months = list(settings.first_month.until(settings.last_month()))
     held = {}
-    for schema in all_tables(settings.horizons_months):
+    for schema in all_schemas(settings.horizons_months):
         held[schema.name] = len(lake.table(schema).published(months))
     fullest = max(held.values(), default=0)
     return f"{lake.root} is writable and holds {fullest} of {len(months)} months; format version {FORMAT_VERSION}"
@@ -147,7 +149,7 @@ def _engine(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
-    if not settings.lake_uri.startswith("s3://"):
+    if not is_s3(settings.lake_uri):
         return
     from cltv_assets.cli.doctor.bucket import look_at_store
 

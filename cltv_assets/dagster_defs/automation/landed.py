@@ -20,9 +20,9 @@ from cltv_assets.dagster_defs.automation.source_changes import Landed, State
 from cltv_assets.dagster_defs.automation.state import read_history
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.sources.contents import FileRecord
-from cltv_assets.steps.prepare import SOURCE_FILES
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.raw_transactions import SOURCE_FILES
 
 #: Events fetched at once.
 _PAGE = 100

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cltv_assets.months import Month
+from cltv_assets.tables.table import Input
 
 
 class Verdict(enum.Enum):
@@ -31,43 +32,19 @@ class Verdict(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Need:
-    """What a month of a step is made from.
-
-    Parameters
-    ----------
-    table : str
-    farthest, nearest : int
-        The months of it, counted back from the step's own: 11 and 0 for a trailing year.
-    holes : bool
-        Whether months that could not be made are done without.
-    """
-
-    table: str
-    farthest: int = 0
-    nearest: int = 0
-    holes: bool = False
-
-    def months(self, month: Month, first: Month) -> list[Month]:
-        """Return the months needed for ``month``; those before the first partition do not exist."""
-        begin, end = max(month.shift(-self.farthest), first), month.shift(-self.nearest)
-        return list(begin.until(end)) if begin <= end else []
-
-
-@dataclass(frozen=True)
 class Step:
     """Tables that are made together.
 
     Parameters
     ----------
     tables : tuple of str
-    needs : tuple of Need
+    needs : tuple of Input
     due : datetime.timedelta
         After the month closes.
     """
 
     tables: tuple[str, ...]
-    needs: tuple[Need, ...]
+    needs: tuple[Input, ...]
     due: dt.timedelta
 
 
@@ -193,7 +170,7 @@ def _verdict(step: Step, month: Month, history: History, calendar: Calendar, rea
     return Verdict.REQUESTED if ready else Verdict.WAITING
 
 
-def _ready(need: Need, at: Month, month: Month, history: History, verdicts: Plan) -> bool:
+def _ready(need: Input, at: Month, month: Month, history: History, verdicts: Plan) -> bool:
     verdict = verdicts[need.table, at]
     if verdict is Verdict.REQUESTED:
         # The same month is made by the same run, in order; another month by another run.

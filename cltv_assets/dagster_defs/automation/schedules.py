@@ -11,8 +11,8 @@ from cltv_assets.dagster_defs.automation.expectations import DEFAULT_DUE, LONGES
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 
 #: Plain name; ``Names`` adds the prefix.
 MONTHLY_SCHEDULE = "cltv_monthly"

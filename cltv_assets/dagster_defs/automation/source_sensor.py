@@ -41,9 +41,9 @@ from cltv_assets.dagster_defs.automation.source_changes import (
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.resources.s3 import object_store_for
 from cltv_assets.months import Month
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, new_source
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.watching import ContentReader
 

@@ -8,10 +8,11 @@ import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from cltv_assets.dagster_defs.automation.expectations import Expectation
-from cltv_assets.dagster_defs.automation.planning import Attempt, History, Need, Step
+from cltv_assets.dagster_defs.automation.planning import Attempt, History, Step
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.partitions import Window, month_of
+from cltv_assets.dagster_defs.partitions import input_of, month_of
 from cltv_assets.months import Month
+from cltv_assets.tables.table import Input
 
 _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 
@@ -61,15 +62,14 @@ def _in_order(definition: dg.AssetsDefinition) -> list[dg.AssetSpec]:
     return ordered
 
 
-def needs_of(definition: dg.AssetsDefinition) -> list[Need]:
+def needs_of(definition: dg.AssetsDefinition) -> list[Input]:
     """Return what a month of a step is made from.
 
     What a step makes itself it makes in order.
     """
     needs = []
     for name, key in sorted(definition.keys_by_input_name.items()):
-        window = Window.of_input(definition.op.input_dict[name].metadata)
-        needs.append(Need(Names.table(key), window.farthest, window.nearest, window.holes))
+        needs.append(input_of(Names.table(key), definition.op.input_dict[name].metadata))
     return needs
 
 

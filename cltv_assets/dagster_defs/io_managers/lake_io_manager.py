@@ -15,13 +15,14 @@ from typing import Any
 import dagster as dg
 import ibis.expr.types as ir
 
+from cltv_assets.columns import TableSchema
 from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.partitions import Window
+from cltv_assets.dagster_defs.partitions import input_of
 from cltv_assets.dagster_defs.resources import PLATFORM, Platform
 from cltv_assets.lake import StagedMonth
 from cltv_assets.months import Month
-from cltv_assets.schemas import TableSchema
+from cltv_assets.tables.table import Input
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ class LakeWindow:
     ----------
     platform : Platform
     schema : TableSchema
-    window : Window
+    given : Input
+        Which months.
     """
 
     platform: Platform
     schema: TableSchema
-    window: Window
+    given: Input
 
     def of(self, month: Month) -> ir.Table:
         """Return the upstream months of ``month`` as one lazy table.
@@ -48,8 +50,8 @@ class LakeWindow:
             If one of them was never published.
         """
         table = self.platform.lake.table(self.schema)
-        months = self.window.months(month, self.platform.settings.first_month)
-        if self.window.holes:
+        months = self.given.months(month, self.platform.settings.first_month)
+        if self.given.holes:
             months = sorted(table.published(months))
         else:
             table.require(months)
@@ -98,8 +100,8 @@ class LakeIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> LakeWindow:
         """Return what reads the upstream months of any month; nothing is read yet."""
-        schema = self._schemas[Names.table(context.asset_key)]
-        return LakeWindow(self._platform, schema, Window.of_input(context.definition_metadata))
+        table = Names.table(context.asset_key)
+        return LakeWindow(self._platform, self._schemas[table], input_of(table, context.definition_metadata))
 
 
 def lake_io_manager(schemas: Mapping[str, TableSchema], names: Names) -> dg.IOManagerDefinition:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,14 +11,18 @@ from typing import Any, Protocol
 import dagster as dg
 
 from cltv_assets import __version__
-from cltv_assets.dagster_defs.remote.reporting import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import Heard, s3_ends
 from cltv_assets.errors import ConfigError
+from cltv_assets.files.object_store import is_s3
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
 #: The console script of the package's wheel.
 ENTRY_POINT = "cltv-preprocess"
+#: Key of the custom message with which the remote process says why a month was not published.
+ERRORS = "errors"
+#: Keys of the extras that the remote process gets.
+SETTINGS, VERSION = "settings", "version"
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def launcher_for(settings: Settings) -> Launcher:
     pipes = settings.pipes
     there = extras_for(settings)[SETTINGS]
     lake = str(there.get("lake_uri", ""))
-    if not re.match(r"s3://", lake):
+    if not is_s3(lake):
         raise ConfigError(
             f"pipes runs months elsewhere, but lake_uri is '{lake or './lake'}'.",
             "Put the lake on s3://: it is what both sides share.",

@@ -10,7 +10,7 @@ from cltv_assets.dagster_defs.resources.platform import (
     Platform,
     platform_resource,
 )
-from cltv_assets.dagster_defs.resources.s3 import object_store_for, s3_resource, uses_s3
+from cltv_assets.dagster_defs.resources.s3 import object_store_for, s3_resource
 
 __all__ = [
     "LAKE",
@@ -23,5 +23,4 @@ __all__ = [
     "object_store_for",
     "platform_resource",
     "s3_resource",
-    "uses_s3",
 ]

@@ -17,14 +17,13 @@ import dagster as dg
 
 from cltv_assets.dagster_defs.failures import FailedMonths
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.resources.s3 import uses_s3
 from cltv_assets.engines import Engine, open_engine
-from cltv_assets.files.object_store import ObjectStore
+from cltv_assets.files.object_store import ObjectStore, uses_s3
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables.month_run import MonthRun
 
 #: Plain keys of the resources; `Names` puts the prefix before them.
 PLATFORM, LAKE, S3, SPARK, PIPES = "platform", "lake", "s3", "spark", "pipes"
@@ -94,7 +93,9 @@ class Platform:
     def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
         """Return what a step may know."""
         source = open_source(self.settings, objects=self.objects)
-        return MonthRun(month, self.settings, self.engine, self.lake, source, dict(inputs))
+        return MonthRun(
+            month, self.settings, self.engine, self.lake, source, dict(inputs), scratch=lambda: self.scratch
+        )
 
     def close(self) -> None:
         """Release what was opened."""

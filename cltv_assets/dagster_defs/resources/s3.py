@@ -11,18 +11,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cltv_assets.errors import ConfigError
-from cltv_assets.files.object_store import ObjectStore
+from cltv_assets.files.object_store import ObjectStore, uses_s3
 from cltv_assets.settings import Settings
 
 if TYPE_CHECKING:
     from cltv_assets.dagster_defs.resources.store_resource import StoreResource
-
-_SCHEME = "s3://"
-
-
-def uses_s3(settings: Settings) -> bool:
-    """Return whether the lake or the source is on S3."""
-    return settings.lake_uri.startswith(_SCHEME) or (settings.source.path or "").startswith(_SCHEME)
 
 
 def s3_resource(settings: Settings) -> StoreResource:

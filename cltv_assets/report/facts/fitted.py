@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cltv_assets.schemas import PURCHASE_MODEL, SPEND_MODEL, TableSchema
-from cltv_assets.schemas.tables import SEASON_COLUMNS
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.columns import TableSchema
+from cltv_assets.tables.fitted_models import SEASON_COLUMNS
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.spend_model import SPEND_MODEL
 
 #: The model without dropout: what every other purchase model is held against.
 NULL_MODEL = "nbd"

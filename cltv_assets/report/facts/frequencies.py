@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cltv_assets.report.facts.model_view import ModelView, dates
 from cltv_assets.report.facts.population import CustomerCounts
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables.month_run import MonthRun
 
 #: Repeat purchases counted one by one; the last class takes the rest.
 LAST_CLASS = 7

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cltv_assets.months import Month
-from cltv_assets.schemas import HOLDOUT_EVALUATION
-from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.holdout import BASELINES, LAST_YEAR, NAIVE_RATE, NBD
+from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
+from cltv_assets.tables.holdout_evaluation.outcomes import BASELINES, LAST_YEAR, NAIVE_RATE, NBD
+from cltv_assets.tables.month_run import MonthRun
 
 #: What stands beside the model, in reading order. The model's own name is a pair, so
 #: that an NBD that predicts is not taken for the baseline.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.report.facts.model_view import ModelView, dates
 from cltv_assets.report.facts.population import CustomerCounts
-from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.customers import DAYS_PER_UNIT
+from cltv_assets.tables.month_run import MonthRun
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -44,7 +44,7 @@ def model_view(model: FittedModel, settings: Settings) -> ModelView | None:
     """Return the model as it predicts; ``None`` where it is not fitted."""
     if not model.usable:
         return None
-    from cltv_assets.steps.fit import operational_time, purchase_fit
+    from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
 
     return ModelView(purchase_fit(model.row), operational_time(model.row, settings), model.truncated)
 

@@ -8,8 +8,12 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from cltv_assets.schemas import PURCHASE_MODEL, RAW_TRANSACTIONS, REJECTED_TRANSACTIONS, RFM_SUMMARY, cltv_predictions
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def month_before(run: MonthRun) -> Population | None:
         for row in run.engine.collect(chosen).to_pylist():
             customers, repeat = row["customers"], row["repeat_customers"]
             chosen_model = row["model_name"], row["seasonality"] == "monthly"
-    predictions = run.earlier(cltv_predictions(run.settings.horizons_months))
+    predictions = run.earlier(predictions_schema(run.settings.horizons_months))
     value = None
     if predictions is not None:
         value = run.engine.measure(predictions, {"value": predictions[f"cltv_{horizon}m"].sum()})["value"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cltv_assets.schemas import RAW_TRANSACTIONS, REJECTED_TRANSACTIONS
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
+from cltv_assets.tables.month_run import MonthRun
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cltv_assets.schemas import SEGMENT_MOVEMENT, SEGMENT_SUMMARY
-from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.segments import GONE, NEW, VALUE_SEGMENTS
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT
+from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
+from cltv_assets.tables.segmentation import GONE, NEW, VALUE_SEGMENTS
 
 #: The schemes of ``segment_summary``.
 BASE, VALUE, RFM = "all", "value", "rfm"

@@ -9,8 +9,9 @@ from cltv_assets.months import Month
 from cltv_assets.report.facts.fitted import FittedModel
 from cltv_assets.report.facts.model_view import ModelView, model_view, newcomers_expected
 from cltv_assets.report.facts.population import CustomerCounts
-from cltv_assets.schemas import PURCHASE_DAYS, PURCHASE_MODEL
-from cltv_assets.steps.month_run import MonthRun
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 
 _WEEK = dt.timedelta(days=7)
 #: Days ahead that are drawn at least; then as many as there is history.

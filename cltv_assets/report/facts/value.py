@@ -9,9 +9,9 @@ from itertools import accumulate, pairwise
 import ibis
 import ibis.expr.types as ir
 
-from cltv_assets.schemas import PURCHASE_DAYS
-from cltv_assets.steps.month_run import MonthRun
-from cltv_assets.transforms.segments import VALUE_SEGMENTS
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.segmentation import VALUE_SEGMENTS
 
 #: Customers named in a list.
 LISTED = 10

@@ -11,7 +11,7 @@ from cltv_assets.report.facts.holdout import Contender, Decile, HoldoutCase
 from cltv_assets.report.figures import canvas
 from cltv_assets.report.figures.canvas import DASHED, DOTTED, Key
 from cltv_assets.report.figures.svg import FIRST, MUTED, SECOND, TEXT, THIRD
-from cltv_assets.transforms.holdout import LAST_YEAR, NAIVE_RATE, NBD
+from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE, NBD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from cltv_assets.report.facts.segments import VALUE, Move, direction, tier_place
 from cltv_assets.report.figures import canvas
 from cltv_assets.report.figures.canvas import Key
 from cltv_assets.report.figures.svg import BACK, FIRST, GRID, MUTED, SECOND, TEXT, THIRD
-from cltv_assets.transforms.segments import GONE
+from cltv_assets.tables.segmentation import GONE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.fitted import NULL_MODEL
 from cltv_assets.report.facts.holdout import Contender
 from cltv_assets.report.sections.naming import candidate_title, in_words, model_title, why_no_predictions
-from cltv_assets.transforms.holdout import LAST_YEAR, NAIVE_RATE
+from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
 
 #: Intervals of totals that are judged at least, and the share that should have held; of
 #: intervals that overlap in time many may miss together, so half is asked of 80 %.

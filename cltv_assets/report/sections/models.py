@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.fitted import FittedModel, Parameter
@@ -12,7 +13,6 @@ from cltv_assets.report.figures.models import candidates_figure, seasonality_fig
 from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.sections.naming import candidate_title, in_words, model_title
 from cltv_assets.report.sections.section import Picture, Section
-from cltv_assets.transforms.customers import DAYS_PER_UNIT
 
 _DAYS_PER_YEAR = 365.25
 _STATUS = {

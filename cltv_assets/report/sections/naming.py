@@ -7,7 +7,7 @@ import re
 from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.fitted import FittedModel
-from cltv_assets.transforms.holdout import LAST_YEAR, NAIVE_RATE, NBD
+from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE, NBD
 
 _MODELS = {
     "bg_nbd": "BG/NBD",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.sections.section import Section
-from cltv_assets.transforms.cleaning import REASONS
+from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS
 
 
 def section(data: ReportData) -> Section:

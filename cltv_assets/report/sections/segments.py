@@ -12,7 +12,7 @@ from cltv_assets.report.figures.segments import movement_figure, segments_figure
 from cltv_assets.report.figures.svg import svg
 from cltv_assets.report.sections.naming import RFM_MEANINGS, why_no_predictions
 from cltv_assets.report.sections.section import Picture, Section
-from cltv_assets.transforms.segments import GONE, NEW, VALUE_SEGMENTS
+from cltv_assets.tables.segmentation import GONE, NEW, VALUE_SEGMENTS
 
 #: Moves between RFM segments that are listed.
 _LISTED = 8

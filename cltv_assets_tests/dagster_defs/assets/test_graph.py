@@ -9,13 +9,13 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import PartitionBackfill
 
-from cltv_assets.checks import checks_of
+from cltv_assets.columns import MONTH
 from cltv_assets.dagster_defs.automation.state import needs_of
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_assets, build_definitions
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.months import Month
-from cltv_assets.schemas import MONTH, all_tables
 from cltv_assets.settings import Settings
+from cltv_assets.tables import all_schemas, checks_of
 from cltv_assets_tests.e2e.reading import REPORT, TABLES
 
 ASSETS = (*TABLES, REPORT)
@@ -68,7 +68,7 @@ def test_every_asset_has_a_blocking_check_and_every_check_a_promise(definitions:
 def test_the_columns_shown_are_those_written(
     shop_settings: Callable[..., Settings], specs: dict[str, dg.AssetSpec]
 ) -> None:
-    for table in all_tables(shop_settings().horizons_months):
+    for table in all_schemas(shop_settings().horizons_months):
         shown = [column.name for column in specs[table.name].metadata["dagster/column_schema"].columns]
         assert shown == [*table.column_names, MONTH]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from cltv_assets.checks import checks_of
 from cltv_assets.cli.runner import QUIET, errors_of
-from cltv_assets.dagster_defs.assets.policy import assets_of_half
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.remote.launching import Told, extras_for
 from cltv_assets.dagster_defs.resources import Platform
 from cltv_assets.errors import LakeError
-from cltv_assets.schemas import RAW_TRANSACTIONS
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables import checks_of
 
 
 def graph(prefix: str, **changes: object) -> dg.Definitions:

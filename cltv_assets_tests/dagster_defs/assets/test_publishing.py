@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 
 from cltv_assets.cli.runner import MonthRunner
-from cltv_assets.dagster_defs.assets import report_asset
-from cltv_assets.dagster_defs.assets.policy import assets_of_half
+from cltv_assets.dagster_defs import report_asset
+from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
-from cltv_assets.files.lake_storage import Storage
+from cltv_assets.files.storage import Storage
 from cltv_assets.lake import LakeTable
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.reading import contents, differences, rows_of, unfinished_files

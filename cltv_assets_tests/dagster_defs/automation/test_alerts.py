@@ -21,12 +21,12 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from cltv_assets.cli.runner import QUIET
-from cltv_assets.dagster_defs.assets import all_assets
 from cltv_assets.dagster_defs.automation.alerts import Cursor, Watchman, alerts_sensor
 from cltv_assets.dagster_defs.automation.expectations import expectations
 from cltv_assets.dagster_defs.automation.state import parents_of
 from cltv_assets.dagster_defs.automation.webhook import WebhookError
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import load_settings
 from cltv_assets_tests.dagster_defs.automation.webhook_server import WebhookServer

@@ -10,10 +10,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cltv_assets.dagster_defs.assets import all_assets
 from cltv_assets.dagster_defs.automation.expectations import expectations
 from cltv_assets.dagster_defs.automation.state import parents_of
 from cltv_assets.dagster_defs.build import build_definitions
+from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.errors import ConfigError
 from cltv_assets_tests.dagster_defs.automation.daemon import Daemon
 from cltv_assets_tests.e2e.running import settings_in

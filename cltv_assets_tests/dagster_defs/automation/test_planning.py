@@ -8,22 +8,23 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cltv_assets.dagster_defs.automation.planning import Attempt, Calendar, History, Need, Step, Verdict, overdue, plan
+from cltv_assets.dagster_defs.automation.planning import Attempt, Calendar, History, Step, Verdict, overdue, plan
 from cltv_assets.months import Month
+from cltv_assets.tables.table import Input
 
 DAY = dt.timedelta(days=1)
 FIRST = Month.parse("2024-01")
 #: The shape of the real graph: a root, a trailing window, all history, a look back with holes.
 STEPS = [
     Step(("raw",), (), DAY),
-    Step(("cleaned", "rejected"), (Need("raw"),), DAY),
-    Step(("days",), (Need("cleaned"),), DAY),
-    Step(("repeat",), (Need("days", 2),), DAY),
-    Step(("rfm",), (Need("days", 100),), DAY),
-    Step(("model",), (Need("rfm"),), DAY),
-    Step(("predictions",), (Need("rfm"), Need("model")), DAY),
-    Step(("holdout",), (Need("predictions", 4, 1, holes=True), Need("days", 5)), DAY),
-    Step(("report",), (Need("raw"), Need("predictions"), Need("holdout"), Need("days", 100)), DAY),
+    Step(("cleaned", "rejected"), (Input("raw"),), DAY),
+    Step(("days",), (Input("cleaned"),), DAY),
+    Step(("repeat",), (Input("days", 2),), DAY),
+    Step(("rfm",), (Input("days", 100),), DAY),
+    Step(("model",), (Input("rfm"),), DAY),
+    Step(("predictions",), (Input("rfm"), Input("model")), DAY),
+    Step(("holdout",), (Input("predictions", 4, 1, holes=True), Input("days", 5)), DAY),
+    Step(("report",), (Input("raw"), Input("predictions"), Input("holdout"), Input("days", 100)), DAY),
 ]
 TABLES = [table for step in STEPS for table in step.tables]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.dagster_defs.instance import dagster_home
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
-from cltv_assets.settings import load_settings
 from cltv_assets.settings.component_file import prefix_for
 
 MINIMAL = "type: cltv_assets.CltvComponent\nattributes:\n  end_month: 1997-03\n"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
-from cltv_assets.schemas import all_tables
+from cltv_assets.tables import all_schemas
 from cltv_assets_tests.dagster_defs.component.conftest import BRANDS, Project
 
-TABLES = [schema.name for schema in all_tables((3,))]
+TABLES = [schema.name for schema in all_schemas((3,))]
 
 
 def customers(table: Path) -> set[str]:

@@ -8,15 +8,13 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from cltv_assets.checks import checks_of
-from cltv_assets.cli.launched import run_launched
 from cltv_assets.cli.runner import QUIET, errors_of
-from cltv_assets.dagster_defs.assets.policy import assets_of_half
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.remote.launching import Told, launcher_for
-from cltv_assets.dagster_defs.remote.reporting import encoded, settings_from
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
+from cltv_assets.tables import checks_of
 
 SERVERLESS = {
     "kind": "emr_serverless",
@@ -111,33 +109,3 @@ def test_a_month_that_was_published_whole_succeeds_whatever_the_client_says() ->
         for check in checks_of((3,))[name]
     ]
     assert run(Told([*passed, *all_made()], fault="Exception: EMR job j-1 failed")).success
-
-
-def test_another_version_at_the_far_end_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"The orchestrator has cltv-assets 0\.0\.1, the remote process"):
-        settings_from({"version": "0.0.1", "settings": {}})
-
-
-def test_a_launched_job_runs_one_month() -> None:
-    with pytest.raises(ConfigError, match="runs one month"):
-        run_launched("2011-01", "2011-02")
-
-
-def test_metadata_keeps_its_types() -> None:
-    given: dict[str, Any] = {
-        "int": dg.MetadataValue.int(1),
-        "float": dg.MetadataValue.float(0.5),
-        "bool": dg.MetadataValue.bool(True),
-        "text": dg.MetadataValue.text("a"),
-        "md": dg.MetadataValue.md("| a |"),
-        "json": dg.MetadataValue.json({"a": [1]}),
-        "null": dg.MetadataValue.null(),
-    }
-    from dagster._core.definitions.metadata import metadata_map_from_external
-
-    carried = metadata_map_from_external(encoded(given))  # type: ignore[arg-type]
-    assert carried == given
-    # Values of different types may be equal.
-    assert {name: type(value) for name, value in carried.items()} == {
-        name: type(value) for name, value in given.items()
-    }

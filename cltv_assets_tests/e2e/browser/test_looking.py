@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from cltv_assets.schemas import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets_tests.e2e.browser.conftest import READY, Shop
 from cltv_assets_tests.e2e.browser.screens import SHOWN, Screens
 from cltv_assets_tests.e2e.reading import REPORT, TABLES

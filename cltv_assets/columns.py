@@ -1,0 +1,138 @@
+"""What a table's columns are: name, type, nullability, meaning and unit.
+
+One declaration drives the Delta schema, the Arrow schema that engines write,
+Dagster's column metadata, the schema check and ``docs/data_dictionary.md``.
+Which tables there are, and how they are made, stands in ``tables``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis
+import pyarrow as pa
+from ibis import Schema as IbisSchema
+
+# Expressions are written in steps, each naming what the next one uses. Ibis would fuse the
+# steps and write every expression out once for each use of it: the parsing of times alone
+# became megabytes of SQL that took seconds to plan. Set here, because whatever builds an
+# expression imports this module.
+ibis.options.sql.fuse_selects = False
+
+#: The partition column of every table: the first day of the month.
+MONTH = "month"
+
+#: Money and quantities: exact, wide enough for any currency in single units.
+MONEY = "decimal(18, 4)"
+
+#: Stored type (Ibis notation) to Arrow type. Only these are allowed in a table:
+#: every Delta reader has them and both engines write them alike.
+_ARROW: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp('UTC')": pa.timestamp("us", tz="UTC"),
+    MONEY: pa.decimal128(18, 4),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Parameters
+    ----------
+    name : str
+    type : str
+        Ibis notation, one of the types every Delta reader knows.
+    meaning : str
+        One sentence for the data dictionary and the Dagster UI.
+    unit : str, optional
+        Days, currency, purchases, …; empty where a unit makes no sense.
+    nullable : bool
+        Whether null is a legal value. A non-nullable column is checked.
+    """
+
+    name: str
+    type: str
+    meaning: str
+    unit: str = ""
+    nullable: bool = False
+
+    def __post_init__(self) -> None:
+        if self.type not in _ARROW:
+            raise ValueError(f"column {self.name}: type {self.type} is not one of {list(_ARROW)}")
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The column's Arrow type."""
+        return _ARROW[self.type]
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """One table of the lake.
+
+    Parameters
+    ----------
+    name : str
+        Table, asset and function name.
+    description : str
+        What a row is and what the table is for.
+    grain : tuple of str
+        Columns that identify a row within a month.
+    columns : tuple of Column
+        All columns except ``month``, in stored order.
+    """
+
+    name: str
+    description: str
+    grain: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        unknown = set(self.grain) - set(self.column_names)
+        if unknown:
+            raise ValueError(f"{self.name}: grain names unknown columns {sorted(unknown)}")
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns, without ``month``."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """Return the column called ``name``."""
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def ibis(self) -> IbisSchema:
+        """Ibis schema of a month's rows, without ``month``.
+
+        Nullability is left out on purpose: an engine cannot prove it, the
+        schema check does.
+        """
+        return ibis.schema({column.name: column.type for column in self.columns})
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """Arrow schema of a month's rows as files hold them, without ``month``."""
+        return pa.schema([pa.field(c.name, c.arrow_type) for c in self.columns])
+
+    @property
+    def ibis_with_month(self) -> IbisSchema:
+        """Ibis schema of a published table."""
+        return ibis.schema({**dict(self.ibis.items()), MONTH: "date"})
+
+    @property
+    def arrow_with_month(self) -> pa.Schema:
+        """Arrow schema of a published table as engines read it."""
+        return pa.schema([*self.arrow, pa.field(MONTH, pa.date32())])
+
+    @property
+    def delta(self) -> pa.Schema:
+        """Arrow schema of the Delta table: nullability declared, ``month`` last."""
+        fields = [pa.field(c.name, c.arrow_type, nullable=c.nullable) for c in self.columns]
+        return pa.schema([*fields, pa.field(MONTH, pa.date32(), nullable=False)])

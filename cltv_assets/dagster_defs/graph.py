@@ -1,0 +1,49 @@
+"""Dagster's assets, made from the tables: the one place that turns a `Table` into an asset."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from cltv_assets.dagster_defs.lake_asset import lake_asset
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.partitions import monthly_partitions
+from cltv_assets.dagster_defs.remote_preparation import remote_preparation
+from cltv_assets.dagster_defs.report_asset import report_asset
+from cltv_assets.report import REPORT
+from cltv_assets.settings import Settings
+from cltv_assets.tables import TABLES, steps
+from cltv_assets.tables.table import ENGINE, SOURCE, Asset, Half
+
+#: Everything that is made every month, in the order of the graph.
+ASSETS: tuple[Asset, ...] = (*TABLES, REPORT)
+
+
+def all_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Return every asset, in the order of the graph."""
+    names = Names(settings.asset_prefix)
+    partitions = monthly_partitions(settings)
+    remote = bool(settings.pipes.kind)
+    assets = [remote_preparation(settings, partitions, names)] if remote else []
+    # Elsewhere a month is a job of its own, and one of Dagster's jobs has one policy for all its assets.
+    backfills = dg.BackfillPolicy.multi_run(1) if remote else dg.BackfillPolicy.single_run()
+    assets += [
+        lake_asset(settings, tables, partitions, names, backfills)
+        for tables in steps()
+        if not (remote and tables[0].half == "preprocess")
+    ]
+    assets.append(report_asset(settings, partitions, names, backfills))
+    kinds = {asset.name: _kinds(asset, settings) for asset in ASSETS}
+    return list(dg.map_asset_specs(lambda spec: spec.merge_attributes(kinds=kinds[names.table(spec.key)]), assets))
+
+
+def assets_of_half(half: Half) -> list[str]:
+    """Return the names of what ``cltv preprocess`` or ``cltv model`` makes, in the order of the graph."""
+    return [asset.name for asset in ASSETS if asset.half == half]
+
+
+def _kinds(asset: Asset, settings: Settings) -> set[str]:
+    """Return what computes an asset and what holds it, as Dagster shows it: three at most."""
+    # The demo's purchase log is a text file too.
+    chosen = {ENGINE: settings.engine, SOURCE: "parquet" if settings.source.kind == "parquet" else "csv"}
+    kinds = {chosen.get(kind, kind) for kind in asset.kinds}
+    return kinds | {"s3"} if settings.lake_root.startswith("s3://") else kinds

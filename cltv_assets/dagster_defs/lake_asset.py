@@ -1,0 +1,207 @@
+"""Turns the tables of a step into a Dagster asset that writes, audits and publishes.
+
+Dagster's own order is compute, store, check: a blocking check runs when readers
+already see the month. Here the body stages the month's files in the lake, holds
+them against the checks, and only a month that passes reaches the IO manager, which
+publishes it in one commit. A failed check, an exception or a kill leaves readers
+on the month they had.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import dagster as dg
+import ibis.expr.types as ir
+
+from cltv_assets.columns import MONTH
+from cltv_assets.dagster_defs.failures import faults_as_failures
+from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
+from cltv_assets.dagster_defs.presentation import check_result, column_schema, metadata_of
+from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months
+from cltv_assets.dagster_defs.resources import LAKE, PLATFORM, POOL, Platform
+from cltv_assets.lake import StagedMonth, Staging
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+from cltv_assets.tables import made_by
+from cltv_assets.tables.check import audit
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.table import Made, Table
+
+#: Tag by which people see which command makes an asset.
+HALF = "cltv/half"
+
+Events = Iterator[Event]
+
+
+def lake_asset(
+    settings: Settings,
+    tables: Sequence[Table],
+    partitions: dg.PartitionsDefinition[str],
+    names: Names,
+    backfills: dg.BackfillPolicy,
+) -> dg.AssetsDefinition:
+    """Return the asset, or the assets of one step, for ``tables``.
+
+    Parameters
+    ----------
+    settings : Settings
+        They choose columns, inputs and checks.
+    tables : sequence of Table
+        What the step makes: the table whose ``make`` it is, and those made with it.
+    partitions : PartitionsDefinition
+        The months.
+    names : Names
+        What assets and resources are called in this graph.
+    backfills : BackfillPolicy
+        How many months one run makes.
+    """
+    platform_key = names.name(PLATFORM)
+
+    @dg.multi_asset(
+        name=names.name("_and_".join(table.name for table in tables)),
+        outs={table.name: asset_out(table, settings, names) for table in tables},
+        ins={
+            given.table: dg.AssetIn(
+                key=names.key(given.table),
+                metadata=metadata_of_input(given),
+                input_manager_key=names.name(LAKE),
+            )
+            for given in tables[0].inputs(settings)
+        },
+        check_specs=check_specs(tables, settings, names, partitions),
+        partitions_def=partitions,
+        required_resource_keys={platform_key},
+        # A step that makes two tables makes both or none.
+        can_subset=False,
+        pool=names.name(POOL),
+        backfill_policy=backfills,
+    )
+    def asset(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Events:
+        platform: Platform = getattr(context.resources, platform_key)
+
+        def make(month: Month) -> MonthMade:
+            with faults_as_failures(platform.engine):
+                read = {name: window.of(month) for name, window in upstream.items()}
+                return _make(platform, names, tables, month, read)
+
+        if context.has_partition_key:
+            yield from _yield_one(make(month_of(context.partition_key)))
+            return
+
+        def make_in_range(month: Month) -> MonthMade:
+            return replace(make(month), publish=lambda staged: publish(platform, staged, context.run.run_id))
+
+        yield from make_months(context, [table.name for table in tables], names, platform.failed, make_in_range)
+
+    return asset
+
+
+def _make(
+    platform: Platform, names: Names, tables: Sequence[Table], month: Month, inputs: Mapping[str, ir.Table]
+) -> MonthMade:
+    """Stage a month's files and hold them against the checks."""
+    stagings: list[Staging] = []
+
+    def discard() -> None:
+        # What is or may be published stays; a sibling whose turn never came goes.
+        for staging in stagings:
+            staging.discard()
+
+    with contextlib.ExitStack() as undo:
+        run = platform.month_run(month, inputs)
+        schemas = [table.schema_for(run.settings.horizons_months) for table in tables]
+        stagings.extend(undo.enter_context(run.lake.table(schema).begin(run.month)) for schema in schemas)
+        staged = _stage(run, made_by(tables[0], run), stagings)
+        outcome = _audit(run, staged, tables, names)
+    refusal = f"{month} is not published; readers keep what they had. " if outcome.blocking else ""
+    return MonthMade(outcome.check_results, refusal + " ".join(outcome.blocking), outcome.outputs, discard=discard)
+
+
+def _yield_one(made: MonthMade) -> Events:
+    """Hand a month of its own run to Dagster, whose IO manager publishes it."""
+    try:
+        yield from made.check_results
+        if made.refusal:
+            raise dg.Failure(description=made.refusal, allow_retries=False)
+        yield from made.outputs
+    finally:
+        made.discard()
+
+
+def check_specs(
+    tables: Sequence[Table], settings: Settings, names: Names, partitions: dg.PartitionsDefinition[str]
+) -> list[dg.AssetCheckSpec]:
+    """Return the checks of ``tables`` as Dagster declares them: every month has its own result."""
+    return [
+        dg.AssetCheckSpec(
+            check.name,
+            asset=names.key(table.name),
+            description=check.description,
+            blocking=check.blocking,
+            partitions_def=partitions,
+        )
+        for table in tables
+        for check in table.checks_for(settings.horizons_months)
+    ]
+
+
+def asset_out(table: Table, settings: Settings, names: Names) -> dg.AssetOut:
+    """Return the table as Dagster declares it."""
+    schema = table.schema_for(settings.horizons_months)
+    return dg.AssetOut(
+        key=names.key(table.name),
+        description=table.description,
+        group_name=names.name(table.group),
+        owners=[table.owner],
+        tags={HALF: table.half},
+        io_manager_key=names.name(LAKE),
+        dagster_type=dg.Any,
+        metadata={
+            "dagster/column_schema": column_schema(schema),
+            "grain": ", ".join(schema.grain),
+            "partition_expr": MONTH,
+        },
+    )
+
+
+def _stage(run: MonthRun, made: Mapping[str, Made], stagings: Sequence[Staging]) -> list[StagedMonth]:
+    """Write each table's files where no reader sees them."""
+    staged = []
+    for staging in stagings:
+        content = made[staging.schema.name]
+        if isinstance(content, ir.Table):
+            run.engine.write(content, staging.schema, staging.new_file())
+        else:
+            for file in content:
+                staging.adopt(file)
+        staged.append(staging.seal())
+    return staged
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    check_results: list[dg.AssetCheckResult]
+    blocking: list[str]
+    outputs: list[dg.MaterializeResult[StagedMonth]]
+
+
+def _audit(run: MonthRun, staged: Sequence[StagedMonth], tables: Sequence[Table], names: Names) -> _Outcome:
+    """Hold the written files against their checks."""
+    written = {part.schema.name: run.engine.read_files(part.schema, part.paths) for part in staged}
+    # Identities between tables are checked on what was written, not on a plan.
+    seen = replace(run, inputs={**run.inputs, **written})
+    outcome = _Outcome([], [], [])
+    for table, part in zip(tables, staged, strict=True):
+        key = names.key(table.name)
+        for finding in audit(written[table.name], table.checks_for(run.settings.horizons_months), seen):
+            outcome.check_results.append(check_result(key, finding))
+            if finding.blocks:
+                outcome.blocking.append(f"{table.name}.{finding.check.name}: {finding.verdict.message}")
+        metadata = metadata_of(part.schema, written[table.name], seen)
+        outcome.outputs.append(dg.MaterializeResult(asset_key=key, value=part, metadata=metadata))
+    return outcome

@@ -1,0 +1,154 @@
+"""What the Dagster UI shows of a month beside its state: numbers, pictures, example rows, links."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import ibis.expr.types as ir
+
+from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.files.storage import month_folder
+from cltv_assets.months import Month
+from cltv_assets.report.highlights import Highlights, highlights
+from cltv_assets.tables.check import Finding
+from cltv_assets.tables.month_run import MonthRun
+
+#: Where the folder of reports is served, if anywhere: the UI serves no files, and browsers refuse file:// links.
+REPORT_URL_VARIABLE = "CLTV_REPORT_URL"
+
+_PREVIEW_ROWS = 5
+#: Characters of a cell: one long text makes a whole table hard to read.
+_CELL = 80
+
+
+def column_schema(table: TableSchema) -> dg.TableSchema:
+    """Return the table's columns as Dagster shows them."""
+    columns = [
+        dg.TableColumn(
+            column.name,
+            column.type,
+            description=column.meaning + (f" [{column.unit}]" if column.unit else ""),
+            constraints=dg.TableColumnConstraints(nullable=column.nullable),
+        )
+        for column in table.columns
+    ]
+    month = dg.TableColumn(MONTH, "date", description="The partition: first day of the month.")
+    return dg.TableSchema(columns=[*columns, month])
+
+
+def check_result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
+    """Return a finding as Dagster records it: sentence, numbers, offending rows.
+
+    Parameters
+    ----------
+    asset : AssetKey
+        Whose check it is.
+    finding : Finding
+    """
+    metadata = shown(finding.verdict.facts)
+    if finding.examples:
+        metadata["examples"] = dg.MetadataValue.md(markdown_table(finding.examples))
+    return dg.AssetCheckResult(
+        passed=finding.verdict.passed,
+        asset_key=asset,
+        check_name=finding.check.name,
+        severity=dg.AssetCheckSeverity.ERROR if finding.check.blocking else dg.AssetCheckSeverity.WARN,
+        description=finding.verdict.message,
+        metadata=metadata,
+    )
+
+
+def metadata_of(table: TableSchema, written: ir.Table, run: MonthRun) -> dict[str, Any]:
+    """Return what a materialisation shows of its month, beside what the lake says of it.
+
+    Parameters
+    ----------
+    table : TableSchema
+    written : ibis table
+        The month's rows as written.
+    run : MonthRun
+        Its inputs hold the written tables too.
+    """
+    metadata = highlights_metadata(highlights(table.name, run))
+    preview = run.engine.collect(written.limit(_PREVIEW_ROWS)).to_pylist()
+    return metadata | shown(run.notes) | {"preview": dg.MetadataValue.md(markdown_table(preview))}
+
+
+def report_metadata(month: Month, path: str, size: int, essentials: Highlights) -> dict[str, Any]:
+    """Return what the report's materialisation shows: the way to it, and its essentials.
+
+    Parameters
+    ----------
+    month : Month
+    path : str
+        Where the file lies.
+    size : int
+        Bytes.
+    essentials : Highlights
+        Of the report itself.
+    """
+    base = os.environ.get(REPORT_URL_VARIABLE, "").rstrip("/")
+    name = path.rsplit("/", 1)[-1]
+    report = (
+        {"report": dg.MetadataValue.url(f"{base}/{month_folder(month)}/{name}")}
+        if base
+        else {"report": dg.MetadataValue.path(path), "open_with": f"cltv report --month {month}"}
+    )
+    return report | highlights_metadata(essentials) | {"dagster/uri": path, "bytes": size}
+
+
+def highlights_metadata(found: Highlights) -> dict[str, Any]:
+    """Return numbers, tables and pictures as metadata; Dagster draws the numbers over months."""
+    metadata = shown(found.numbers)
+    for name, rows in found.tables.items():
+        metadata[name] = dg.MetadataValue.md(markdown_table(rows))
+    for name, (png, says) in found.pictures.items():
+        metadata[name] = picture(png, says)
+    return metadata
+
+
+def picture(png: bytes, says: str) -> dg.MarkdownMetadataValue:
+    """Return a PNG that the UI shows without fetching anything.
+
+    Parameters
+    ----------
+    png : bytes
+        Small: it is kept with the event in Dagster's database.
+    says : str
+        What is seen, in words.
+    """
+    return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{base64.b64encode(png).decode()})\n\n{says}")
+
+
+def shown(facts: Mapping[str, object]) -> dict[str, Any]:
+    """Turn facts into metadata: numbers as numbers, the rest readable."""
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, bool | int | float | str):
+            found[name] = value
+        elif isinstance(value, Mapping):
+            found[name] = dg.MetadataValue.json({str(key): inner for key, inner in value.items()})
+        elif value is not None:
+            found[name] = str(value)
+    return found
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as a Markdown table."""
+    if not rows:
+        return "_no rows_"
+    names = list(rows[0])
+
+    def cell(value: object) -> str:
+        if isinstance(value, float):
+            return f"{value:.6g}"
+        text = str("" if value is None else value).replace("|", "\\|").replace("\n", " ")
+        return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    lines += ["| " + " | ".join(cell(row[name]) for name in names) + " |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""The first half of the graph as one step that runs elsewhere.
+
+The tables, checks and columns are those of the ordinary assets. What a month's job
+publishes stands in the lake already; nothing passes through the IO manager here, and
+assets downstream read the lake as usual.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import dagster as dg
+
+from cltv_assets.dagster_defs.failures import faults_as_failures
+from cltv_assets.dagster_defs.lake_asset import asset_out, check_specs
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.partitions import month_of
+from cltv_assets.dagster_defs.remote.launching import Launcher, Told
+from cltv_assets.dagster_defs.resources import PIPES, POOL
+from cltv_assets.settings import Settings
+from cltv_assets.tables import tables_of_half
+
+Events: TypeAlias = Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]
+
+
+def remote_preparation(
+    settings: Settings, partitions: dg.PartitionsDefinition[str], names: Names
+) -> dg.AssetsDefinition:
+    """Return the step that makes every table of the first half elsewhere.
+
+    Parameters
+    ----------
+    settings : Settings
+        They choose columns, inputs and checks.
+    partitions : PartitionsDefinition
+        The months.
+    names : Names
+        What assets and resources are called in this graph.
+    """
+    tables = tables_of_half("preprocess")
+    pipes_key = names.name(PIPES)
+
+    @dg.multi_asset(
+        name=names.name("remote_preparation"),
+        outs={table.name: asset_out(table, settings, names) for table in tables},
+        internal_asset_deps={
+            table.name: {names.key(given.table) for given in table.inputs(settings)} for table in tables
+        },
+        check_specs=check_specs(tables, settings, names, partitions),
+        partitions_def=partitions,
+        required_resource_keys={pipes_key},
+        # The job runs the whole half.
+        can_subset=False,
+        pool=names.name(POOL),
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
+    )
+    def remote_preparation(context: dg.AssetExecutionContext) -> Events:
+        launcher: Launcher = getattr(context.resources, pipes_key)
+        with faults_as_failures():
+            told = launcher.launch(context, month_of(context.partition_key))
+        for result in told.results:
+            yield _described(result) if isinstance(result, dg.AssetCheckResult) else result
+        _raise_unless_whole(context.partition_key, told)
+
+    return remote_preparation
+
+
+def _described(result: dg.AssetCheckResult) -> dg.AssetCheckResult:
+    """Give a check result its sentence again, which Pipes carries as metadata only."""
+    metadata = dict(result.metadata or {})
+    message = metadata.pop("message", None)
+    if not isinstance(message, dg.MetadataValue):
+        return result
+    return result._replace(description=str(message.value), metadata=metadata)
+
+
+def _raise_unless_whole(month: str, told: Told) -> None:
+    """Fail unless every table was published, whatever the service says of its job.
+
+    Raises
+    ------
+    dagster.Failure
+        Without retries where the far end said why; with them where the job broke off.
+    """
+    made = {
+        Names.table(result.asset_key)
+        for result in told.results
+        if isinstance(result, dg.MaterializeResult) and result.asset_key
+    }
+    missing = [table.name for table in tables_of_half("preprocess") if table.name not in made]
+    if told.errors:
+        raise dg.Failure(description=" ".join(told.errors), allow_retries=False)
+    if not missing:
+        # Everything is published; what failed came after, or the client takes a cluster's end for a failure.
+        return
+    published = f"Published before that: {', '.join(sorted(made))}." if made else "Nothing of it was published."
+    raise dg.Failure(
+        description=f"The remote run of {month} ended before {', '.join(missing)} "
+        f"{'was' if len(missing) == 1 else 'were'} published: {told.fault or 'its job ended without a word'}. "
+        f"{published} Look at the job's own logs, then run the month again.",
+    )

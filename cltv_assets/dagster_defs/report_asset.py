@@ -1,0 +1,100 @@
+"""The month's HTML report: written whole, or not at all."""
+
+# No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import ibis.expr.types as ir
+
+from cltv_assets.dagster_defs.failures import faults_as_failures
+from cltv_assets.dagster_defs.io_managers import LakeWindow
+from cltv_assets.dagster_defs.lake_asset import HALF
+from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
+from cltv_assets.dagster_defs.presentation import report_metadata
+from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months
+from cltv_assets.dagster_defs.resources import LAKE, PLATFORM, POOL, Platform
+from cltv_assets.months import Month
+from cltv_assets.report import REPORT, REPORT_FILE, collect, essentials, problems, render
+from cltv_assets.settings import Settings
+
+_CHECK = "report_whole"
+
+
+def report_asset(
+    settings: Settings, partitions: dg.PartitionsDefinition[str], names: Names, backfills: dg.BackfillPolicy
+) -> dg.AssetsDefinition:
+    """Return ``cltv_report``; the parameters are those of `lake_asset`."""
+    platform_key = names.name(PLATFORM)
+
+    @dg.asset(
+        key=names.key(REPORT.name),
+        ins={
+            given.table: dg.AssetIn(
+                key=names.key(given.table), input_manager_key=names.name(LAKE), metadata=metadata_of_input(given)
+            )
+            for given in REPORT.inputs(settings)
+        },
+        partitions_def=partitions,
+        description=REPORT.description,
+        group_name=names.name(REPORT.group),
+        owners=[REPORT.owner],
+        tags={HALF: REPORT.half},
+        metadata={
+            "grain": "one file a month",
+            "dagster/column_schema": dg.TableSchema(
+                columns=[dg.TableColumn(REPORT_FILE, "html", description="The report; no network, no scripts.")]
+            ),
+        },
+        check_specs=[
+            dg.AssetCheckSpec(
+                _CHECK,
+                asset=names.key(REPORT.name),
+                description="Every section is there, every number is a number, nothing is fetched from a network.",
+                blocking=True,
+                partitions_def=partitions,
+            )
+        ],
+        required_resource_keys={platform_key},
+        pool=names.name(POOL),
+        backfill_policy=backfills,
+    )
+    def cltv_report(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Iterator[Event]:
+        platform: Platform = getattr(context.resources, platform_key)
+
+        def make(month: Month) -> MonthMade:
+            with faults_as_failures(platform.engine):
+                return _make(platform, names, month, {name: window.of(month) for name, window in upstream.items()})
+
+        if context.has_partition_key:
+            made = make(month_of(context.partition_key))
+            yield from made.check_results
+            if made.refusal:
+                raise dg.Failure(description=made.refusal, allow_retries=False)
+            yield dg.MaterializeResult(metadata=made.publish(None))
+            return
+
+        yield from make_months(context, [REPORT.name], names, platform.failed, make)
+
+    return cltv_report
+
+
+def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, ir.Table]) -> MonthMade:
+    """Render a month's report and look at it."""
+    run = platform.month_run(month, inputs)
+    data = collect(run)
+    html = render(data)
+    found = problems(html, data)
+    shown = essentials(data)
+    message = " ".join(found) or "Whole and self-contained."
+    key = names.key(REPORT.name)
+    result = dg.AssetCheckResult(passed=not found, asset_key=key, check_name=_CHECK, description=message)
+    refusal = f"The report of {month} is not published; readers keep what they had. {message}" if found else ""
+
+    def publish(_value: None) -> Mapping[str, Any]:
+        path = run.lake.files(REPORT.name).publish(month, REPORT_FILE, html.encode())
+        return report_metadata(month, path, len(html.encode()), shown)
+
+    return MonthMade([result], refusal, [dg.MaterializeResult(asset_key=key)], publish)

@@ -1,0 +1,225 @@
+"""Opening the lake's Delta tables, and what makes a Delta table one of ours.
+
+That is its format version and its columns. The version is a property of the Delta
+table, so it travels with it, survives overwrites, and other readers ignore it.
+``migrations`` brings older tables up to it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.errors import LakeError, LakeFormatError
+from cltv_assets.files.probe import CHOOSE_ROOT
+from cltv_assets.files.storage import Storage
+from cltv_assets.files.store_faults import fault_of, from_store
+
+#: Raise it when columns change, or when a reader of before would misread what is written; and add a step to the
+#: list that ``cltv migrate`` follows. Version 1 is that of release 0.1.0.
+FORMAT_VERSION = 2
+
+#: Delta's folder inside a table.
+LOG = "_delta_log"
+
+#: What delta-rs creates, and what the commit protocol is written for.
+_READER, _WRITER = 1, 2
+#: How delta-rs says that a table needs what it does not know.
+_UNKNOWN_PROTOCOL = re.compile(r"Unsupported: (Feature '\w+' is not supported|Unsupported minimum reader version \d+)")
+
+_VERSION_KEY = "cltv_assets.formatVersion"
+#: Whose table it is: the prefix of the graph. A table without it belongs to the graph without a prefix.
+_GRAPH_KEY = "cltv_assets.graph"
+
+_NOT_OURS = "Move that folder away, or set lake_uri in cltv.yaml (or CLTV_LAKE_URI) to a folder of its own."
+
+
+class Opener:
+    """Opens the tables under one root and keeps them open: a log's news is read much faster than the log."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        #: Each with the options that it was opened with: renewed credentials need a new handle.
+        self._open: dict[str, tuple[DeltaTable, dict[str, str] | None]] = {}
+
+    def newest(self, schema: TableSchema) -> DeltaTable | None:
+        """Return the newest version of a table of any format, or None if there is none.
+
+        Raises
+        ------
+        LakeError
+            If it cannot be read.
+        """
+        uri = self._storage.uri(schema.name)
+        try:
+            return self._newest(uri)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            unknown = _UNKNOWN_PROTOCOL.search(str(error))
+            if unknown is not None:
+                raise LakeFormatError(
+                    f"{uri} needs a newer Delta protocol than this version of cltv_assets reads ({unknown[1]}).",
+                    "A newer cltv_assets or another program altered it: upgrade cltv_assets, or undo that there.",
+                ) from error
+            if not self._storage.local and from_store(error):
+                raise fault_of(error, uri) from error
+            if self._storage.size(uri) is not None:
+                raise LakeError(f"{uri} is a file, not a folder.", f"Move it away, or {CHOOSE_ROOT}.") from error
+            raise LakeError(
+                f"Cannot read table {schema.name} at {uri}: {error}.",
+                f"Look whether the folder is readable, or {CHOOSE_ROOT}.",
+            ) from error
+
+    def _newest(self, uri: str) -> DeltaTable:
+        options = self._storage.options
+        kept, of = self._open.pop(uri, (None, None))
+        if kept is not None and (of != options or not self._has_version(uri, kept.version(), checkpointed=True)):
+            # Renewed credentials, or the table was deleted, perhaps made again.
+            kept = None
+        if kept is not None and self._has_version(uri, kept.version() + 1):
+            try:
+                kept.update_incremental()
+            except (DeltaError, OSError):
+                # Moved, replaced or expired under the handle: opening it again finds out which.
+                kept = None
+        table = kept or DeltaTable(uri, storage_options=options)
+        self._open[uri] = table, options
+        return table
+
+    def _has_version(self, uri: str, version: int, checkpointed: bool = False) -> bool:
+        """Return whether the log has a version's entry.
+
+        Versions have no gaps, so a handle whose next version is not there is the newest.
+        Asking for one name is many times cheaper on an object store than listing the log.
+        """
+        entry = f"{uri}/{LOG}/{version:020d}"
+        if self._storage.size(f"{entry}.json") is not None:
+            return True
+        return checkpointed and self._storage.size(f"{entry}.checkpoint.parquet") is not None
+
+
+def configuration(graph: str = "") -> dict[str, str]:
+    """Return the properties that a new table of the graph ``graph`` is created with."""
+    return {
+        **({_GRAPH_KEY: graph} if graph else {}),
+        _VERSION_KEY: str(FORMAT_VERSION),
+        # A reader replays at most this many small files of the log. delta-rs would let it grow to 100.
+        "delta.checkpointInterval": "20",
+    }
+
+
+def column_differences(expected: pa.Schema, actual: pa.Schema, *, nullability: bool) -> str:
+    """Say in plain words where ``actual`` differs from ``expected``; empty if nowhere.
+
+    Names, order and types are compared, metadata is not; nullability only if asked for,
+    since engines write every column nullable.
+    """
+    missing = [name for name in expected.names if name not in actual.names]
+    unknown = [name for name in actual.names if name not in expected.names]
+    said = []
+    if missing:
+        said.append(f"missing: {', '.join(missing)}")
+    if unknown:
+        said.append(f"not expected: {', '.join(unknown)}")
+    for field in expected:
+        if field.name in missing:
+            continue
+        found = actual.field(field.name)
+        if found.type != field.type:
+            said.append(f"{field.name} is {found.type} instead of {field.type}")
+        elif nullability and found.nullable != field.nullable:
+            said.append(f"{field.name} is {'nullable' if found.nullable else 'not nullable'}")
+    if not said and expected.names != actual.names:
+        said.append(f"order is {', '.join(actual.names)} instead of {', '.join(expected.names)}")
+    return "; ".join(said)
+
+
+def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str) -> None:
+    """Refuse a Delta table that we would misread or spoil: as ``format_of`` and ``check_columns``, or not migrated."""
+    written = format_of(table, schema, uri, graph)
+    if written < FORMAT_VERSION:
+        raise LakeFormatError(
+            f"Table {schema.name} ({uri}) has format version {written}; this version of cltv_assets writes "
+            f"{FORMAT_VERSION}.",
+            "An older cltv_assets wrote this lake: look at what `cltv migrate --dry-run` would do, then run "
+            "`cltv migrate`.",
+        )
+    check_columns(table, schema, uri)
+
+
+def format_of(table: DeltaTable, schema: TableSchema, uri: str, graph: str) -> int:
+    """Return the format version that a table was written with, if it is ours and nobody else altered it.
+
+    Raises
+    ------
+    LakeFormatError
+        If a newer version of this package wrote it.
+    LakeError
+        If it is not ours, belongs to another graph than ``graph``, or was altered by another program.
+    """
+    metadata, needed = table.metadata(), table.protocol()
+    written = metadata.configuration.get(_VERSION_KEY)
+    if written is None or not written.isdecimal():
+        raise LakeError(f"{uri} is a Delta table that cltv_assets did not create.", _NOT_OURS)
+    if int(written) > FORMAT_VERSION:
+        raise LakeFormatError(
+            f"Table {schema.name} ({uri}) has format version {written}; "
+            f"this version of cltv_assets reads up to {FORMAT_VERSION}.",
+            "A newer cltv_assets wrote this lake: upgrade cltv_assets, or use another lake.",
+        )
+    owner = metadata.configuration.get(_GRAPH_KEY, "")
+    if owner != graph:
+        raise LakeError(
+            f"Table {schema.name} ({uri}) belongs to {_named(owner)}, not to {_named(graph)}: "
+            "two graphs in one lake would overwrite each other's months.",
+            "Give each graph a lake_uri of its own"
+            + (f", or set asset_prefix: {owner} if it is the same graph." if owner else ".")
+            + " To hand the lake over, run cltv adopt with this configuration.",
+        )
+    if needed.min_reader_version > _READER or needed.min_writer_version > _WRITER:
+        # Deletion vectors and column mapping change what a data file means, row tracking and constraints what a
+        # commit must hold; we read files as they are and name them in plain commits.
+        features = ", ".join(sorted({*(needed.reader_features or ()), *(needed.writer_features or ())}))
+        raise LakeError(
+            f"Table {schema.name} ({uri}) was altered by another program: it now needs Delta reader version "
+            f"{needed.min_reader_version} and writer version {needed.min_writer_version}"
+            f"{f' ({features})' if features else ''}, not {_READER} and {_WRITER}.",
+            f"Undo that there, or move {uri} away and run its months again.",
+        )
+    if metadata.partition_columns != [MONTH]:
+        raise LakeError(
+            f"Table {schema.name} ({uri}) is partitioned by {metadata.partition_columns}, not by month.", _NOT_OURS
+        )
+    return int(written)
+
+
+def check_columns(table: DeltaTable, schema: TableSchema, uri: str) -> None:
+    """Raise a ``LakeError`` for a table that has other columns."""
+    differences = column_differences(schema.delta, pa.schema(table.schema().to_arrow()), nullability=True)
+    if differences:
+        raise LakeError(
+            f"Table {schema.name} ({uri}) has other columns than this version or these settings write ({differences}).",
+            f"Restore the settings that it was made with, or move {uri} away and run its months again.",
+        )
+
+
+def stamp(table: DeltaTable) -> None:
+    """Say in the table that it has the current format version, in one commit."""
+    table.alter.set_table_properties({_VERSION_KEY: str(FORMAT_VERSION)}, raise_if_not_exists=False)
+
+
+def adopt(table: DeltaTable, graph: str) -> bool:
+    """Make a table the graph's; return whether it was another's."""
+    if table.metadata().configuration.get(_GRAPH_KEY, "") == graph:
+        return False
+    table.alter.set_table_properties({_GRAPH_KEY: graph}, raise_if_not_exists=False)
+    return True
+
+
+def _named(prefix: str) -> str:
+    return f"the graph '{prefix}'" if prefix else "the graph without a prefix"

@@ -1,0 +1,77 @@
+"""Turns what the files say into settings, and explains in plain words what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from cltv_assets.errors import ConfigError
+from cltv_assets.settings.model import Settings
+from cltv_assets.settings.source import CanonicalName
+from cltv_assets.settings.yaml_file import Places
+
+
+def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> Settings:
+    """Return the settings for ``values``.
+
+    Parameters
+    ----------
+    values : mapping
+        As YAML gives them.
+    path : Path, optional
+        The file they come from, for messages about a setting that is missing.
+    places : mapping
+        Where each key stands, by its keys from the outside in.
+
+    Raises
+    ------
+    ConfigError
+        If any setting is wrong, naming file, line and remedy.
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, path, places) from None
+
+
+def _explain(error: ValidationError, path: Path | None, places: Places) -> ConfigError:
+    """Return all that pydantic found, as one paragraph."""
+    problems = [_problem(item, path, places) for item in error.errors()]
+    remedy = "Mend these and try again." if len(problems) > 1 else "Mend it and try again."
+    return ConfigError(" ".join(problems), remedy)
+
+
+def _problem(item: Mapping[str, Any], path: Path | None, places: Places) -> str:
+    keys = tuple(str(part) for part in item["loc"] if part != "[key]")
+    shown = ".".join(keys) or "the settings"
+    # A missing key has no line of its own: the line of its section is named.
+    known = next((places[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in places), path)
+    where = f"{known}: " if known else ""
+    if item["type"] == "extra_forbidden" or item["loc"][-1:] == ("[key]",):
+        allowed = _allowed_beside(keys)
+        near = difflib.get_close_matches(keys[-1], allowed, 1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"the keys there are {', '.join(allowed)}."
+        return f"{where}unknown key '{shown}'; {hint}"
+    message = re.sub(r"^Value error, ", "", item["msg"])
+    if item["type"] == "string_type" and isinstance(item["input"], bool):
+        message += "; YAML reads a bare Yes, No, On or Off as true or false: put it in quotes"
+    got = f" (got {item['input']!r})" if keys and not isinstance(item["input"], dict) else ""
+    return f"{where}{shown}: {message}{got}."
+
+
+def _allowed_beside(keys: tuple[str, ...]) -> list[str]:
+    """Return the keys that are allowed in the section of the last one of ``keys``."""
+    model: type[BaseModel] = Settings
+    for key in keys[:-1]:
+        if key == "columns":
+            return list(get_args(CanonicalName))
+        field = model.model_fields.get(key)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        model = field.annotation
+    return [name for name in model.model_fields if name != "home"]

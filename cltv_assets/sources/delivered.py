@@ -1,0 +1,43 @@
+"""The columns of ``raw_transactions``: lines as delivered, which the readers here write.
+
+Declared here rather than beside the other tables, because the sources must not
+import what is made from them.
+"""
+
+from __future__ import annotations
+
+from cltv_assets.columns import Column, TableSchema
+
+#: The source's fields as delivered: text, untouched.
+DELIVERED = (
+    Column("transaction_id", "string", "Order or invoice number as delivered.", nullable=True),
+    Column("customer_id", "string", "Customer identifier as delivered.", nullable=True),
+    Column("transacted_at", "string", "Time of the transaction as delivered.", nullable=True),
+    Column("quantity", "string", "Quantity as delivered.", nullable=True),
+    Column("unit_price", "string", "Price of one unit as delivered.", nullable=True),
+    Column("amount", "string", "Value of the line as delivered.", nullable=True),
+    Column("currency", "string", "Currency code as delivered.", nullable=True),
+)
+
+
+LINE = (
+    Column("source_file", "string", "File the line came from, relative to the source path."),
+    Column("source_line", "int64", "Line number in that file, counted from 1.", "lines"),
+)
+
+
+SOURCE_TEXT = Column(
+    "source_text",
+    "string",
+    "The whole line as delivered, kept only where it could not be split into fields.",
+    nullable=True,
+)
+
+
+RAW_TRANSACTIONS = TableSchema(
+    "raw_transactions",
+    "The month as delivered, one row for each source line: columns renamed, values untouched, "
+    "nothing dropped. A line whose date cannot be read stands in the month of its file.",
+    ("source_file", "source_line"),
+    (*DELIVERED, *LINE, SOURCE_TEXT),
+)

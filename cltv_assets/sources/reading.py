@@ -1,0 +1,230 @@
+"""What the readers of all formats share: batches of lines, the header's columns, and a guard over the file."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cltv_assets.errors import SourceError
+from cltv_assets.files.storage import Storage
+from cltv_assets.settings import CanonicalName
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.sources.files import SourceFile
+
+#: Lines that a text reader collects before it yields them: few, so that Python's
+#: objects stay in the processor's cache (50,000 took twice as long a line).
+_BATCH_LINES = 5_000
+
+#: What else separates fields, with the spelling that YAML needs.
+_DELIMITERS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
+#: Column names that an error message quotes at most.
+_SHOWN = 30
+
+
+class Reader(Protocol):
+    """One format of source files.
+
+    Its methods raise a ``SourceError`` if the file cannot be read, or not as configured.
+    """
+
+    #: Endings of the files that a folder is searched for.
+    suffixes: tuple[str, ...]
+
+    def columns(self, file: SourceFile) -> tuple[str, ...]:
+        """Return the names of a file's columns."""
+        ...
+
+    def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
+        """Yield all lines of a file, in the schema of ``raw_transactions``."""
+        ...
+
+
+@contextmanager
+def reading(storage: Storage, path: str) -> Iterator[None]:
+    """Guard a file while it is read.
+
+    Raises
+    ------
+    SourceError
+        If it is gone, unreadable, or not the same at the end as at the start:
+        half of a delivery that is still being copied is worse than none.
+    """
+    gone = SourceError(
+        f"{path} was there when the source was listed and is gone now.",
+        "Try again once deliveries have stopped moving, or put the file back.",
+    )
+    try:
+        with storage.asking(path):
+            before = storage.stat(path)
+            if before is None or before.kind == "broken":
+                raise gone
+            yield
+            after = storage.stat(path)
+    except FileNotFoundError:
+        raise gone from None
+    except PermissionError:
+        raise SourceError(f"{path} may not be read: permission denied.", "Grant read permission on it.") from None
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be read: {' '.join(str(error).split())}.", "Deliver the file again, whole and readable."
+        ) from None
+    if after is None:
+        raise gone
+    if (after.size, after.mtime_ns) != (before.size, before.mtime_ns):
+        raise SourceError(
+            f"{path} changed while it was read ({before.size:,} bytes at first, {after.size:,} at the end).",
+            "Try again once its delivery is complete; write deliveries under another name and rename them.",
+        )
+
+
+def open_text(storage: Storage, path: str, encoding: str, errors: str = "strict") -> io.TextIOWrapper:
+    """Open a file as text whose lines keep their own endings; refuse what is no encoding's name."""
+    # Plain utf-8 would take the mark that Excel writes for part of the first header.
+    name = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
+    stream = storage.open_stream(path)
+    try:
+        return io.TextIOWrapper(stream, encoding=name, errors=errors, newline="")
+    except LookupError:
+        stream.close()
+        raise SourceError(
+            f"source.encoding '{encoding}' is not the name of a text encoding.",
+            "Use for example utf-8, cp1252, latin-1 or utf-16.",
+        ) from None
+
+
+def split_batch(name: str, lines: pa.Array, delivered: Mapping[Any, pa.Array]) -> pa.RecordBatch:
+    """Return lines that could be split; an empty field becomes null.
+
+    ``name`` is the file's, relative to the source; ``lines`` are the lines' numbers (int64);
+    ``delivered`` has the text by canonical name.
+    """
+    no_text = pa.scalar(None, pa.string())
+    values = {field: pc.if_else(pc.equal(text, ""), no_text, text) for field, text in delivered.items()}
+    return _batch(name, lines, values)
+
+
+def in_batches(
+    name: str, fields: Sequence[str], records: Iterable[tuple[int, Sequence[str] | str]]
+) -> Iterator[pa.RecordBatch]:
+    """Yield records of text in batches.
+
+    Parameters
+    ----------
+    name : str
+        The file's, relative to the source.
+    fields : sequence of str
+        Canonical names of a record's values.
+    records : iterable of tuple
+        The number of a record's first line, and its values; or its text, if it could not be split.
+    """
+    rows: list[Sequence[str]] = []
+    lines: list[int] = []
+    unsplit: list[tuple[int, str]] = []
+
+    def split() -> pa.RecordBatch:
+        values = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
+        return split_batch(name, pa.array(lines, pa.int64()), dict(zip(fields, values, strict=True)))
+
+    def not_split() -> pa.RecordBatch:
+        numbers, texts = zip(*unsplit, strict=True)
+        return _batch(name, pa.array(numbers, pa.int64()), {"source_text": pa.array(texts, pa.string())})
+
+    for line, record in records:
+        if isinstance(record, str):
+            unsplit.append((line, record))
+        else:
+            rows.append(record)
+            lines.append(line)
+        if len(rows) == _BATCH_LINES:
+            yield split()
+            rows, lines = [], []
+        if len(unsplit) == _BATCH_LINES:
+            yield not_split()
+            unsplit = []
+    if rows:
+        yield split()
+    if unsplit:
+        yield not_split()
+
+
+def _batch(name: str, lines: pa.Array, given: Mapping[Any, pa.Array]) -> pa.RecordBatch:
+    count = len(lines)
+    columns = {"source_file": pa.repeat(pa.scalar(name, pa.string()), count), "source_line": lines, **given}
+    schema = RAW_TRANSACTIONS.arrow
+    arrays = [columns[f.name] if f.name in columns else pa.nulls(count, f.type) for f in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def find_columns(
+    header: Sequence[str], columns: Mapping[CanonicalName, str], where: str, delimiter: str | None = None
+) -> dict[CanonicalName, int]:
+    """Return the position of each configured column in a header.
+
+    Names are compared without surrounding blanks. A name that stands twice is an
+    error only where it is a configured one: the others are not read.
+
+    Parameters
+    ----------
+    header : sequence of str
+        The names as delivered.
+    columns : mapping
+        Canonical name to the source's column name.
+    where : str
+        File and line, for messages.
+    delimiter : str, optional
+        What the header was split by, where it was.
+
+    Raises
+    ------
+    SourceError
+        If a column is missing, or stands there twice.
+    """
+    names = [name.strip() for name in header]
+    wanted = {canonical: name.strip() for canonical, name in columns.items()}
+    missing = {canonical: name for canonical, name in wanted.items() if name not in names}
+    if missing:
+        other = _better_delimiter(header, wanted.values(), delimiter) if delimiter else None
+        if other:
+            raise SourceError(
+                f"{where}: the header is not separated by {_DELIMITERS.get(delimiter or '', repr(delimiter))} "
+                f"but by {_DELIMITERS[other]}.",
+                f"Set source.delimiter: {_DELIMITERS[other]}.",
+            )
+        raise _missing(names, missing, where)
+    for canonical, name in wanted.items():
+        if (count := names.count(name)) > 1:
+            raise SourceError(
+                f"{where}: the column '{name}' stands there {count} times, and source.columns.{canonical} could "
+                "mean any of them.",
+                "Deliver the file with distinct column names.",
+            )
+    return {canonical: names.index(name) for canonical, name in wanted.items()}
+
+
+def _missing(names: Sequence[str], missing: Mapping[CanonicalName, str], where: str) -> SourceError:
+    parts, hints = [], []
+    for canonical, name in missing.items():
+        parts.append(f"'{name}' (source.columns.{canonical})")
+        by_case = {other.lower(): other for other in names}
+        near = difflib.get_close_matches(name.lower(), by_case, 1)
+        if near:
+            hints.append(f"For '{name}' did you mean '{by_case[near[0]]}'?")
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    hints.append(f"The columns there are {', '.join(names[:_SHOWN])}{more}; correct source.columns.")
+    noun = "column" if len(parts) == 1 else "columns"
+    return SourceError(f"{where}: no {noun} {' and '.join(parts)}.", " ".join(hints))
+
+
+def _better_delimiter(header: Sequence[str], wanted: Iterable[str], delimiter: str) -> str | None:
+    """Return a delimiter that splits the header into the configured columns."""
+    text = delimiter.join(header)
+    for other in _DELIMITERS:
+        if other != delimiter and set(wanted) <= {part.strip().strip('"') for part in text.split(other)}:
+            return other
+    return None

@@ -1,0 +1,133 @@
+"""What a check is, and how a table is held against its checks.
+
+A check names measures (aggregates of the written table, or scalars of upstream
+ones) and judges their values. All measures of a table's checks are computed in
+one pass, because on a large table the pass is the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ibis.expr.types as ir
+
+from cltv_assets.tables.month_run import MonthRun
+
+Values = Mapping[str, Any]
+
+#: Example rows shown with a failed check.
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found.
+
+    Parameters
+    ----------
+    passed : bool
+    message : str
+        One sentence with the numbers, and the remedy where it failed.
+    facts : dict
+        Numbers shown beside it.
+    """
+
+    passed: bool
+    message: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def _no_measures(_table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise about a table.
+
+    Parameters
+    ----------
+    name : str
+    description : str
+        The promise, in plain words.
+    judge : callable
+        From the measured values and the run to a verdict.
+    measures : callable
+        From the written table and the run to named scalars.
+    blocking : bool
+        Whether a month that fails is not published. What is wrong blocks; what is
+        merely odd warns.
+    examples : callable, optional
+        From the written table to the offending rows; asked only on failure.
+    """
+
+    name: str
+    description: str
+    judge: Callable[[Values, MonthRun], Verdict]
+    measures: Callable[[ir.Table, MonthRun], dict[str, ir.Scalar]] = _no_measures
+    blocking: bool = True
+    examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None
+
+
+def check(
+    description: str,
+    *,
+    measures: Callable[[ir.Table, MonthRun], dict[str, ir.Scalar]] = _no_measures,
+    blocking: bool = True,
+    examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None,
+) -> Callable[[Callable[[Values, MonthRun], Verdict]], Check]:
+    """Make a `Check` of the function that judges, named like it; the parameters are those of `Check`."""
+
+    def made(judge: Callable[[Values, MonthRun], Verdict]) -> Check:
+        return Check(judge.__name__, description, judge, measures, blocking, examples)
+
+    return made
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check, its verdict and, where it failed, some offending rows."""
+
+    check: Check
+    verdict: Verdict
+    examples: list[dict[str, Any]]
+
+    @property
+    def blocks(self) -> bool:
+        """Whether this finding keeps the month from being published."""
+        return self.check.blocking and not self.verdict.passed
+
+
+def audit(table: ir.Table, checks: Sequence[Check], run: MonthRun) -> list[Finding]:
+    """Hold a written table against its checks.
+
+    Parameters
+    ----------
+    table : ibis table
+        What was written, read back.
+    checks : sequence of Check
+    run : MonthRun
+
+    Returns
+    -------
+    list of Finding
+        One for each check, in order.
+    """
+    wanted = {
+        f"{index}|{name}": scalar
+        for index, check in enumerate(checks)
+        for name, scalar in check.measures(table, run).items()
+    }
+    measured = run.engine.measure(table, wanted)
+    findings = []
+    for index, check in enumerate(checks):
+        prefix = f"{index}|"
+        values = {name.removeprefix(prefix): value for name, value in measured.items() if name.startswith(prefix)}
+        verdict = check.judge(values, run)
+        examples: list[dict[str, Any]] = []
+        if not verdict.passed and check.examples is not None:
+            examples = run.engine.collect(check.examples(table, run).limit(EXAMPLES)).to_pylist()
+        findings.append(Finding(check, verdict, examples))
+    return findings

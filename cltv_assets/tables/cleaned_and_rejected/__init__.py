@@ -1,0 +1,39 @@
+"""Valid purchase lines, and every other line with the reason why it is not one.
+
+Two tables made by one step: two halves of one verdict.
+"""
+
+from __future__ import annotations
+
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.checks import (
+    amounts_signed,
+    lines_reconcile,
+    reject_share,
+    usual_reject_mix,
+)
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.split import make
+from cltv_assets.tables.common_checks import within_month
+from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
+
+CLEANED = Table(
+    schema=CLEANED_TRANSACTIONS,
+    inputs=lambda _settings: (Input(RAW_TRANSACTIONS.name),),
+    make=make,
+    checks=(within_month("purchase_day"), lines_reconcile, amounts_signed),
+    group=PREPARATION,
+    owner=DATA_PLATFORM,
+    kinds=(ENGINE, "deltalake"),
+    half="preprocess",
+)
+REJECTED = Table(
+    schema=REJECTED_TRANSACTIONS,
+    inputs=CLEANED.inputs,
+    made_with=CLEANED.name,
+    checks=(reject_share, usual_reject_mix),
+    group=PREPARATION,
+    owner=DATA_PLATFORM,
+    kinds=(ENGINE, "deltalake"),
+    half="preprocess",
+)

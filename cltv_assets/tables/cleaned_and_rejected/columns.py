@@ -1,0 +1,41 @@
+"""Columns of ``cleaned_transactions`` and ``rejected_transactions``."""
+
+from __future__ import annotations
+
+from cltv_assets.columns import MONEY, Column, TableSchema
+from cltv_assets.sources.delivered import DELIVERED, LINE, SOURCE_TEXT
+
+#: The customer's id, as every table from here on has it.
+CUSTOMER = Column("customer_id", "string", "The retailer's identifier of the customer, trimmed.")
+
+
+CLEANED_TRANSACTIONS = TableSchema(
+    "cleaned_transactions",
+    "Parsed, typed and valid purchase lines, and refund lines where refunds are netted. "
+    "Outliers are treated as configured.",
+    ("source_file", "source_line"),
+    (
+        Column("transaction_id", "string", "Order or invoice number; file and line where the source has none."),
+        CUSTOMER,
+        Column("transacted_at", "timestamp('UTC')", "Instant of the transaction.", "UTC"),
+        Column("purchase_day", "date", "Calendar day of the transaction in the configured time zone."),
+        Column("kind", "string", "'purchase', or 'refund' for a cancelled or negative line."),
+        Column("quantity", MONEY, "Quantity, where the source gives one.", "units", nullable=True),
+        Column("amount", MONEY, "Value of the line, negative for a refund, after outlier treatment.", "currency"),
+        Column("amount_delivered", MONEY, "Value of the line before outlier treatment.", "currency"),
+        *LINE,
+    ),
+)
+
+REJECTED_TRANSACTIONS = TableSchema(
+    "rejected_transactions",
+    "Every line that did not make it, with the reason and its original text. "
+    "raw_transactions = cleaned_transactions + rejected_transactions, exactly, every month.",
+    ("source_file", "source_line"),
+    (
+        Column("reason", "string", "The first rule that the line broke; see docs/data_in.md for the list."),
+        *DELIVERED,
+        *LINE,
+        SOURCE_TEXT,
+    ),
+)

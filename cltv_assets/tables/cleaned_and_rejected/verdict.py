@@ -1,0 +1,181 @@
+"""Delivered lines to purchases, refunds and rejected lines.
+
+``classify`` gives every line exactly one verdict: a null ``reason`` means that it
+is kept, anything else names the first rule it broke. Kept and rejected lines are
+two filters on the same verdict, so that together they are the month to the line.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.columns import MONEY
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import DELIVERED
+from cltv_assets.sources.timestamps import LOCAL, UTC, with_event_times
+
+#: Every reason a line can be rejected for, in the order in which rules are tried.
+REASONS: dict[str, str] = {
+    "malformed_line": "The line could not be split into the header's columns.",
+    "missing_date": "No transaction time.",
+    "invalid_date": "The transaction time is not a valid time in the configured format.",
+    "date_in_future": "The transaction time lies after the day that follows the delivery.",
+    "missing_customer": "No customer id, so the purchase belongs to nobody.",
+    "invalid_quantity": "The quantity is missing or not a number.",
+    "invalid_unit_price": "The unit price is missing or not a number.",
+    "invalid_amount": "The amount is missing, not a number, or absurd (a million million and more).",
+    "wrong_currency": "The line is in another currency than the configured one.",
+    "negative_unit_price": "The unit price is negative: a bookkeeping entry, not a purchase.",
+    "duplicate": "Every delivered field equals that of an earlier line (source.duplicates: drop_exact).",
+    "zero_amount": "The line is worth nothing (source.zero_amounts: reject).",
+    "refund": "A cancelled or negative line (refunds: drop).",
+    "outlier": "Above the outlier bound (outliers.action: drop).",
+}
+
+_DELIVERED_NAMES = tuple(column.name for column in DELIVERED)
+
+#: Text that data frames write for a missing value.
+_MISSING_WORDS = ("nan", "null", "none")
+
+#: An amount from here on is a typing error, and too wide for the stored type.
+_ABSURD = 10**12
+
+
+def classify(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
+    """Parse every delivered line and name the first rule that it breaks.
+
+    Parameters
+    ----------
+    raw : ibis table
+        ``raw_transactions`` of one month.
+    month : Month
+    settings : Settings
+
+    Returns
+    -------
+    ibis table
+        The delivered columns under ``raw_*``, the parsed ones under their own
+        names, ``kind``, and ``reason`` (null for a line that is kept).
+    """
+    source = settings.source
+    years = settings.first_month.first_day.year - 1, month.first_day.year + 1
+    raw = with_event_times(raw, "transacted_at", source.timestamp_format, settings.zone, *years)
+    priced = "unit_price" in source.columns
+    lines = raw.select(
+        **{f"raw_{name}": raw[name] for name in _DELIVERED_NAMES},
+        source_file=raw.source_file,
+        source_line=raw.source_line,
+        source_text=raw.source_text,
+        customer_id=customer_key(raw.customer_id),
+        local=raw[LOCAL],
+        transacted_at=raw[UTC],
+        quantity=decimal_number(raw.quantity, source.decimal_separator, MONEY),
+        unit_price=decimal_number(raw.unit_price, source.decimal_separator, "decimal(18, 6)"),
+        amount=decimal_number(raw.amount, source.decimal_separator, MONEY),
+    )
+    lines = lines.mutate(given=_line_value(lines.quantity, lines.unit_price) if priced else lines.amount).drop("amount")
+    cancelled = ibis.literal(False)
+    if source.cancellation_prefix is not None:
+        cancelled = lines.raw_transaction_id.strip().startswith(source.cancellation_prefix).fill_null(False)
+    is_refund = cancelled | (lines.given < 0).fill_null(False)
+    # A cancellation may be booked with either sign; it always gives money back.
+    amount = ibis.ifelse(is_refund, -lines.given.abs(), lines.given)
+    lines = lines.mutate(
+        kind=ibis.ifelse(is_refund, ibis.literal("refund"), ibis.literal("purchase")),
+        delivered=amount.cast(MONEY),
+        purchase_day=lines.local.date(),
+    )
+    if source.duplicates == "drop_exact":
+        same = ibis.window(
+            group_by=[f"raw_{name}" for name in _DELIVERED_NAMES], order_by=["source_file", "source_line"]
+        )
+        lines = lines.mutate(copy=ibis.row_number().over(same) > 0)
+    else:
+        lines = lines.mutate(copy=ibis.literal(False))
+    return lines.mutate(reason=_first_broken_rule(lines, month, settings, priced))
+
+
+def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced: bool) -> ir.StringValue:
+    source = settings.source
+    first, last = ibis.literal(month.first_day), ibis.literal(month.last_day)
+    no_date = lines.raw_transacted_at.fill_null("").strip() == ""
+    broken: list[tuple[str, ir.BooleanValue]] = [
+        ("malformed_line", lines.source_text.notnull()),
+        ("missing_date", no_date),
+        ("invalid_date", lines.local.isnull()),
+        # The reader puts a line into the month of its date unless that month has
+        # not come yet, so any other date here is one from the future.
+        ("date_in_future", (lines.purchase_day < first) | (lines.purchase_day > last)),
+        ("missing_customer", lines.customer_id.isnull()),
+    ]
+    if priced:
+        broken += [
+            ("invalid_quantity", lines.quantity.isnull()),
+            ("invalid_unit_price", lines.unit_price.isnull()),
+        ]
+    broken.append(("invalid_amount", lines.delivered.isnull() | (lines.delivered.abs() >= _ABSURD)))
+    if "currency" in source.columns:
+        code = lines.raw_currency.fill_null("").strip().upper()
+        broken.append(("wrong_currency", code != settings.currency))
+    if priced:
+        broken.append(("negative_unit_price", lines.unit_price < 0))
+    broken.append(("duplicate", lines.copy))
+    if source.zero_amounts == "reject":
+        broken.append(("zero_amount", lines.delivered == 0))
+    if settings.refunds == "drop":
+        broken.append(("refund", lines.kind == "refund"))
+    # A rule on a null is not broken: the rule for the null itself came before it.
+    branches = [(rule.fill_null(False), ibis.literal(reason)) for reason, rule in broken]
+    return ibis.cases(*branches, else_=ibis.null("string"))
+
+
+def customer_key(text: ir.StringValue) -> ir.StringValue:
+    """Return the customer id: trimmed, null where missing, ``17850.0`` as ``17850``.
+
+    Data frames turn a column of integers with a gap into floats; the same
+    customer must not become two.
+    """
+    trimmed = text.strip()
+    whole = trimmed.re_extract(r"^(\d+)\.0+$", 1)
+    key = ibis.ifelse(trimmed.re_search(r"^\d+\.0+$"), whole, trimmed)
+    missing = (trimmed == "") | trimmed.lower().isin(_MISSING_WORDS)
+    return ibis.ifelse(missing, ibis.null("string"), key)
+
+
+def decimal_number(text: ir.StringValue, separator: str, to: str) -> ir.DecimalValue:
+    """Parse a plain decimal number; null where the text is none.
+
+    Grouped thousands are understood (``1,234.50``, or ``1.234,50`` with a decimal
+    comma); exponents are not, and more digits before the separator than an amount
+    can have are refused like any other text.
+    """
+    plain = text.strip()
+    group, mark = (",", r"\.") if separator == "." else (r"\.", ",")
+    number = rf"^[+-]?((\d{{1,14}}|\d{{1,3}}({group}\d{{3}}){{1,3}})({mark}\d*)?|{mark}\d+)$"
+    is_number = plain.re_search(number)
+    ungrouped = plain.replace("," if separator == "." else ".", "").replace(",", ".")
+    safe = ibis.ifelse(is_number.fill_null(False), ungrouped, ibis.literal("0"))
+    # One digit less than the type holds: rounding may carry into the next.
+    digits = 13 if to == MONEY else 11
+    fits = safe.re_extract(r"^[+-]?0*(\d*)", 1).length() <= digits
+    value = ibis.ifelse(fits, safe, ibis.literal("0")).cast(to)
+    return ibis.ifelse(is_number & fits, value, ibis.null(to))
+
+
+def _line_value(quantity: ir.DecimalValue, unit_price: ir.DecimalValue) -> ir.DecimalValue:
+    """Multiply, exactly, and null where the product is absurd.
+
+    Both factors are bounded in doubles first: the exact product of two absurd
+    numbers would overflow the widest decimal and stop the query.
+    """
+    rough = quantity.cast("float64") * unit_price.cast("float64")
+    fits = rough.abs() < _ABSURD * 10
+    one = ibis.literal(Decimal(0), unit_price.type())
+    # (18, 4) times (19, 6): DuckDB multiplies eighteen digits in 64 bits and overflows,
+    # Spark's product of these two has all 38 digits and loses none.
+    product = quantity * ibis.ifelse(fits, unit_price, one).cast("decimal(19, 6)")
+    return ibis.ifelse(fits, product.cast(MONEY), ibis.null(MONEY))

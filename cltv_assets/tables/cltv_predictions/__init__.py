@@ -1,0 +1,51 @@
+"""What every customer is expected to buy and to be worth after the month's end."""
+
+from __future__ import annotations
+
+from cltv_assets.settings import Settings
+from cltv_assets.tables.cltv_predictions.checks import (
+    covers_population,
+    intervals_and_horizons,
+    possible,
+    prediction_drift,
+    predictions_made,
+    probabilities,
+    someone_may_have_left,
+    watched_in_predictions,
+)
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.cltv_predictions.month_ahead import month_ahead_error
+from cltv_assets.tables.cltv_predictions.predict import make
+from cltv_assets.tables.drift import distribution_drift
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
+
+
+def _inputs(settings: Settings) -> list[Input]:
+    population = [Input(REPEAT_CUSTOMERS.name)] if settings.population == "repeat" else []
+    return [Input(RFM_SUMMARY.name), Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name), *population]
+
+
+TABLE = Table(
+    schema=predictions_schema,
+    inputs=_inputs,
+    make=make,
+    checks=(
+        probabilities,
+        intervals_and_horizons,
+        possible,
+        covers_population,
+        predictions_made,
+        someone_may_have_left,
+        distribution_drift(predictions_schema, watched_in_predictions),
+        month_ahead_error,
+        prediction_drift,
+    ),
+    group=PREDICTION,
+    owner=CUSTOMER_ANALYTICS,
+    kinds=(ENGINE, "deltalake"),
+    half="model",
+)

@@ -1,0 +1,47 @@
+"""Columns of ``cltv_predictions``, which depend on the configured horizons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cltv_assets.columns import Column, TableSchema
+from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
+
+
+def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
+    """Return the schema of ``cltv_predictions`` for the configured horizons.
+
+    Parameters
+    ----------
+    horizons_months : sequence of int
+        Horizons in months; each adds six columns.
+    """
+    by_horizon: list[Column] = []
+    for h in horizons_months:
+        by_horizon += [
+            Column(f"expected_purchases_{h}m", "float64", f"Expected purchases, next {h} months.", "purchase days"),
+            Column(f"expected_purchases_{h}m_low", "float64", "Lower end of its 80 % interval.", "purchase days"),
+            Column(f"expected_purchases_{h}m_high", "float64", "Upper end of its 80 % interval.", "purchase days"),
+            Column(f"cltv_{h}m", "float64", f"Expected margin of the next {h} months, discounted.", "currency"),
+            Column(f"cltv_{h}m_low", "float64", "Lower end of its 80 % interval.", "currency"),
+            Column(f"cltv_{h}m_high", "float64", "Upper end of its 80 % interval.", "currency"),
+        ]
+    return TableSchema(
+        "cltv_predictions",
+        "What every customer is expected to buy and to be worth after the month's end.",
+        ("customer_id",),
+        (
+            CUSTOMER,
+            Column("frequency", "int64", "Repeat purchase days so far.", "purchase days"),
+            Column("recency", "float64", "Time from the first to the last purchase.", "time unit"),
+            Column("T", "float64", "Time from the first purchase to the month's end.", "time unit"),
+            Column("monetary_value", "float64", "Mean net spend of a repeat purchase day so far.", "currency"),
+            Column("p_alive", "float64", "Probability that the customer still buys at all.", "0 to 1"),
+            Column("expected_order_value", "float64", "Expected spend of one purchase day.", "currency"),
+            *by_horizon,
+            Column("value_segment", "string", "Value tier by the longest horizon: top, high, middle or low."),
+            Column("rfm_segment", "string", "Segment by the RFM scores, in plain language; see docs/models.md."),
+            Column("model_name", "string", "Models used, purchase + spend."),
+            Column("model_version", "string", "Version of the code that predicted."),
+        ),
+    )

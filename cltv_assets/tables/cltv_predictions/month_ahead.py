@@ -1,0 +1,113 @@
+"""Last month's model against this month's purchases: the earliest sign that something changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+
+from cltv_assets.models.measures.month_ahead import expected_total
+from cltv_assets.models.purchase.purchase_model import Patterns
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.drift import NO_MONTH
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.patterns import collect_patterns
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a month was expected to bring from the customers known before it.
+
+    Parameters
+    ----------
+    model_name : str
+        The model chosen a month before.
+    purchases : float
+        Expected purchase days of these customers.
+    deviation : float
+        Their standard deviation by chance alone.
+    frequency_before : int
+        Repeat purchases these customers had made before.
+    """
+
+    model_name: str
+    purchases: float
+    deviation: float
+    frequency_before: int
+
+
+def frequency_of_known(run: MonthRun) -> ir.IntegerScalar:
+    """Return this month's repeat purchases so far of the customers known before it, as an aggregate."""
+    rfm = run.inputs[RFM_SUMMARY.name]
+    known = rfm.first_purchase <= ibis.literal(run.month.shift(-1).last_day)
+    return rfm.frequency.sum(where=known).fill_null(0).as_scalar()
+
+
+def expected_this_month(run: MonthRun) -> Expected | None:
+    """Predict this month from last month's model and customers; None where there is no such month or model."""
+    model, rfm = run.earlier(PURCHASE_MODEL), run.earlier(RFM_SUMMARY)
+    if model is None or rfm is None:
+        return None
+    rows = run.engine.collect(model.filter(model.role == "chosen")).to_pylist()
+    if not rows or rows[0]["status"] == "not_fitted":
+        return None
+    patterns = collect_patterns(run, rfm)
+    if not patterns.num_rows:
+        return None
+    clock = operational_time(rows[0], run.settings)
+    first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
+    then, now = (np.array([month.last_day], "datetime64[D]") for month in (run.month.shift(-1), run.month))
+    ages = clock.elapsed(first, np.broadcast_to(then, first.shape))
+    frequency = patterns["frequency"].to_numpy()
+    customers = patterns["customers"].to_numpy()
+    purchases, deviation = expected_total(
+        purchase_fit(rows[0]),
+        # Sums of the same month lengths may differ in the last bit.
+        Patterns(frequency, np.minimum(clock.elapsed(first, last), ages), ages),
+        customers.astype(np.float64),
+        float(clock.elapsed(then, now)[0]),
+    )
+    return Expected(rows[0]["model_name"], purchases, deviation, int((frequency * customers).sum()))
+
+
+#: Standard deviations beyond which a month's purchases are no accident.
+_NO_ACCIDENT = 3.0
+
+
+@check(
+    "Last month's model expected about what this month's customers bought.",
+    measures=lambda table, run: {"frequency_of_known": frequency_of_known(run), "customers": table.count()},
+    blocking=False,
+)
+def month_ahead_error(values: Values, run: MonthRun) -> Verdict:
+    """Warn when last month's model misses this month's purchases by more than chance explains."""
+    expected = expected_this_month(run)
+    if expected is None:
+        return Verdict(True, NO_MONTH)
+    # What the customers known a month ago have bought since.
+    actual = values["frequency_of_known"] - expected.frequency_before
+    text = (
+        f"Of the customers known before, {expected.model_name} of {run.month.shift(-1)} expected "
+        f"{expected.purchases:,.0f} purchases this month; {actual:,} were made"
+    )
+    facts: dict[str, object] = {"expected": expected.purchases, "actual": actual}
+    if not expected.purchases or not expected.deviation:
+        return Verdict(True, f"{text}.", facts)
+    error = expected.purchases / actual - 1 if actual > 0 else None
+    z = (actual - expected.purchases) / expected.deviation
+    facts |= {"relative_error": error, "z": z} if error is not None else {"z": z}
+    limit = run.settings.checks.month_ahead_error
+    text += f" (off by {error:+.0%}, z {z:+.1f})" if error is not None else f" (z {z:+.1f})"
+    if abs(z) <= _NO_ACCIDENT or (error is not None and abs(error) <= limit):
+        return Verdict(True, f"{text}.", facts)
+    return Verdict(
+        False,
+        f"{text}: beyond checks.month_ahead_error ({limit:.0%}) and beyond chance. A season, a campaign, "
+        "missing lines, or a model that no longer fits.",
+        facts,
+    )

@@ -1,0 +1,125 @@
+"""Predictions of patterns, joined back to customers inside the engine.
+
+The Gamma-Gamma expectation and the discounted value are plain arithmetic, so no
+Python function ever runs over customers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.tables.patterns import PATTERN_KEY
+from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point, money_bin
+from cltv_assets.tables.segmentation import VALUE_SEGMENTS, rfm_segment
+
+
+@dataclass(frozen=True)
+class SpendParameters:
+    """Parameters of the Gamma-Gamma model: shape ``p``, ``q`` and rate ``v``."""
+
+    p: float
+    q: float
+    v: float
+
+
+#: Ends of the value's interval.
+VALUE_ENDS = ("low", "high")
+
+
+def discounted_column(horizon: int) -> str:
+    """Name a pattern column: discounted expected purchases up to ``horizon`` months."""
+    return f"discounted_{horizon}m"
+
+
+def value_column(horizon: int, end: str) -> str:
+    """Name a pattern column: an end of the value's interval, in units of v + x m."""
+    return f"value_{horizon}m_{end}"
+
+
+def score_customers(
+    rfm: ir.Table,
+    patterns: ir.Table,
+    spend: SpendParameters,
+    horizons: Sequence[int],
+    gross_margin: float,
+    labels: dict[str, str],
+) -> ir.Table:
+    """Predict every customer of ``rfm``.
+
+    Parameters
+    ----------
+    rfm : ibis table
+        ``rfm_summary`` rows to predict.
+    patterns : ibis table
+        One row a distinct pattern: its key, ``p_alive``, and for each horizon the
+        expected purchases with ``_low`` and ``_high``, the discounted ones, and the ends
+        of the value's interval in units of v + x m (see ``models.value_intervals``).
+    spend : SpendParameters
+    horizons : sequence of int
+        Months.
+    gross_margin : float
+        Share of spend that is margin.
+    labels : dict
+        Constant columns, such as ``model_name``.
+
+    Returns
+    -------
+    ibis table
+        The columns of ``cltv_predictions`` without ``value_segment``.
+    """
+    scored = rfm.inner_join(patterns, list(PATTERN_KEY))
+    # Fader & Hardie (2013), eq. 5: the mean shrinks towards the population's as
+    # there are fewer repeat purchases; with none it is the population's.
+    x = scored.frequency.cast("float64")
+    scale = spend.v + x * scored.monetary_value
+    order_value = spend.p * scale / (spend.p * x + (spend.q - 1.0))
+    columns: dict[str, ir.Value] = {
+        name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
+    }
+    columns["expected_order_value"] = order_value
+    for h in horizons:
+        for end in ("", "_low", "_high"):
+            columns[f"expected_purchases_{h}m{end}"] = scored[f"expected_purchases_{h}m{end}"]
+        columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * gross_margin
+        for end in VALUE_ENDS:
+            columns[f"cltv_{h}m_{end}"] = scored[value_column(h, end)] * scale * gross_margin
+    columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score)
+    columns |= {name: ibis.literal(text) for name, text in labels.items()}
+    return scored.select(**columns)
+
+
+def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:
+    """Count customers by predicted value in binned minor units: ``value``, ``n``."""
+    rows = scored.select(minor=fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT))
+    return rows.group_by(value=money_bin(rows.minor)).aggregate(n=rows.count())
+
+
+def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.Table:
+    """Add ``value_segment``.
+
+    Parameters
+    ----------
+    scored : ibis table
+    horizon : int
+        Horizon, in months, whose value makes the tiers.
+    bounds : sequence of int
+        Rising lower bounds of middle, high and top, in binned minor units; empty
+        without customers.
+    """
+    if not bounds:
+        return scored.mutate(value_segment=ibis.literal(VALUE_SEGMENTS[-1]))
+    value = money_bin(fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT))
+    middle, high, top = bounds
+    segment = ibis.cases(
+        *(
+            (value > bound, ibis.literal(name))
+            for bound, name in zip((top, high, middle), VALUE_SEGMENTS, strict=False)
+        ),
+        else_=ibis.literal(VALUE_SEGMENTS[-1]),
+    )
+    return scored.mutate(value_segment=segment)

@@ -1,0 +1,214 @@
+"""Checks that several tables have: columns, grain, numbers, volume, sums of money."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import reduce
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.columns import TableSchema
+from cltv_assets.tables.check import Check, Values, Verdict
+from cltv_assets.tables.month_run import MonthRun
+
+
+def any_of(conditions: Sequence[ir.BooleanValue]) -> ir.BooleanValue:
+    """Return whether a row meets any of the conditions."""
+    return reduce(lambda left, right: left | right, conditions)
+
+
+def _count(condition: ir.BooleanValue) -> ir.Scalar:
+    return condition.cast("int64").sum().fill_null(ibis.literal(0))
+
+
+def column_schema(schema: TableSchema) -> Check:
+    """Promise that only nullable columns hold nulls.
+
+    Names and types are proven before any check runs: staged files whose schema is
+    not the declared one are refused on sealing. What is left is what no engine
+    promises: that required values are there.
+    """
+    required = [column.name for column in schema.columns if not column.nullable]
+
+    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+        return {name: _count(table[name].isnull()) for name in required}
+
+    def judge(values: Values, _run: MonthRun) -> Verdict:
+        missing = {name: count for name, count in values.items() if count}
+        if not missing:
+            text = f"All {len(schema.columns)} columns as declared, none of {len(required)} required null."
+            return Verdict(True, text)
+        shown = ", ".join(f"{name} in {count} rows" for name, count in missing.items())
+        return Verdict(False, f"Required values are missing: {shown}.", {"nulls": missing})
+
+    return Check(
+        "column_schema",
+        "Columns have the declared names and types, and required ones are never null.",
+        judge,
+        measures,
+        examples=lambda table, _run: table.filter(any_of([table[name].isnull() for name in required])),
+    )
+
+
+def unique_grain(schema: TableSchema) -> Check:
+    """Promise that the grain's columns identify a row."""
+    grain = list(schema.grain)
+
+    def repeated(table: ir.Table) -> ir.Table:
+        groups = table.group_by(grain).aggregate(rows=table.count())
+        return groups.filter(groups.rows > 1)
+
+    def measures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+        return {"repeated": repeated(table).count().as_scalar(), "rows": table.count()}
+
+    def judge(values: Values, _run: MonthRun) -> Verdict:
+        repeats, rows = values["repeated"] or 0, values["rows"]
+        key = ", ".join(grain)
+        if repeats == 0:
+            return Verdict(True, f"{rows:,} rows, each with its own {key}.", {"rows": rows})
+        return Verdict(False, f"{repeats:,} values of ({key}) stand in more than one row.", {"repeated": repeats})
+
+    return Check(
+        "unique_grain",
+        f"One row for each {', '.join(grain)}.",
+        judge,
+        measures,
+        examples=lambda table, _run: repeated(table),
+    )
+
+
+def rows_where(
+    name: str,
+    description: str,
+    wrong: Callable[[ir.Table, MonthRun], ir.BooleanValue],
+    remedy: str = "",
+    blocking: bool = True,
+) -> Check:
+    """Promise that no row meets ``wrong``.
+
+    Parameters
+    ----------
+    name, description : str
+    wrong : callable
+        From table and run to the condition of an offending row.
+    remedy : str
+        What to do about it, said with the failure.
+    blocking : bool
+    """
+
+    def judge(values: Values, _run: MonthRun) -> Verdict:
+        count = values["wrong"]
+        if count == 0:
+            return Verdict(True, f"None of {values['rows']:,} rows breaks it.", {"rows": values["rows"]})
+        message = f"{count:,} of {values['rows']:,} rows break it: {description[0].lower()}{description[1:]} {remedy}"
+        return Verdict(False, message.strip(), {"rows_breaking_it": count, "rows": values["rows"]})
+
+    return Check(
+        name,
+        description,
+        judge,
+        lambda table, run: {"wrong": _count(wrong(table, run)), "rows": table.count()},
+        blocking,
+        lambda table, run: table.filter(wrong(table, run)),
+    )
+
+
+def no_rows(
+    description: str, remedy: str = "", blocking: bool = True
+) -> Callable[[Callable[[ir.Table, MonthRun], ir.BooleanValue]], Check]:
+    """Make a check of the function that returns the condition of an offending row, named like it.
+
+    The parameters are those of `rows_where`.
+    """
+    return lambda wrong: rows_where(wrong.__name__, description, wrong, remedy, blocking)
+
+
+def finite_numbers(schema: TableSchema, non_negative: bool = True) -> Check:
+    """Promise that no float is NaN or infinite, nor negative where that is impossible."""
+    floats = [column.name for column in schema.columns if column.type == "float64"]
+
+    def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
+        bad: list[ir.BooleanValue] = []
+        for name in floats:
+            # Not isinf(): Ibis 12 makes it FALSE on Spark, whatever the number.
+            bad += [table[name].isnan(), table[name].abs() > sys.float_info.max]
+            if non_negative:
+                bad.append(table[name] < 0)
+        return any_of([condition.fill_null(False) for condition in bad])
+
+    what = "NaN, infinite or negative" if non_negative else "NaN or infinite"
+    return rows_where("finite_numbers", f"No number is {what}.", wrong)
+
+
+def within_month(column: str) -> Check:
+    """Promise that a date column never leaves the partition's month."""
+
+    def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
+        return ~table[column].between(ibis.literal(run.month.first_day), ibis.literal(run.month.last_day))
+
+    return rows_where("within_month", f"Every {column} lies in the partition's month.", wrong)
+
+
+#: How many earlier months make the usual volume.
+RECENT_MONTHS = 3
+
+
+def usual_volume(schema: TableSchema) -> Check:
+    """Warn when the month has far more or fewer rows than the recent ones."""
+
+    def judge(values: Values, run: MonthRun) -> Verdict:
+        recent = [count for count in run.earlier_row_counts(schema, RECENT_MONTHS).values() if count]
+        rows = values["rows"]
+        if not recent:
+            return Verdict(True, f"{rows:,} rows; no earlier month to compare with.", {"rows": rows})
+        usual = sum(recent) / len(recent)
+        change = rows / usual - 1
+        facts = {"rows": rows, "usual": round(usual, 1), "change": round(change, 4)}
+        limit = run.settings.checks.volume_change
+        text = f"{rows:,} rows against {usual:,.0f} usually ({change:+.0%})"
+        if abs(change) <= limit:
+            return Verdict(True, f"{text}.", facts)
+        return Verdict(False, f"{text}, more than the {limit:.0%} allowed by checks.volume_change.", facts)
+
+    return Check(
+        "usual_volume",
+        f"The number of rows is near that of the last {RECENT_MONTHS} months.",
+        judge,
+        lambda table, _run: {"rows": table.count()},
+        blocking=False,
+    )
+
+
+def spend_reconciles(
+    upstream: str, inflow: Callable[[ir.Table], ir.Scalar], outflow: Callable[[ir.Table], ir.Scalar]
+) -> Check:
+    """Promise that a step neither makes nor loses money.
+
+    Parameters
+    ----------
+    upstream : str
+        Name of the upstream table.
+    inflow, outflow : callable
+        From the upstream and the written table to the sum that must be equal.
+    """
+
+    def judge(values: Values, run: MonthRun) -> Verdict:
+        came, went = (Decimal(values[side] or 0) for side in ("inflow", "outflow"))
+        facts = {"spend_in": float(came), "spend_out": float(went)}
+        unit = run.settings.currency
+        if came == went:
+            return Verdict(True, f"{went:,.2f} {unit} net in {upstream} and here.", facts)
+        return Verdict(False, f"{came:,.4f} {unit} in {upstream}, {went:,.4f} here: {went - came:+,.4f}.", facts)
+
+    return Check(
+        "spend_reconciles",
+        f"Spend less refunds equals that of {upstream}, to the smallest unit.",
+        judge,
+        lambda table, run: {
+            "inflow": inflow(run.inputs[upstream]).as_scalar(),
+            "outflow": outflow(table),
+        },
+    )

@@ -1,0 +1,244 @@
+"""Predictions of an earlier month beside what then happened, customer by customer, and counted by bin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.months import DAYS_PER_UNIT, Month
+from cltv_assets.settings import Settings
+from cltv_assets.tables.quantiles import money_bin
+
+#: What stands beside the model: each customer goes on at the rate so far, does what it
+#: did in the last twelve months, or buys by the model in which nobody ever leaves.
+NAIVE_RATE, LAST_YEAR, NBD = "naive_rate", "last_year", "nbd"
+
+
+#: What stands beside the model: each customer goes on at the rate so far, does what it
+#: did in the last twelve months, or buys by the model in which nobody ever leaves.
+NAIVE_RATE, LAST_YEAR, NBD = "naive_rate", "last_year", "nbd"
+
+#: Rules without a model, which a model has to beat; then what it is compared with.
+NAIVE = (NAIVE_RATE, LAST_YEAR)
+
+BASELINES = (*NAIVE, NBD)
+
+#: How the model is called here; its own name may differ from month to month.
+MODEL = "model"
+
+TARGETS = ("purchases", "revenue")
+
+#: Predictions are ordered by four significant digits of these steps: purchase days, currency.
+_STEPS = (1e6, 1e4)
+
+#: Months of spend that the baseline ``last_year`` goes by.
+YEAR = 12
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """One evaluation: predicted at the end of ``origin``, ``horizon`` months ahead.
+
+    Parameters
+    ----------
+    origin : Month
+    horizon : int
+        Months.
+    nbd : tuple of two floats, optional
+        r and alpha of the NBD fitted at the origin, where it was.
+    """
+
+    origin: Month
+    horizon: int
+    nbd: tuple[float, float] | None = None
+
+    @property
+    def last(self) -> Month:
+        """The month at whose end the outcome is known."""
+        return self.origin.shift(self.horizon)
+
+    @property
+    def contenders(self) -> tuple[str, ...]:
+        """The model and the baselines that there are."""
+        return (MODEL, *NAIVE, *((NBD,) if self.nbd else ()))
+
+
+@dataclass(frozen=True)
+class Series:
+    """One contender's predictions of one target in one evaluation.
+
+    Without a contender it is the outcome itself: the order that a perfect
+    prediction would have.
+    """
+
+    holdout: Holdout
+    target: str
+    contender: str | None
+
+
+def series_of(holdouts: Sequence[Holdout]) -> list[Series]:
+    """Return all series of the evaluations; their places in the list number them in `binned`."""
+    return [
+        Series(holdout, target, contender)
+        for holdout in holdouts
+        for target in TARGETS
+        for contender in (None, *holdout.contenders)
+    ]
+
+
+def outcomes(predictions: ir.Table, days: ir.Table, holdout: Holdout, settings: Settings) -> ir.Table:
+    """Put predictions and outcome of every customer side by side.
+
+    Parameters
+    ----------
+    predictions : ibis table
+        ``cltv_predictions`` of the origin month.
+    days : ibis table
+        ``purchase_days`` covering the horizon and the twelve months before it.
+    holdout : Holdout
+    settings : Settings
+
+    Returns
+    -------
+    ibis table
+        ``actual_<target>``, ``<contender>_<target>`` for each contender, and
+        ``low_<target>``, ``high_<target>``, the model's 80 % interval. Revenue is
+        what was spent: not discounted, and without the gross margin.
+    """
+    h, origin = holdout.horizon, holdout.origin
+    year = origin.shift(1 - YEAR)
+    after = _totals(days, origin.shift(1), holdout.last, settings, "actual")
+    before = _totals(days, year, origin, settings, LAST_YEAR)
+    joined = (
+        predictions.left_join(after, "customer_id")
+        .drop("customer_id_right")
+        .left_join(before, "customer_id")
+        .drop("customer_id_right")
+    )
+    horizon_days = origin.days_to_end_of(h)
+    ahead = horizon_days / DAYS_PER_UNIT[settings.time_unit]
+    pro_rata = horizon_days / ((origin.last_day - year.first_day).days + 1)
+    frequency = joined.frequency.cast("float64")
+    rate = ibis.ifelse(joined["T"] > 0, frequency / ibis.ifelse(joined["T"] > 0, joined["T"], 1.0) * ahead, 0.0)
+    expected, value = joined[f"expected_purchases_{h}m"], joined[f"cltv_{h}m"]
+    spend = expected * joined.expected_order_value
+    # A customer's value is this spend, discounted, times the margin; its interval is
+    # scaled by the same factor, so it is taken out again.
+    undone = ibis.ifelse(value > 0, spend / ibis.ifelse(value > 0, value, 1.0), 0.0)
+    zero = ibis.literal(0.0)
+    columns: dict[str, ir.Value] = {
+        "actual_purchases": joined.actual_purchases.fill_null(zero),
+        "actual_revenue": joined.actual_revenue.fill_null(zero),
+        "low_purchases": joined[f"expected_purchases_{h}m_low"],
+        "high_purchases": joined[f"expected_purchases_{h}m_high"],
+        "low_revenue": joined[f"cltv_{h}m_low"] * undone,
+        "high_revenue": joined[f"cltv_{h}m_high"] * undone,
+        f"{MODEL}_purchases": expected,
+        f"{MODEL}_revenue": spend,
+        f"{NAIVE_RATE}_purchases": rate,
+        f"{NAIVE_RATE}_revenue": rate * joined.monetary_value,
+        f"{LAST_YEAR}_purchases": joined[f"{LAST_YEAR}_purchases"].fill_null(zero) * pro_rata,
+        f"{LAST_YEAR}_revenue": joined[f"{LAST_YEAR}_revenue"].fill_null(zero) * pro_rata,
+    }
+    if holdout.nbd is not None:
+        r, alpha = holdout.nbd
+        never_leaving = (frequency + r) / (joined["T"] + alpha) * ahead
+        columns[f"{NBD}_purchases"] = never_leaving
+        columns[f"{NBD}_revenue"] = never_leaving * joined.expected_order_value
+    return joined.select(**columns)
+
+
+def _totals(days: ir.Table, first: Month, last: Month, settings: Settings, prefix: str) -> ir.Table:
+    period = days.filter(days.purchase_day.between(first.first_day, last.last_day))
+    spend = period.spend - period.refunds if settings.refunds == "net" else period.spend
+    return period.group_by("customer_id").aggregate(
+        **{
+            f"{prefix}_purchases": (period.order_count > 0).cast("int64").sum().cast("float64"),
+            f"{prefix}_revenue": spend.sum().cast("float64"),
+        }
+    )
+
+
+def binned(tables: Sequence[tuple[Holdout, ir.Table]]) -> ir.Table:
+    """Count customers by series and finely binned prediction: all that the metrics need, in one pass.
+
+    Customers of a bin agree in the prediction's first four significant digits, and
+    count as tied. Sums are of decimals: those of floats would depend on the order of
+    rows, which differs from run to run.
+
+    Parameters
+    ----------
+    tables : sequence of (Holdout, ibis table)
+        Evaluations and their `outcomes`, one or more.
+
+    Returns
+    -------
+    ibis table
+        ``series`` (the place in `series_of`), ``bin`` (rises with the prediction),
+        ``customers``, the sums ``predicted, actual, absolute_error, squared_error``,
+        and ``inside``: customers whose outcome lay within the model's interval.
+    """
+    numbered = series_of([holdout for holdout, _ in tables])
+    parts = []
+    for holdout, table in tables:
+        rows = [_row(table, i, series) for i, series in enumerate(numbered) if series.holdout == holdout]
+        parts.append(table.select(row=ibis.array(rows).unnest()).unpack("row"))
+    long = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    # Refunds can make spend negative: bins mirror at nil.
+    fineness = ibis.ifelse(long.target == 0, *_STEPS)
+    steps = (long.predicted.abs() * fineness + 0.5).floor().cast("int64")
+    long = long.mutate(error=long.predicted - long.actual, size=money_bin(steps))
+    long = long.mutate(bin=ibis.ifelse(long.predicted < 0, -long["size"], long["size"]))
+    return long.group_by("series", "bin").aggregate(
+        customers=long.count(),
+        predicted=_exact_sum(long.predicted),
+        actual=_exact_sum(long.actual),
+        absolute_error=_exact_sum(long.error.abs()),
+        squared_error=_exact_sum(long.error * long.error),
+        inside=long.inside.sum().cast("int64"),
+    )
+
+
+def _row(table: ir.Table, number: int, series: Series) -> ir.StructValue:
+    target = series.target
+    actual = table[f"actual_{target}"]
+    # Every row of an array must have the same types on every engine: plain small integers.
+    inside: ir.IntegerValue = ibis.literal(0)
+    if series.contender == MODEL:
+        inside = ibis.ifelse(actual.between(table[f"low_{target}"], table[f"high_{target}"]), 1, 0)
+    return ibis.struct(
+        {
+            "series": ibis.literal(number, "int32"),
+            "target": ibis.literal(TARGETS.index(target)),
+            "predicted": table[f"{series.contender or 'actual'}_{target}"],
+            "actual": actual,
+            "inside": inside,
+        }
+    )
+
+
+def _exact_sum(values: ir.FloatingValue) -> ir.FloatingScalar:
+    return values.cast("decimal(38, 9)").sum().cast("float64")
+
+
+def trend(evaluations: ir.Table) -> ir.Table:
+    """Make evaluations of several months one series a contender, whatever model was chosen in each.
+
+    Parameters
+    ----------
+    evaluations : ibis table
+        ``holdout_evaluation`` of any months.
+
+    Returns
+    -------
+    ibis table
+        Its columns and ``contender``: a baseline's name, or ``model``; in order of
+        horizon, target, contender, metric and origin month.
+    """
+    named = evaluations.mutate(
+        contender=ibis.ifelse(evaluations.model_name.isin(BASELINES), evaluations.model_name, MODEL)
+    )
+    return named.order_by("horizon_months", "target", "contender", "metric", "origin_month")

@@ -1,0 +1,60 @@
+"""Everything a table's ``make`` and its checks may know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ibis.expr.types as ir
+
+from cltv_assets.columns import TableSchema
+from cltv_assets.engines import Engine
+from cltv_assets.lake import Lake
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+from cltv_assets.sources import TransactionSource
+
+
+@dataclass(frozen=True)
+class MonthRun:
+    """One month of one asset.
+
+    Parameters
+    ----------
+    month : Month
+    settings : Settings
+    engine : Engine
+    lake : Lake
+    source : TransactionSource
+    inputs : mapping of str to ibis table
+        Upstream tables by name.
+    notes : dict
+        What ``make`` has to say beside its table; shown as metadata.
+    scratch : callable, optional
+        Returns a local folder for temporary files; the system's own by default.
+    """
+
+    month: Month
+    settings: Settings
+    engine: Engine
+    lake: Lake
+    source: TransactionSource
+    inputs: Mapping[str, ir.Table] = field(default_factory=dict)
+    notes: dict[str, object] = field(default_factory=dict)
+    scratch: Callable[[], Path] | None = None
+
+    def earlier(self, schema: TableSchema, months_back: int = 1) -> ir.Table | None:
+        """Return an earlier month of a table where it was published."""
+        month = self.month.shift(-months_back)
+        table = self.lake.table(schema)
+        if month < self.settings.first_month or not table.is_published(month):
+            return None
+        return self.engine.read_lake(schema, table.files([month]))
+
+    def earlier_row_counts(self, schema: TableSchema, months_back: int) -> dict[Month, int]:
+        """Return the rows of the published months among the last ``months_back``."""
+        table = self.lake.table(schema)
+        first = max(self.month.shift(-months_back), self.settings.first_month)
+        wanted = list(first.until(self.month.shift(-1)))
+        return table.row_counts(sorted(table.published(wanted)))

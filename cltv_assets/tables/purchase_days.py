@@ -1,0 +1,132 @@
+"""Customer-days: orders of a day merge, because the models' unit is the customer-day."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+from scipy.special import beta
+
+from cltv_assets.columns import MONEY, Column, TableSchema
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, CUSTOMER
+from cltv_assets.tables.common_checks import no_rows, spend_reconciles, within_month
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
+
+PURCHASE_DAYS = TableSchema(
+    "purchase_days",
+    "One row for each customer and calendar day: orders of a day merge, because the models' unit "
+    "is the customer-day. A day with refunds only has order_count 0.",
+    ("customer_id", "purchase_day"),
+    (
+        CUSTOMER,
+        Column("purchase_day", "date", "Calendar day in the configured time zone."),
+        Column("order_count", "int64", "Distinct transactions with a purchase line that day.", "orders"),
+        Column("line_count", "int64", "Purchase lines that day.", "lines"),
+        Column("spend", MONEY, "Sum of the purchase lines.", "currency"),
+        Column("refunds", MONEY, "Sum of the refund lines, as a positive number.", "currency"),
+    ),
+)
+
+
+def make(run: MonthRun) -> ir.Table:
+    """Merge the month's purchases into customer-days."""
+    return merge_by_day(run.inputs[CLEANED_TRANSACTIONS.name])
+
+
+def merge_by_day(cleaned: ir.Table) -> ir.Table:
+    """Merge a customer's orders of a day into one row."""
+    bought = cleaned.kind == "purchase"
+    zero = ibis.literal(0).cast(MONEY)
+    return (
+        cleaned.group_by("customer_id", "purchase_day")
+        .aggregate(
+            order_count=cleaned.transaction_id.nunique(where=bought),
+            line_count=bought.cast("int64").sum(),
+            spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
+            refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum().cast(MONEY),
+        )
+        .select(*PURCHASE_DAYS.column_names)
+    )
+
+
+def net_spend(days: ir.Table) -> ir.Scalar:
+    """Return spend less refunds, as an aggregate."""
+    return days.spend.sum() - days.refunds.sum()
+
+
+#: Days without a purchase that chance leaves less often than this are none.
+_ACCIDENT = 1e-3
+
+
+def _unusual(silent: int, days: int, busy: int, limit: int) -> bool:
+    """Whether ``silent`` days in a row without a purchase are not chance, where ``busy`` of ``days`` days have one.
+
+    The probability is the beta-binomial one, from a uniform prior: a month with few purchases proves little.
+    """
+    quiet = days - busy
+    return silent > limit and beta(busy + 1, quiet + silent + 1) / beta(busy + 1, quiet + 1) < _ACCIDENT
+
+
+def _measures_of_month_covered(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    day = table.purchase_day.day()
+    return {"first_day": day.min(), "last_day": day.max(), "days": day.nunique()}
+
+
+@check("Purchases run from the month's beginning to its end.", measures=_measures_of_month_covered, blocking=False)
+def month_covered(values: Values, run: MonthRun) -> Verdict:
+    """Warn when purchases stop well before the month does, or begin late: deliveries are missing, not customers.
+
+    A month's end is the end of observation. If the last three weeks were not delivered, everybody has been silent for
+    three weeks, and P(alive) and every rate come out too low.
+    """
+    if values["last_day"] is None:
+        return Verdict(True, "No purchases, so no days to look at.")
+    # Days of the month as numbers: one that it does not have is left to the check within_month.
+    first, last = values["first_day"], values["last_day"]
+    before, after = first - 1, run.month.last_day.day - last
+    facts = {"first_day": first, "last_day": last, "days_with_purchases": values["days"]}
+    # The days in between tell how usual a day without a purchase is.
+    usual = (last - first + 1, values["days"], run.settings.checks.silent_days)
+    silent = []
+    # A shop's first month begins when it begins.
+    if run.month != run.settings.first_month and _unusual(before, *usual):
+        silent.append(f"no purchase before {run.month}-{first:02d}, for {before} days")
+    if _unusual(after, *usual):
+        silent.append(f"no purchase after {run.month}-{last:02d}, for {after} days")
+    if not silent:
+        return Verdict(True, f"Purchases from day {first} to day {last}, on {values['days']} days.", facts)
+    limit = run.settings.checks.silent_days
+    message = (
+        f"{', and '.join(silent).capitalize()} (more than checks.silent_days, {limit}): is the delivery complete? "
+        f"Customers count as silent up to {run.month.last_day}, so what is missing makes them look lost."
+    )
+    return Verdict(False, message, facts)
+
+
+@no_rows("Every row has an order or a refund, and no money is negative.")
+def counts_positive(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
+    """Promise that every row stands for something."""
+    return (
+        ((table.order_count == 0) & (table.refunds == 0) & (table.line_count > 0))
+        | (table.spend < 0)
+        | (table.refunds < 0)
+        | (table.line_count < table.order_count)
+    )
+
+
+TABLE = Table(
+    schema=PURCHASE_DAYS,
+    inputs=lambda _settings: (Input(CLEANED_TRANSACTIONS.name),),
+    make=make,
+    checks=(
+        within_month("purchase_day"),
+        month_covered,
+        spend_reconciles(CLEANED_TRANSACTIONS.name, lambda cleaned: cleaned.amount.sum(), net_spend),
+        counts_positive,
+    ),
+    group=PREPARATION,
+    owner=DATA_PLATFORM,
+    kinds=(ENGINE, "deltalake"),
+    half="preprocess",
+)

@@ -1,0 +1,39 @@
+"""How often customers buy and when they stop: the models fitted on all customers."""
+
+from __future__ import annotations
+
+from cltv_assets.models.purchase.registry import PURCHASE_MODELS
+from cltv_assets.tables.fitted_models import (
+    converged,
+    model_fitted,
+    one_model_chosen,
+    parameter_drift,
+    parameters_possible,
+)
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model.checks import all_customers_included, dropout_identified, fitted_on_all_customers
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.fit import make
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, MODELLING, Input, Table
+
+TABLE = Table(
+    schema=PURCHASE_MODEL,
+    inputs=lambda _settings: (Input(RFM_SUMMARY.name), Input(PURCHASE_DAYS.name, ALL_HISTORY)),
+    make=make,
+    checks=(
+        converged,
+        one_model_chosen,
+        parameters_possible({name: model.parameter_names for name, model in PURCHASE_MODELS.items()}),
+        fitted_on_all_customers,
+        all_customers_included,
+        model_fitted,
+        dropout_identified,
+        parameter_drift(PURCHASE_MODEL, ("r", "alpha", "a", "b", "s", "beta")),
+    ),
+    negative_numbers=True,
+    group=MODELLING,
+    owner=CUSTOMER_ANALYTICS,
+    kinds=("scipy", "deltalake"),
+    half="model",
+)

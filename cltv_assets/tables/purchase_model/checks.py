@@ -1,0 +1,129 @@
+"""Checks of the purchase models alone: whose data they saw, and whether those can tell who has left."""
+
+from __future__ import annotations
+
+import ibis.expr.types as ir
+
+from cltv_assets.models.choosing.candidates import NULL_MODEL
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.fitted_models import of_chosen
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+
+#: Half the 95 % quantile of chi-squared with two degrees of freedom: what two
+#: parameters that mean nothing gain in log-likelihood.
+_NO_BETTER = 3.0
+
+#: Below this probability nobody is seen to leave: after a purchase, or within a year.
+_NO_DROPOUT = 1e-3
+
+_UNITS_A_YEAR = {"day": 365.25, "week": 365.25 / 7.0}
+
+_SHOWN = (
+    "model_name", "seasonality", "status", "status_reason", "choice_reason", "log_likelihood", "a", "b", "s", "beta",
+    "time_unit",
+)  # fmt: skip
+
+
+@check(
+    "The purchase model is fitted on all customers, not on repeaters alone.",
+    measures=lambda table, run: {
+        "customers": table.customers.min(),
+        "all": run.inputs[RFM_SUMMARY.name].count().as_scalar(),
+    },
+)
+def fitted_on_all_customers(values: Values, _run: MonthRun) -> Verdict:
+    """Promise that repeaters alone were never fitted on: a known error."""
+    fitted, all_of_them = values["customers"], values["all"]
+    text = f"fitted on {fitted:,} of {all_of_them:,} customers"
+    return Verdict(fitted == all_of_them, f"{text[0].upper()}{text[1:]}.", {"customers": fitted})
+
+
+@check(
+    "Customers who bought once are among the data.",
+    measures=lambda table, _run: {
+        **of_chosen(table, ("customers", "repeat_customers")),
+        "truncated": table.truncated.cast("int64").max(where=table.role == "chosen"),
+    },
+    blocking=False,
+)
+def all_customers_included(values: Values, _run: MonthRun) -> Verdict:
+    """Warn when the data were filtered before they came: repeat customers only."""
+    customers, repeat = values["customers"] or 0, values["repeat_customers"] or 0
+    facts = {"customers": customers, "repeat_customers": repeat}
+    if not values["truncated"]:
+        return Verdict(True, f"{customers - repeat:,} of {customers:,} customers have bought on one day only.", facts)
+    message = (
+        f"The data hold repeat customers only: not one of {customers:,} has bought on one day only, where some "
+        "should have. They are an extract already filtered. The models were fitted on that condition, so that "
+        "predictions for these customers hold; what is said of new customers is extrapolated, and months before "
+        "the extract's last look better than they were. Deliver every customer's purchases."
+    )
+    return Verdict(False, message, facts)
+
+
+def _measures_of_dropout(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    null = (table.model_name == NULL_MODEL) & (table.status != "not_fitted")
+    # A season explains purchases too, so the null model to compare with is the one on the same clock.
+    clocks = {
+        f"null_{clock}": table.log_likelihood.max(where=null & (table.seasonality == clock))
+        for clock in ("none", "monthly")
+    }
+    return of_chosen(table, _SHOWN) | clocks
+
+
+@check(
+    "The data can tell customers who left from those between two purchases.",
+    measures=_measures_of_dropout,
+    blocking=False,
+)
+def dropout_identified(values: Values, _run: MonthRun) -> Verdict:
+    """Warn when the data cannot tell who has left."""
+    name = values["model_name"]
+    if values["status"] in (None, "not_fitted"):
+        return Verdict(True, "No model, hence no dropout to identify.")
+    if name == NULL_MODEL:
+        message = (
+            f"No dropout could be found: the model that predicts, {name}, has none, and takes everyone for a customer "
+            f"for ever. {values['choice_reason'] or ''} Read P(alive) as unknown. A longer history helps."
+        )
+        return Verdict(False, " ".join(message.split()), {"gain_over_nbd": 0.0})
+    null = values[f"null_{values['seasonality']}"]
+    gain = None if null is None else values["log_likelihood"] - null
+    found = _dropout(values)
+    if found is None:
+        return Verdict(False, f"The parameters of {name} are impossible: see parameters_possible.")
+    dropout, what = found
+    facts = {"mean_dropout_probability": dropout, "gain_over_nbd": gain}
+    compared = f"{gain:,.1f} nats" if gain is not None else "no comparison"
+    if values["status"] == "boundary" and dropout >= _NO_DROPOUT and (gain is None or gain >= _NO_BETTER):
+        message = (
+            f"Dropout is poorly identified from this history: {values['status_reason']}. P(alive) of single "
+            f"customers is a guess. {name} gains {gain or 0:.1f} nats on {NULL_MODEL}, which has no dropout. A longer "
+            "history helps."
+        )
+        return Verdict(False, message, facts)
+    if dropout < _NO_DROPOUT or (gain is not None and gain < _NO_BETTER):
+        message = (
+            f"Dropout cannot be identified from this history: {name} says that nearly everyone is still a "
+            f"customer, or describes the data hardly better than {NULL_MODEL}, which has no dropout ({compared}). "
+            "Read P(alive) as unknown; expected purchases rest on the purchase rates alone. A longer history helps."
+        )
+        return Verdict(False, message, facts)
+    return Verdict(True, f"{what} {dropout:.1%}; {name} is {compared} better than {NULL_MODEL}.", facts)
+
+
+def _dropout(values: Values) -> tuple[float, str] | None:
+    """Return the mean probability of dropout and what it is of; None where the parameters give none.
+
+    With Pareto/NBD lifetimes are exponential at gamma-distributed rates: the share
+    that ends within t is 1 - (beta / (beta + t))^s.
+    """
+    by_the_calendar = values["s"] is not None
+    first, second = (values[name] for name in (("s", "beta") if by_the_calendar else ("a", "b")))
+    if first is None or second is None or not (first > 0 and second > 0):
+        return None
+    if by_the_calendar:
+        year = _UNITS_A_YEAR[values["time_unit"]]
+        return 1.0 - (second / (second + year)) ** first, "Mean dropout within a year"
+    return first / (first + second), "Mean dropout after a purchase"

@@ -1,0 +1,73 @@
+"""Columns of ``purchase_model``."""
+
+from __future__ import annotations
+
+from cltv_assets.columns import Column, TableSchema
+from cltv_assets.tables.fitted_models import COVARIANCE, FIT_EVIDENCE, FIT_STATUS, SEASON_COLUMNS, parameter_columns
+
+PURCHASE_MODEL = TableSchema(
+    "purchase_model",
+    "How often customers buy and when they stop: one row for each model fitted on all customers, "
+    "the chosen one and those it was compared with.",
+    ("model_name", "seasonality"),
+    (
+        *FIT_STATUS,
+        Column("seasonality", "string", "'monthly' where purchase intensity differs by calendar month, else 'none'."),
+        *parameter_columns(
+            ("r", "Shape of the gamma distribution of purchase rates.", ""),
+            ("alpha", "Rate of the gamma distribution of purchase rates.", "time unit"),
+            ("a", "First shape of the beta distribution of dropout probabilities.", ""),
+            ("b", "Second shape of the beta distribution of dropout probabilities.", ""),
+            ("s", "Shape of the gamma distribution of dropout rates (Pareto/NBD).", ""),
+            ("beta", "Rate of the gamma distribution of dropout rates (Pareto/NBD).", "time unit"),
+        ),
+        *(
+            Column(name, "float64", "Purchase intensity of that calendar month; a year's mean is 1.", nullable=True)
+            for name in SEASON_COLUMNS
+        ),
+        *FIT_EVIDENCE,
+        COVARIANCE,
+        Column(
+            "truncated",
+            "boolean",
+            "Whether it was fitted on the condition of a repeat purchase: an extract that holds repeat customers only.",
+        ),
+        Column("holdout_folds", "int64", "Rolling holdouts inside the history that it was compared on.", "holdouts"),
+        Column(
+            "holdout_log_score",
+            "float64",
+            "Mean log probability that it gave to what each customer then bought.",
+            "nats a customer",
+            nullable=True,
+        ),
+        Column(
+            "holdout_deficit",
+            "float64",
+            "By how much its log score lies below the best one's.",
+            "nats a customer",
+            nullable=True,
+        ),
+        Column("holdout_deficit_se", "float64", "Standard error of that.", "nats a customer", nullable=True),
+        Column(
+            "holdout_bias",
+            "float64",
+            "Total predicted over total bought in the rolling holdouts, minus 1.",
+            "share",
+            nullable=True,
+        ),
+        Column(
+            "holdout_total_error",
+            "float64",
+            "Root mean square of the relative errors of the totals, one a rolling holdout.",
+            "share",
+            nullable=True,
+        ),
+        Column("choice_reason", "string", "Why this model predicts; on the chosen row only.", nullable=True),
+        Column("customers", "int64", "Customers fitted on: all of them.", "customers"),
+        Column("repeat_customers", "int64", "Customers with a repeat purchase.", "customers"),
+        Column("repeat_purchases", "int64", "Repeat purchases of all customers.", "purchase days"),
+        Column("time_unit", "string", "Unit of recency, T and alpha: day or week."),
+        Column("observation_end", "date", "Last day of the observation."),
+        Column("model_version", "string", "Version of the code that fitted it."),
+    ),
+)

@@ -1,0 +1,107 @@
+"""Holdouts inside the history: what was known at some earlier month ends, and what was bought next.
+
+A month's candidate models are refitted on what was known at up to three earlier
+month ends and held against the purchases up to three months later. All of it lies
+within the history of the month, so that a model is never chosen by what came after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.months import Month
+
+#: At most so many holdouts, each so many months long.
+MAX_FOLDS, MAX_LENGTH = 3, 3
+
+#: Months of history before an origin, its own included.
+MIN_HISTORY = 3
+
+
+@dataclass(frozen=True)
+class Window:
+    """A holdout: known up to the end of ``origin``, bought up to the end of ``last``."""
+
+    origin: Month
+    last: Month
+
+
+def windows(first: Month, month: Month, shortest_horizon: int) -> list[Window]:
+    """Return the holdouts that fit between the first purchases and a month, newest first.
+
+    Parameters
+    ----------
+    first : Month
+        Month of the first purchase.
+    month : Month
+        The month whose models are fitted: the newest holdout ends with it.
+    shortest_horizon : int
+        Of the predictions, in months: as long are the holdouts, three months at most.
+    """
+    length = min(shortest_horizon, MAX_LENGTH)
+    found = [Window(month.shift(-length * (k + 1)), month.shift(-length * k)) for k in range(MAX_FOLDS)]
+    return [window for window in found if window.origin >= first.shift(MIN_HISTORY - 1)]
+
+
+def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window]) -> ir.Table:
+    """Summarise each customer at every origin, in one pass over the purchase days.
+
+    Parameters
+    ----------
+    days : ibis table
+        ``purchase_days``; what lies after ``month`` is not looked at.
+    month : Month
+    folds : sequence of Window
+
+    Returns
+    -------
+    ibis table
+        ``first_purchase`` and for fold k ``days_k`` (purchase days up to the origin),
+        ``last_k`` (the last of them), ``bought_k`` (purchase days in the holdout).
+    """
+    history = days.filter((days.purchase_day <= month.last_day) & (days.order_count > 0))
+    day = history.purchase_day
+    columns: dict[str, ir.Scalar] = {"first_purchase": day.min()}
+    for k, fold in enumerate(folds):
+        known = day <= fold.origin.last_day
+        columns[f"days_{k}"] = known.cast("int64").sum()
+        columns[f"last_{k}"] = day.max(where=known)
+        columns[f"bought_{k}"] = (~known & (day <= fold.last.last_day)).cast("int64").sum()
+    return history.group_by("customer_id").aggregate(**columns).drop("customer_id")
+
+
+def fold_groups(customers: ir.Table, folds: int) -> ir.Table:
+    """Count customers by fold, history at its origin and purchases in its holdout.
+
+    Returns
+    -------
+    ibis table
+        ``fold, frequency, first_purchase, last_purchase, bought, customers``.
+    """
+    parts = []
+    for k in range(folds):
+        known = customers.filter(customers[f"days_{k}"] > 0)
+        rows = known.select(
+            fold=ibis.literal(k, "int64"),
+            frequency=known[f"days_{k}"] - 1,
+            first_purchase=known.first_purchase,
+            last_purchase=known[f"last_{k}"],
+            bought=known[f"bought_{k}"],
+        )
+        parts.append(rows.group_by(*FOLD_KEY).aggregate(customers=rows.count()))
+    return parts[0] if len(parts) == 1 else ibis.union(*parts)
+
+
+#: What tells groups apart.
+FOLD_KEY = ("fold", "frequency", "first_purchase", "last_purchase", "bought")
+
+
+def purchases_by_month(days: ir.Table, month: Month) -> ir.Table:
+    """Count purchase days of all customers by calendar month, up to ``month``: ``year, month_of_year, purchases``."""
+    history = days.filter((days.purchase_day <= month.last_day) & (days.order_count > 0))
+    rows = history.select(year=history.purchase_day.year(), month_of_year=history.purchase_day.month())
+    return rows.group_by("year", "month_of_year").aggregate(purchases=rows.count())

@@ -1,0 +1,190 @@
+"""Customers by the segment they were in a month before and are in now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from cltv_assets.columns import Column, TableSchema
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
+from cltv_assets.tables.segmentation import GONE, NEW, SCHEMES, month_rows
+from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
+
+SEGMENT_MOVEMENT = TableSchema(
+    "segment_movement",
+    "Customers by the segment they were in a month before and are in now: who rose, who fell, who is new.",
+    ("scheme", "from_segment", "to_segment"),
+    (
+        Column("scheme", "string", "'value' for value tiers, 'rfm' for RFM segments."),
+        Column("from_segment", "string", "Segment a month before; 'new' for customers without a prediction then."),
+        Column("to_segment", "string", "Segment now; 'gone' for customers without a prediction now."),
+        Column("customers", "int64", "Customers who made this move.", "customers"),
+        Column("value_before", "float64", "Their expected value a month before, longest horizon.", "currency"),
+        Column("value_now", "float64", "Their expected value now, longest horizon.", "currency"),
+    ),
+)
+
+
+#: This month's predictions and those of the month before, which need not be there.
+TWO_MONTHS = Input("cltv_predictions", 1, 0, holes=True)
+
+
+_Row = dict[str, Any]
+
+
+def make(run: MonthRun) -> ir.Table:
+    """Return ``segment_movement``; empty without predictions of this month or of the month before."""
+    moves = moves_between(run, *two_months(run))
+    # Without the month before nobody is known to be new.
+    return table_of(run, SEGMENT_MOVEMENT, _movement_rows(moves) if customers_before(moves, "from_value") else [])
+
+
+def two_months(run: MonthRun) -> tuple[ir.Table, ir.Table]:
+    """Return the predictions of this month and of the one before."""
+    predictions = run.inputs[TWO_MONTHS.table]
+    now, before = run.month.first_day, run.month.shift(-1).first_day
+    return month_rows(predictions, now), month_rows(predictions, before)
+
+
+def table_of(run: MonthRun, schema: TableSchema, rows: Sequence[_Row]) -> ir.Table:
+    """Return rows as a table with the columns of ``schema``."""
+    return run.engine.from_arrow(pa.Table.from_pylist(list(rows), schema=schema.arrow))
+
+
+def moves_between(run: MonthRun, now: ir.Table, before: ir.Table) -> list[_Row]:
+    """Count customers by their segments of both schemes and months."""
+    rows = run.engine.collect(movement(now, before, run.settings.horizons_months[-1])).to_pylist()
+    # A fixed order, so that a re-run is equal.
+    return sorted(rows, key=lambda row: (row["from_value"], row["from_rfm"], row["to_value"], row["to_rfm"]))
+
+
+def customers_before(moves: Sequence[_Row], column: str) -> dict[str, int]:
+    """Count last month's customers by segment; empty without that month."""
+    found: dict[str, int] = {}
+    for row in moves:
+        if row[column] != NEW:
+            found[row[column]] = found.get(row[column], 0) + row["customers"]
+    return found
+
+
+def _movement_rows(moves: Sequence[_Row]) -> list[_Row]:
+    """Return the rows of ``segment_movement``, each scheme in the order of its segments."""
+    rows = []
+    for scheme, (_, names) in SCHEMES.items():
+        sums: dict[tuple[str, str], list[int]] = {}
+        for move in moves:
+            total = sums.setdefault((move[f"from_{scheme}"], move[f"to_{scheme}"]), [0, 0, 0])
+            for i, name in enumerate(("customers", "value_before", "value_now")):
+                total[i] += move[name]
+        order = {name: i for i, name in enumerate((*names, NEW, GONE))}
+        for (old, new), total in sorted(sums.items(), key=lambda item: (order[item[0][0]], order[item[0][1]])):
+            rows.append(
+                {
+                    "scheme": scheme,
+                    "from_segment": old,
+                    "to_segment": new,
+                    "customers": total[0],
+                    "value_before": total[1] / MONEY_POINT,
+                    "value_now": total[2] / MONEY_POINT,
+                }
+            )
+    return rows
+
+
+def movement(now: ir.Table, before: ir.Table, horizon: int) -> ir.Table:
+    """Count customers by their segments of two months.
+
+    Parameters
+    ----------
+    now, before : ibis table
+        ``cltv_predictions`` of two months.
+    horizon : int
+        The horizon, in months, whose values are summed.
+
+    Returns
+    -------
+    ibis table
+        ``from_value, from_rfm, to_value, to_rfm`` (`NEW` and `GONE` for a month without a
+        prediction), ``customers``, and ``value_before``, ``value_now`` in fixed point.
+    """
+    value = f"cltv_{horizon}m"
+    left = now.select(
+        "customer_id",
+        to_value="value_segment",
+        to_rfm="rfm_segment",
+        value_now=fixed_point(now[value], MONEY_POINT),
+    )
+    right = before.select(
+        id_before="customer_id",
+        from_value="value_segment",
+        from_rfm="rfm_segment",
+        value_before=fixed_point(before[value], MONEY_POINT),
+    )
+    both = left.outer_join(right, left.customer_id == right.id_before)
+    rows = both.select(
+        from_value=both.from_value.fill_null(NEW),
+        from_rfm=both.from_rfm.fill_null(NEW),
+        to_value=both.to_value.fill_null(GONE),
+        to_rfm=both.to_rfm.fill_null(GONE),
+        value_now=both.value_now.fill_null(0),
+        value_before=both.value_before.fill_null(0),
+    )
+    return rows.group_by("from_value", "from_rfm", "to_value", "to_rfm").aggregate(
+        customers=rows.count(),
+        value_before=rows.value_before.sum().cast("int64"),
+        value_now=rows.value_now.sum().cast("int64"),
+    )
+
+
+def _measures_of_everyone_moved(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    found: dict[str, ir.Scalar] = {}
+    for scheme in SCHEMES:
+        here = table.scheme == scheme
+        found[f"now|{scheme}"] = table.customers.sum(where=here & (table.to_segment != GONE))
+        found[f"before|{scheme}"] = table.customers.sum(where=here & (table.from_segment != NEW))
+    found["now"] = predictions_of(run, 0).count().as_scalar()
+    found["before"] = predictions_of(run, 1).count().as_scalar()
+    return found
+
+
+@check("Every customer of both months stands in one row of each scheme.", measures=_measures_of_everyone_moved)
+def everyone_moved(values: Values, _run: MonthRun) -> Verdict:
+    """Promise that the movement's rows hold each customer of this month and of the one before, once."""
+    now, before = values["now"], values["before"]
+    if not before:
+        rows = sum(values[f"now|{scheme}"] or 0 for scheme in SCHEMES)
+        return Verdict(rows == 0, "No predictions a month before, so no movement is shown.")
+    wrong = [
+        f"'{scheme}' has {values[f'{end}|{scheme}'] or 0:,} of {wanted:,} customers {end}"
+        for scheme in SCHEMES
+        for end, wanted in (("now", now), ("before", before))
+        if (values[f"{end}|{scheme}"] or 0) != wanted
+    ]
+    facts = {"customers": now, "customers_before": before}
+    if wrong:
+        return Verdict(False, f"Customers are missing or doubled: {'; '.join(wrong)}.", facts)
+    return Verdict(True, f"{before:,} customers a month before, {now:,} now: each once.", facts)
+
+
+def predictions_of(run: MonthRun, months_back: int) -> ir.Table:
+    """Return the predictions of the month, or of so many months before it."""
+    table = run.inputs[TWO_MONTHS.table]
+    return month_rows(table, run.month.shift(-months_back).first_day)
+
+
+TABLE = Table(
+    schema=SEGMENT_MOVEMENT,
+    # Not one step with segment_summary: ARCHITECTURE.md, "Two tables of one step".
+    inputs=lambda _settings: (TWO_MONTHS,),
+    make=make,
+    checks=(everyone_moved,),
+    group=PREDICTION,
+    owner=CUSTOMER_ANALYTICS,
+    kinds=(ENGINE, "deltalake"),
+    half="model",
+)

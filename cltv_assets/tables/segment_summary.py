@@ -1,0 +1,306 @@
+"""The base and each of its segments in total."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+
+from cltv_assets.columns import Column, TableSchema
+from cltv_assets.models.estimation.statistics import FloatArray, IntArray
+from cltv_assets.models.value.discounting import discount_factors
+from cltv_assets.models.value.totals import CustomerGroups, Totals, model_error, totals_of
+from cltv_assets.months import DAYS_PER_UNIT
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.common_checks import no_rows
+from cltv_assets.tables.fitted_models import chosen_row
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, fixed_point
+from cltv_assets.tables.segment_movement import (
+    TWO_MONTHS,
+    customers_before,
+    moves_between,
+    predictions_of,
+    table_of,
+    two_months,
+)
+from cltv_assets.tables.segmentation import ALL, SCHEMES
+from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
+
+
+def _expected_total(what: str, meaning: str, unit: str) -> tuple[Column, ...]:
+    return (
+        Column(f"expected_{what}", "float64", meaning, unit),
+        Column(
+            f"expected_{what}_low",
+            "float64",
+            "Lower end of its 80 % interval: customers' chance, parameters' uncertainty and the model's own error.",
+            unit,
+        ),
+        Column(f"expected_{what}_high", "float64", "Upper end of that interval.", unit),
+    )
+
+
+SEGMENT_SUMMARY = TableSchema(
+    "segment_summary",
+    "The base and each of its segments in total: how many customers, and what they are expected to buy and be worth.",
+    ("scheme", "segment", "horizon_months"),
+    (
+        Column("scheme", "string", "'all' for the whole base, 'value' for value tiers, 'rfm' for RFM segments."),
+        Column("segment", "string", "Name of the segment; 'all' for the whole base."),
+        Column("horizon_months", "int64", "How far ahead.", "months"),
+        Column("customers", "int64", "Customers in the segment.", "customers"),
+        Column("share_of_customers", "float64", "Share of the base's customers.", "share"),
+        *_expected_total("purchases", "Expected purchases of all its customers.", "purchase days"),
+        *_expected_total("value", "Expected discounted margin of all its customers.", "currency"),
+        Column("share_of_value", "float64", "Share of the base's expected value.", "share"),
+        Column(
+            "customers_before",
+            "int64",
+            "Customers in the segment a month before; null without that month.",
+            "customers",
+            nullable=True,
+        ),
+    ),
+)
+
+
+_Row = dict[str, Any]
+
+
+def make(run: MonthRun) -> ir.Table:
+    """Return ``segment_summary``; empty without predictions."""
+    now, before = two_months(run)
+    return table_of(run, SEGMENT_SUMMARY, _summary(run, now, moves_between(run, now, before)))
+
+
+def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
+    """Return the rows of ``segment_summary``."""
+    horizons = run.settings.horizons_months
+    unit = DAYS_PER_UNIT[run.settings.time_unit]
+    groups = run.engine.collect(segment_groups(now, unit, horizons))
+    if not len(groups):
+        return []
+    # Sums of floats depend on their order; a fixed one makes a re-run equal.
+    groups = groups.sort_by([(key, "ascending") for key in GROUP_KEY])
+    totals = group_totals(run, groups)
+    purchase = chosen_row(run, PURCHASE_MODEL.name)
+    error = model_error(purchase["holdout_total_error"], purchase["holdout_folds"])
+    rows = []
+    for scheme, segment, chosen in _members(groups):
+        before = customers_before(moves, f"from_{scheme}" if scheme != ALL else "from_value")
+        count = sum(before.values()) if scheme == ALL else before.get(segment, 0)
+        rows += [
+            {
+                "scheme": scheme,
+                "segment": segment,
+                "horizon_months": h,
+                "customers_before": count if before else None,
+                **_sums(groups, chosen, h),
+                **_interval_columns(totals.intervals(chosen, error), i),
+            }
+            for i, h in enumerate(horizons)
+        ]
+    base = {row["horizon_months"]: row for row in rows if row["scheme"] == ALL}
+    for row in rows:
+        whole = base[row["horizon_months"]]
+        row["share_of_customers"] = row["customers"] / whole["customers"]
+        row["share_of_value"] = row["expected_value"] / whole["expected_value"] if whole["expected_value"] else 0.0
+    return rows
+
+
+def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
+    """Return (scheme, segment, rows of its groups), the whole base first; segments may be empty."""
+    found = [(ALL, ALL, np.arange(len(groups)))]
+    for scheme, (column, names) in SCHEMES.items():
+        values = np.asarray(groups[column].to_pylist())
+        found += [(scheme, name, np.flatnonzero(values == name)) for name in names]
+    return found
+
+
+def _sums(groups: pa.Table, chosen: IntArray, horizon: int) -> _Row:
+    """Sum what the engine summed by group: integers, so that segments add up to the base exactly."""
+
+    def total(name: str) -> int:
+        return int(groups[name].to_numpy()[chosen].sum())
+
+    return {
+        "customers": total("customers"),
+        "expected_purchases": total(f"purchases_{horizon}m") / PURCHASES_POINT,
+        "expected_value": total(f"cltv_{horizon}m") / MONEY_POINT,
+    }
+
+
+def _interval_columns(intervals: tuple[FloatArray, FloatArray], horizon_index: int) -> _Row:
+    purchases, value = intervals
+    found: _Row = {}
+    for name, (low, high) in (
+        ("expected_purchases", purchases[horizon_index]),
+        ("expected_value", value[horizon_index]),
+    ):
+        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    return found
+
+
+def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
+    """Return the expectations and variances of ``segment_groups``, by the month's models.
+
+    Parameters
+    ----------
+    run : MonthRun
+        With ``purchase_model`` and ``spend_model`` among its inputs.
+    groups : pyarrow.Table
+        Rows of ``segment_groups``.
+    """
+    purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
+    horizons = run.settings.horizons_months
+    curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
+    clock = operational_time(purchase, run.settings)
+    end = np.datetime64(run.month.last_day, "D")
+    first = end - _days(groups, "age_days")
+    return totals_of(
+        purchase_fit(purchase),
+        {name: spend[name] for name in ("p", "q", "v")},
+        CustomerGroups(
+            frequency=groups["frequency"].to_numpy(),
+            recency=clock.elapsed(first, first + _days(groups, "recency_days")),
+            T=clock.elapsed(first, end),
+            customers=_floats(groups, "customers"),
+            value_sum=_floats(groups, "value_sum") / MONEY_POINT,
+            value_squares=_floats(groups, "value_squares"),
+        ),
+        clock.elapsed(end, end + curve.days.astype("timedelta64[D]")),
+        curve.factors * run.settings.gross_margin,
+        horizons,
+        json.loads(spend["log_covariance"]) if spend["log_covariance"] else None,
+    )
+
+
+def _days(groups: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.timedelta64]]:
+    return np.asarray(groups[name].to_numpy(), dtype="timedelta64[D]")
+
+
+def _floats(groups: pa.Table, name: str) -> FloatArray:
+    return np.asarray(groups[name].to_numpy(), dtype=np.float64)
+
+
+#: What the customers of a row of `segment_groups` have in common.
+GROUP_KEY = ("frequency", "age_days", "recency_days", "value_segment", "rfm_segment")
+
+
+def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence[int]) -> ir.Table:
+    """Sum predictions by pattern and segments: all that totals and their intervals need.
+
+    Parameters
+    ----------
+    predictions : ibis table
+        ``cltv_predictions`` of one month.
+    days_per_unit : int
+        Days in the unit of ``recency`` and ``T``.
+    horizons : sequence of int
+        Months.
+
+    Returns
+    -------
+    ibis table
+        `GROUP_KEY`; ``customers``; ``value_sum`` and ``value_squares``, sums of the monetary
+        value and of its square; ``purchases_{h}m`` and ``cltv_{h}m``, sums of the
+        predictions. Sums are integers in fixed point, except for the squares.
+    """
+    rows = predictions.select(
+        "frequency",
+        "value_segment",
+        "rfm_segment",
+        "monetary_value",
+        # Floats are no keys; for a fixed observation end these days are the dates.
+        age_days=fixed_point(predictions["T"] * days_per_unit, 1),
+        recency_days=fixed_point(predictions.recency * days_per_unit, 1),
+        value=fixed_point(predictions.monetary_value, MONEY_POINT),
+        **{
+            name: amount
+            for h in horizons
+            for name, amount in (
+                (f"purchases_{h}m", fixed_point(predictions[f"expected_purchases_{h}m"], PURCHASES_POINT)),
+                (f"cltv_{h}m", fixed_point(predictions[f"cltv_{h}m"], MONEY_POINT)),
+            )
+        },
+    )
+    squares = (rows.monetary_value * rows.monetary_value).cast("decimal(38, 4)")
+    sums = {name: rows[name].sum().cast("int64") for h in horizons for name in (f"purchases_{h}m", f"cltv_{h}m")}
+    return rows.group_by(*GROUP_KEY).aggregate(
+        customers=rows.count(),
+        value_sum=rows.value.sum().cast("int64"),
+        value_squares=squares.sum().cast("float64"),
+        **sums,
+    )
+
+
+#: Sums are fixed-point integers when they are taken and doubles in the table.
+_ROUNDING = 1e-9
+
+
+def _measures_of_segments_add_up(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    found: dict[str, ir.Scalar] = {}
+    predictions = predictions_of(run, 0)
+    for h in run.settings.horizons_months:
+        here = table.horizon_months == h
+        for scheme in (ALL, *SCHEMES):
+            where = here & (table.scheme == scheme)
+            found[f"customers|{scheme}|{h}"] = table.customers.sum(where=where)
+            found[f"purchases|{scheme}|{h}"] = table.expected_purchases.sum(where=where)
+            found[f"value|{scheme}|{h}"] = table.expected_value.sum(where=where)
+        purchases = fixed_point(predictions[f"expected_purchases_{h}m"], PURCHASES_POINT)
+        value = fixed_point(predictions[f"cltv_{h}m"], MONEY_POINT)
+        found[f"customers|predictions|{h}"] = predictions.count().as_scalar()
+        found[f"purchases|predictions|{h}"] = purchases.sum().cast("float64").as_scalar()
+        found[f"value|predictions|{h}"] = value.sum().cast("float64").as_scalar()
+    return found
+
+
+@check(
+    "Customers, purchases and value of each scheme's segments add up to the predictions.",
+    measures=_measures_of_segments_add_up,
+)
+def segments_add_up(values: Values, run: MonthRun) -> Verdict:
+    """Promise that the segments of each scheme sum to the base, and the base to the predictions."""
+    points = {"customers": 1, "purchases": PURCHASES_POINT, "value": MONEY_POINT}
+    wrong = []
+    for what, point in points.items():
+        for h in run.settings.horizons_months:
+            wanted = (values[f"{what}|predictions|{h}"] or 0) / point
+            for scheme in (ALL, *SCHEMES):
+                found = values[f"{what}|{scheme}|{h}"] or 0
+                if abs(found - wanted) > _ROUNDING * max(abs(wanted), 1.0):
+                    wrong.append(f"{what} of '{scheme}', {h} months: {found:,.4f} for {wanted:,.4f}")
+    customers = values[f"customers|predictions|{run.settings.horizons_months[0]}"]
+    if wrong:
+        return Verdict(False, f"Segments do not add up to the predictions: {'; '.join(wrong[:5])}.")
+    return Verdict(True, f"Segments of each scheme add up to {customers:,} predictions.", {"customers": customers})
+
+
+@no_rows("Low <= high, and no share exceeds 1.")
+def intervals_ordered(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
+    """Promise that intervals are ordered and that no segment exceeds the base."""
+    bad = (table.share_of_customers > 1) | (table.share_of_value > 1)
+    for name in ("expected_purchases", "expected_value"):
+        bad = bad | (table[f"{name}_low"] > table[f"{name}_high"])
+    return bad
+
+
+TABLE = Table(
+    schema=SEGMENT_SUMMARY,
+    inputs=lambda _settings: (TWO_MONTHS, Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name)),
+    make=make,
+    checks=(segments_add_up, intervals_ordered),
+    group=PREDICTION,
+    owner=CUSTOMER_ANALYTICS,
+    kinds=(ENGINE, "deltalake"),
+    half="model",
+)
