@@ -32,10 +32,14 @@ class Size:
     customers : int
     months : list of Month
         The history, oldest first; the last one stands as delivered lines, the others as purchase days.
+    every : int
+        Days between those on which anybody buys. With more there are fewer patterns, so that few customers do to tell
+        what grows with them from what does not.
     """
 
     customers: int
     months: list[Month]
+    every: int = 1
 
 
 def make_lake(settings: Settings, size: Size) -> int:
@@ -48,14 +52,15 @@ def make_lake(settings: Settings, size: Size) -> int:
     connection = duckdb.connect(config={"memory_limit": "3GB", "threads": 2, "preserve_insertion_order": False})
     first = size.months[0].first_day
     connection.execute(
-        f"""create table people as select c, hash(c, 1) % 120 as birth,
+        f"""create table people as select c, hash(c, 1) % 120 // {size.every} * {size.every} as birth,
         birth + (-150 * ln(((hash(c, 2) % 100000) + 1) / 100001.0))::bigint as death,
         least(1.0, -0.6 * ln(((hash(c, 3) % 100000) + 1) / 100001.0)) as rate from range({size.customers}) t(c)"""
     )
     total = 0
     for number, month in enumerate(size.months):
         days, offset = (month.last_day - month.first_day).days + 1, (month.first_day - first).days
-        drawn = f"""select c, (hash(c, {number}, k) % {days})::int as d, hash(c, {number}, k, 7) as h
+        drawn = f"""select c, (hash(c, {number}, k) % {days} // {size.every} * {size.every})::int as d,
+            hash(c, {number}, k, 7) as h
             from people, range({_DRAWS}) r(k)
             where {offset} + d between birth and death and (hash(c, {number}, k, 5) % 100000) < rate * 100000
             union all select c, (birth - {offset})::int, hash(c, 8) from people
