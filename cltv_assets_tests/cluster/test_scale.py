@@ -45,7 +45,7 @@ _WINDOW_IN_ONE_TASK = re.compile(r"Window \[[^\n]*\n(?:[^\n]*(?:Sort|Project|Fil
 @pytest.mark.parametrize(
     ("engine", "size", "transactions"),
     [
-        ("spark", Size(60_000, MONTHS, every=7), 400_000),
+        ("spark", Size(60_000, MONTHS, every=7, prices=8), 400_000),
         pytest.param("cluster", Size(2_100_000, MONTHS), 20_000_000, marks=pytest.mark.soak),
     ],
     ids=["small", "twenty million"],
