@@ -62,7 +62,7 @@ test: $(VENV)/.installed-dev ## Install what the tests need and run them
 
 # One process after the other: two Sparks at once would take turns on the memory of a small machine.
 test-spark: $(VENV)/.installed-all ## Test transformations and checks on Spark in this process
-	@$(BIN)/python -m pytest --engines=spark --durations=10 $(addprefix cltv_assets_tests/,engines transforms checks)
+	@$(BIN)/python -m pytest --engines=spark --durations=10 $(addprefix cltv_assets_tests/,engines tables/expressions tables/checks)
 
 CLUSTER_TESTS ?= $(addprefix cltv_assets_tests/,cluster lake)
 test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3 server and real Spark servers, which it installs

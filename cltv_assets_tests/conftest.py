@@ -36,7 +36,7 @@ SHOP_COLUMNS = {
 #: Beginnings of variables that say something to the tests themselves.
 OF_THE_TESTS = ("CLTV_ONLINE_RETAIL", "CLTV_TEST_", "CLTV_WHEEL_PYTHONS")
 #: Folders whose tests run on every engine that the option names; the others on the embedded one.
-ON_EVERY_ENGINE = ("transforms", "checks", "engines")
+ON_EVERY_ENGINE = ("expressions", "checks", "engines")
 ENGINES = ("duckdb", "spark")
 
 #: Modules whose tests read the lake of the fixture ``ran``, which takes as long as all of them.
