@@ -57,16 +57,24 @@ dev: $(VENV)/.installed ## Open the Dagster UI at http://127.0.0.1:3000 on the s
 	@env DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR=1 $(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
 
 test: $(VENV)/.installed-dev ## Install what the tests need and run them
-	@$(BIN)/python -m pytest -n auto --dist loadscope
+# In the order of the folders: sorted by the number of their tests, the longest modules would come last and alone.
+	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 # One process after the other: two Sparks at once would take turns on the memory of a small machine.
 test-spark: $(VENV)/.installed-all ## Test transformations and checks on Spark in this process
-	@$(BIN)/python -m pytest --engines=spark --durations=10 $(addprefix cltv_assets_tests/,engines transforms checks)
+	@$(BIN)/python -m pytest --engines=spark --durations=10 $(addprefix cltv_assets_tests/,engines tables/expressions tables/checks)
 
 CLUSTER_TESTS ?= $(addprefix cltv_assets_tests/,cluster lake)
 test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3 server and real Spark servers, which it installs
 	@.ci/install-servers
 	@$(BIN)/python -m pytest --cluster --engines=spark --durations=25 $(CLUSTER_TESTS)
+
+# Long versions of tests that have a short one in the suites above.
+test-soak: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Run the tests that take too long for every change, on all that the other suites need
+	@.ci/install-servers
+	@.ci/install-browser
+	@.ci/install-production
+	@$(BIN)/python -m pytest -m soak --cluster --engines=duckdb,spark --browser --production --durations=10
 
 test-browser: $(VENV)/.installed-dev ## Test the Dagster UI in a real browser, which it installs
 	@.ci/install-browser
@@ -75,11 +83,6 @@ test-browser: $(VENV)/.installed-dev ## Test the Dagster UI in a real browser, w
 test-production: $(VENV)/.installed-all ## Test the production instance of deploy/ with PostgreSQL, nginx and S3, which it installs
 	@.ci/install-production
 	@$(BIN)/python -m pytest --production --durations=10 cltv_assets_tests/production
-
-# Marked `soak`, and left out of all other targets.
-test-soak: $(VENV)/.installed-all ## Test for long what the other targets test once: concurrent writers, a daemon through a month's end
-	@.ci/install-production
-	@$(BIN)/python -m pytest --production --cluster -m soak --durations=10
 
 # checkov pins hard, so what checks Terraform has an environment of its own.
 $(TERRAFORM_TOOLS)/.installed: requirements-terraform.lock | $(VENV)/.installed-dev
@@ -129,6 +132,7 @@ lint: $(VENV)/.installed-dev ## Check style, types, generated files, the changel
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@PYTHONPATH=. $(BIN)/lint-imports
 	@$(BIN)/python -m cltv_assets.tables.data_dictionary --check docs/data_dictionary.md
 	@$(BIN)/python -m cltv_assets.settings.reference --check docs/settings.md
 	@$(BIN)/python -m bench.published --check

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from cltv_assets.engines import Engine
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.settings import Settings
 
-#: Servers for the tests that want them; without the option --cluster none is started.
+#: Servers and a shop for the tests that want them; without the option --cluster no server is started.
 pytest_plugins = (
     "cltv_assets_tests.cluster.fixtures",
+    "cltv_assets_tests.e2e.ran",
     "cltv_assets_tests.production.plugin",
     "cltv_assets_tests.delivery.plugin",
     "cltv_assets_tests.delivery.terraform.fixtures",
@@ -34,13 +36,32 @@ SHOP_COLUMNS = {
 #: Beginnings of variables that say something to the tests themselves.
 OF_THE_TESTS = ("CLTV_ONLINE_RETAIL", "CLTV_TEST_", "CLTV_WHEEL_PYTHONS")
 #: Folders whose tests run on every engine that the option names; the others on the embedded one.
-ON_EVERY_ENGINE = ("transforms", "checks", "engines")
+ON_EVERY_ENGINE = ("expressions", "checks", "engines")
 ENGINES = ("duckdb", "spark")
+
+#: Modules whose tests read the lake of the fixture ``ran``, which takes as long as all of them.
+OF_THE_SHOP_THAT_RAN = tuple(
+    f"{name}.py"
+    for name in ("e2e/test_months", "e2e/test_again", "e2e/test_presentation", "cli/test_reading", "cli/test_report")
+)
 
 #: Tests on real servers; ``make test-cluster`` runs them.
 CLUSTER = Path(__file__).parent / "cluster"
 #: Tests in a real browser; ``make test-browser`` runs them.
 BROWSER = Path(__file__).parent / "e2e" / "browser"
+
+
+class ByLake(LoadScopeScheduling):
+    """Gives a module's tests to one process, and all modules that read the shop that ran to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = super()._split_scope(nodeid)
+        return "the shop that ran" if module.endswith(OF_THE_SHOP_THAT_RAN) else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return ByLake(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

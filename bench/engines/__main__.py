@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,19 +71,24 @@ def _measure(options: argparse.Namespace) -> Result:
     home = folder / f"{options.transactions}-{options.engine}"
     shutil.rmtree(home, ignore_errors=True)
     (home / "out").mkdir(parents=True)
-    with _engine(options, home) as (values, servers):
-        command = _command(values, source, home, options.session)
-        environment = os.environ | {"DAGSTER_HOME": str(home / "dagster"), "TMPDIR": str(home / "tmp")}
-        (home / "tmp").mkdir()
-        with (home / "log.txt").open("w") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-            )
-            sampler = Sampler([process.pid, *servers], int(options.limit_gib * _GIB))
-            begin = time.time()
-            sampler.start()
-            ended = _wait(process, sampler, options.minutes * 60)
-            sampler.stop()
+    values = _engine(options, home)
+    command = _command(values, source, home, options.session)
+    environment = os.environ | {
+        "DAGSTER_HOME": str(home / "dagster"),
+        "TMPDIR": str(home / "tmp"),
+        # Spark's servers, too, listen on the loopback interface only.
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    (home / "tmp").mkdir()
+    with (home / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+        sampler = Sampler([process.pid], int(options.limit_gib * _GIB))
+        begin = time.time()
+        sampler.start()
+        ended = _wait(process, sampler, options.minutes * 60)
+        sampler.stop()
     (home / "samples.json").write_text(json.dumps([asdict(sample) for sample in sampler.samples]))
     stages, answer = read_stages(home / "out")
     if ended == "finished" and answer is None:
@@ -106,33 +111,31 @@ def _command(values: dict[str, Any] | None, source: Path, home: Path, session: s
     return [sys.executable, "-m", "bench.engines.pipeline", str(settings), str(home / "out"), session]
 
 
-@contextlib.contextmanager
-def _engine(options: argparse.Namespace, home: Path) -> Iterator[tuple[dict[str, Any] | None, list[int]]]:
-    """Give the settings of the engine, and the processes that serve it."""
+def _engine(options: argparse.Namespace, home: Path) -> dict[str, Any] | None:
+    """Return the settings of the engine; None for the notebook, which has none."""
     if options.engine == "pandas":
-        yield None, []
+        return None
     elif options.engine == "duckdb":
-        yield {"engine": "duckdb", "duckdb_memory_limit": options.duckdb_memory}, []
+        return {"engine": "duckdb", "duckdb_memory_limit": options.duckdb_memory}
     else:
         conf = {"spark.driver.memory": options.driver_memory, "spark.local.dir": str(home / "spark"), **_LOOPBACK}
-        if options.engine == "spark":
-            yield {"engine": "spark", "spark": {"master": "local[2]", "conf": conf}}, []
-            return
-        # The tests' cluster: a master and two workers of one core each, as processes.
-        from cltv_assets_tests.cluster.spark_cluster import SparkCluster
-
-        logs, scratch = home / "logs", home / "spark"
-        logs.mkdir()
-        scratch.mkdir()
-        with SparkCluster(logs, scratch, memory=options.executor_memory) as cluster:
+        master = "local[2]"
+        if options.engine == "cluster":
+            # Two workers of one core each, whose executors are processes below the driver's.
+            master = f"local-cluster[2,1,{_mebibytes(options.executor_memory)}]"
             conf |= {
                 "spark.executor.memory": options.executor_memory,
                 "spark.executor.cores": "1",
                 "spark.cores.max": "2",
                 "spark.sql.shuffle.partitions": "16",
             }
-            servers = [worker.pid for worker in cluster.workers]
-            yield {"engine": "spark", "spark": {"master": cluster.master_url, "conf": conf}}, servers
+        return {"engine": "spark", "spark": {"master": master, "conf": conf}}
+
+
+def _mebibytes(memory: str) -> int:
+    """Read a size as Spark writes it: 1500m or 2g."""
+    number, unit = int(memory[:-1]), memory[-1]
+    return number * {"m": 1, "g": 1024}[unit]
 
 
 def _wait(process: subprocess.Popen[bytes], sampler: Sampler, seconds: float) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from cltv_assets import __version__
 from cltv_assets_tests.cli.commands import code_of
-from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import rows_of
 from cltv_assets_tests.e2e.running import cltv, values_in
 

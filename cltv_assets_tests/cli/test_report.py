@@ -9,7 +9,7 @@ import pytest
 
 from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.cli.test_reading import config
-from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.running import write_config
 
 __all__ = ["config"]

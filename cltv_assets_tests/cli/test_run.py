@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from cltv_assets_tests.cli.commands import code_of
-from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import contents, differences, rows_of
 from cltv_assets_tests.e2e.running import cltv, write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of

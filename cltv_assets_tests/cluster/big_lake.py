@@ -32,10 +32,17 @@ class Size:
     customers : int
     months : list of Month
         The history, oldest first; the last one stands as delivered lines, the others as purchase days.
+    every : int
+        Days between those on which anybody buys.
+    prices : int
+        How many there are, between 1 and 201. With few days and prices there are few patterns and sums, so that a small
+        shop is enough to tell what grows with the customers from what does not.
     """
 
     customers: int
     months: list[Month]
+    every: int = 1
+    prices: int = 20_000
 
 
 def make_lake(settings: Settings, size: Size) -> int:
@@ -48,14 +55,15 @@ def make_lake(settings: Settings, size: Size) -> int:
     connection = duckdb.connect(config={"memory_limit": "3GB", "threads": 2, "preserve_insertion_order": False})
     first = size.months[0].first_day
     connection.execute(
-        f"""create table people as select c, hash(c, 1) % 120 as birth,
+        f"""create table people as select c, hash(c, 1) % 120 // {size.every} * {size.every} as birth,
         birth + (-150 * ln(((hash(c, 2) % 100000) + 1) / 100001.0))::bigint as death,
         least(1.0, -0.6 * ln(((hash(c, 3) % 100000) + 1) / 100001.0)) as rate from range({size.customers}) t(c)"""
     )
     total = 0
     for number, month in enumerate(size.months):
         days, offset = (month.last_day - month.first_day).days + 1, (month.first_day - first).days
-        drawn = f"""select c, (hash(c, {number}, k) % {days})::int as d, hash(c, {number}, k, 7) as h
+        drawn = f"""select c, (hash(c, {number}, k) % {days} // {size.every} * {size.every})::int as d,
+            hash(c, {number}, k, 7) as h
             from people, range({_DRAWS}) r(k)
             where {offset} + d between birth and death and (hash(c, {number}, k, 5) % 100000) < rate * 100000
             union all select c, (birth - {offset})::int, hash(c, 8) from people
@@ -63,21 +71,22 @@ def make_lake(settings: Settings, size: Size) -> int:
         bought = f"""select c, d, min(h) as h from ({drawn}) group by c, d"""
         last = number == len(size.months) - 1
         schema = RAW_TRANSACTIONS if last else PURCHASE_DAYS
-        query = _lines(bought, month) if last else _days(bought, month)
+        price = f"(1 + (h % {size.prices}) * {200 / size.prices})"
+        query = _lines(bought, month, price) if last else _days(bought, month, price)
         total += _publish(connection, lake, schema, month, query)
     return total
 
 
-def _days(bought: str, month: Month) -> str:
+def _days(bought: str, month: Month, price: str) -> str:
     return f"""select 'C' || c as customer_id, date '{month.first_day}' + d as purchase_day,
         1::bigint as order_count, 1::bigint as line_count,
-        (1 + (h % 20000) / 100)::decimal(18, 4) as spend, 0::decimal(18, 4) as refunds from ({bought})"""
+        {price}::decimal(18, 4) as spend, 0::decimal(18, 4) as refunds from ({bought})"""
 
 
-def _lines(bought: str, month: Month) -> str:
+def _lines(bought: str, month: Month, price: str) -> str:
     return f"""select 'T' || c || '-' || d as transaction_id, 'C' || c as customer_id,
         strftime(date '{month.first_day}' + d, '%Y-%m-%d') || ' 10:30:00' as transacted_at, '1' as quantity,
-        (1 + (h % 20000) / 100)::decimal(9, 2)::varchar as unit_price, null::varchar as amount,
+        {price}::decimal(9, 2)::varchar as unit_price, null::varchar as amount,
         null::varchar as currency, 'big.csv' as source_file, row_number() over () as source_line,
         null::varchar as source_text from ({bought})"""
 

@@ -23,16 +23,13 @@ class ConnectServer:
     conf : mapping, optional
         Spark's settings, such as jars and S3's keys. They go through a file that
         only this user can read, never through the command line.
-    master : str
     """
 
-    def __init__(
-        self, logs: Path, scratch: Path, conf: Mapping[str, str] | None = None, master: str = "local[2]"
-    ) -> None:
+    def __init__(self, logs: Path, scratch: Path, conf: Mapping[str, str] | None = None) -> None:
         self._logs, self._scratch = logs, scratch
         self._port = free_port()
         self._conf = {
-            "spark.master": master,
+            "spark.master": "local[2]",
             "spark.driver.host": HOST,
             "spark.driver.bindAddress": HOST,
             "spark.ui.enabled": "false",
@@ -46,12 +43,6 @@ class ConnectServer:
     def url(self) -> str:
         """What ``spark.remote`` is to be."""
         return f"sc://{HOST}:{self._port}"
-
-    @property
-    def pid(self) -> int:
-        """Of the server, which is also that of its process group."""
-        assert self._server is not None
-        return self._server.pid
 
     def __enter__(self) -> Self:
         properties = self._scratch / f"connect-{self._port}.properties"

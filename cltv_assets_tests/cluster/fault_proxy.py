@@ -1,50 +1,130 @@
-"""A proxy between clients and an object store that fails as tests tell it to.
+"""A proxy between clients and the S3 server that fails as tests tell it to.
 
-Requests pass byte for byte, with the client's own ``Host``, so that signatures
-stay valid; only empty uploads in chunks are made plain ones, which the store needs.
-Clients are given ``endpoint_url``; faults can be set and lifted at any moment, from
-the test's own thread.
+Requests pass unchanged, with the client's own ``Host``, so that signatures stay valid. The two kinds that must be
+changed are signed again. Faults can be set and lifted at any moment, from the test's own thread.
 """
 
 from __future__ import annotations
 
+import http.client
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO, Self, TypeVar
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import unquote
 
-from cltv_assets_tests.cluster.faults import CutUpload, Delay, Fault, Forget, Hold, LoseAnswer, Refusal, error_body
-from cltv_assets_tests.cluster.http_wire import (
-    DisconnectedError,
-    Head,
-    copy_answer_body,
-    copy_request_body,
-    cut,
-    read_head,
-)
-from cltv_assets_tests.cluster.signing import access_key_of, is_empty_in_chunks, sign_as_empty
-
-AnyFault = TypeVar("AnyFault", bound=Fault)
+_KEY = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/")
 
 
-@dataclass(frozen=True)
-class Passed:
-    """A request that the proxy saw to its end.
+class _CutError(Exception):
+    """The connection is to end without an answer."""
+
+
+@dataclass
+class Fault:
+    """What happens to the requests that match.
 
     Parameters
     ----------
-    method, path : str
-        The path as ``/bucket/key``.
-    status : int
-        Of the answer; 0 where the connection was cut.
+    method : str
+        Method of the requests meant; empty for all.
+    matching : str
+        Regular expression, searched for in ``/bucket/key``.
+    count : int
+        How many matching requests it hits.
+    access_key : str
+        Only requests signed with it; empty for all.
+    refusal : tuple of (int, str, str), optional
+        Status, code and message that are answered in place of the store.
+    until : float
+        Moment of ``time.monotonic``, in seconds, from which the fault is over.
+    seconds : float
+        The answer comes so much later.
+    cut_after : int, optional
+        The connection is cut after so many bytes of the request's body.
+    loses_answer : bool
+        The store does what it is asked, and the client never hears of it.
+    forgets_condition : bool
+        ``If-None-Match`` is taken off.
     """
 
-    method: str
-    path: str
-    status: int
+    method: str = ""
+    matching: str = ""
+    count: int = 1 << 60
+    access_key: str = ""
+    refusal: tuple[int, str, str] | None = None
+    until: float = float("inf")
+    seconds: float = 0.0
+    cut_after: int | None = None
+    loses_answer: bool = False
+    forgets_condition: bool = False
+    #: Matching requests so far.
+    seen: int = field(default=0, init=False)
+
+    def hits(self, request: _Request) -> bool:
+        """Whether this request is to suffer. Counts it."""
+        if (
+            self.method not in {"", request.command}
+            or self.access_key not in {"", request.access_key}
+            or time.monotonic() >= self.until
+            or not re.search(self.matching, request.readable)
+            or (self.forgets_condition and "If-None-Match" not in request.headers)
+        ):
+            return False
+        self.seen += 1
+        return self.seen <= self.count
+
+    def before(self) -> None:
+        """Act before the request goes to the store."""
+
+    def lift(self) -> None:
+        """End the fault; requests that wait in it go on."""
+
+
+@dataclass
+class Hold(Fault):
+    """Stops requests before they reach the store, until ``release`` or ``abandon``."""
+
+    _reached: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
+    _go: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
+    _abandoned: bool = field(default=False, init=False)
+
+    def before(self) -> None:
+        """Say that a request is here, and wait."""
+        if self._go.is_set():
+            return
+        self._reached.set()
+        self._go.wait()
+        if self._abandoned:
+            raise _CutError
+
+    def wait_reached(self, seconds: float) -> None:
+        """Wait until a request is held.
+
+        Raises
+        ------
+        TimeoutError
+            If none comes within ``seconds``.
+        """
+        if not self._reached.wait(seconds):
+            raise TimeoutError(f"no {self.method} of {self.matching!r} within {seconds} s")
+
+    def release(self) -> None:
+        """Let the held requests go on, and all later ones pass."""
+        self._go.set()
+
+    def abandon(self) -> None:
+        """Cut the held requests, which the store never sees; all later ones pass.
+
+        For a client that was killed: what it had sent before would else arrive.
+        """
+        self._abandoned = not self._go.is_set()
+        self._go.set()
+
+    lift = release
 
 
 class FaultProxy:
@@ -55,33 +135,30 @@ class FaultProxy:
     port : int
         Of the store, on the loopback interface.
     secret_of : callable
-        Returns the secret of an access key, for requests that are changed and signed anew.
+        Returns the secret of an access key, for requests that are changed and signed again.
     """
 
-    def __init__(self, port: int, secret_of: Callable[[str], str] = lambda _: "") -> None:
-        self._upstream = ("127.0.0.1", port)
-        self._secret_of = secret_of
+    def __init__(self, port: int, secret_of: Callable[[str], str]) -> None:
+        self.store_port = port
+        self.secret_of = secret_of
         self._faults: list[Fault] = []
-        self._passed: list[Passed] = []
-        self._open: set[socket.socket] = set()
+        #: Method, path (as ``/bucket/key``) and status of each request that passed; status 0 where it was cut.
+        self._passed: list[tuple[str, str, int]] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port: int = self._listener.getsockname()[1]
-        self.endpoint_url = f"http://127.0.0.1:{self.port}"
+        self._server = _Server(("127.0.0.1", 0), _Request)
+        self._server.proxy = self
+        self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, name="fault-proxy", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, name="fault-proxy", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.pass_through()
-        cut(self._listener)  # wakes the thread that waits in accept
-        self._listener.close()
-        self.cut_all()
+        self._server.shutdown()
+        self._server.server_close()
 
-    # --- faults ------------------------------------------------------------------------------
-
-    def add(self, fault: AnyFault) -> AnyFault:
+    def add(self, fault: Fault) -> Fault:
         """Set a fault, beside those that are set, and return it."""
         with self._lock:
             self._faults.append(fault)
@@ -94,172 +171,173 @@ class FaultProxy:
         for fault in lifted:
             fault.lift()
 
-    def slow_down(self, seconds: float = float("inf"), share: float = 1.0, matching: str = "") -> Refusal:
-        """Answer 503 SlowDown to a share of the requests, for so long."""
-        return self.add(Refusal(matching=matching, share=share, until=time.monotonic() + seconds))
+    def slow_down(self, seconds: float) -> Fault:
+        """Answer 503 SlowDown for so long."""
+        refusal = (503, "SlowDown", "Please reduce your request rate.")
+        return self.add(Fault(refusal=refusal, until=time.monotonic() + seconds))
 
-    def refuse(self, status: int, code: str, method: str = "", matching: str = "", count: int = 1 << 60) -> Refusal:
-        """Answer an error from now on, such as ``403, "AccessDenied"``."""
-        return self.add(
-            Refusal(method=method, matching=matching, count=count, status=status, code=code, message="Refused.")
-        )
+    def expire(self, access_key: str) -> Fault:
+        """Answer 400 ExpiredToken from now on to whoever uses this key."""
+        return self.add(Fault(access_key=access_key, refusal=(400, "ExpiredToken", "The provided token has expired.")))
 
-    def expire(self, access_key: str = "") -> Refusal:
-        """Answer 400 ExpiredToken from now on to whoever uses this key (empty: to all)."""
-        message = "The provided token has expired."
-        return self.add(Refusal(access_key=access_key, status=400, code="ExpiredToken", message=message))
-
-    def delay(self, seconds: float, matching: str = "") -> Delay:
-        """Deliver each answer later."""
-        return self.add(Delay(matching=matching, seconds=seconds))
-
-    def cut_upload(self, after_bytes: int, matching: str = "", nth: int = 1, count: int = 1) -> CutUpload:
-        """Cut the connection in the middle of the n-th matching PUT, and of the ``count - 1`` after it."""
-        return self.add(CutUpload(method="PUT", matching=matching, first=nth, count=count, cut_after=after_bytes))
-
-    def lose_answer(self, method: str, matching: str = "", nth: int = 1, count: int = 1) -> LoseAnswer:
-        """Let the store do it and cut the connection before the client hears of it."""
-        return self.add(LoseAnswer(method=method, matching=matching, first=nth, count=count))
-
-    def hold(self, method: str, matching: str, first: int = 1, count: int = 1 << 60) -> Hold:
+    def hold(self, method: str, matching: str, count: int = 1 << 60) -> Hold:
         """Stop matching requests before the store sees them, until released."""
-        return self.add(Hold(method=method, matching=matching, first=first, count=count))
+        hold = Hold(method=method, matching=matching, count=count)
+        self.add(hold)
+        return hold
 
-    def forget_conditions(self) -> Forget:
-        """Behave like a store without ``If-None-Match``: later writers overwrite earlier ones."""
-        return self.add(Forget(secret_of=self._secret_of))
-
-    def cut_all(self) -> None:
-        """Cut every connection that is open at this moment."""
+    def hitting(self, request: _Request) -> list[Fault]:
+        """Return the faults that this request suffers."""
         with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            cut(connection)
+            return [fault for fault in self._faults if fault.hits(request)]
 
-    # --- what passed -------------------------------------------------------------------------
-
-    @property
-    def requests(self) -> list[Passed]:
-        """The requests since the start or the last ``forget_requests``, in the order of their answers."""
+    def note(self, method: str, path: str, status: int) -> None:
+        """Remember a request that passed."""
         with self._lock:
-            return list(self._passed)
+            self._passed.append((method, path, status))
 
     def forget_requests(self) -> None:
-        """Begin to count anew."""
+        """Begin to count again."""
         with self._lock:
             self._passed.clear()
 
-    def count(self, method: str = "", matching: str = "", status: int | None = None) -> int:
+    def count(self, method: str, matching: str, status: int) -> int:
         """Return how many requests passed, by method, path (a regular expression) and status."""
-        return sum(
-            method in {"", each.method} and bool(re.search(matching, each.path)) and status in {None, each.status}
-            for each in self.requests
-        )
-
-    # --- passing on --------------------------------------------------------------------------
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:  # closed
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self._open.add(connection)
-        try:
-            with connection, connection.makefile("rb") as stream:
-                while (head := read_head(stream)) is not None:
-                    if not self._exchange(head, stream, connection):
-                        break
-        except (DisconnectedError, OSError):
-            pass  # the client sees the connection end, which is all there is to say
-        finally:
-            with self._lock:
-                self._open.discard(connection)
+            return sum(
+                (method, status) == (its_method, its_status) and bool(re.search(matching, path))
+                for its_method, path, its_status in self._passed
+            )
 
-    def _exchange(self, head: Head, stream: BinaryIO, client: socket.socket) -> bool:
-        """Serve one request; return whether the connection goes on."""
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+    proxy: FaultProxy
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that was killed is what the tests are about."""
+
+
+class _Request(BaseHTTPRequestHandler):
+    """One request: its faults, its way to the store and back."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    @property
+    def readable(self) -> str:
+        """The path as ``/bucket/key``."""
+        return unquote(self.path.split("?", 1)[0])
+
+    @property
+    def access_key(self) -> str:
+        """The key that the request is signed with; empty where it is not."""
+        found = _KEY.search(self.headers.get("Authorization", ""))
+        return found[1] if found else ""
+
+    def handle_expect_100(self) -> bool:
+        """Answer for the store, which is not asked: nobody signs this header."""
+        del self.headers["Expect"]
+        return super().handle_expect_100()
+
+    def _exchange(self) -> None:
         status = 0
-        method, path = head.method, head.path
         try:
-            with self._lock:
-                faults = list(self._faults)
-            faults = [fault for fault in faults if fault.hits(head)]
-            refusal = next((answer for fault in faults if (answer := fault.answer())), None)
-            # Answered here for the store, which is not asked: nobody signs this header.
-            if (head.get("Expect") or "").lower() == "100-continue":
-                head.remove("Expect")
-                client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            faults = self.server.proxy.hitting(self)
             for fault in faults:
-                fault.before(head)
+                fault.before()
+            body = self._body()
+            refusal = next((fault.refusal for fault in faults if fault.refusal), None)
             if refusal:
-                copy_request_body(head, stream, lambda _: None)
-                for fault in faults:
-                    fault.before_answer()
-                client.sendall(_refused(head, *refusal))
-                status = refusal[0]
-                return not head.closes
-            with socket.create_connection(self._upstream, timeout=120) as store:
-                status, goes_on = self._forward(head, stream, client, store, faults)
-            return goes_on and not head.closes
+                status, headers, answer = _refused(*refusal)
+            else:
+                status, headers, answer = self._ask_store(body, faults)
+            time.sleep(sum(fault.seconds for fault in faults))
+            self._answer(status, headers, answer)
+        except (_CutError, OSError, http.client.HTTPException):
+            self.close_connection = True  # the client sees the connection end, which is all there is to say
         finally:
-            with self._lock:
-                self._passed.append(Passed(method, path, status))
+            self.server.proxy.note(self.command, self.readable, status)
 
-    def _forward(
-        self, head: Head, stream: BinaryIO, client: socket.socket, store: socket.socket, faults: list[Fault]
-    ) -> tuple[int, bool]:
-        store.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if is_empty_in_chunks(head):
-            # Debian's Ceph 16 answers XAmzContentSHA256Mismatch to it, and Spark's S3 client makes folders so.
-            copy_request_body(head, stream, lambda _: None)
-            sign_as_empty(head, self._secret_of(access_key_of(head) or ""))
-        store.sendall(head.encoded())
-        limits = [fault.cut_after for fault in faults if fault.cut_after is not None]
-        copy_request_body(head, stream, _Uploading(store, min(limits, default=None)))
-        with store.makefile("rb") as answers:
-            answer = read_head(answers)
-            while answer is not None and answer.status < 200:
-                answer = read_head(answers)
-            if answer is None or any(fault.loses_answer for fault in faults):
-                raise DisconnectedError("no answer")
-            for fault in faults:
-                fault.before_answer()
-            client.sendall(answer.encoded())
-            whole = copy_answer_body(head.method, answer, answers, client.sendall)
-        return answer.status, whole and not answer.closes
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _exchange
+
+    def _body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():  # trailers
+            pass
+        # The store gets it in one piece.
+        del self.headers["Transfer-Encoding"]
+        self.headers["Content-Length"] = str(sum(map(len, parts)))
+        return b"".join(parts)
+
+    def _ask_store(self, body: bytes, faults: list[Fault]) -> tuple[int, list[tuple[str, str]], bytes]:
+        if any(fault.forgets_condition for fault in faults):
+            self._sign_without("If-None-Match", body=body)
+        # Debian's Ceph 16 answers XAmzContentSHA256Mismatch to an empty upload in chunks, as Spark's client makes
+        # folders: it goes as a plain one.
+        if self.headers.get("x-amz-decoded-content-length") == "0" and self.access_key:
+            body = b""
+            self._sign_without("x-amz-decoded-content-length", "Content-Encoding", "x-amz-trailer", body=body)
+        store = http.client.HTTPConnection("127.0.0.1", self.server.proxy.store_port, timeout=120)
+        try:
+            store.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                store.putheader(name, value)
+            store.endheaders()
+            cut_after = next((fault.cut_after for fault in faults if fault.cut_after is not None), None)
+            store.send(body[:cut_after])
+            if cut_after is not None:
+                raise _CutError
+            answer = store.getresponse()
+            found = answer.status, answer.getheaders(), answer.read()
+        finally:
+            store.close()
+        if any(fault.loses_answer for fault in faults):
+            raise _CutError
+        return found
+
+    def _sign_without(self, *names: str, body: bytes) -> None:
+        """Take headers off and sign the request again, with the same key."""
+        from botocore.auth import S3SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
+        found = _KEY.search(self.headers["Authorization"])
+        assert found is not None
+        for name in names:
+            del self.headers[name]
+        if "Content-Length" in self.headers:
+            self.headers.replace_header("Content-Length", str(len(body)))
+        request = AWSRequest(self.command, f"http://{self.headers['Host']}{self.path}", dict(self.headers), body)
+        keys = Credentials(found[1], self.server.proxy.secret_of(found[1]), self.headers.get("x-amz-security-token"))
+        S3SigV4Auth(keys, "s3", found[2]).add_auth(request)
+        for name in self.headers:
+            del self.headers[name]
+        for name, value in request.headers.items():
+            self.headers[name] = value
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in {"transfer-encoding", "connection"}:
+                self.send_header(name, value)
+        if not any(name.lower() == "content-length" for name, _ in headers) and status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
-class _Uploading:
-    """Sends a body to the store, at most ``limit`` bytes of it."""
-
-    def __init__(self, store: socket.socket, limit: int | None) -> None:
-        self._store = store
-        self._left = limit
-        self._answered = False
-
-    def __call__(self, block: bytes) -> None:
-        if self._left is not None:
-            part, self._left = block[: self._left], self._left - min(len(block), self._left)
-            self._store.sendall(part)
-            if self._left == 0:
-                raise DisconnectedError("cut by the test")
-        elif not self._answered:
-            try:
-                self._store.sendall(block)
-            except OSError:
-                # The store refused before the end of the body: its answer is there to be read.
-                self._answered = True
-
-
-def _refused(head: Head, status: int, code: str, message: str) -> bytes:
-    body = b"" if head.method == "HEAD" else error_body(code, message, head.path)
-    answer = Head(
-        f"HTTP/1.1 {status} {code}",
-        [("Content-Type", "application/xml"), ("Content-Length", str(len(body))), ("x-amz-request-id", "tx0")],
-    )
-    return answer.encoded() + body
+def _refused(status: int, code: str, message: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message><RequestId>tx0</RequestId></Error>".encode()
+    return status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))], body

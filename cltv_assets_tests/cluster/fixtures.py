@@ -35,7 +35,7 @@ def server_logs(request: pytest.FixtureRequest) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def spark_jars() -> Path:
     """Return the folder of Spark's S3 jars, which `make test-cluster` fetches once."""
-    folder = Path(os.environ.get("CLTV_TEST_SPARK_JARS", _CACHE / "spark-jars"))
+    folder = _CACHE / "spark-jars"
     if not any(folder.glob("hadoop-aws-*.jar")):
         raise ServerError(f"no S3 jars in {folder}: run `make test-cluster`, or `cltv jars --into` that folder")
     return folder

@@ -129,39 +129,20 @@ class Radosgw:
         self._create_user(keys)
         return keys
 
-    def add_key(self, name: str) -> Keys:
-        """Give a user another pair of keys, as one does to rotate them; the old ones stay valid."""
-        keys = _new_keys(name)
-        self._manage("key", "create", "--key-type=s3", *_as_options(keys))
-        self._secrets[keys.access_key] = keys.secret_key
-        return keys
-
     def secret_of(self, access_key: str) -> str:
         """Return the secret of a key that this server gave out."""
         return self._secrets[access_key]
 
-    def remove_key(self, keys: Keys) -> None:
-        """Make a pair of keys invalid."""
-        self._manage("key", "rm", f"--uid={keys.user}", f"--access-key={keys.access_key}")
-
     def allow_read_only(self, bucket: str, user: str) -> None:
         """Let a user list and read a bucket, and nothing else. Replaces the bucket's policy."""
-        self._allow(bucket, user, ["s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"])
-
-    def allow_all(self, bucket: str, user: str) -> None:
-        """Let a user do everything with a bucket. Replaces the bucket's policy."""
-        self._allow(bucket, user, ["s3:*"])
-
-    def _allow(self, bucket: str, user: str, actions: list[str]) -> None:
         statement = {
             "Effect": "Allow",
             "Principal": {"AWS": [f"arn:aws:iam:::user/{user}"]},
-            "Action": actions,
+            "Action": ["s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"],
             "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
         }
-        self.client().put_bucket_policy(
-            Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        )
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.client().put_bucket_policy(Bucket=bucket, Policy=policy)
 
     def temporary_credentials(self, bucket: str, seconds: int = 900) -> Keys:
         """Return keys with a session token, for everything in ``bucket``, from the store's own STS.
@@ -214,11 +195,6 @@ class Radosgw:
             # Killed, it would leave its watches in the store, on which the next one's first changes wait 30 s.
             self._gateway.stop()
             self._gateway = None
-
-    def restart(self) -> None:
-        """End the gateway and start it again."""
-        self.stop_gateway()
-        self.start_gateway()
 
     def _create_user(self, keys: Keys) -> None:
         self._manage("user", "create", f"--display-name={keys.user}", *_as_options(keys))

@@ -1,4 +1,4 @@
-"""A standalone Spark cluster: a master and workers, each a process."""
+"""A standalone Spark cluster: a master and two workers of one core, each a process."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cltv_assets_tests.cluster.server_process import ServerProcess, free_port
 from cltv_assets_tests.cluster.spark_programs import HOST, start_spark_class
 
 _START_SECONDS = 90
+_WORKERS = 2
 _MASTER = "org.apache.spark.deploy.master.Master"
 _WORKER = "org.apache.spark.deploy.worker.Worker"
 
@@ -23,16 +24,10 @@ class SparkCluster:
     ----------
     logs, scratch : Path
         Folders for logs and for temporary files.
-    workers : int
-    cores : int
-        Of each worker.
-    memory : str
-        Of each worker, for its executors.
     """
 
-    def __init__(self, logs: Path, scratch: Path, workers: int = 2, cores: int = 1, memory: str = "1500m") -> None:
+    def __init__(self, logs: Path, scratch: Path) -> None:
         self._logs, self._scratch = logs, scratch
-        self._wanted, self._cores, self._memory = workers, cores, memory
         self._names = (f"spark-worker-{i}" for i in itertools.count(1))
         self._port = free_port()
         self._master: ServerProcess | None = None
@@ -72,28 +67,16 @@ class SparkCluster:
             self._master.kill()
             self._master = None
 
-    def start_worker(self) -> ServerProcess:
-        """Start one more worker; return it once the master knows it."""
-        (worker,) = self._start_workers(1)
-        return worker
-
-    def kill_worker(self) -> None:
-        """Kill -9 the worker that runs longest, and its executors."""
-        self.workers[0].kill()
-
     def restore(self) -> None:
-        """Start workers until there are as many as at the beginning."""
-        self._start_workers(self._wanted - len(self.workers))
-
-    def _start_workers(self, count: int) -> list[ServerProcess]:
-        limits = ["--cores", str(self._cores), "--memory", self._memory, "--work-dir", str(self._scratch)]
+        """Start workers until there are two."""
+        limits = ["--cores", "1", "--memory", "1500m", "--work-dir", str(self._scratch)]
         arguments = [_WORKER, "--host", HOST, "--webui-port", "0", *limits, self.master_url]
+        missing = _WORKERS - len(self.workers)
         # All at once: each spends its seconds on starting Java.
-        started = [start_spark_class(next(self._names), arguments, self._logs, self._scratch) for _ in range(count)]
+        started = [start_spark_class(next(self._names), arguments, self._logs, self._scratch) for _ in range(missing)]
         self._workers += started
         for worker in started:
             worker.wait_until(partial(_says, worker, "Successfully registered with master"), _START_SECONDS)
-        return started
 
 
 def _says(server: ServerProcess | None, text: str) -> bool:

@@ -8,7 +8,7 @@ from cltv_assets.errors import LakeError
 from cltv_assets.months import Month
 from cltv_assets_tests.cluster.failing_run import ASSETS, MONTH, SELECT, Run, secrets_found
 from cltv_assets_tests.cluster.failure_fixtures import Case
-from cltv_assets_tests.cluster.fault_proxy import FaultProxy
+from cltv_assets_tests.cluster.fault_proxy import Fault, FaultProxy
 from cltv_assets_tests.cluster.radosgw import Keys, Radosgw
 from cltv_assets_tests.e2e.running import run
 
@@ -64,7 +64,7 @@ def test_a_store_without_conditional_writes(
 ) -> None:
     case = case_on("duckdb")
     before = s3_server.keys(bucket)
-    forget = s3_proxy.forget_conditions()
+    forget = s3_proxy.add(Fault(method="PUT", forgets_condition=True))
     sentences = [
         "(If-None-Match was answered with 200 instead of 412)",
         "would lose each other's months there",

@@ -22,8 +22,6 @@ from cltv_assets_tests.cluster.radosgw import Radosgw
 from cltv_assets_tests.cluster.server_process import ServerProcess
 from cltv_assets_tests.cluster.spark_cluster import SparkCluster
 
-pytestmark = pytest.mark.slow
-
 REACH_SECONDS = 300.0
 #: Lines of a hundred thousand characters: few to a driver, more than a small executor holds at once.
 WIDE_LINES, WIDTH = 2_000, 100_000
@@ -74,6 +72,7 @@ def deliver_wide_lines(case: Case) -> None:
             writer.writerow((f"{number:06d}" + "x" * WIDTH, "C001", f"{MONTH}-20 11:00:00", "1", "7.00"))
 
 
+@pytest.mark.soak
 def test_an_executor_out_of_memory(
     case_on: Callable[..., Case], spark_cluster: SparkCluster, s3_server: Radosgw
 ) -> None:

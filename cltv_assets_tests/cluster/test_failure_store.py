@@ -11,10 +11,11 @@ from deltalake import DeltaTable
 
 from cltv_assets_tests.cluster.failing_run import SELECT, Run, data_of, entry_of, events_told, other_than, secrets_found
 from cltv_assets_tests.cluster.failure_fixtures import Case
-from cltv_assets_tests.cluster.fault_proxy import FaultProxy
+from cltv_assets_tests.cluster.fault_proxy import Fault, FaultProxy
 from cltv_assets_tests.cluster.radosgw import Radosgw
 
-ENGINES = pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=pytest.mark.slow)])
+#: Spark's own reading of the store's answers has short tests in engines/test_spark_config.py.
+ENGINES = pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=pytest.mark.soak)])
 REACH_SECONDS = 240.0
 OUTAGE_SECONDS = 30.0
 
@@ -28,7 +29,7 @@ def version_of(case: Case, table: str) -> int:
     return DeltaTable(f"{case.reader.lake_root}/{table}", storage_options=options).version()
 
 
-@ENGINES
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
 def test_driver_killed_between_write_and_publish(
     case_on: Callable[..., Case], s3_proxy: FaultProxy, s3_server: Radosgw, engine: str
 ) -> None:
@@ -56,11 +57,11 @@ def test_half_a_minute_of_errors_and_cut_uploads(
 ) -> None:
     case = case_on(engine)
     hold = s3_proxy.hold("PUT", data_of("cleaned_transactions"), count=1)
-    cut = s3_proxy.cut_upload(after_bytes=500, matching=data_of("purchase_days"), count=2)
+    cut = s3_proxy.add(Fault(method="PUT", matching=data_of("purchase_days"), cut_after=500, count=2))
     with Run(case.home, "run", "--select", SELECT) as run, ExitStack() as stack:
         hold.wait_reached(REACH_SECONDS)
         refusal = s3_proxy.slow_down(OUTAGE_SECONDS)
-        delay = s3_proxy.delay(1.0)
+        delay = s3_proxy.add(Fault(seconds=1.0))
         hold.release()
         slow = threading.Timer(OUTAGE_SECONDS, lambda: setattr(delay, "seconds", 0.0))
         stack.callback(slow.cancel)
@@ -111,7 +112,7 @@ def test_an_answer_lost_although_the_commit_landed(
 ) -> None:
     case = case_on("duckdb")
     before = version_of(case, "purchase_days")
-    lost = s3_proxy.lose_answer("PUT", entry_of("purchase_days"))
+    lost = s3_proxy.add(Fault(method="PUT", matching=entry_of("purchase_days"), loses_answer=True, count=1))
     with Run(case.home, "run", "--select", SELECT) as run:
         assert run.ended() == 0, run.said[-3000:]
     assert lost.seen > 1, "delta-rs asked once: no answer was lost"

@@ -12,9 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pyspark
-import pytest
 
-from cltv_assets.cli.jars import fetch_jars
 from cltv_assets.engines.spark_jars import coordinates, installed_versions, jar_conf
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cluster.fault_proxy import FaultProxy
@@ -65,17 +63,16 @@ def test_the_releases_are_those_inside_the_installed_jars() -> None:
     assert cloud.split(":")[2].split(".")[:2] == pyspark.__version__.split(".")[:2]
 
 
-def test_jars_that_are_fetched_load_into_spark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = Settings.model_validate({"lake_uri": "s3://any/lake", "engine": "spark", "home": tmp_path})
-    fetch_jars(chosen, tmp_path / "jars")
-    names = {path.name for path in (tmp_path / "jars").iterdir()}
+def test_jars_that_are_fetched_load_into_spark(spark_jars: Path) -> None:
+    """What `cltv jars` brought for `make test-cluster`."""
+    names = {path.name for path in spark_jars.glob("*.jar")}
     assert {name.rsplit("-", 1)[0] for name in names} == {
         "hadoop-aws",
         "bundle",
         "spark-hadoop-cloud_2.13",
         "wildfly-openssl",
     }
-    spark = {"spark": {"jars": str(tmp_path / "jars"), "master": "local[1]"}}
+    spark = {"spark": {"jars": str(spark_jars), "master": "local[1]"}}
     conf = jar_conf(Settings.model_validate({"lake_uri": "s3://any/lake", "engine": "spark"} | spark))
     run_spark(
         json.dumps(conf),

@@ -29,9 +29,8 @@ from cltv_assets_tests.cluster.fault_proxy import FaultProxy, Hold
 from cltv_assets_tests.cluster.radosgw import Radosgw
 from cltv_assets_tests.e2e.running import run, settings_in, values_in
 
-ROUNDS = 3
-#: The first ones by Spark, the next by DuckDB; the last is Spark's too, and DuckDB wants it at the same moment.
-SPARK_S, DUCKDB_S, BOTH_S = ["2011-01", "2011-02", "2011-03"], ["2011-05", "2011-06", "2011-07"], "2011-04"
+#: In two rounds the months of Spark and of DuckDB meet; the last of Spark's DuckDB wants at the same moment, too.
+SPARK_S, DUCKDB_S, BOTH_S = ["2011-01", "2011-02"], ["2011-04", "2011-05"], "2011-03"
 MONTHS = [*SPARK_S, BOTH_S, *DUCKDB_S]
 TABLE = "purchase_days"
 
@@ -71,7 +70,6 @@ def hold_commits(proxy: FaultProxy) -> Hold:
     return proxy.hold("PUT", rf"/{TABLE}/_delta_log/(?!0{{20}})\d{{20}}\.json")
 
 
-@pytest.mark.slow
 def test_a_duckdb_and_a_spark_driver(
     cluster_settings: Callable[..., Settings],
     s3_proxy: FaultProxy,
@@ -90,11 +88,11 @@ def test_a_duckdb_and_a_spark_driver(
     reader = direct(on_spark, s3_server.endpoint_url)
     hold = hold_commits(s3_proxy)
     with Run(homes["spark"], "run", "--select", SELECT, "--from", MONTHS[0], "--to", BOTH_S) as spark:
-        wait_for(lambda: version_of(reader, "raw_transactions") >= 1, "raw lines published", spark)
-        wait_for(lambda: hold.seen >= 1, "Spark's first commit held", spark)
-        arguments = ("--from", DUCKDB_S[0], "--to", DUCKDB_S[-1])
-        with Run(homes["duckdb"], "run", "--select", SELECT, *arguments) as duckdb:
-            for turn in range(ROUNDS):
+        for turn, month in enumerate(DUCKDB_S):
+            wait_for(lambda hold=hold: hold.seen >= 1, "Spark's commit held", spark)  # type: ignore[misc]
+            # A driver waits half a minute for the store, so the faster one starts when the slower one is there.
+            arguments = ("--from", month, "--to", month)
+            with Run(homes["duckdb"], "run", "--select", SELECT, *arguments, name=month) as duckdb:
                 wait_for(lambda hold=hold: hold.seen >= 2, "two commits at once", spark, duckdb)  # type: ignore[misc]
                 assert version_of(reader, TABLE) == 2 * turn
                 hold.release()
@@ -102,7 +100,7 @@ def test_a_duckdb_and_a_spark_driver(
                 # The next round's hold is set when this one's two commits have landed.
                 wait_for(lambda done=done: version_of(reader, TABLE) >= done, "both landed", spark)  # type: ignore[misc]
                 hold = hold_commits(s3_proxy)
-            assert duckdb.ended() == 0, duckdb.said[-3000:]
+                assert duckdb.ended() == 0, duckdb.said[-3000:]
         wait_for(lambda: hold.seen >= 1, "Spark at the month of both", spark)
         with Run(homes["duckdb"], "run", "--select", TABLE, "--from", BOTH_S, "--to", BOTH_S, name="same") as same:
             wait_for(lambda: hold.seen >= 2, "two commits of one month", spark, same)
@@ -112,7 +110,7 @@ def test_a_duckdb_and_a_spark_driver(
     assert sorted(codes) == [0, 1], f"{codes}: {spark.said[-2000:]} {same.said[-2000:]}"
     assert f"Another run published month {BOTH_S} of table {TABLE}" in loser.said
     assert f"run month {BOTH_S} again" in loser.said
-    assert s3_proxy.count("PUT", entry_of(TABLE), 412) >= ROUNDS, "they never met"
+    assert s3_proxy.count("PUT", entry_of(TABLE), 412) >= len(DUCKDB_S), "they never met"
     assert version_of(reader, TABLE) == len(MONTHS), "each month is one commit"
     for month in MONTHS:
         found = content(reader, month)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.months import Month
-from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import REPORT, contents, differences
 from cltv_assets_tests.e2e.running import CLTV, run, settings_in, surroundings, write_config
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop

@@ -18,7 +18,7 @@ import pytest
 
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.tables import all_schemas
-from cltv_assets_tests.e2e.conftest import Ran
+from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import REPORT, TABLES, not_finite, rows_of, table_of, unfinished_files
 from cltv_assets_tests.e2e.shop import DIRT, HEADER
 

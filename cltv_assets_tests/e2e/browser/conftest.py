@@ -19,9 +19,9 @@ from cltv_assets_tests.e2e.running import cltv, settings_in, write_config
 from cltv_assets_tests.e2e.shop import DIRT, Line, deliver, lines_of_shop, months_of
 
 #: Run before any test: the graph needs history. What comes after is each test's own.
-READY = ("2011-01", "2011-03")
+READY = ("2011-01", "2011-02")
 #: For the dialog; for the failed check; never run.
-TO_RUN, BROKEN, OVERDUE = "2011-04", "2011-05", "2011-06"
+TO_RUN, BROKEN, OVERDUE = "2011-03", "2011-04", "2011-05"
 PICTURES = CHECKOUT / "artifacts" / "browser"
 
 
@@ -41,8 +41,8 @@ class Shop:
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     home = tmp_path_factory.mktemp("ui")
-    months = months_of(READY[0], 6)
-    lines = lines_of_shop(months)
+    months = months_of(READY[0], 5)
+    lines = lines_of_shop(months, customers=60)
     broken = next(month for month in months if month.key == BROKEN)
     # Somebody changed the date format of the export.
     deliver(home / "shop", lines | {broken: [_with_foreign_date(line) for line in lines[broken]]})

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cltv_assets.engines import Engine
@@ -51,37 +51,38 @@ def test_times_with_an_offset_become_local_times_that_python_gives(shared_engine
         assert local == instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), instant
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    when=st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)),
-    offset=st.integers(-14 * 4, 14 * 4),
-)
-def test_any_instant_of_the_calendar_is_read_back(shared_engine, when, offset):
-    text = when.replace(tzinfo=dt.timezone(dt.timedelta(minutes=15 * offset))).isoformat()
-    wall_only = when.isoformat(sep=" ")
-    (_, utc), (local, _) = parse(shared_engine, [text, wall_only])
-    assert local == when
-    try:
-        expected = dt.datetime.fromisoformat(text).astimezone(dt.UTC)
-    except OverflowError:
-        return
-    assert utc == expected
+#: A time of the calendar, and an offset in quarters of an hour.
+MOMENT = st.tuples(st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)), st.integers(-14 * 4, 14 * 4))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+# Few and long examples: each costs a query, however long it is.
+@settings(max_examples=5, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(moments=st.lists(MOMENT, min_size=30, max_size=80))
+def test_any_instant_of_the_calendar_is_read_back(shared_engine, moments):
+    texts = [
+        when.replace(tzinfo=dt.timezone(dt.timedelta(minutes=15 * offset))).isoformat() for when, offset in moments
+    ]
+    walls = [when.isoformat(sep=" ") for when, _ in moments]
+    found = parse(shared_engine, texts + walls)
+    for (when, _), text, (_, utc), (local, _) in zip(
+        moments, texts, found[: len(texts)], found[len(texts) :], strict=True
+    ):
+        assert local == when
+        try:
+            expected = dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+        except OverflowError:
+            continue
+        assert utc == expected
+
+
+def test_what_is_no_time_is_null(shared_engine):
+    texts = [
         "", "x", "2011", "2011-02-29", "2011-13-01", "2011-00-10", "2011-04-31", "2011-01-00", "0000-01-01",
         "2011-01-01 24:00", "2011-01-01 10:60", "2011-01-01 10:00:60", "2011-01-01 10", "2011-1-1", "11-01-2011",
-        "2011-01-01 10:00 PM", "2011-01-01T10:00:00+0", "1.7", "2011-02-2९",
-    ],
-)  # fmt: skip
-def test_what_is_no_time_is_null(shared_engine, text):
-    assert parse(shared_engine, [text]) == [(None, None)]
-
-
-def test_null_stays_null(shared_engine):
-    assert parse(shared_engine, [None]) == [(None, None)]
+        "2011-01-01 10:00 PM", "2011-01-01T10:00:00+0", "1.7", "2011-02-2९", None,
+    ]  # fmt: skip
+    read = dict(zip(texts, parse(shared_engine, texts), strict=True))
+    assert {text: times for text, times in read.items() if times != (None, None)} == {}
 
 
 @pytest.mark.parametrize(
@@ -99,9 +100,9 @@ def test_configured_formats_read_like_strptime(shared_engine, fmt, text):
     assert parse(shared_engine, [text], fmt)[0][0] == dt.datetime.strptime(text, fmt)
 
 
-@pytest.mark.parametrize("text", ["31/12/2011", "2011-12-31 23:59", "31-12-2011 23:59", "31/13/2011 23:59"])
-def test_a_configured_format_takes_nothing_else(shared_engine, text):
-    assert parse(shared_engine, [text], "%d/%m/%Y %H:%M") == [(None, None)]
+def test_a_configured_format_takes_nothing_else(shared_engine):
+    texts = ["31/12/2011", "2011-12-31 23:59", "31-12-2011 23:59", "31/13/2011 23:59"]
+    assert parse(shared_engine, texts, "%d/%m/%Y %H:%M") == [(None, None)] * len(texts)
 
 
 def test_zone_changes_are_those_of_the_tz_database():

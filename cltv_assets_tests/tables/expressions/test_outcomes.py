@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cltv_assets.months import Month
-from cltv_assets_tests.steps.small_holdout import (
+from cltv_assets_tests.tables.small_holdout import (
     bought,
     day,
     evaluated,

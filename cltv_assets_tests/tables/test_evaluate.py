@@ -18,7 +18,7 @@ from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.months import Month
 from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
 from cltv_assets.tables.holdout_evaluation.evaluate import past_evaluations
-from cltv_assets_tests.steps.small_holdout import day, evaluated, nbd_row, prediction, run_of
+from cltv_assets_tests.tables.small_holdout import day, evaluated, nbd_row, prediction, run_of
 
 MONTH = Month.parse("2012-06")
 MODEL = "bg_nbd+gamma_gamma"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -12,13 +12,11 @@ import pytest
 from cltv_assets.lake import Lake
 from cltv_assets.models.choosing.histories import normalised
 from cltv_assets.months import Month
-from cltv_assets.tables import checks_of
-from cltv_assets.tables.check import Finding, audit
 from cltv_assets.tables.fitted_models import SEASON_COLUMNS
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets_tests.checks.test_checks import GOOD, PURCHASE, SPEND, TABLES, NoSource, arrow
 from cltv_assets_tests.models.shops import CHRISTMAS
+from cltv_assets_tests.tables.checks.test_checks import GOOD, PURCHASE, SPEND, TABLES, Audited, NoSource, arrow, audited
 
 MONTH = Month.parse("2011-03")
 SEASON = {"seasonality": "monthly", **dict(zip(SEASON_COLUMNS, normalised(CHRISTMAS).tolist(), strict=True))}
@@ -32,7 +30,7 @@ PARETO = {
     "s_se": 0.2, "beta_se": 20.0,
 }  # fmt: skip
 
-Look = Callable[..., Mapping[str, Finding]]
+Look = Callable[..., Audited]
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def findings(engine, shop_settings, tmp_path) -> Look:
 
     def look(
         rows: list[dict[str, Any]], before: list[dict[str, Any]] | None = None, table: str = "purchase_model"
-    ) -> Mapping[str, Finding]:
+    ) -> Audited:
         lake = Lake(str(tmp_path / "lake"))
         if before is not None:
             with lake.table(TABLES[table]).begin(MONTH.shift(-1)) as staging:
@@ -53,14 +51,14 @@ def findings(engine, shop_settings, tmp_path) -> Look:
                 lake.table(TABLES[table]).publish(staging.seal())
         inputs = {name: engine.from_arrow(arrow(TABLES[name], given)) for name, given in {**GOOD, table: rows}.items()}
         run = MonthRun(MONTH, shop_settings(start_month="2010-12"), engine, lake, NoSource(), inputs)
-        return {f.check.name: f for f in audit(inputs[table], checks_of([3, 6, 12])[table], run)}
+        return audited(table, inputs, run)
 
     return look
 
 
 @pytest.mark.parametrize("chosen", [PURCHASE, MBG, PARETO], ids=lambda row: row["model_name"])
 def test_a_model_that_found_dropout_is_told_with_its_gain(findings, chosen):
-    found = findings([chosen, NULL])
+    found = findings([chosen, NULL]).all()
     assert all(f.verdict.passed for f in found.values()), {n: f.verdict.message for n, f in found.items()}
     assert "50.0 nats" in found["dropout_identified"].verdict.message
     assert found["dropout_identified"].verdict.facts["gain_over_nbd"] == 50.0

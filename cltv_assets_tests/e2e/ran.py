@@ -1,4 +1,4 @@
-"""One run of a made-up shop that many tests only read."""
+"""One run of a made-up shop that many tests only read: a plugin, so that all folders share it."""
 
 from __future__ import annotations
 
