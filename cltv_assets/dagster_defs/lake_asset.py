@@ -202,6 +202,6 @@ def _audit(run: MonthRun, staged: Sequence[StagedMonth], tables: Sequence[Table]
             outcome.check_results.append(check_result(key, finding))
             if finding.blocks:
                 outcome.blocking.append(f"{table.name}.{finding.check.name}: {finding.verdict.message}")
-        metadata = metadata_of(part.schema, written[table.name], seen)
+        metadata = metadata_of(table, written[table.name], seen)
         outcome.outputs.append(dg.MaterializeResult(asset_key=key, value=part, metadata=metadata))
     return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +14,10 @@ import ibis.expr.types as ir
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.files.storage import month_folder
 from cltv_assets.months import Month
-from cltv_assets.report.highlights import Highlights, highlights
 from cltv_assets.tables.check import Finding
+from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.table import Table
 
 #: Where the folder of reports is served, if anywhere: the UI serves no files, and browsers refuse file:// links.
 REPORT_URL_VARIABLE = "CLTV_REPORT_URL"
@@ -62,20 +64,31 @@ def check_result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
     )
 
 
-def metadata_of(table: TableSchema, written: ir.Table, run: MonthRun) -> dict[str, Any]:
+def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any]:
     """Return what a materialisation shows of its month, beside what the lake says of it.
 
     Parameters
     ----------
-    table : TableSchema
+    table : Table
     written : ibis table
         The month's rows as written.
     run : MonthRun
         Its inputs hold the written tables too.
     """
-    metadata = highlights_metadata(highlights(table.name, run))
+    metadata = highlights_metadata(_highlights(table, run))
     preview = run.engine.collect(written.limit(_PREVIEW_ROWS)).to_pylist()
     return metadata | shown(run.notes) | {"preview": dg.MetadataValue.md(markdown_table(preview))}
+
+
+def _highlights(table: Table, run: MonthRun) -> Highlights:
+    """Return the month's highlights, or why there are none: they never stop a month, which passed its checks."""
+    if table.highlights is None:
+        return Highlights()
+    try:
+        return table.highlights(run)
+    except Exception as error:
+        logging.getLogger(__name__).exception("No highlights of %s, %s", table.name, run.month)
+        return Highlights({"highlights": f"could not be made: {type(error).__name__}: {error}"})
 
 
 def report_metadata(month: Month, path: str, size: int, essentials: Highlights) -> dict[str, Any]:

@@ -1,20 +1,120 @@
-"""Everything a month's report is made from."""
+"""Everything a month's report is made from, and how it is gathered from the month's tables."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from cltv_assets.months import Month
-from cltv_assets.report.facts.fitted import Models
-from cltv_assets.report.facts.frequencies import Histogram
-from cltv_assets.report.facts.holdout import HoldoutCase
-from cltv_assets.report.facts.matrices import Matrices
-from cltv_assets.report.facts.population import Population
-from cltv_assets.report.facts.quality import Quality
-from cltv_assets.report.facts.segments import Segments
-from cltv_assets.report.facts.tracking import Tracking
-from cltv_assets.report.facts.value import ValueFacts
+from cltv_assets.report.facts.matrices import Matrices, matrices
+from cltv_assets.report.facts.tracking import Tracking, tracking
+from cltv_assets.report.facts.value import ValueFacts, value_facts
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.line_counts import LineCounts, line_counts
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.fitted_rows import FittedModel, fitted_rows
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase, earlier_cases, holdout_cases
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.facts import Histogram, customer_counts, histogram, model_view
+from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT, Moves, moves_of, tier_place
+from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
+from cltv_assets.tables.segmentation import ALL
+from cltv_assets.tables.spend_model import SPEND_MODEL
+
+#: A row of a small table, by its columns' names.
+Row: TypeAlias = Mapping[str, Any]
+#: The upstream tables that a report is made from: this month's of each, and all
+#: months of ``purchase_days``.
+INPUTS = (
+    "raw_transactions",
+    "rejected_transactions",
+    "purchase_days",
+    "rfm_summary",
+    "purchase_model",
+    "spend_model",
+    "cltv_predictions",
+    "segment_summary",
+    "segment_movement",
+    "holdout_evaluation",
+)
+#: The model without dropout: what every other purchase model is held against.
+NULL_MODEL = "nbd"
+
+
+@dataclass(frozen=True)
+class Models:
+    """The month's models.
+
+    Parameters
+    ----------
+    candidates : tuple of FittedModel
+        The purchase models: the one that predicts first, the others by their holdout score.
+    spend : FittedModel
+        The spend model that predicts.
+    """
+
+    candidates: tuple[FittedModel, ...]
+    spend: FittedModel
+
+    @property
+    def purchase(self) -> FittedModel:
+        """The purchase model that predicts."""
+        return self.candidates[0]
+
+    @property
+    def null(self) -> FittedModel | None:
+        """The model without dropout, on the chosen one's clock where there is one."""
+        found = [one for one in self.candidates if one.name == NULL_MODEL]
+        return min(found, key=lambda one: one.seasonal != self.purchase.seasonal, default=None)
+
+
+@dataclass(frozen=True)
+class Population:
+    """One month in a few numbers; ``None`` where a month does not have the number.
+
+    Parameters
+    ----------
+    customers, repeat_customers : int or None
+        Ever seen, and seen on two days or more.
+    lines_in, rejected : int or None
+        Delivered lines of the month, and those that were turned away.
+    expected_value : float or None
+        Total predicted value over the longest horizon, in currency.
+    model : tuple of (str, bool) or None
+        Name of the purchase model that predicted, and whether it was seasonal.
+    """
+
+    customers: int | None
+    repeat_customers: int | None
+    lines_in: int | None
+    rejected: int | None
+    expected_value: float | None
+    model: tuple[str, bool] | None = None
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What ``segment_summary`` and ``segment_movement`` hold of the month.
+
+    Parameters
+    ----------
+    base : mapping of int to row
+        ``segment_summary`` of the whole base, by horizon.
+    tiers : list of row
+        The same of the value tiers from the top, longest horizon.
+    rfm : list of row
+        The same of the RFM segments, the largest expected value a customer first.
+    moves : Moves
+    """
+
+    base: Mapping[int, Row]
+    tiers: Sequence[Row]
+    rfm: Sequence[Row]
+    moves: Moves
 
 
 @dataclass(frozen=True)
@@ -42,7 +142,7 @@ class ReportData:
         Predictions whose horizon ends with this month; empty while none is old enough.
     earlier_holdout : tuple of HoldoutCase
         Those whose horizon ended with an earlier month, oldest first.
-    quality : Quality
+    quality : LineCounts
     """
 
     month: Month
@@ -57,7 +157,7 @@ class ReportData:
     tracking: Tracking | None
     holdout: tuple[HoldoutCase, ...]
     earlier_holdout: tuple[HoldoutCase, ...]
-    quality: Quality
+    quality: LineCounts
 
     @property
     def horizon(self) -> int:
@@ -69,6 +169,88 @@ class ReportData:
         every = (*self.earlier_holdout, *self.holdout)
         return [case for case in every if case.horizon == horizon and case.target == target]
 
+    def held(self, horizon: int) -> list[bool]:
+        """Return whether each interval of total revenue held, of this and earlier months, as far as there was one."""
+        return [case.held for case in self.trend(horizon, "revenue") if case.held is not None]
+
     def tested_horizon(self, target: str = "purchases") -> int | None:
         """Return the longest horizon that ended with this month; ``None`` while none did."""
         return max((case.horizon for case in self.holdout if case.target == target), default=None)
+
+
+def collect(run: MonthRun) -> ReportData:
+    """Gather a month's facts; everything customer-sized stays in the engine.
+
+    Parameters
+    ----------
+    run : MonthRun
+        With the tables of `INPUTS`. Earlier months' figures come from its lake.
+    """
+    models = Models(fitted_rows(run, PURCHASE_MODEL), fitted_rows(run, SPEND_MODEL)[0])
+    view = model_view(models.purchase, run.settings)
+    counts = customer_counts(run)
+    value, lines = value_facts(run), line_counts(run)
+    summary, moves = (
+        run.engine.collect(run.inputs[schema.name]).to_pylist() for schema in (SEGMENT_SUMMARY, SEGMENT_MOVEMENT)
+    )
+    return ReportData(
+        month=run.month,
+        settings=run.settings,
+        now=Population(
+            counts.customers,
+            counts.repeat_customers,
+            lines.lines_in,
+            lines.rejected_lines,
+            value.total.value if value else None,
+            (models.purchase.name, models.purchase.seasonal),
+        ),
+        before=_month_before(run),
+        models=models,
+        value=value,
+        segments=segments_of(summary, moves, run.settings.horizons_months[-1]),
+        matrices=matrices(run, view, counts) if view else None,
+        histogram=histogram(run, view, counts),
+        tracking=tracking(run, view, counts),
+        holdout=holdout_cases(run),
+        earlier_holdout=earlier_cases(run),
+        quality=lines,
+    )
+
+
+def segments_of(rows: Sequence[Row], moves: Sequence[Row], horizon: int) -> Segments:
+    """Arrange rows of ``segment_summary`` and ``segment_movement``; segments are shown for ``horizon`` months."""
+    shown = [row for row in rows if row["horizon_months"] == horizon]
+    tiers = [row for row in shown if row["scheme"] == "value"]
+    # Nobody there now and nobody before: nothing to say of it.
+    rfm = [row for row in shown if row["scheme"] == "rfm" and (row["customers"] or row["customers_before"])]
+    return Segments(
+        base={row["horizon_months"]: row for row in rows if row["scheme"] == ALL},
+        tiers=sorted(tiers, key=lambda row: (tier_place(row["segment"]), row["segment"])),
+        rfm=sorted(rfm, key=lambda row: (-row["expected_value"] / max(row["customers"], 1), row["segment"])),
+        moves=moves_of(moves),
+    )
+
+
+def _month_before(run: MonthRun) -> Population | None:
+    """Read last month's figures from the lake; ``None`` where none of it is published."""
+    horizon = run.settings.horizons_months[-1]
+    model = run.earlier(PURCHASE_MODEL)
+    customers = repeat = chosen_model = None
+    if model is not None:
+        chosen = model.filter(model.role == "chosen").select(
+            "customers", "repeat_customers", "model_name", "seasonality"
+        )
+        for row in run.engine.collect(chosen).to_pylist():
+            customers, repeat = row["customers"], row["repeat_customers"]
+            chosen_model = row["model_name"], row["seasonality"] == "monthly"
+    predictions = run.earlier(predictions_schema(run.settings.horizons_months))
+    value = None
+    if predictions is not None:
+        value = run.engine.measure(predictions, {"value": predictions[f"cltv_{horizon}m"].sum()})["value"]
+    before = run.month.shift(-1)
+    lines, rejected = (
+        run.earlier_row_counts(schema, 1).get(before) for schema in (RAW_TRANSACTIONS, REJECTED_TRANSACTIONS)
+    )
+    if customers is None and lines is None:
+        return None
+    return Population(customers, repeat, lines, rejected, value, chosen_model)

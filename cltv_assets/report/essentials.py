@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from cltv_assets.figures import wording
+from cltv_assets.figures.svg import png
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.highlights import Highlights
+from cltv_assets.report.page import key_plot_png
+from cltv_assets.report.sections import summary
+from cltv_assets.report.sections.tracking import cumulative_figure
+from cltv_assets.tables.highlights import Highlights
 
 
 def essentials(data: ReportData) -> Highlights:
     """Return the head of the report, how earlier predictions did, and two pictures."""
-    from cltv_assets.report.figures.svg import png
-    from cltv_assets.report.figures.tracking import cumulative_figure
-    from cltv_assets.report.page import key_plot_png
-    from cltv_assets.report.sections import summary
-
     head = summary.section(data).content
     tiles = cast("list[summary.Tile]", head["tiles"])
     found = Highlights()
@@ -41,8 +41,6 @@ def essentials(data: ReportData) -> Highlights:
 
 
 def _case(data: ReportData, i: int) -> dict[str, Any]:
-    from cltv_assets.report import wording
-
     case = data.holdout[i]
     digits = 0 if case.target == "purchases" else 2
     return {

@@ -7,22 +7,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cltv_assets import __version__
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
+from cltv_assets.figures.models import histogram_figure
+from cltv_assets.figures.svg import png
+from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections import (
-    calibration,
-    customers,
-    guide,
-    holdout,
-    matrices,
-    models,
-    quality,
-    segments,
-    summary,
-    tracking,
-    value,
-)
+from cltv_assets.report.sections import holdout, matrices, models, quality, segments, summary, tracking, value
 from cltv_assets.report.sections.section import Section
+from cltv_assets.tables.fitted_rows import in_words
 
 if TYPE_CHECKING:
     import jinja2
@@ -32,14 +24,14 @@ SECTIONS: dict[str, Callable[[ReportData], Section]] = {
     "summary": summary.section,
     "value": value.section,
     "segments": segments.section,
-    "customers": customers.section,
+    "customers": value.customers,
     "matrices": matrices.section,
     "tracking": tracking.section,
-    "calibration": calibration.section,
+    "calibration": holdout.calibration,
     "holdout": holdout.section,
     "models": models.section,
     "quality": quality.section,
-    "guide": guide.section,
+    "guide": quality.guide,
 }
 
 
@@ -71,23 +63,18 @@ def key_plot_png(data: ReportData) -> bytes:
     Without predictions it is P(alive), and without a purchase model how often
     customers came back.
     """
-    from cltv_assets.report.figures.frequencies import histogram_figure
-    from cltv_assets.report.figures.matrices import p_alive_figure
-    from cltv_assets.report.figures.svg import png
-    from cltv_assets.report.figures.value import concentration_figure
-
-    if data.value is not None and data.value.concentration is not None:
-        return png(concentration_figure(data.value.concentration))
+    if data.value is not None and (curve := data.value.predicted.concentration) is not None:
+        return png(concentration_figure(curve.customers, curve.value, curve.marked))
     if data.matrices is not None:
-        return png(p_alive_figure(data.matrices, data.settings.time_unit))
-    return png(histogram_figure(data.histogram))
+        return png(matrices.p_alive_figure(data.matrices, data.settings.time_unit))
+    return png(histogram_figure(data.histogram.actual, data.histogram.expected))
 
 
 @cache
 def _environment() -> jinja2.Environment:
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cltv_assets.report", ""),
         # Customer ids and reasons are foreign text, in whatever template they stand.
         autoescape=True,
@@ -96,3 +83,20 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    spelled = (
+        wording.amount,
+        wording.change,
+        wording.count,
+        wording.day,
+        wording.decimal,
+        wording.months,
+        wording.percent,
+        wording.probability,
+        wording.signed,
+        wording.significant,
+        wording.too_many,
+        in_words,
+    )
+    environment.filters.update({one.__name__: one for one in spelled})
+    environment.globals["nothing"] = wording.NOTHING
+    return environment

@@ -10,6 +10,7 @@ from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, CUSTOMER
 from cltv_assets.tables.common_checks import no_rows, spend_reconciles, within_month
+from cltv_assets.tables.highlights import Highlights, money
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
 
@@ -115,6 +116,21 @@ def counts_positive(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     )
 
 
+def month_highlights(run: MonthRun) -> Highlights:
+    """Return customers, orders and spend of the month."""
+    days = run.inputs[PURCHASE_DAYS.name]
+    found = run.engine.measure(
+        days, {"customers": days.customer_id.nunique(), "orders": days.order_count.sum(), "spend": days.spend.sum()}
+    )
+    return Highlights(
+        {
+            "customers": found["customers"],
+            "orders": int(found["orders"] or 0),
+            f"spend_{run.settings.currency}": money(found["spend"]),
+        }
+    )
+
+
 TABLE = Table(
     schema=PURCHASE_DAYS,
     inputs=lambda _settings: (Input(CLEANED_TRANSACTIONS.name),),
@@ -125,6 +141,7 @@ TABLE = Table(
         spend_reconciles(CLEANED_TRANSACTIONS.name, lambda cleaned: cleaned.amount.sum(), net_spend),
         counts_positive,
     ),
+    highlights=month_highlights,
     group=PREPARATION,
     owner=DATA_PLATFORM,
     kinds=(ENGINE, "deltalake"),

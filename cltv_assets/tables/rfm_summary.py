@@ -16,6 +16,7 @@ from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
 from cltv_assets.tables.common_checks import no_rows, spend_reconciles
 from cltv_assets.tables.drift import Watched, distribution_drift
+from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.quantiles import MONEY_POINT, binned_money_counts, fixed_point, quantiles, tier, value_counts
@@ -204,6 +205,18 @@ def customers_never_vanish(values: Values, run: MonthRun) -> Verdict:
     return Verdict(False, f"{text}: earlier months were re-run with less data; run the later ones again.")
 
 
+def month_highlights(run: MonthRun) -> Highlights:
+    """Return the customers, those who came back, and how often they did on average."""
+    rfm = run.inputs[RFM_SUMMARY.name]
+    found = run.engine.measure(
+        rfm, {"customers": rfm.count(), "repeat": (rfm.frequency > 0).cast("int64").sum(), "mean": rfm.frequency.mean()}
+    )
+    numbers: dict[str, object] = {"customers": found["customers"], "repeat_customers": int(found["repeat"] or 0)}
+    if found["mean"] is not None:
+        numbers["mean_frequency"] = round(float(found["mean"]), 6)
+    return Highlights(numbers)
+
+
 TABLE = Table(
     schema=RFM_SUMMARY,
     inputs=lambda _settings: (Input(PURCHASE_DAYS.name, ALL_HISTORY),),
@@ -216,6 +229,7 @@ TABLE = Table(
         customers_never_vanish,
         distribution_drift(lambda _horizons: RFM_SUMMARY, watched_in_rfm),
     ),
+    highlights=month_highlights,
     group=PREPARATION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),

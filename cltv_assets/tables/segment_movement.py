@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from cltv_assets.columns import Column, TableSchema
+from cltv_assets.figures.svg import png
+from cltv_assets.figures.value import movement_figure
 from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
-from cltv_assets.tables.segmentation import GONE, NEW, SCHEMES, month_rows
+from cltv_assets.tables.segmentation import GONE, NEW, SCHEMES, VALUE_SEGMENTS, month_rows
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 
 SEGMENT_MOVEMENT = TableSchema(
@@ -177,12 +181,120 @@ def predictions_of(run: MonthRun, months_back: int) -> ir.Table:
     return month_rows(table, run.month.shift(-months_back).first_day)
 
 
+@dataclass(frozen=True)
+class Move:
+    """Customers who were in one segment a month ago and are in another, or the same, now."""
+
+    scheme: str
+    before: str
+    now: str
+    customers: int
+    value_before: float
+    value_now: float
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Value tiers between two months, in five numbers."""
+
+    rose: int
+    fell: int
+    stayed: int
+    new: int
+    gone: int
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The month's rows.
+
+    Parameters
+    ----------
+    rows : tuple of Move
+        By scheme, the largest first; none is of nobody.
+    """
+
+    rows: tuple[Move, ...]
+
+    @property
+    def compared(self) -> bool:
+        """Whether there was a month before to compare with."""
+        return any(move.before != NEW for move in self.rows)
+
+    @property
+    def tiers(self) -> Movement | None:
+        """Value tiers' movement in five numbers; None without a month before."""
+        if not self.compared:
+            return None
+        counted = {"rose": 0, "fell": 0, "stayed": 0, "new": 0, "gone": 0}
+        for move in self.rows:
+            if move.scheme == "value":
+                counted[direction(move)] += move.customers
+        return Movement(**counted)
+
+    @property
+    def into_tiers(self) -> dict[str, dict[str, int]]:
+        """Each value tier's customers now by how they came to it, the top tier first."""
+        shown = [move for move in self.rows if move.scheme == "value" and move.now != GONE]
+        counted: dict[str, dict[str, int]] = {}
+        for move in sorted(shown, key=lambda one: (tier_place(one.now), one.now)):
+            tier = counted.setdefault(move.now, {})
+            tier[direction(move)] = tier.get(direction(move), 0) + move.customers
+        return counted
+
+
+def direction(move: Move) -> str:
+    """Return how a move between value tiers went: rose, fell, stayed, new or gone."""
+    if move.before == NEW:
+        return "new"
+    if move.now == GONE:
+        return "gone"
+    before, now = tier_place(move.before), tier_place(move.now)
+    return "stayed" if before == now else ("rose" if now < before else "fell")
+
+
+def tier_place(name: str) -> int:
+    """Return a value tier's place, 0 being the top."""
+    return VALUE_SEGMENTS.index(name) if name in VALUE_SEGMENTS else len(VALUE_SEGMENTS)
+
+
+def moves_of(rows: Sequence[Mapping[str, Any]]) -> Moves:
+    """Arrange rows of ``segment_movement``."""
+    found = [
+        Move(
+            row["scheme"],
+            row["from_segment"],
+            row["to_segment"],
+            row["customers"],
+            row["value_before"] or 0.0,
+            row["value_now"] or 0.0,
+        )
+        for row in rows
+        if row["customers"]
+    ]
+    return Moves(tuple(sorted(found, key=lambda one: (one.scheme, -one.customers, one.before, one.now))))
+
+
+def month_highlights(run: MonthRun) -> Highlights:
+    """Return who rose and who fell, and where each value tier's customers came from."""
+    moves = moves_of(run.engine.collect(run.inputs[SEGMENT_MOVEMENT.name]).to_pylist())
+    moved = moves.tiers
+    if moved is None:
+        return Highlights({"compared": "no month before to compare with"})
+    numbers: dict[str, object] = dict(vars(moved))
+    if not moved.rose + moved.fell + moved.stayed + moved.new:
+        return Highlights(numbers)
+    says = "Customers of each value tier by the tier that they were in a month before."
+    return Highlights(numbers, {}, {"movement": (png(movement_figure(moves.into_tiers)), says)})
+
+
 TABLE = Table(
     schema=SEGMENT_MOVEMENT,
     # Not one step with segment_summary: ARCHITECTURE.md, "Two tables of one step".
     inputs=lambda _settings: (TWO_MONTHS,),
     make=make,
     checks=(everyone_moved,),
+    highlights=month_highlights,
     group=PREDICTION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),

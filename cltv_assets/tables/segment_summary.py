@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets.columns import Column, TableSchema
+from cltv_assets.figures import wording
 from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
 from cltv_assets.models.value.totals import CustomerGroups, Totals, model_error, totals_of
@@ -18,6 +19,7 @@ from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.fitted_models import chosen_row
+from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
@@ -294,11 +296,37 @@ def intervals_ordered(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     return bad
 
 
+def month_highlights(run: MonthRun) -> Highlights:
+    """Return the expected totals of the whole base with their intervals, by horizon."""
+    currency = run.settings.currency
+    table = run.inputs[SEGMENT_SUMMARY.name]
+    rows = run.engine.collect(table.filter(table.scheme == ALL)).to_pylist()
+    numbers: dict[str, object] = {}
+    shown = []
+    for row in sorted(rows, key=lambda row: int(row["horizon_months"])):
+        h = row["horizon_months"]
+        for end in ("", "_low", "_high"):
+            if row[f"expected_value{end}"] is not None:
+                numbers[f"expected_value_{h}m{end}_{currency}"] = round(row[f"expected_value{end}"], 2)
+        ends = {what: [row[f"expected_{what}{end}"] for end in ("_low", "_high")] for what in ("purchases", "value")}
+        shown.append(
+            {
+                "next": wording.months(h),
+                "purchases": wording.count(row["expected_purchases"]),
+                "80% interval": " to ".join(map(wording.count, ends["purchases"])),
+                f"value, {currency}": wording.amount(row["expected_value"]),
+                "80% interval of value": " to ".join(map(wording.amount, ends["value"])),
+            }
+        )
+    return Highlights(numbers, {"totals": shown} if shown else {})
+
+
 TABLE = Table(
     schema=SEGMENT_SUMMARY,
     inputs=lambda _settings: (TWO_MONTHS, Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name)),
     make=make,
     checks=(segments_add_up, intervals_ordered),
+    highlights=month_highlights,
     group=PREDICTION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),

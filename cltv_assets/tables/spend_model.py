@@ -29,6 +29,8 @@ from cltv_assets.tables.fitted_models import (
     parameters_possible,
     row_of_fit,
 )
+from cltv_assets.tables.fitted_rows import fitted_rows
+from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point, money_bin
@@ -153,6 +155,11 @@ def frequency_value_independent(values: Values, run: MonthRun) -> Verdict:
     return Verdict(False, message, facts)
 
 
+def month_highlights(run: MonthRun) -> Highlights:
+    """Return the parameters of the model that predicts, and its status."""
+    return Highlights(fitted_rows(run, SPEND_MODEL)[0].numbers)
+
+
 TABLE = Table(
     schema=SPEND_MODEL,
     inputs=lambda _settings: (Input(RFM_SUMMARY.name),),
@@ -166,6 +173,7 @@ TABLE = Table(
         frequency_value_independent,
         parameter_drift(SPEND_MODEL, ("p", "q", "v")),
     ),
+    highlights=month_highlights,
     negative_numbers=True,
     group=MODELLING,
     owner=CUSTOMER_ANALYTICS,

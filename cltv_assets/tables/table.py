@@ -19,6 +19,7 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.check import Check
 from cltv_assets.tables.common_checks import column_schema, finite_numbers, unique_grain
+from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 
 #: A table as an expression for the engine, or as local parquet files that need none.
@@ -118,6 +119,8 @@ class Table(Asset):
         Name of that other table.
     checks : tuple of Check
         What the table promises beside its columns, its grain and finite numbers, which every table does.
+    highlights : callable or None
+        What the UI shows of a month. The run's inputs hold the table and those that it was made from.
     negative_numbers : bool
         Whether floats may be negative.
     """
@@ -128,6 +131,7 @@ class Table(Asset):
     make: Callable[[MonthRun], Made | Mapping[str, Made]] | None = None
     made_with: str = ""
     checks: tuple[Check, ...] = ()
+    highlights: Callable[[MonthRun], Highlights] | None = None
     negative_numbers: bool = False
 
     def __post_init__(self) -> None:

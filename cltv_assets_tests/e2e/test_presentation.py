@@ -18,7 +18,6 @@ from deltalake import DeltaTable
 from cltv_assets.cli.runner import run_months
 from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.presentation import REPORT_URL_VARIABLE, markdown_table
-from cltv_assets.report import highlights as module
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.running import settings_in
@@ -133,21 +132,31 @@ def test_the_report_leads_to_itself(ran: Ran) -> None:
     assert "purchases" in shown["how_wrong_earlier_predictions_were"]
 
 
-def test_a_served_report_is_linked_and_what_cannot_be_drawn_keeps_no_month_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def torn(_run: object) -> Any:
-        raise RuntimeError("no ink")
-
-    monkeypatch.setitem(module._MAKERS, "purchase_model", torn)
-    monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reports.example/cltv/")
+def one_month(home: Path) -> tuple[Settings, list[Any]]:
     months = months_of("2011-01", 1)
-    deliver(tmp_path / "shop", lines_of_shop(months, customers=30))
+    deliver(home / "shop", lines_of_shop(months))
+    return settings_in(home, end_month="2011-01"), months
+
+
+def test_a_served_report_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reports.example/cltv/")
+    settings, months = one_month(tmp_path)
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_months(settings_in(tmp_path, end_month="2011-01"), months, instance)[0].errors == []
+        assert run_months(settings, months, instance)[0].errors == []
         shown = told(instance, "cltv_report", "2011-01")
     assert shown["report"] == "https://reports.example/cltv/month=2011-01-01/report.html"
     assert "open_with" not in shown
+
+
+def test_what_cannot_be_drawn_keeps_no_month_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(_run: object) -> Any:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("cltv_assets.tables.purchase_model.highlights.png", torn)
+    settings, months = one_month(tmp_path)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_months(settings, months, instance)[0].errors == []
+        assert told(instance, "purchase_model", "2011-01")["highlights"] == "could not be made: RuntimeError: no ink"
 
 
 @pytest.mark.parametrize(

@@ -11,27 +11,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.columns import MONTH
 from cltv_assets.engines import Engine
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
-from cltv_assets.sources.delivered import RAW_TRANSACTIONS
-from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
-from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables import all_schemas
 from cltv_assets.tables.fitted_models import SEASON_COLUMNS
-from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.purchase_days import PURCHASE_DAYS
-from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT
-from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL
 
 NOW = Month.parse("1997-04")
 HORIZONS = (1, 3)
+SCHEMAS = {schema.name: schema for schema in all_schemas(HORIZONS)}
 BG_NBD = {"r": 0.4, "alpha": 25.0, "a": 0.8, "b": 2.5}
 GAMMA_GAMMA = {"p": 6.25, "q": 3.74, "v": 15.44}
 #: Columns of ``purchase_model`` that speak of one model only.
@@ -129,20 +121,20 @@ class Shop:
         return self.changed(predicted=False, purchase=nothing, spend=nothing, null=nothing)
 
     def tables(self) -> dict[str, pa.Table]:
-        return {
-            "raw_transactions": _table(RAW_TRANSACTIONS, [_line(i) for i in range(self.lines_in)]),
-            "rejected_transactions": _table(REJECTED_TRANSACTIONS, self._rejected()),
-            "purchase_days": _with_month(_table(PURCHASE_DAYS, [_day(c, d) for c in self.customers for d in c.days])),
-            "rfm_summary": _table(RFM_SUMMARY, [_rfm(customer) for customer in self.customers]),
-            "purchase_model": _table(PURCHASE_MODEL, self._purchase_rows()),
-            "spend_model": _table(SPEND_MODEL, [self._spend_row()]),
-            "cltv_predictions": _table(
-                predictions_schema(HORIZONS), [_prediction(c) for c in self.customers if self.predicted]
-            ),
-            "segment_summary": _table(SEGMENT_SUMMARY, self._segments() if self.predicted else []),
-            "segment_movement": _table(SEGMENT_MOVEMENT, self._moves() if self.predicted else []),
-            "holdout_evaluation": _table(HOLDOUT_EVALUATION, self.holdout),
+        rows: dict[str, Sequence[dict[str, Any]]] = {
+            "raw_transactions": [_line(i) for i in range(self.lines_in)],
+            "rejected_transactions": self._rejected(),
+            "purchase_days": [_day(c, d) for c in self.customers for d in c.days],
+            "rfm_summary": [_rfm(customer) for customer in self.customers],
+            "purchase_model": self._purchase_rows(),
+            "spend_model": [self._spend_row()],
+            "cltv_predictions": [_prediction(c) for c in self.customers if self.predicted],
+            "segment_summary": self._segments() if self.predicted else [],
+            "segment_movement": self._moves() if self.predicted else [],
+            "holdout_evaluation": self.holdout,
         }
+        made = {name: pa.Table.from_pylist(list(found), schema=SCHEMAS[name].arrow) for name, found in rows.items()}
+        return made | {"purchase_days": _with_month(made["purchase_days"])}
 
     def run(self, engine: Engine, lake: Path, **settings: Any) -> MonthRun:
         chosen = Settings(currency="EUR", horizons_months=HORIZONS, lake_uri=str(lake), **settings)
@@ -151,21 +143,11 @@ class Shop:
 
     def publish(self, engine: Engine, lake: Path, month: Month, names: Sequence[str]) -> None:
         """Put tables into a lake as an earlier month."""
-        schemas = {
-            schema.name: schema
-            for schema in (
-                RAW_TRANSACTIONS,
-                REJECTED_TRANSACTIONS,
-                PURCHASE_MODEL,
-                HOLDOUT_EVALUATION,
-                predictions_schema(HORIZONS),
-            )
-        }
         for name in names:
-            table = Lake(str(lake)).table(schemas[name])
+            table = Lake(str(lake)).table(SCHEMAS[name])
             table.ensure()
             staging = table.begin(month)
-            engine.write(engine.from_arrow(self.tables()[name]), schemas[name], staging.new_file())
+            engine.write(engine.from_arrow(self.tables()[name]), SCHEMAS[name], staging.new_file())
             table.publish(staging.seal())
 
     def _rejected(self) -> list[dict[str, Any]]:
@@ -271,10 +253,6 @@ class Shop:
             "model_version": "0",
             **self.spend,
         }
-
-
-def _table(schema: TableSchema, rows: Sequence[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=schema.arrow)
 
 
 def _with_month(days: pa.Table) -> pa.Table:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from cltv_assets.report import ReportData, problems
-from cltv_assets.report.facts.segments import Range
 from cltv_assets.report.page import SECTIONS
 
 
@@ -34,64 +31,15 @@ from cltv_assets.report.page import SECTIONS
         ("<footer>", "<footer><p>{% endif %}</p>", "a template's tag"),
         ("<footer>", "<footer><p>{# why #}</p>", "a template's tag"),
         ("</style>", "p { color: {{ colour }} }</style>", "template's tag is left in a style"),
-        ("<footer>", '<footer><svg viewBox="0 0 1 1"></svg>', "no words for readers"),
-        ("<footer>", '<footer><img src="data:image/png;base64,AA==">', "no words for readers"),
         ("<footer>", "<footer><div>", "</footer> closes nothing"),
         ("</html>", "", "<html> is never closed"),
-        ("<footer>", '<footer id="value">', "id 'value' stands twice"),
-        ('<a href="#value">', '<a href="#worth">', "'worth' leads nowhere"),
         ("Customer lifetime value, 1997-04", "Customer lifetime value", "does not name the month"),
-        ('<section id="segments"', '<section id="parts"', "section 'segments' is missing"),
-        ('<section id="tracking"', '<section id="track"', "section 'tracking' is missing"),
-        ("<td>", "<td></td><td>", "cells stands in a table of"),
-        ('<text x="', '<text x="9', "is cut off at the edge of a picture"),
-        (">champions<", ">heroes<", "the segment champions is not on the page"),
     ],
 )
 def test_a_planted_problem_is_found(page: str, data: ReportData, old: str, new: str, told: str) -> None:
     assert old in page
     found = problems(page.replace(old, new), data)
     assert any(told in problem for problem in found), found
-
-
-def test_a_page_of_other_figures_is_found(page: str, data: ReportData) -> None:
-    assert data.value is not None
-    other = replace(data, now=replace(data.now, customers=987_654, expected_value=123_456.0))
-    found = problems(page, other)
-    assert "the number of customers, 987,654, is not on the page" in found
-    assert any("expected value" in problem for problem in found)
-
-
-def test_other_totals_are_found(page: str, data: ReportData) -> None:
-    assert data.value is not None
-    totals = tuple(replace(one, value=one.value + 1) for one in data.value.totals)
-    found = problems(page, replace(data, value=replace(data.value, totals=totals)))
-    assert [one for one in found if "expected value of" in one] == [
-        "the expected value of 1\N{NO-BREAK SPACE}month is not on the page",
-        "the expected value of 3\N{NO-BREAK SPACE}months is not on the page",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("ends", "told"),
-    [
-        (Range(50.0, 60.0, 40.0), "is upside down: 60.0 to 40.0"),
-        (Range(50.0, 40.0, float("nan")), "is upside down"),
-        (Range(50.0, None, 60.0), "has one end only"),
-        (Range(50.0, 123_456.0, 654_321.0), "123,456, an end of the interval of value, is not on the page"),
-    ],
-)
-def test_an_interval_that_cannot_be_is_found(page: str, data: ReportData, ends: Range, told: str) -> None:
-    base = {horizon: replace(total, value=ends) for horizon, total in data.segments.base.items()}
-    found = problems(page, replace(data, segments=replace(data.segments, base=base)))
-    assert any(told in problem for problem in found), found
-
-
-def test_a_reason_that_is_not_told_is_found(page: str, data: ReportData) -> None:
-    purchase = data.models.purchase
-    chosen = replace(purchase, row={**purchase.row, "choice_reason": "bg_nbd was best by far"})
-    found = problems(page, replace(data, models=replace(data.models, purchase=chosen)))
-    assert "why this purchase model predicts is not on the page" in found
 
 
 def test_a_truncated_page_is_found(page: str, data: ReportData) -> None:

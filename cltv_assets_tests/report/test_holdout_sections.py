@@ -8,8 +8,8 @@ import pytest
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.report import ReportData, collect, problems, render
-from cltv_assets.report.facts.holdout import cases_of
-from cltv_assets.report.figures.holdout import bias_figure, errors_figure
+from cltv_assets.report.sections.holdout import bias_figure, errors_figure
+from cltv_assets.tables.holdout_evaluation.cases import cases_of
 from cltv_assets_tests.report.reading import Page, drawn_lines
 from cltv_assets_tests.report.small_shop import NOW, Shop, holdout_rows
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.figures.models import candidates_figure, seasonality_figure
 from cltv_assets.report import ReportData, collect, problems, render
-from cltv_assets.report.figures.models import candidates_figure, seasonality_figure
-from cltv_assets.report.sections.models import comparison
+from cltv_assets.tables.purchase_model.highlights import comparison
 from cltv_assets_tests.report.reading import Page, drawn_bars, drawn_lines
 from cltv_assets_tests.report.small_shop import BG_NBD, NOT_FITTED, STATUS, Shop
 

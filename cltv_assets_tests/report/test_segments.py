@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.figures.value import movement_figure
 from cltv_assets.report import ReportData, collect, problems, render
-from cltv_assets.report.facts.segments import Movement, segments_of
-from cltv_assets.report.figures.segments import movement_figure
-from cltv_assets.report.sections.naming import RFM_MEANINGS
+from cltv_assets.report.data import segments_of
+from cltv_assets.report.sections.segments import RFM_MEANINGS
+from cltv_assets.tables.segment_movement import Movement
 from cltv_assets.tables.segmentation import RFM_SEGMENTS
 from cltv_assets_tests.report.reading import Page, drawn_bars
 from cltv_assets_tests.report.small_shop import TIERS, Shop
@@ -54,7 +55,7 @@ def test_every_rfm_segment_has_a_meaning() -> None:
 
 def test_movement_by_hand(data: ReportData) -> None:
     """MOVES of small_shop: 3 + 4 rose, 2 + 1 fell, 7 stayed, 5 new, 6 gone."""
-    assert data.segments.tier_movement == Movement(rose=7, fell=3, stayed=7, new=5, gone=6)
+    assert data.segments.moves.tiers == Movement(rose=7, fell=3, stayed=7, new=5, gone=6)
 
 
 def test_the_page_tells_who_moved(page: str) -> None:
@@ -72,7 +73,7 @@ def test_the_page_tells_who_moved(page: str) -> None:
 
 def test_a_first_month_has_nobody_to_compare(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
     facts = collect(shop.changed(moves={("new", tier): 15 for tier in TIERS}).run(engine, lake))
-    assert facts.segments.tier_movement is None
+    assert facts.segments.moves.tiers is None
     page = render(facts)
     assert problems(page, facts) == []
     assert "told from the second month on" in Page(page).text("segments")
@@ -88,16 +89,6 @@ def test_no_rows_are_no_segments(engine: DuckDBEngine, lake: Path, shop: Shop) -
     assert problems(render(facts), facts) == []
 
 
-def test_missing_intervals_are_said(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
-    run = shop.run(engine, lake)
-    summary = run.inputs["segment_summary"]
-    unknown = {f"expected_{what}_{end}": None for what in ("value", "purchases") for end in ("low", "high")}
-    rows = [{**row, **unknown} for row in run.engine.collect(summary).to_pylist()]
-    facts = segments_of(rows, [], 3)
-    assert facts.base[3].value.low is None
-    assert facts.tiers[0].purchases.high is None
-
-
 @pytest.mark.parametrize(
     ("tier", "shares"),
     [("top", [7 / 10, 3 / 10, 0, 0]), ("high", [0, 0, 1, 0]), ("middle", [0, 1, 0, 0]), ("low", [0, 0, 1 / 6, 5 / 6])],
@@ -106,7 +97,7 @@ def test_the_movement_picture_stacks_to_the_whole(data: ReportData, tier: str, s
     place = TIERS.index(tier)
     bars = [
         bar
-        for bar in drawn_bars(movement_figure(data.segments.moves))
+        for bar in drawn_bars(movement_figure(data.segments.moves.into_tiers))
         if abs(bar.get_x() + bar.get_width() / 2 - place) < 0.1
     ]
     # Stayed, rose, fell, new.

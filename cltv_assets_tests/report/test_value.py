@@ -10,7 +10,7 @@ import pytest
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.report import ReportData, collect, problems, render
-from cltv_assets.report.facts.value import concentration_of
+from cltv_assets.tables.cltv_predictions.totals import concentration_of
 from cltv_assets_tests.report.reading import Page
 from cltv_assets_tests.report.small_shop import HORIZONS, NOW, Customer, Shop, holdout_rows
 
@@ -65,7 +65,7 @@ def test_no_interval_is_made_up(engine: DuckDBEngine, lake: Path, shop: Shop) ->
 
 def test_concentration_passes_through_the_customers(data: ReportData, shop: Shop) -> None:
     assert data.value is not None
-    curve = data.value.concentration
+    curve = data.value.predicted.concentration
     assert curve is not None
     values = sorted((customer.value for customer in shop.customers), reverse=True)
     for n in range(1, len(values) + 1):
@@ -80,12 +80,12 @@ def test_concentration_of_many(engine: DuckDBEngine, lake: Path) -> None:
     many = tuple(Customer(str(i), day, 0.5, chance.lognormvariate(2, 2)) for i in range(3_000))
     value = collect(Shop(many).run(engine, lake)).value
     assert value is not None
-    assert value.concentration is not None
-    assert len(value.concentration.value) < 600
+    assert value.predicted.concentration is not None
+    assert len(value.predicted.concentration.value) < 600
     values = sorted((customer.value for customer in many), reverse=True)
     for share in (0.01, 0.05, 0.2, 0.5):
         held = sum(values[: int(share * len(many))]) / sum(values)
-        assert value.concentration.held_by(share) == pytest.approx(held, abs=1e-3)
+        assert value.predicted.concentration.held_by(share) == pytest.approx(held, abs=1e-3)
 
 
 def test_concentration_by_hand() -> None:
@@ -144,7 +144,7 @@ def test_spend_at_risk_is_that_of_the_last_year(engine: DuckDBEngine, lake: Path
     assert value is not None
     assert value.past == past
     assert value.at_risk == past / 2
-    assert value.most_at_risk[0].at_risk == past / 2
+    assert value.most_at_risk[0]["at_risk"] == past / 2
 
 
 def test_who_returned_more_than_was_bought_has_nothing_at_risk(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
@@ -153,7 +153,7 @@ def test_who_returned_more_than_was_bought_has_nothing_at_risk(engine: DuckDBEng
     run.inputs["purchase_days"] = bought.mutate(refunds=(bought.spend * 2).cast(bought.refunds.type()))  # type: ignore[index]
     value = collect(run).value
     assert value is not None
-    assert (value.past, value.at_risk, value.most_at_risk) == (0.0, 0.0, ())
+    assert (value.past, value.at_risk, value.most_at_risk) == (0.0, 0.0, [])
 
 
 def test_nobody_is_at_risk_where_all_are_alive(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:

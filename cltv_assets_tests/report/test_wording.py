@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from cltv_assets.figures import wording
 from cltv_assets.months import Month
-from cltv_assets.report import wording
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.months import DAYS_PER_UNIT
-from cltv_assets.report.facts.model_view import ModelView, dates
-from cltv_assets.report.facts.population import CustomerCounts
 from cltv_assets.tables.month_run import MonthRun
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from cltv_assets.tables.purchase_model.facts import CustomerCounts, ModelView, dates
 
 #: The matrices show this share of customers; a lone bulk buyer would squeeze the others.
 _SHOWN_SHARE = 0.999
@@ -47,10 +47,6 @@ class Matrices:
 
 def matrices(run: MonthRun, view: ModelView, counts: CustomerCounts) -> Matrices | None:
     """Evaluate the model over frequency and recency; ``None`` without an age to speak of."""
-    import numpy as np
-
-    from cltv_assets.models.pattern_predictions import predict_patterns
-
     first, last = min(counts.by_first_day, default=run.month.last_day), run.month.last_day
     days = (last - first).days
     if days <= 0:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.months import Month
-from cltv_assets.report.facts.fitted import FittedModel
-from cltv_assets.report.facts.model_view import ModelView, model_view, newcomers_expected
-from cltv_assets.report.facts.population import CustomerCounts
+from cltv_assets.tables.fitted_rows import FittedModel
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.facts import CustomerCounts, ModelView, dates, model_view
 
+#: On a seasonal clock hardly two customers have the same age; beyond so many ages
+#: expectations are read off a grid, where they are straight lines but for 1e-6.
+_MOST_AGES = 3_000
 _WEEK = dt.timedelta(days=7)
 #: Days ahead that are drawn at least; then as many as there is history.
 _AHEAD = 91
@@ -89,7 +97,7 @@ def tracking(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> T
     seen = ends[: past + 1]
     expected = None
     if view is not None and not view.truncated:
-        expected = tuple(float(n) for n in newcomers_expected(view, firsts, ends))
+        expected = tuple(float(n) for n in _newcomers_expected(view, firsts, ends))
     return Tracking(ends, _actual(run, seen, counts), expected, _earlier(run, seen, counts))
 
 
@@ -123,6 +131,36 @@ def _earlier(run: MonthRun, ends: tuple[dt.date, ...], counts: CustomerCounts) -
             continue
         month = run.month.shift(-horizon)
         ended = next(i for i, end in enumerate(ends) if end >= month.last_day)
-        expected = newcomers_expected(view, counts.by_first_day, ends)
+        expected = _newcomers_expected(view, counts.by_first_day, ends)
         return Earlier(month, rows[0]["model_name"], tuple(float(n) for n in expected), ended)
     return None
+
+
+def _newcomers_expected(
+    view: ModelView, first_days: Mapping[dt.date, int], ends: Sequence[dt.date]
+) -> npt.NDArray[Any]:
+    """Sum E[X(t)] over customers at each end; t runs from the first purchase.
+
+    Parameters
+    ----------
+    view : ModelView
+    first_days : mapping of date to int
+        Customers by first purchase day, at least one.
+    ends : sequence of date, length n
+
+    Returns
+    -------
+    array of float64, shape (n,)
+        Expected repeat purchases so far.
+    """
+    customers = np.array(list(first_days.values()), dtype=np.float64)
+    ages = np.maximum(view.clock.elapsed(dates(list(first_days))[:, None], dates(ends)[None, :]), 0.0)
+    distinct, place = np.unique(ages, return_inverse=True)
+    known = distinct if len(distinct) <= _MOST_AGES else np.linspace(0.0, distinct[-1], _MOST_AGES)
+    expected = np.zeros(len(known))
+    later = known > 0
+    if later.any():
+        newcomer = predict_patterns(view.fit, [0], [0.0], [0.0], known[later], interval_horizons=[])
+        expected[later] = newcomer.expected_purchases[0]
+    by_age = np.interp(distinct, known, expected)[place].reshape(ages.shape)
+    return np.asarray(customers @ by_age, dtype=np.float64)

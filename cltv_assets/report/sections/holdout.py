@@ -1,16 +1,37 @@
-"""How wrong earlier predictions were."""
+"""How wrong earlier predictions were, and whether customers who were expected to buy more did."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from cltv_assets.report import wording
+from cltv_assets.figures import canvas, wording
+from cltv_assets.figures.canvas import DASHED, DOTTED, Key
+from cltv_assets.figures.holdout import CONTENDERS, deciles_figure
+from cltv_assets.figures.svg import FIRST, MUTED, SECOND, TEXT, THIRD, svg
+from cltv_assets.months import Month
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.holdout import Contender, HoldoutCase
-from cltv_assets.report.figures.holdout import bias_figure, errors_figure
-from cltv_assets.report.figures.svg import svg
-from cltv_assets.report.sections.naming import contender_title
 from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.tables.fitted_rows import model_title
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
+from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE, NBD
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BASELINES = {
+    NBD: "NBD: nobody leaves",
+    NAIVE_RATE: "Naive: rate so far",
+    LAST_YEAR: "Naive: last 12 months",
+}
+#: Which of several figures is the best.
+_BEST: dict[str, Callable[[list[float]], float]] = {
+    "mae": min,
+    "rmse": min,
+    "normalised_gini": max,
+    "top_decile_capture": max,
+}
 
 
 def section(data: ReportData) -> Section:
@@ -32,6 +53,7 @@ def section(data: ReportData) -> Section:
         "missing": "",
         "currency": data.settings.currency,
         "stories": [_story(case) for case in data.holdout if case.target == "purchases"],
+        "contender_title": contender_title,
         "cases": [_table(case, data.settings.currency) for case in data.holdout],
     }
     return Section("holdout", name, headline, content, (*_bias(data), *_errors(data)))
@@ -58,45 +80,15 @@ def _story(case: HoldoutCase) -> str:
 def _table(case: HoldoutCase, currency: str) -> dict[str, object]:
     revenue = case.target == "revenue"
     total = wording.amount if revenue else wording.count
-    digits = 2 if revenue else 3
-    best = {
-        "mae": _best(case, lambda one: one.mae, min),
-        "rmse": _best(case, lambda one: one.rmse, min),
-        "gini": _best(case, lambda one: one.metrics.get("normalised_gini"), max),
-        "capture": _best(case, lambda one: one.metrics.get("top_decile_capture"), max),
-    }
-
-    def cell(name: str, value: float | None, shown: str) -> dict[str, object]:
-        return {"text": shown, "best": value is not None and value == best[name]}
-
-    def row(one: Contender) -> dict[str, object]:
-        gini, capture = one.metrics.get("normalised_gini"), one.metrics.get("top_decile_capture")
-        return {
-            "name": contender_title(one.name),
-            "is_model": one.is_model,
-            "predicted": total(one.predicted),
-            "bias": wording.change(one.bias),
-            "cells": [
-                cell("mae", one.mae, wording.decimal(one.mae, digits)),
-                cell("rmse", one.rmse, wording.decimal(one.rmse, digits)),
-                cell("gini", gini, wording.decimal(gini, 3)),
-                cell("capture", capture, wording.percent(capture, 0)),
-            ],
-            "coverage": wording.percent(one.metrics.get("interval_coverage"), 0),
-        }
-
+    found = {metric: [one.metrics[metric] for one in case.contenders if metric in one.metrics] for metric in _BEST}
     return {
         "title": f"{wording.months(case.horizon).capitalize()} ahead: "
         f"{f'revenue in {currency}' if revenue else 'purchases'}; actual {total(case.actual)}",
-        "rows": [row(one) for one in case.contenders],
+        "contenders": case.contenders,
+        "best": {metric: _BEST[metric](values) for metric, values in found.items() if values},
+        "total": total,
+        "digits": 2 if revenue else 3,
     }
-
-
-def _best(
-    case: HoldoutCase, figure: Callable[[Contender], float | None], choose: Callable[[list[float]], float]
-) -> float | None:
-    found = [value for one in case.contenders if (value := figure(one)) is not None]
-    return choose(found) if found else None
 
 
 def _bias(data: ReportData) -> tuple[Picture, ...]:
@@ -143,3 +135,154 @@ def _errors(data: ReportData) -> tuple[Picture, ...]:
             "last 12 months once more, and the NBD, in which nobody ever leaves.",
         ),
     )
+
+
+def calibration(data: ReportData) -> Section:
+    """Return the calibration of the longest horizon that came due."""
+    name = "Calibration"
+    cases = [
+        case
+        for target in ("purchases", "revenue")
+        for case in data.holdout
+        if case.target == target and case.horizon == data.tested_horizon(target) and case.deciles
+    ]
+    if not cases:
+        missing = "No earlier prediction has come due, so there is nothing to hold predictions against yet."
+        return Section("calibration", name, "Not tested yet", {"missing": missing})
+    first = cases[0]
+    top = first.deciles[-1]
+    what = "purchases" if first.target == "purchases" else f"{data.settings.currency} of revenue"
+    digits = 2
+    headline = (
+        f"The tenth of customers predicted highest {wording.months(first.horizon)} ago was expected to make "
+        f"{wording.decimal(top.predicted, digits)} {what} each and made {wording.decimal(top.actual, digits)}"
+    )
+    content = {
+        "missing": "",
+        "origin": wording.day(first.origin),
+        "horizon": wording.months(first.horizon),
+        "heads": [
+            f"{'Purchases' if case.target == 'purchases' else f'Revenue, {data.settings.currency}'}" for case in cases
+        ],
+        "rows": [
+            {
+                "tenth": str(place + 1),
+                "cells": [
+                    {
+                        "predicted": spelled(case.deciles[place].predicted),
+                        "actual": spelled(case.deciles[place].actual),
+                    }
+                    for case, spelled in zip(cases, map(_spelled, cases), strict=True)
+                ],
+            }
+            for place in range(len(first.deciles))
+        ],
+    }
+    return Section("calibration", name, headline, content, tuple(_picture(data, case) for case in cases))
+
+
+def _spelled(case: HoldoutCase) -> Callable[[float | None], str]:
+    """Return how the case's means are spelled: three decimals of purchases, an amount's of revenue."""
+    if case.target == "purchases":
+        return lambda number: wording.decimal(number, 3)
+    return wording.amounts(max(max(one.predicted, one.actual) for one in case.deciles))
+
+
+def _picture(data: ReportData, case: HoldoutCase) -> Picture:
+    purchases = case.target == "purchases"
+    axis = f"{'Purchases' if purchases else f'Revenue in {data.settings.currency}'} a customer"
+    digits = 2
+    pairs = "; ".join(
+        f"tenth {i}: {wording.decimal(one.predicted, digits)} predicted, {wording.decimal(one.actual, digits)} actual"
+        for i, one in enumerate(case.deciles, 1)
+    )
+    return Picture(
+        f"{'Purchases' if purchases else 'Revenue'}, {wording.months(case.horizon)} ahead",
+        svg(
+            deciles_figure([one.predicted for one in case.deciles], [one.actual for one in case.deciles], axis),
+            f"deciles-{case.target}",
+            f"Mean {axis} by tenth of prediction. {pairs}.",
+        ),
+        "Bars of a pair should be alike, and rise together: a model that ranks customers well has steep bars, one "
+        "that is right about amounts has equal ones.",
+    )
+
+
+def bias_figure(by_horizon: Sequence[Sequence[HoldoutCase]]) -> Figure:
+    """Draw the bias of the predicted total over the months, a line a horizon.
+
+    Parameters
+    ----------
+    by_horizon : sequence of sequence of HoldoutCase
+        Purchases; each oldest first, with at least one bias in all.
+    """
+    lines = [[(case.ended, case.model.bias) for case in cases if case.model.bias is not None] for cases in by_horizon]
+    values = [100 * bias for line in lines for _, bias in line]
+    styles = [(FIRST, "line"), (SECOND, "dashed"), (THIRD, "dotted"), (MUTED, "line"), (TEXT, "dashed")]
+    drawn = [
+        (line, *styles[i % len(styles)], wording.months(cases[0].horizon).replace("\N{NO-BREAK SPACE}", " "))
+        for i, (line, cases) in enumerate(zip(lines, by_horizon, strict=True))
+        if line
+    ]
+    keys = [Key(colour, f"{name} ahead", style) for _, colour, style, name in drawn]
+    left = canvas.margin(max(values), min(values)) + 10
+    figure, plot = canvas.axes("Month at whose end the horizon was over", "Total off by, percent", left, 30, keys)
+    months = sorted({month for line in lines for month, _ in line})
+    _month_axis(plot, months)
+    canvas.upwards(plot, max(max(values), 5.0), min(min(values), -5.0))
+    plot.axhline(0, color=TEXT, linewidth=1)
+    for line, colour, style, _ in drawn:
+        _line(plot, months[0], [(month, 100 * bias) for month, bias in line], colour, style)
+    return figure
+
+
+def errors_figure(cases: Sequence[HoldoutCase]) -> Figure:
+    """Draw the mean absolute error of model and baselines over the months.
+
+    Parameters
+    ----------
+    cases : sequence of HoldoutCase
+        Purchases of one horizon, oldest first; at least one.
+    """
+    lines = {
+        name: [(case.ended, one.mae) for case in cases if (one := case.labelled.get(name)) is not None]
+        for name in CONTENDERS
+    }
+    shown = {name: line for name, line in lines.items() if line}
+    most = max(mae for line in shown.values() for _, mae in line)
+    keys = [Key(CONTENDERS[name][0], name, CONTENDERS[name][1]) for name in shown]
+    what = "Mean absolute error, purchases a customer"
+    figure, plot = canvas.axes("Month at whose end the horizon was over", what, canvas.margin(most), 30, keys)
+    months = [case.ended for case in cases]
+    _month_axis(plot, months)
+    canvas.upwards(plot, most)
+    for name, line in reversed(shown.items()):
+        _line(plot, months[0], line, *CONTENDERS[name])
+    return figure
+
+
+def _month_axis(plot: Axes, months: Sequence[Month]) -> None:
+    span = _between(months[0], months[-1])
+    plot.set_xlim(-0.4, max(span, 1) + 0.4)
+    places = canvas.thinned(span + 1, 4)
+    canvas.names_below(plot, places, [wording.short_month(months[0].shift(place)) for place in places])
+
+
+def _line(plot: Axes, first: Month, line: Sequence[tuple[Month, float]], colour: str, style: str) -> None:
+    dashes = {"line": "-", "dashed": DASHED, "dotted": DOTTED}[style]
+    places = [_between(first, month) for month, _ in line]
+    plot.plot(places, [value for _, value in line], color=colour, linewidth=2.2, linestyle=dashes)
+    plot.plot(places, [value for _, value in line], "o", color=colour, markersize=4.5)
+
+
+def _between(first: Month, last: Month) -> int:
+    return 12 * (last.first_day.year - first.first_day.year) + last.first_day.month - first.first_day.month
+
+
+def contender_title(name: str) -> str:
+    """Return a model's or baseline's name in a holdout."""
+    found = _BASELINES.get(name)
+    if found is not None:
+        return found
+    # What a purchase is worth, the other half of the pair, is the same model for all.
+    return f"Model: {model_title(name.split('+')[0])}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cltv_assets.figures import wording
+from cltv_assets.figures.models import candidates_figure, seasonality_figure
+from cltv_assets.figures.svg import svg
 from cltv_assets.months import DAYS_PER_UNIT
-from cltv_assets.report import wording
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.fitted import FittedModel, Parameter
-from cltv_assets.report.figures.models import candidates_figure, seasonality_figure
-from cltv_assets.report.figures.svg import svg
-from cltv_assets.report.sections.naming import candidate_title, in_words, model_title
 from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.tables.fitted_rows import FittedModel, in_words, model_title
+from cltv_assets.tables.purchase_model.highlights import MILLI, comparison
 
 _DAYS_PER_YEAR = 365.25
 _STATUS = {
@@ -20,15 +20,13 @@ _STATUS = {
     "boundary": "fitted at the edge of what its parameters can be",
     "not_fitted": "not fitted",
 }
-#: Log scores differ in the third decimal; thousandths are readable.
-_MILLI = 1000
 
 
 def section(data: ReportData) -> Section:
     """Return the comparison of candidates and one sheet a model that predicts."""
     models = data.models
     customers = wording.count(models.purchase.row["customers"])
-    fitted = [candidate_title(models.purchase)] * models.purchase.usable
+    fitted = [models.purchase.title] * models.purchase.usable
     fitted += [model_title(models.spend.name)] * models.spend.usable
     headline = (
         f"{wording.listing(fitted)} {'predict' if len(fitted) > 1 else 'predicts'}; {customers} customers so far"
@@ -37,7 +35,10 @@ def section(data: ReportData) -> Section:
     )
     content = {
         "choice": in_words(models.purchase.choice_reason),
-        "candidates": [_candidate(one, one is models.purchase) for one in models.candidates],
+        "candidates": models.candidates,
+        "behind": _behind,
+        "status": _STATUS,
+        "units": {"time unit": f"{data.settings.time_unit}s", "currency": data.settings.currency},
         "folds": wording.quantity(max(_folds(one) for one in models.candidates), "rolling holdout"),
         "has_folds": any(_folds(one) for one in models.candidates),
         "models": [
@@ -53,24 +54,12 @@ def _folds(one: FittedModel) -> int:
     return int(one.figure("holdout_folds") or 0)
 
 
-def _candidate(one: FittedModel, chosen: bool) -> dict[str, object]:
+def _behind(one: FittedModel) -> str:
+    """Spell how far a candidate is behind the best, with a standard error."""
     deficit, error = one.figure("holdout_deficit"), one.figure("holdout_deficit_se")
-    behind = wording.NOTHING
-    if deficit is not None:
-        behind = wording.decimal(deficit * _MILLI, 2)
-        behind += f" ± {wording.decimal(error * _MILLI, 2)}" if error else ""
-    bias = one.figure("holdout_bias")
-    return {
-        "name": candidate_title(one),
-        "chosen": chosen,
-        "status": _STATUS.get(one.status, one.status),
-        "reason": in_words(one.reason),
-        "log_likelihood": wording.decimal(one.figure("log_likelihood"), 1),
-        "aic": wording.decimal(one.figure("aic"), 1),
-        "score": wording.decimal(one.figure("holdout_log_score"), 4),
-        "behind": behind,
-        "bias": wording.change(bias),
-    }
+    if deficit is None:
+        return wording.NOTHING
+    return wording.decimal(deficit * MILLI, 2) + (f" ± {wording.decimal(error * MILLI, 2)}" if error else "")
 
 
 def _comparison(data: ReportData) -> tuple[Picture, ...]:
@@ -85,58 +74,6 @@ def _comparison(data: ReportData) -> tuple[Picture, ...]:
             svg(candidates_figure(rows, what), "candidates", f"{what}: {listed}."),
             how_to_read,
         ),
-    )
-
-
-def comparison(
-    candidates: tuple[FittedModel, ...],
-) -> tuple[list[tuple[str, float, float | None, bool]], str, str] | None:
-    """Return what tells candidates apart: by rolling holdouts, else by AIC; ``None`` for fewer than two.
-
-    Returns
-    -------
-    rows : list of (name, distance, standard error, chosen)
-        The best first.
-    what : str
-        The distance with its unit.
-    how_to_read : str
-    """
-
-    def rows(column: str, scale: float, error: str | None) -> list[tuple[str, float, float | None, bool]]:
-        found = [
-            (one, value, one.figure(error) if error else None)
-            for one in candidates
-            if (value := one.figure(column)) is not None
-        ]
-        least = min((value for _, value, _ in found), default=0.0) if error is None else 0.0
-        drawn = [
-            (
-                candidate_title(one),
-                (value - least) * scale,
-                None if e is None else e * scale,
-                one.row["role"] == "chosen",
-            )
-            for one, value, e in found
-        ]
-        return sorted(drawn, key=lambda row: (row[1], row[0]))
-
-    scored = rows("holdout_deficit", _MILLI, "holdout_deficit_se")
-    if len(scored) > 1:
-        return (
-            scored,
-            "Log score behind the best, 1/1000",
-            "Each candidate was fitted on the history up to some months ago and judged by the probability it gave to "
-            "what each customer then bought. Dot: how far behind the best; line: a standard error to both sides. The "
-            "large dot predicts. A line that crosses zero is as good as the best within noise.",
-        )
-    by_aic = rows("aic", 1.0, None)
-    if len(by_aic) < 2:
-        return None
-    return (
-        by_aic,
-        "AIC above the best",
-        "The history is too short to hold candidates against purchases they have not seen, so they are told apart by "
-        "how well they describe it: AIC, lower is better. The large dot predicts.",
     )
 
 
@@ -170,24 +107,13 @@ def _sheet(data: ReportData, purpose: str, model: FittedModel) -> dict[str, Any]
     truncated = " on the condition of a repeat purchase" if model.truncated else ""
     return {
         "purpose": purpose,
-        "name": candidate_title(model),
-        "status": _STATUS.get(model.status, model.status) + truncated,
+        "name": model.title,
+        "status": _STATUS[model.status] + truncated,
         "reason": in_words(model.reason),
         "customers": wording.count(model.row["customers"]),
         "evidence": evidence,
         "in_words": _meaning(data, model),
-        "parameters": [_parameter(data, one) for one in model.parameters],
-    }
-
-
-def _parameter(data: ReportData, one: Parameter) -> dict[str, str]:
-    unit = {"time unit": f"{data.settings.time_unit}s", "currency": data.settings.currency}.get(one.unit, one.unit)
-    return {
-        "name": one.name,
-        "meaning": one.meaning,
-        "unit": unit or wording.NOTHING,
-        "value": wording.significant(one.value),
-        "error": wording.significant(one.error, 2) if one.error is not None else "not identified",
+        "parameters": model.parameters,
     }
 
 

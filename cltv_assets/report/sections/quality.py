@@ -1,8 +1,8 @@
-"""What was delivered, kept and turned away."""
+"""What was delivered, kept and turned away; and how to read the report."""
 
 from __future__ import annotations
 
-from cltv_assets.report import wording
+from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.sections.section import Section
 from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS
@@ -22,14 +22,29 @@ def section(data: ReportData) -> Section:
         "lines_in": wording.count(facts.lines_in),
         "cleaned": wording.count(facts.cleaned_lines),
         "rejected": wording.count(facts.rejected_lines),
-        "reasons": [
-            {
-                "reason": reason,
-                "text": REASONS.get(reason, ""),
-                "lines": wording.count(lines),
-                "share": wording.percent(lines / facts.lines_in, 2),
-            }
-            for reason, lines in facts.rejected
-        ],
+        "delivered": facts.lines_in,
+        "by_reason": facts.rejected,
+        "reasons": REASONS,
     }
     return Section("quality", "Data quality", headline, content)
+
+
+def guide(data: ReportData) -> Section:
+    """Return the glossary."""
+    unit = data.settings.time_unit
+    settings = data.settings
+    tiers = settings.segments
+    return Section(
+        "guide",
+        "How to read this",
+        "How to read this",
+        {
+            "unit": unit,
+            "end": wording.day(data.month),
+            "margin": wording.share(settings.gross_margin),
+            "rate": wording.share(settings.annual_discount_rate),
+            "net": settings.refunds == "net",
+            "tiers": f"top {wording.share(tiers.top)}, high to {wording.share(tiers.high)}, middle to "
+            f"{wording.share(tiers.middle)}, low the rest",
+        },
+    )

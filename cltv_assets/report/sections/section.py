@@ -1,9 +1,13 @@
-"""What a section of the report is."""
+"""What a section of the report is, and what sections say in a month without predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from cltv_assets.figures import wording
+from cltv_assets.report.data import ReportData
+from cltv_assets.tables.fitted_rows import named
 
 
 @dataclass(frozen=True)
@@ -48,3 +52,16 @@ class Section:
     headline: str
     content: Mapping[str, object] = field(default_factory=dict)
     pictures: tuple[Picture, ...] = ()
+
+
+def why_no_predictions(data: ReportData) -> str:
+    """Say in one sentence why nobody has a prediction."""
+    kinds = (("purchase", data.models.purchase), ("spend", data.models.spend))
+    missing = [
+        f"the {kind} model could not be fitted ({named(model.reason)})" for kind, model in kinds if not model.usable
+    ]
+    if missing:
+        return f"There are no predictions this month: {wording.listing(missing)}."
+    if data.settings.population == "repeat" and data.now.customers:
+        return "There are no predictions this month: population is 'repeat', and no customer bought twice lately."
+    return "There are no predictions this month: there are no customers to predict."

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cltv_assets.report import wording
-from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.segments import RFM, VALUE, Move, SegmentTotal, tier_place
-from cltv_assets.report.facts.value import ValueFacts
-from cltv_assets.report.figures.segments import movement_figure, segments_figure
-from cltv_assets.report.figures.svg import svg
-from cltv_assets.report.sections.naming import RFM_MEANINGS, why_no_predictions
-from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.figures import wording
+from cltv_assets.figures.svg import svg
+from cltv_assets.figures.value import movement_figure, segments_figure
+from cltv_assets.report.data import ReportData, Row
+from cltv_assets.report.sections.section import Picture, Section, why_no_predictions
+from cltv_assets.tables.segment_movement import Move, tier_place
 from cltv_assets.tables.segmentation import GONE, NEW, VALUE_SEGMENTS
 
+#: RFM segments in plain words; recent, often and much are by fifths of the customers.
+RFM_MEANINGS = {
+    "champions": "bought lately, often and for much",
+    "loyal": "buy often, and not long ago",
+    "potential loyalists": "bought lately, came back at times",
+    "new customers": "bought very lately, seldom so far",
+    "promising": "bought lately, seldom so far",
+    "need attention": "silent for a while, used to come back or spend much",
+    "about to sleep": "silent for a while, seldom and little before",
+    "cannot lose them": "bought often and for much, then fell silent longest",
+    "at risk": "came back often, silent for long",
+    "hibernating": "bought seldom, silent for long",
+    "lost": "bought seldom and little, silent longest",
+}
 #: Moves between RFM segments that are listed.
 _LISTED = 8
 
@@ -23,12 +35,12 @@ def section(data: ReportData) -> Section:
     name, facts, value = "Segments", data.segments, data.value
     if value is None:
         return Section("segments", name, "No segments this month", {"missing": why_no_predictions(data)})
-    moved = facts.tier_movement
+    moved = facts.moves.tiers
     if moved is None:
-        top = next((one for one in facts.tiers if one.segment == VALUE_SEGMENTS[0]), None)
+        top = next((one for one in facts.tiers if one["segment"] == VALUE_SEGMENTS[0]), None)
         headline = (
-            f"{wording.quantity(top.customers, 'customer')} in the top tier hold {wording.percent(top.value_share, 0)} "
-            "of the predicted value"
+            f"{wording.quantity(top['customers'], 'customer')} in the top tier hold "
+            f"{wording.percent(top['share_of_value'], 0)} of the predicted value"
             if top
             else "Customers by value and by habit"
         )
@@ -37,24 +49,28 @@ def section(data: ReportData) -> Section:
             f"{wording.quantity(moved.rose, 'customer')} rose to a higher value tier, {wording.count(moved.fell)} "
             "fell to a lower one"
         )
+    rfm_moves = _rfm_moves(facts.moves.rows)
     content = {
         "missing": "",
         "currency": data.settings.currency,
         "horizon": wording.months(data.horizon),
-        "compared": facts.compared,
+        "compared": facts.moves.compared,
         "before": wording.month_name(data.month.shift(-1)),
-        "tiers": [
-            _row(one, _tier_meaning(data).get(one.segment, ""), _p_alive(value, one.segment), _amounts(facts.tiers))
-            for one in facts.tiers
-        ],
-        "rfm": [_row(one, RFM_MEANINGS.get(one.segment, ""), "", _amounts(facts.rfm)) for one in facts.rfm],
-        "matrix": _matrix(facts.moves) if facts.compared else {},
-        "rfm_moves": _rfm_moves(data) if facts.compared else [],
+        "tiers": facts.tiers,
+        "tier_meanings": _tier_meanings(data),
+        "tier_amount": _amounts(facts.tiers),
+        "p_alive": {one.name: one.p_alive for one in value.predicted.segments},
+        "rfm": facts.rfm,
+        "rfm_meanings": RFM_MEANINGS,
+        "rfm_amount": _amounts(facts.rfm),
+        "matrix": _matrix(facts.moves.rows) if facts.moves.compared else {},
+        "rfm_moves": rfm_moves if facts.moves.compared else [],
+        "moved_amount": wording.amounts(max((max(one.value_before, one.value_now) for one in rfm_moves), default=0.0)),
     }
     return Section("segments", name, headline, content, _pictures(data))
 
 
-def _tier_meaning(data: ReportData) -> dict[str, str]:
+def _tier_meanings(data: ReportData) -> dict[str, str]:
     tiers = data.settings.segments
     return {
         "top": f"the top {wording.share(tiers.top)} of customers",
@@ -64,37 +80,13 @@ def _tier_meaning(data: ReportData) -> dict[str, str]:
     }
 
 
-def _p_alive(value: ValueFacts, segment: str) -> str:
-    found = next((one.p_alive for one in value.segments if one.name == segment), None)
-    return wording.NOTHING if found is None else wording.probability(found)
-
-
-def _amounts(segments: Sequence[SegmentTotal]) -> Callable[[float | None], str]:
-    return wording.amounts(max(one.value.expected for one in segments))
-
-
-def _row(one: SegmentTotal, meaning: str, p_alive: str, amount: Callable[[float | None], str]) -> dict[str, str]:
-    before = one.customers_before
-    change = wording.NOTHING if before is None else wording.signed(one.customers - before)
-    low, high = one.value.low, one.value.high
-    return {
-        "name": one.segment,
-        "meaning": meaning,
-        "customers": wording.count(one.customers),
-        "change": change,
-        "customer_share": wording.percent(one.customer_share),
-        "value": amount(one.value.expected),
-        "range": f"{amount(low)} to {amount(high)}" if low is not None and high is not None else "",
-        "value_share": wording.percent(one.value_share),
-        "bar": f"{100 * min(max(one.value_share, 0.0), 1.0):.1f}",
-        "each": wording.amount(one.value.expected / one.customers) if one.customers else wording.NOTHING,
-        "p_alive": p_alive,
-    }
+def _amounts(segments: Sequence[Row]) -> Callable[[float | None], str]:
+    return wording.amounts(max((one["expected_value"] for one in segments), default=0.0))
 
 
 def _matrix(moves: Sequence[Move]) -> dict[str, object]:
     """Arrange the value tiers' moves as rows of before and columns of now."""
-    counted = {(move.before, move.now): move.customers for move in moves if move.scheme == VALUE}
+    counted = {(move.before, move.now): move.customers for move in moves if move.scheme == "value"}
 
     def order(name: str) -> tuple[int, str]:
         return tier_place(name), name
@@ -117,20 +109,9 @@ def _matrix(moves: Sequence[Move]) -> dict[str, object]:
     }
 
 
-def _rfm_moves(data: ReportData) -> list[dict[str, str]]:
-    moved = [move for move in data.segments.moves if move.scheme == RFM and move.before != move.now]
-    known = [move for move in moved if NEW not in (move.before, move.now) and move.now != GONE][:_LISTED]
-    amount = wording.amounts(max((max(move.value_before, move.value_now) for move in known), default=0.0))
-    return [
-        {
-            "before": move.before,
-            "now": move.now,
-            "customers": wording.count(move.customers),
-            "value_before": amount(move.value_before),
-            "value_now": amount(move.value_now),
-        }
-        for move in known
-    ]
+def _rfm_moves(moves: Sequence[Move]) -> list[Move]:
+    moved = [move for move in moves if move.scheme == "rfm" and move.before != move.now]
+    return [move for move in moved if NEW not in (move.before, move.now) and move.now != GONE][:_LISTED]
 
 
 def _pictures(data: ReportData) -> tuple[Picture, ...]:
@@ -138,11 +119,11 @@ def _pictures(data: ReportData) -> tuple[Picture, ...]:
     found = []
     if facts.tiers:
         shares = ", ".join(
-            f"{one.segment} {wording.percent(one.customer_share, 0)} of customers and "
-            f"{wording.percent(one.value_share, 0)} of value"
+            f"{one['segment']} {wording.percent(one['share_of_customers'], 0)} of customers and "
+            f"{wording.percent(one['share_of_value'], 0)} of value"
             for one in facts.tiers
         )
-        rows = [(one.segment, one.customers, one.value.expected) for one in facts.tiers]
+        rows = [(one["segment"], one["customers"], one["expected_value"]) for one in facts.tiers]
         found.append(
             Picture(
                 "Customers and value by tier",
@@ -151,13 +132,13 @@ def _pictures(data: ReportData) -> tuple[Picture, ...]:
                 "shares of value are the finding.",
             )
         )
-    moved = facts.tier_movement
+    moved = facts.moves.tiers
     if moved is not None:
         found.append(
             Picture(
                 "Where each tier's customers came from",
                 svg(
-                    movement_figure(facts.moves),
+                    movement_figure(facts.moves.into_tiers),
                     "movement",
                     f"Value tiers since last month: {wording.count(moved.rose)} customers rose, "
                     f"{wording.count(moved.fell)} fell, {wording.count(moved.stayed)} stayed, "

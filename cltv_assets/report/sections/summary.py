@@ -1,15 +1,24 @@
-"""The month on one screen: what there is, what changed, what to beware of."""
+"""The month on one screen: what there is, what changed, what a reader must know before believing it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cltv_assets.report import wording
-from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.population import Population
-from cltv_assets.report.sections.cautions import cautions
-from cltv_assets.report.sections.changes import changes
-from cltv_assets.report.sections.section import Section
+from cltv_assets.figures import wording
+from cltv_assets.report.data import NULL_MODEL, Population, ReportData
+from cltv_assets.report.sections.section import Section, why_no_predictions
+from cltv_assets.tables.fitted_rows import in_words, model_title
+from cltv_assets.tables.holdout_evaluation.cases import Contender
+from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
+
+#: Intervals of totals that are judged at least, and the share that should have held; of
+#: intervals that overlap in time many may miss together, so half is asked of 80 %.
+_LEAST_JUDGED, _HELD = 6, 0.5
+#: What needs no model, and should be beaten by one.
+_RULES = {
+    NAIVE_RATE: "simply continuing each customer's rate so far",
+    LAST_YEAR: "simply repeating each customer's last 12 months",
+}
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,10 @@ def section(data: ReportData) -> Section:
 
 def _interval(data: ReportData) -> str:
     base = data.segments.base.get(data.horizon)
-    if base is None or base.value.low is None or base.value.high is None:
+    if base is None:
         return ""
-    return f"80% interval {wording.amount(base.value.low)} to {wording.amount(base.value.high)}; "
+    low, high = (wording.amount(base[f"expected_value_{end}"]) for end in ("low", "high"))
+    return f"80% interval {low} to {high}; "
 
 
 def _breakable(money: str) -> str:
@@ -72,3 +82,200 @@ def _change(now: float | None, then: float | None) -> str:
     if then == 0:
         return "none last month"
     return f"{wording.change(now / then - 1)} on last month"
+
+
+def changes(data: ReportData) -> list[str]:
+    """Return sentences on customers, value, model, segments and data; the newest facts first in each."""
+    if data.before is None:
+        return ["There is no month before this one to compare with."]
+    found = [_customers(data), _value(data), _model(data), _tiers(data), _lines(data)]
+    return [text for text in found if text]
+
+
+def _customers(data: ReportData) -> str:
+    now, before = data.now, data.before
+    assert before is not None
+    if now.customers is None or before.customers is None:
+        return ""
+    came = now.customers - before.customers
+    text = (
+        f"{wording.quantity(came, 'new customer')} came" if came > 0 else "No new customer came"
+    ) + f": {wording.quantity(now.customers, 'customer')} so far"
+    if now.repeat_customers is not None and before.repeat_customers is not None:
+        again = now.repeat_customers - before.repeat_customers
+        text += f"; {wording.quantity(again, 'customer')} came back for the first time" if again > 0 else ""
+    return f"{text}."
+
+
+def _value(data: ReportData) -> str:
+    now, before = data.now.expected_value, data.before.expected_value if data.before else None
+    if now is None or before is None:
+        return ""
+    currency, ahead = data.settings.currency, wording.months(data.horizon)
+    if not before:
+        return f"Expected value of the next {ahead} is now {wording.money(now, currency)}."
+    change = now / before - 1
+    if abs(change) < 0.0005:
+        return f"Expected value of the next {ahead} is unchanged at {wording.money(now, currency)}."
+    return (
+        f"Expected value of the next {ahead} {'rose' if change > 0 else 'fell'} by {wording.percent(abs(change))}, "
+        f"from {wording.money(before, currency)} to {wording.money(now, currency)}."
+    )
+
+
+def _model(data: ReportData) -> str:
+    model, before = data.models.purchase, data.before.model if data.before else None
+    if before is None:
+        return ""
+    title = model.title
+    if before == (model.name, model.seasonal):
+        return f"The {title} model predicts, as last month."
+    old = model_title(before[0]) + (" with seasons" if before[1] else "")
+    return f"The model changed from {old} to {title}: part of other changes may come from that."
+
+
+def _tiers(data: ReportData) -> str:
+    moved = data.segments.moves.tiers
+    if moved is None:
+        return ""
+    text = (
+        f"{wording.quantity(moved.rose, 'customer')} rose to a higher value tier and {wording.count(moved.fell)} fell "
+        f"to a lower one; {wording.count(moved.stayed)} stayed"
+    )
+    if moved.new:
+        text += f", {wording.count(moved.new)} {'is' if moved.new == 1 else 'are'} new"
+    if moved.gone:
+        text += f", {wording.count(moved.gone)} no longer {'has' if moved.gone == 1 else 'have'} a prediction"
+    return f"{text}."
+
+
+def _lines(data: ReportData) -> str:
+    before, now = data.before, data.quality
+    assert before is not None
+    if not now.lines_in:
+        return "Nothing was delivered."
+    text = f"{wording.quantity(now.lines_in, 'line')} delivered"
+    if before.lines_in is not None:
+        text += f" (last month {wording.count(before.lines_in)})"
+    text += (
+        f", {wording.percent(now.rejected_lines / now.lines_in)} of them rejected"
+        if now.rejected_lines
+        else ", none rejected"
+    )
+    if before.lines_in and before.rejected is not None:
+        then = before.rejected / before.lines_in
+        text += f" (last month {wording.percent(then)})" if then or now.rejected_lines else ""
+    return f"{text}."
+
+
+def cautions(data: ReportData) -> list[str]:
+    """Return warnings in plain words, most serious first."""
+    found = []
+    if data.value is None:
+        found.append(why_no_predictions(data))
+    for kind, model in (("purchase", data.models.purchase), ("spend", data.models.spend)):
+        if model.status == "boundary":
+            found.append(
+                f"The {kind} model ({model_title(model.name)}) fits best at the edge of what its parameters can be: "
+                f"{in_words(model.reason)[:1].lower()}{in_words(model.reason)[1:]}"
+            )
+        elif model.status != "fitted" and data.value is not None:
+            found.append(f"The {kind} model's status is {model.status}: {in_words(model.reason)}")
+    found += _no_dropout_found(data)
+    found += _repeat_customers_only(data)
+    found += _correlated_value(data)
+    found += _narrow_totals(data)
+    found += _holdout(data)
+    found += _rejections(data)
+    return found
+
+
+def _no_dropout_found(data: ReportData) -> list[str]:
+    chosen, null = data.models.purchase, data.models.null
+    if not chosen.usable or chosen.status == "boundary":
+        return []
+    if chosen.name == NULL_MODEL:
+        return [
+            "The model that predicts is one in which nobody ever leaves: P(alive) is 1 for everyone because it is not "
+            "asked, not because it was found. Who has left is still counted on."
+        ]
+    if null is None:
+        return []
+    aic, null_aic = chosen.figure("aic"), null.figure("aic")
+    if aic is None or null_aic is None or aic < null_aic:
+        return []
+    return [
+        f"The {chosen.title} describes the data no better than a model in which nobody ever leaves "
+        f"(AIC {wording.decimal(aic, 1)} against {wording.decimal(null_aic, 1)}): read P(alive) as unknown. "
+        "A longer history helps."
+    ]
+
+
+def _repeat_customers_only(data: ReportData) -> list[str]:
+    if not data.models.purchase.truncated:
+        return []
+    return [
+        "Every customer in the data has come back at least once: it looks like an extract without those who bought "
+        "only once. The model was fitted on that condition; totals speak of these customers only."
+    ]
+
+
+def _correlated_value(data: ReportData) -> list[str]:
+    correlation = data.models.spend.row["frequency_value_correlation"]
+    limit = data.settings.checks.frequency_value_correlation
+    if correlation is None or abs(correlation) <= limit:
+        return []
+    return [
+        f"How often customers buy and how much they spend a purchase are correlated ({wording.decimal(correlation)}); "
+        f"the spend model takes them to be independent, so value is "
+        f"{'understated' if correlation > 0 else 'overstated'} for frequent buyers with few purchases so far."
+    ]
+
+
+def _holdout(data: ReportData) -> list[str]:
+    limit = data.settings.checks.holdout_bias
+    found = [
+        f"{case.target.capitalize()} predicted at the end of {wording.month_name(case.origin)} for "
+        f"{wording.months(case.horizon)} ahead came out {wording.too_many(case.model.bias, 0)}."
+        for case in data.holdout
+        if case.model.bias is not None and abs(case.model.bias) > limit
+    ]
+    for case in data.holdout:
+        worse = [
+            wording_of
+            for name, wording_of in _RULES.items()
+            if (one := case.contender(name)) is not None and _no_worse(one, case.model)
+        ]
+        if case.target == "purchases" and worse:
+            found.append(
+                f"{wording.months(case.horizon).capitalize()} ahead, {wording.listing(worse)} would have missed by no "
+                "more a customer than the model did, by mean absolute and by root mean square error."
+            )
+    return found
+
+
+def _no_worse(one: Contender, model: Contender) -> bool:
+    """Whether a rule beats the model by both errors: by one alone it may only predict little."""
+    squared = one.rmse is None or model.rmse is None or one.rmse <= model.rmse
+    return one.mae <= model.mae and squared
+
+
+def _narrow_totals(data: ReportData) -> list[str]:
+    """Warn where intervals of totals held clearly less often than they promise."""
+    held = [one for horizon in data.settings.horizons_months for one in data.held(horizon)]
+    if len(held) < _LEAST_JUDGED or sum(held) >= _HELD * len(held):
+        return []
+    return [
+        f"Only {sum(held)} of {len(held)} earlier 80% intervals of total revenue held: the model errs by more than "
+        "chance. Take the intervals of totals for the least uncertainty there is."
+    ]
+
+
+def _rejections(data: ReportData) -> list[str]:
+    before = data.before
+    if before is None or not before.lines_in or before.rejected is None or not data.quality.lines_in:
+        return []
+    now, then = data.quality.rejected_lines / data.quality.lines_in, before.rejected / before.lines_in
+    if abs(now - then) <= data.settings.checks.reject_share_change:
+        return []
+    return [f"{wording.percent(now)} of the month's lines were rejected, against {wording.percent(then)} last month."]

@@ -1,19 +1,30 @@
-"""Predicted value: totals with their intervals, what became of earlier ones, concentration."""
+"""Predicted value: totals, what became of earlier ones, concentration; and customers by name."""
 
 from __future__ import annotations
 
-from cltv_assets.report import wording
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cltv_assets.figures import canvas, wording
+from cltv_assets.figures.canvas import Key
+from cltv_assets.figures.svg import FIRST, SECOND, svg
+from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.segments import Range
-from cltv_assets.report.facts.value import Concentration, ValueFacts
-from cltv_assets.report.figures.svg import svg
-from cltv_assets.report.figures.value import READ_AT, concentration_figure, totals_figure
-from cltv_assets.report.sections.naming import why_no_predictions
-from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.report.sections.section import Picture, Section, why_no_predictions
+from cltv_assets.tables.cltv_predictions.totals import READ_AT, Concentration
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
 #: The share that the headline is about, after Pareto.
 _FIFTH = READ_AT[-1]
+#: Who has nothing at risk because a model cannot doubt them.
+_ALIVE_BY_DEFINITION = {
+    "bg_nbd": "The BG/NBD model takes whoever never came back to be still a customer: they are not listed.",
+    "nbd": "The NBD model takes everyone to be still a customer.",
+}
 
 
 def section(data: ReportData) -> Section:
@@ -24,20 +35,29 @@ def section(data: ReportData) -> Section:
         return Section("value", name, "No predicted value this month", {"missing": why_no_predictions(data)})
     total = wording.money(facts.total.value, data.settings.currency)
     headline = f"The next {wording.months(data.horizon)} are expected to bring {total}"
-    if facts.concentration is not None:
-        held = wording.percent(facts.concentration.held_by(_FIFTH), 0)
+    if facts.predicted.concentration is not None:
+        held = wording.percent(facts.predicted.concentration.held_by(_FIFTH), 0)
         headline += f"; the top {_FIFTH:.0%} of customers hold {held} of it"
+    # A horizon that is no longer configured has nothing to be compared with.
+    horizons = data.settings.horizons_months
+    tested = [case for case in data.holdout if case.target == "revenue" and case.horizon in horizons]
     content = {
         "missing": "",
         "currency": data.settings.currency,
         "definition": _definition(data),
         "only_repeat": data.settings.population == "repeat",
-        "customers": wording.count(facts.customers),
-        "totals": _totals(data, facts),
-        "tested": _tested(data),
-        "shares": _shares(facts.concentration),
+        "month": data.month,
+        "customers": facts.predicted.customers,
+        "totals": facts.predicted.totals,
+        "base": data.segments.base,
+        "range": _range,
+        "tested": tested,
+        "held": data.held,
+        "shares": _shares(facts.predicted.concentration),
     }
-    return Section("value", name, headline, content, (*_earlier_totals(data), *_concentration(facts.concentration)))
+    return Section(
+        "value", name, headline, content, (*_earlier_totals(data), *_concentration(facts.predicted.concentration))
+    )
 
 
 def _definition(data: ReportData) -> str:
@@ -46,54 +66,10 @@ def _definition(data: ReportData) -> str:
     return f"expected spend times the gross margin of {margin}, discounted at {rate} a year"
 
 
-def _totals(data: ReportData, facts: ValueFacts) -> list[dict[str, str]]:
-    rows = []
-    for total in facts.totals:
-        base = data.segments.base.get(total.months)
-        rows.append(
-            {
-                "horizon": wording.months(total.months),
-                "until": wording.day(data.month.shift(total.months)),
-                "purchases": wording.count(total.purchases),
-                "purchases_range": _range(base.purchases, whole=True) if base else "",
-                "value": wording.amount(total.value),
-                "value_range": _range(base.value) if base else "",
-                "each": wording.amount(total.value / facts.customers),
-            }
-        )
-    return rows
-
-
-def _range(one: Range, whole: bool = False) -> str:
-    if one.low is None or one.high is None:
-        return "no interval"
+def _range(low: float, high: float, whole: bool = False) -> str:
     # Both ends with the digits of the larger one.
-    digits = 0 if whole or max(abs(one.low), abs(one.high)) >= wording.WHOLE else 2
-    return f"{wording.decimal(one.low, digits)} to {wording.decimal(one.high, digits)}"
-
-
-def _tested(data: ReportData) -> list[dict[str, str]]:
-    """Return how the forecast of each horizon that came due with this month did, and those of earlier months."""
-    rows = []
-    for total in data.settings.horizons_months:
-        trend = data.trend(total, "revenue")
-        due = next((case for case in data.holdout if case.horizon == total and case.target == "revenue"), None)
-        if due is None:
-            continue
-        judged = [case.held for case in trend if case.held is not None]
-        rows.append(
-            {
-                "horizon": wording.months(total),
-                "origin": wording.day(due.origin),
-                "predicted": wording.amount(due.model.predicted),
-                "range": _range(Range(due.model.predicted, *due.interval)) if due.interval else "",
-                "actual": wording.amount(due.actual),
-                "off": wording.too_many(due.model.bias),
-                "held": {True: "inside", False: "outside", None: wording.NOTHING}[due.held],
-                "record": f"{sum(judged)} of {len(judged)}" if judged else wording.NOTHING,
-            }
-        )
-    return rows
+    digits = 0 if whole or max(abs(low), abs(high)) >= wording.WHOLE else 2
+    return f"{wording.decimal(low, digits)} to {wording.decimal(high, digits)}"
 
 
 def _shares(curve: Concentration | None) -> list[dict[str, str]]:
@@ -108,7 +84,7 @@ def _earlier_totals(data: ReportData) -> tuple[Picture, ...]:
     if horizon is None or not cases:
         return ()
     newest = cases[-1]
-    judged = [case.held for case in cases if case.held is not None]
+    judged = data.held(horizon)
     record = (
         f" {sum(judged)} of {wording.quantity(len(judged), 'interval')} so far held; eight of ten should."
         if judged
@@ -134,7 +110,11 @@ def _concentration(curve: Concentration | None) -> tuple[Picture, ...]:
         return ()
     read = ", ".join(f"the top {share:.0%} hold {wording.percent(curve.held_by(share), 0)}" for share in _READ_AT)
     held = wording.percent(curve.held_by(_FIFTH), 0)
-    drawing = svg(concentration_figure(curve), "concentration", f"Concentration curve of predicted value: {read}.")
+    drawing = svg(
+        concentration_figure(curve.customers, curve.value, curve.marked),
+        "concentration",
+        f"Concentration curve of predicted value: {read}.",
+    )
     return (
         Picture(
             f"The top {_FIFTH:.0%} of customers hold {held} of predicted value",
@@ -143,3 +123,63 @@ def _concentration(curve: Concentration | None) -> tuple[Picture, ...]:
             "lie if all were worth the same: the further above it, the more depends on few.",
         ),
     )
+
+
+def customers(data: ReportData) -> Section:
+    """Return the two lists of customers."""
+    facts = data.value
+    name = "Customers to know"
+    if facts is None:
+        return Section("customers", name, "Nobody to name this month", {"missing": why_no_predictions(data)})
+    best = sum(one["value"] for one in facts.most_valuable)
+    n = len(facts.most_valuable)
+    headline = (
+        f"The {n} most valuable customers are expected to bring {wording.money(best, data.settings.currency)} "
+        f"in the next {wording.months(data.horizon)}"
+        if n > 1
+        else "The most valuable customer"
+    )
+    share = facts.at_risk / facts.past if facts.past else None
+    content = {
+        "missing": "",
+        "currency": data.settings.currency,
+        "horizon": wording.months(data.horizon),
+        "unit": data.settings.time_unit,
+        "silent_digits": 0 if data.settings.time_unit == "day" else 1,
+        "valuable": facts.most_valuable,
+        "at_risk": facts.most_at_risk,
+        "risk_total": wording.money(facts.at_risk, data.settings.currency),
+        "risk_share": "" if share is None else wording.percent(share),
+        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name, ""),
+        "net": ", less refunds" if data.settings.refunds == "net" else "",
+    }
+    return Section("customers", name, headline, content)
+
+
+def totals_figure(cases: Sequence[HoldoutCase], what: str) -> Figure:
+    """Draw forecasts of the total with their intervals, and what happened.
+
+    Parameters
+    ----------
+    cases : sequence of HoldoutCase
+        One horizon and target, oldest first.
+    what : str
+        The vertical axis, with its unit.
+    """
+    ends = [end for case in cases for end in (*(case.interval or ()), case.model.predicted, case.actual)]
+    keys = [
+        Key(FIRST, "predicted", "dot"),
+        *([Key(FIRST, "80% interval")] if any(case.interval for case in cases) else []),
+        Key(SECOND, "actual", "cross"),
+    ]
+    figure, plot = canvas.axes("Month at whose end the horizon was over", what, canvas.margin(max(ends)), 30, keys)
+    plot.set_xlim(-0.6, max(len(cases), 2) - 0.4)
+    canvas.upwards(plot, max(ends))
+    places = canvas.thinned(len(cases), 4)
+    canvas.names_below(plot, places, [wording.short_month(cases[place].ended) for place in places])
+    for i, case in enumerate(cases):
+        if case.interval is not None:
+            plot.plot([i, i], case.interval, color=FIRST, linewidth=4, alpha=0.45, solid_capstyle="butt")
+        plot.plot([i], [case.model.predicted], "o", color=FIRST, markersize=6)
+        plot.plot([i], [case.actual], "x", color=SECOND, markersize=8, markeredgewidth=2.2)
+    return figure

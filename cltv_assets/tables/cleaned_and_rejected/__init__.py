@@ -13,6 +13,7 @@ from cltv_assets.tables.cleaned_and_rejected.checks import (
     usual_reject_mix,
 )
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.line_counts import cleaned_highlights, rejected_highlights
 from cltv_assets.tables.cleaned_and_rejected.split import make
 from cltv_assets.tables.common_checks import within_month
 from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
@@ -22,6 +23,7 @@ CLEANED = Table(
     inputs=lambda _settings: (Input(RAW_TRANSACTIONS.name),),
     make=make,
     checks=(within_month("purchase_day"), lines_reconcile, amounts_signed),
+    highlights=cleaned_highlights,
     group=PREPARATION,
     owner=DATA_PLATFORM,
     kinds=(ENGINE, "deltalake"),
@@ -32,6 +34,7 @@ REJECTED = Table(
     inputs=CLEANED.inputs,
     made_with=CLEANED.name,
     checks=(reject_share, usual_reject_mix),
+    highlights=rejected_highlights,
     group=PREPARATION,
     owner=DATA_PLATFORM,
     kinds=(ENGINE, "deltalake"),

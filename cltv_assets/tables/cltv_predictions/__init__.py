@@ -14,6 +14,7 @@ from cltv_assets.tables.cltv_predictions.checks import (
     watched_in_predictions,
 )
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.cltv_predictions.highlights import month_highlights
 from cltv_assets.tables.cltv_predictions.month_ahead import month_ahead_error
 from cltv_assets.tables.cltv_predictions.predict import make
 from cltv_assets.tables.drift import distribution_drift
@@ -44,6 +45,7 @@ TABLE = Table(
         month_ahead_error,
         prediction_drift,
     ),
+    highlights=month_highlights,
     group=PREDICTION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),

@@ -12,6 +12,7 @@ from cltv_assets.tables.holdout_evaluation.checks import (
 )
 from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
 from cltv_assets.tables.holdout_evaluation.evaluate import make
+from cltv_assets.tables.holdout_evaluation.highlights import month_highlights
 from cltv_assets.tables.holdout_evaluation.outcomes import YEAR
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
@@ -42,6 +43,7 @@ TABLE = Table(
         coverage_as_promised,
         totals_within_interval,
     ),
+    highlights=month_highlights,
     negative_numbers=True,
     group=EVALUATION,
     owner=CUSTOMER_ANALYTICS,

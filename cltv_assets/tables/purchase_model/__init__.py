@@ -14,6 +14,7 @@ from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.checks import all_customers_included, dropout_identified, fitted_on_all_customers
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.fit import make
+from cltv_assets.tables.purchase_model.highlights import month_highlights
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, MODELLING, Input, Table
 
@@ -31,6 +32,7 @@ TABLE = Table(
         dropout_identified,
         parameter_drift(PURCHASE_MODEL, ("r", "alpha", "a", "b", "s", "beta")),
     ),
+    highlights=month_highlights,
     negative_numbers=True,
     group=MODELLING,
     owner=CUSTOMER_ANALYTICS,

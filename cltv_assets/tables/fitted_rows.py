@@ -1,19 +1,26 @@
-"""The month's models as fitted: one fact sheet a model."""
+"""Rows of ``purchase_model`` and ``spend_model`` as people read them: parameters, status, usual names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cltv_assets.columns import TableSchema
+from cltv_assets.figures import wording
 from cltv_assets.tables.fitted_models import SEASON_COLUMNS
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.spend_model import SPEND_MODEL
 
-#: The model without dropout: what every other purchase model is held against.
-NULL_MODEL = "nbd"
+_MODELS = {
+    "bg_nbd": "BG/NBD",
+    "mbg_nbd": "MBG/NBD",
+    "pareto_nbd": "Pareto/NBD",
+    "nbd": "NBD",
+    "gamma_gamma": "Gamma-Gamma",
+}
+_NAMES = re.compile(rf"\b({'|'.join(_MODELS)})\b")
 
 
 @dataclass(frozen=True)
@@ -85,65 +92,41 @@ class FittedModel:
         """Why this model predicts; empty on others."""
         return str(self.row.get("choice_reason") or "")
 
+    @property
+    def title(self) -> str:
+        """The model's usual name, and whether it knows seasons."""
+        return model_title(self.name) + (" with seasons" if self.seasonal else "")
+
+    @property
+    def numbers(self) -> dict[str, object]:
+        """Parameters by name, and the status with its reason, for the UI."""
+        found: dict[str, object] = {one.name: float(f"{one.value:.8g}") for one in self.parameters}
+        return found | {name: self.row[name] for name in ("status", "status_reason") if self.row[name]}
+
     def figure(self, column: str) -> float | None:
         """Return a column as a number; ``None`` where the model or the table has none."""
         value = self.row.get(column)
         return None if value is None else float(value)
 
 
-@dataclass(frozen=True)
-class Models:
-    """The models that predict, and those they are held against."""
+def fitted_rows(run: MonthRun, schema: TableSchema) -> tuple[FittedModel, ...]:
+    """Bring a table's models here: the chosen one first, the others by their holdout score.
 
-    purchase: FittedModel
-    spend: FittedModel
-    comparisons: tuple[FittedModel, ...]
-
-    @property
-    def candidates(self) -> tuple[FittedModel, ...]:
-        """The purchase models, the chosen one first, the others by their holdout score."""
-        return in_order(self.purchase, (one for one in self.comparisons if "seasonality" in one.row))
-
-    @property
-    def null(self) -> FittedModel | None:
-        """The model without dropout, on the chosen one's clock where there is one."""
-        found = [one for one in self.candidates if one.name == NULL_MODEL]
-        return min(found, key=lambda one: one.seasonal != self.purchase.seasonal, default=None)
-
-
-def fitted_models(run: MonthRun) -> Models:
-    """Bring the month's model rows here."""
-    purchase, comparisons = _split(run, PURCHASE_MODEL)
-    spend, more = _split(run, SPEND_MODEL)
-    return Models(purchase, spend, (*comparisons, *more))
-
-
-def fitted_purchase_models(run: MonthRun) -> tuple[FittedModel, ...]:
-    """Bring the purchase models here, the chosen one first, the others by their holdout score."""
-    return in_order(*_split(run, PURCHASE_MODEL))
-
-
-def fitted_spend_model(run: MonthRun) -> FittedModel:
-    """Bring the spend model that predicts here."""
-    return _split(run, SPEND_MODEL)[0]
-
-
-def in_order(chosen: FittedModel, others: Iterable[FittedModel]) -> tuple[FittedModel, ...]:
-    """Return the chosen model, then the others by their holdout score."""
-
-    def deficit(one: FittedModel) -> float:
-        found = one.figure("holdout_deficit")
-        return float("inf") if found is None else found
-
-    return (chosen, *sorted(others, key=lambda one: (deficit(one), one.name, one.seasonal)))
-
-
-def _split(run: MonthRun, schema: TableSchema) -> tuple[FittedModel, tuple[FittedModel, ...]]:
+    Parameters
+    ----------
+    run : MonthRun
+    schema : TableSchema
+        ``purchase_model`` or ``spend_model``.
+    """
     rows = run.engine.collect(run.inputs[schema.name]).to_pylist()
-    rows.sort(key=lambda row: (str(row["model_name"]), str(row.get("seasonality"))))
     found = [FittedModel(row, _parameters(schema, row)) for row in rows]
-    chosen = next(model for model in found if model.row["role"] == "chosen")
-    return chosen, tuple(model for model in found if model is not chosen)
+    chosen = next(one for one in found if one.row["role"] == "chosen")
+
+    def place(one: FittedModel) -> tuple[bool, float, str, bool]:
+        deficit = one.figure("holdout_deficit")
+        return one is not chosen, math.inf if deficit is None else deficit, one.name, one.seasonal
+
+    return tuple(sorted(found, key=place))
 
 
 def _parameters(schema: TableSchema, row: Mapping[str, Any]) -> tuple[Parameter, ...]:
@@ -155,3 +138,18 @@ def _parameters(schema: TableSchema, row: Mapping[str, Any]) -> tuple[Parameter,
         # a null one belongs to another model.
         if f"{column.name}_se" in names and not column.name.startswith("holdout_") and row[column.name] is not None
     )
+
+
+def model_title(name: str) -> str:
+    """Return a model's usual name; a pair such as ``bg_nbd+gamma_gamma`` keeps its plus."""
+    return " + ".join(_MODELS.get(part, part) for part in name.split("+"))
+
+
+def in_words(reason: str) -> str:
+    """Return a reason out of a table as a sentence, with the models' usual names."""
+    return wording.sentence(named(reason))
+
+
+def named(reason: str) -> str:
+    """Return a reason out of a table with the models' usual names."""
+    return _NAMES.sub(lambda match: _MODELS[match[0]], reason)

@@ -1,15 +1,13 @@
-"""Segments: their shares, and who moved between them."""
+"""Predicted value by segment and by share of customers, and who moved between the tiers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cltv_assets.report.facts.segments import VALUE, Move, direction, tier_place
-from cltv_assets.report.figures import canvas
-from cltv_assets.report.figures.canvas import Key
-from cltv_assets.report.figures.svg import BACK, FIRST, GRID, MUTED, SECOND, TEXT, THIRD
-from cltv_assets.tables.segmentation import GONE
+from cltv_assets.figures import canvas, wording
+from cltv_assets.figures.canvas import Key
+from cltv_assets.figures.svg import BACK, FIRST, GRID, MUTED, SECOND, TEXT, THIRD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +31,7 @@ def segments_figure(segments: Sequence[tuple[str, int, float]]) -> Figure:
     figure, plot = canvas.axes("Value tier", "Share of all", left=50, keys=keys)
     plot.set_xlim(-0.6, len(segments) - 0.4)
     plot.set_ylim(0, 1.06)
-    quarters = [0.0, 0.25, 0.5, 0.75, 1.0]
-    canvas.ticks(plot, "y", quarters, [f"{place:.0%}" for place in quarters])
+    canvas.quarters(plot)
     plot.xaxis.set_ticks(range(len(segments)), [name for name, _, _ in segments])
     pairs: tuple[tuple[str, float, list[float]], ...] = (
         (MUTED, customers, [n for _, n, _ in segments]),
@@ -49,16 +46,15 @@ def segments_figure(segments: Sequence[tuple[str, int, float]]) -> Figure:
     return figure
 
 
-def movement_figure(moves: Sequence[Move]) -> Figure:
+def movement_figure(tiers: Mapping[str, Mapping[str, int]]) -> Figure:
     """Draw where each value tier's customers came from: stacked shares, one bar a tier.
 
     Parameters
     ----------
-    moves : sequence of Move
-        With a month before; other schemes are left out.
+    tiers : mapping of str to mapping of str to int
+        By tier from the top, its customers who ``stayed``, ``rose``, ``fell`` or are ``new``;
+        at least one customer in each tier.
     """
-    shown = [move for move in moves if move.scheme == VALUE and move.now != GONE]
-    tiers = sorted({move.now for move in shown}, key=lambda name: (tier_place(name), name))
     # What stayed is grey: the picture is about those who moved.
     parts = (("stayed", GRID), ("rose", FIRST), ("fell", SECOND), ("new", THIRD))
     keys = [
@@ -67,14 +63,12 @@ def movement_figure(moves: Sequence[Move]) -> Figure:
     figure, plot = canvas.axes("Value tier now", "Customers of the tier", left=50, keys=keys)
     plot.set_xlim(-0.6, max(len(tiers), 1) - 0.4)
     plot.set_ylim(0, 1.04)
-    quarters = [0.0, 0.25, 0.5, 0.75, 1.0]
-    canvas.ticks(plot, "y", quarters, [f"{place:.0%}" for place in quarters])
-    plot.xaxis.set_ticks(range(len(tiers)), tiers)
-    for place, tier in enumerate(tiers):
-        inside = [move for move in shown if move.now == tier]
-        whole, bottom = sum(move.customers for move in inside), 0.0
+    canvas.quarters(plot)
+    plot.xaxis.set_ticks(range(len(tiers)), list(tiers))
+    for place, counted in enumerate(tiers.values()):
+        whole, bottom = sum(counted.values()), 0.0
         for name, colour in parts:
-            share = sum(move.customers for move in inside if direction(move) == name) / whole
+            share = counted.get(name, 0) / whole
             plot.bar([place], [share], 2 * _BAR, bottom=bottom, color=colour)
             if share >= _LEAST_LABELLED:
                 # The colours are dark on a light page and light on a dark one.
@@ -82,4 +76,34 @@ def movement_figure(moves: Sequence[Move]) -> Figure:
                 middle = bottom + share / 2
                 plot.text(place, middle, f"{share:.0%}", color=ink, fontsize=canvas.FONT - 2, ha="center", va="center")
             bottom += share
+    return figure
+
+
+def concentration_figure(customers: Sequence[float], value: Sequence[float], held: Mapping[float, float]) -> Figure:
+    """Draw the cumulative share of value against that of customers.
+
+    Parameters
+    ----------
+    customers, value : sequence of float, same length
+        Cumulative shares from 0 to 1, the most valuable customers first.
+    held : mapping of float to float
+        Share of value by the share of customers that hold it: points that are marked and spelled out.
+    """
+    figure, plot = canvas.axes(
+        "Customers, most valuable first (share of all)", "Share of predicted value", left=50, right=22
+    )
+    plot.set_xlim(0, 1)
+    plot.set_ylim(0, 1.02)
+    tenths = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    canvas.ticks(plot, "x", tenths, [f"{place:.0%}" for place in tenths])
+    # One zero for both axes.
+    canvas.quarters(plot, zero="")
+    plot.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+    plot.text(0.62, 0.5, "all worth the same", color=MUTED, fontsize=canvas.FONT, ha="left", va="center")
+    plot.plot(customers, value, color=FIRST, linewidth=2.5, clip_on=False)
+    for row, (share, theirs) in enumerate(held.items()):
+        plot.plot([share], [theirs], "o", color=FIRST, markersize=7)
+        # Below the line of equal worth there is room whatever the curve.
+        shown = f"top {share:.0%} hold {wording.percent(theirs, 0)}"
+        plot.text(0.98, 0.24 - 0.12 * row, shown, color=TEXT, fontsize=canvas.FONT, fontweight="bold", ha="right")
     return figure

@@ -1,7 +1,7 @@
-"""Numbers in words: one spelling for the whole report.
+"""Numbers and months in words: one spelling for the report and the UI.
 
-A number that is not finite is spelled as Python does, for ``problems`` to find; it
-must not turn into something that looks right.
+A number that is not finite is spelled as Python does, so that the report's audit finds it;
+it must not turn into something that looks right.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cltv_assets.report import wording
-from cltv_assets.report.figures.svg import GRID, MUTED, TEXT
+from cltv_assets.figures import wording
+from cltv_assets.figures.svg import GRID, MUTED, TEXT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,6 +96,12 @@ def ticks(plot: Axes, axis: str, places: Sequence[float], labels: Sequence[str])
     one.set_ticks(places, labels)
     if axis == "y":
         plot.hlines(places, *plot.get_xlim(), color=GRID, linewidth=0.8, zorder=0)
+
+
+def quarters(plot: Axes, zero: str = "0%") -> None:
+    """Make the vertical axis one of shares of a whole; ``zero`` is its lowest label."""
+    places = [0.0, 0.25, 0.5, 0.75, 1.0]
+    ticks(plot, "y", places, [zero, *(f"{place:.0%}" for place in places[1:])])
 
 
 def names_below(plot: Axes, places: Sequence[float], labels: Sequence[str]) -> None:

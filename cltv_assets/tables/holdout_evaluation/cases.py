@@ -12,9 +12,9 @@ from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
 from cltv_assets.tables.holdout_evaluation.outcomes import BASELINES, LAST_YEAR, NAIVE_RATE, NBD
 from cltv_assets.tables.month_run import MonthRun
 
-#: What stands beside the model, in reading order. The model's own name is a pair, so
-#: that an NBD that predicts is not taken for the baseline.
-PLACES = (NBD, NAIVE_RATE, LAST_YEAR)
+#: What stands beside the model, in reading order, and what pictures call it. The model's own
+#: name is a pair, so that an NBD that predicts is not taken for the baseline.
+PLACES = {NBD: "NBD", NAIVE_RATE: "rate so far", LAST_YEAR: "last year"}
 #: Months of which the trend is drawn.
 TREND_MONTHS = 24
 DECILES = 10
@@ -132,6 +132,12 @@ class HoldoutCase:
             if predicted in metrics and actual in metrics
         )
 
+    @property
+    def labelled(self) -> dict[str, Contender]:
+        """Contenders by what pictures call them; ours is the ``model``."""
+        named = [(label, self.contender(name)) for name, label in PLACES.items()]
+        return {"model": self.model} | {label: one for label, one in named if one is not None}
+
     def contender(self, name: str) -> Contender | None:
         """Return a contender by name; ``None`` where it was not in it."""
         return next((one for one in self.contenders if one.name == name), None)
@@ -184,4 +190,4 @@ def _case(rows: Sequence[Mapping[str, Any]]) -> HoldoutCase | None:
 
 
 def _place(name: str) -> int:
-    return PLACES.index(name) if name in PLACES else 0
+    return list(PLACES).index(name) if name in PLACES else 0

@@ -1,20 +1,47 @@
-"""Candidate models side by side, and the seasonal index."""
+"""How the purchase model fits, candidate models side by side, and the seasonal index."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cltv_assets.report.figures import canvas
-from cltv_assets.report.figures.svg import FIRST, MUTED, TEXT
+from cltv_assets.figures import canvas
+from cltv_assets.figures.canvas import Key
+from cltv_assets.figures.svg import FIRST, MUTED, SECOND, TEXT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ROW = 34
+_BAR = 0.38
 #: An axis shows differences of a hundredth at least: smaller ones are none.
 _LEAST = 0.04
+
+
+def histogram_figure(actual: Sequence[int], expected: Sequence[float] | None) -> Figure:
+    """Draw customers by repeat purchases, actual beside model.
+
+    Parameters
+    ----------
+    actual : sequence of int
+        Customers with 0, 1, … repeat purchases, the last class with that many or more.
+    expected : sequence of float, same length, or None
+        What the model has; None without a model.
+    """
+    most = max([*actual, *(expected or ())])
+    keys = [Key(FIRST, "actual", "box"), *([Key(SECOND, "model", "box")] if expected is not None else [])]
+    figure, plot = canvas.axes("Repeat purchases so far", "Customers", canvas.margin(most), keys=keys)
+    last = len(actual) - 1
+    classes = range(last + 1)
+    plot.set_xlim(-0.6, last + 0.6)
+    canvas.upwards(plot, most)
+    plot.xaxis.set_ticks(list(classes), [*map(str, range(last)), f"{last}+"])
+    aside = _BAR / 2 if expected is not None else 0.0
+    plot.bar([n - aside for n in classes], actual, _BAR, color=FIRST)
+    if expected is not None:
+        plot.bar([n + aside for n in classes], expected, _BAR, color=SECOND)
+    return figure
 
 
 def candidates_figure(candidates: Sequence[tuple[str, float, float | None, bool]], what: str) -> Figure:

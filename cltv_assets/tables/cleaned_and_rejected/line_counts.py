@@ -1,0 +1,60 @@
+"""What was delivered and what was turned away, and what the UI shows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
+from cltv_assets.tables.highlights import Highlights, money
+from cltv_assets.tables.month_run import MonthRun
+
+
+@dataclass(frozen=True)
+class LineCounts:
+    """The month's lines.
+
+    Parameters
+    ----------
+    lines_in : int
+        Delivered.
+    rejected : tuple of (str, int)
+        Lines by reason, most first.
+    """
+
+    lines_in: int
+    rejected: tuple[tuple[str, int], ...]
+
+    @property
+    def rejected_lines(self) -> int:
+        """Lines rejected for any reason."""
+        return sum(lines for _, lines in self.rejected)
+
+    @property
+    def cleaned_lines(self) -> int:
+        """Lines kept: a blocking check holds the cleaned table to this number."""
+        return self.lines_in - self.rejected_lines
+
+
+def line_counts(run: MonthRun) -> LineCounts:
+    """Count the month's lines in the engine."""
+    raw, rejected = run.inputs[RAW_TRANSACTIONS.name], run.inputs[REJECTED_TRANSACTIONS.name]
+    lines = run.engine.measure(raw, {"lines": raw.count()})["lines"]
+    by_reason = run.engine.collect(rejected.group_by("reason").aggregate(lines=rejected.count())).to_pylist()
+    reasons = sorted(((row["reason"], row["lines"]) for row in by_reason), key=lambda one: (-one[1], one[0]))
+    return LineCounts(lines, tuple(reasons))
+
+
+def cleaned_highlights(run: MonthRun) -> Highlights:
+    """Return the customers who bought, and for how much."""
+    lines = run.inputs[CLEANED_TRANSACTIONS.name]
+    found = run.engine.measure(lines, {"customers": lines.customer_id.nunique(), "amount": lines.amount.sum()})
+    return Highlights({"customers": found["customers"], f"net_amount_{run.settings.currency}": money(found["amount"])})
+
+
+def rejected_highlights(run: MonthRun) -> Highlights:
+    """Return the share of lines rejected, and their number by reason."""
+    counts = line_counts(run)
+    share = counts.rejected_lines / counts.lines_in if counts.lines_in else 0.0
+    rows = [{"reason": reason, "lines": lines} for reason, lines in counts.rejected]
+    return Highlights({"share_of_delivered_lines": round(share, 6)}, {"lines_by_reason": rows})

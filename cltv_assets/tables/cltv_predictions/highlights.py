@@ -1,0 +1,40 @@
+"""What the UI shows of a month's predictions."""
+
+from __future__ import annotations
+
+from cltv_assets.figures import wording
+from cltv_assets.figures.svg import png
+from cltv_assets.figures.value import concentration_figure, segments_figure
+from cltv_assets.tables.cltv_predictions.totals import predicted_totals
+from cltv_assets.tables.highlights import Highlights
+from cltv_assets.tables.month_run import MonthRun
+
+
+def month_highlights(run: MonthRun) -> Highlights:
+    """Return totals by horizon and by value tier, the tiers' shares, and how much few customers hold."""
+    found, currency = predicted_totals(run), run.settings.currency
+    if found is None:
+        return Highlights({"customers": 0})
+    ahead = wording.months(found.totals[-1].months)
+    mean_p_alive = sum(one.p_alive * one.customers for one in found.segments) / found.customers
+    numbers: dict[str, object] = {"customers": found.customers, "mean_p_alive": round(mean_p_alive, 6)}
+    for total in found.totals:
+        numbers[f"expected_purchases_{total.months}m"] = round(total.purchases, 2)
+        numbers[f"expected_value_{total.months}m_{currency}"] = round(total.value, 2)
+    shown = [
+        {
+            "segment": one.name,
+            "customers": f"{one.customers:,}",
+            "mean P(alive)": f"{one.p_alive:.3f}",
+            f"expected value, {ahead}": wording.money(one.value, currency),
+        }
+        for one in found.segments
+    ]
+    drawn = png(segments_figure([(one.name, one.customers, one.value) for one in found.segments]))
+    says = f"Each value segment's share of customers and of the value expected in {ahead}."
+    pictures = {"value_by_segment": (drawn, says)}
+    curve = found.concentration
+    if curve is not None:
+        says = f"Share of the value expected in {ahead} by share of customers, the most valuable first."
+        pictures["concentration"] = (png(concentration_figure(curve.customers, curve.value, curve.marked)), says)
+    return Highlights(numbers, {"segments": shown}, pictures)

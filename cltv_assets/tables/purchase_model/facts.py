@@ -1,0 +1,140 @@
+"""What is drawn of a purchase model: the model with its clock, and customers by repeat purchases."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.types as ir
+import numpy as np
+import numpy.typing as npt
+
+from cltv_assets.models.choosing.histories import OperationalTime
+from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.purchase.registry import at_least, model_named
+from cltv_assets.models.sufficient_statistics import Patterns
+from cltv_assets.settings import Settings
+from cltv_assets.tables.fitted_rows import FittedModel
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
+
+#: Repeat purchases counted one by one; the last class takes the rest.
+LAST_CLASS = 7
+
+
+@dataclass(frozen=True, eq=False)
+class ModelView:
+    """A purchase model that can predict.
+
+    Parameters
+    ----------
+    fit : PurchaseFit
+    clock : OperationalTime
+        What recency, T and horizons are measured on.
+    truncated : bool
+        Whether it speaks of repeat customers only.
+    """
+
+    fit: PurchaseFit
+    clock: OperationalTime
+    truncated: bool
+
+
+def model_view(model: FittedModel, settings: Settings) -> ModelView | None:
+    """Return the model as it predicts; ``None`` where it is not fitted."""
+    if not model.usable:
+        return None
+    return ModelView(purchase_fit(model.row), operational_time(model.row, settings), model.truncated)
+
+
+def dates(days: Sequence[dt.date]) -> npt.NDArray[np.datetime64]:
+    """Return days as the clock takes them."""
+    return np.array(days, dtype="datetime64[D]")
+
+
+@dataclass(frozen=True)
+class CustomerCounts:
+    """Customers by what the models' pictures need, and no finer.
+
+    Parameters
+    ----------
+    by_frequency : dict of int to int
+        Customers by number of repeat purchases.
+    by_first_day : dict of date to int
+        Customers by first purchase day.
+    """
+
+    by_frequency: dict[int, int]
+    by_first_day: dict[dt.date, int]
+
+    @property
+    def customers(self) -> int:
+        """All customers."""
+        return sum(self.by_frequency.values())
+
+    @property
+    def repeat_customers(self) -> int:
+        """Customers with a repeat purchase."""
+        return sum(n for frequency, n in self.by_frequency.items() if frequency > 0)
+
+
+def customer_counts(run: MonthRun) -> CustomerCounts:
+    """Count the month's customers in the engine."""
+    rfm = run.inputs[RFM_SUMMARY.name]
+    return CustomerCounts(_counts(run, rfm, "frequency"), _counts(run, rfm, "first_purchase"))
+
+
+def _counts(run: MonthRun, table: ir.Table, column: str) -> dict[Any, int]:
+    counted = table.group_by(column).aggregate(n=table.count())
+    return dict(sorted((row[column], row["n"]) for row in run.engine.collect(counted).to_pylist()))
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Customers by repeat purchases, counted and as the model has it.
+
+    Parameters
+    ----------
+    actual : tuple of int
+        Customers with 0, 1, … repeat purchases, the last class with that many or more.
+    expected : tuple of float or None
+        The same of the model; ``None`` where it is not fitted.
+    """
+
+    actual: tuple[int, ...]
+    expected: tuple[float, ...] | None
+
+
+def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> Histogram:
+    """Count customers by repeat purchases, and let the model do the same.
+
+    The model's count is exact: the sum of P(X(T) = n) over the customers' ages, from
+    the same tail probabilities as the prediction intervals, seen from a customer's
+    first day (x = 0, T = 0). A truncated fit speaks of customers who came back, so its
+    probabilities are those given X(T) >= 1.
+    """
+    actual = [counts.by_frequency.get(n, 0) for n in range(LAST_CLASS)]
+    actual.append(sum(n for frequency, n in counts.by_frequency.items() if frequency >= LAST_CLASS))
+    if view is None:
+        return Histogram(tuple(actual), None)
+    customers = np.array(list(counts.by_first_day.values()), dtype=np.float64)
+    age = np.zeros(0)
+    if len(customers):
+        age = view.clock.elapsed(dates(list(counts.by_first_day)), dates([run.month.last_day]))
+    # Who came on the last day has had no time: certainly none.
+    had_time = age > 0
+    ages, weights = age[had_time], customers[had_time]
+    n, classes = len(ages), np.arange(1, LAST_CLASS + 1, dtype=np.float64)
+    newcomers = Patterns(np.zeros(n * LAST_CLASS, dtype=np.int64), *(np.zeros(n * LAST_CLASS) for _ in range(2)))
+    model = model_named(view.fit.model_name)
+    tail = at_least(
+        model, view.fit.usable_parameters(), newcomers, np.repeat(ages, LAST_CLASS), np.tile(classes, n)
+    ).reshape(n, LAST_CLASS)
+    if view.truncated:
+        # A probability of nil to come back would be divided by itself.
+        tail = tail / np.maximum(tail[:, :1], np.finfo(float).tiny)
+    or_more = np.concatenate(([customers.sum()], weights @ tail))
+    return Histogram(tuple(actual), tuple(float(v) for v in or_more - np.append(or_more[1:], 0.0)))
