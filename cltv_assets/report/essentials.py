@@ -11,6 +11,7 @@ from cltv_assets.report.page import key_plot_png
 from cltv_assets.report.sections import summary
 from cltv_assets.report.sections.tracking import cumulative_figure
 from cltv_assets.tables.highlights import Highlights
+from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 
 
 def essentials(data: ReportData) -> Highlights:
@@ -23,7 +24,7 @@ def essentials(data: ReportData) -> Highlights:
     ]
     found.tables["what_changed"] = [{"since last month": text} for text in cast("list[str]", head["changes"])]
     if data.holdout:
-        found.tables["how_wrong_earlier_predictions_were"] = [_case(data, i) for i in range(len(data.holdout))]
+        found.tables["how_wrong_earlier_predictions_were"] = [_case(case) for case in data.holdout]
     found.pictures["picture"] = (key_plot_png(data), "The month's key picture.")
     if data.tracking is not None:
         found.pictures["tracking"] = (
@@ -40,8 +41,7 @@ def essentials(data: ReportData) -> Highlights:
     return found
 
 
-def _case(data: ReportData, i: int) -> dict[str, Any]:
-    case = data.holdout[i]
+def _case(case: HoldoutCase) -> dict[str, Any]:
     digits = 0 if case.target == "purchases" else 2
     return {
         "predicted at the end of": wording.month_name(case.origin),

@@ -162,21 +162,10 @@ def calibration(data: ReportData) -> Section:
         "origin": wording.day(first.origin),
         "horizon": wording.months(first.horizon),
         "heads": [
-            f"{'Purchases' if case.target == 'purchases' else f'Revenue, {data.settings.currency}'}" for case in cases
+            "Purchases" if case.target == "purchases" else f"Revenue, {data.settings.currency}" for case in cases
         ],
-        "rows": [
-            {
-                "tenth": str(place + 1),
-                "cells": [
-                    {
-                        "predicted": spelled(case.deciles[place].predicted),
-                        "actual": spelled(case.deciles[place].actual),
-                    }
-                    for case, spelled in zip(cases, map(_spelled, cases), strict=True)
-                ],
-            }
-            for place in range(len(first.deciles))
-        ],
+        "tenths": range(len(first.deciles)),
+        "means": [(case.deciles, _spelled(case)) for case in cases],
     }
     return Section("calibration", name, headline, content, tuple(_picture(data, case) for case in cases))
 
