@@ -1,31 +1,19 @@
-"""What each format version of the lake changed, table by table: the list that ``cltv migrate`` follows."""
+"""What each format version of the lake changed: the list that ``cltv migrate`` follows, read off the tables."""
 
 from __future__ import annotations
 
 from cltv_assets.lake.migrations import Step
+from cltv_assets.tables import TABLES
 
-#: Oldest first, without a gap: the last one leads to ``FORMAT_VERSION``.
-STEPS: tuple[Step, ...] = (
+#: Format version to the release that brought it, without a gap up to ``FORMAT_VERSION``.
+_RELEASES = {2: "0.2.0"}
+
+STEPS: tuple[Step, ...] = tuple(
     Step(
-        2,
-        "0.2.0",
-        frozenset(
-            {
-                "raw_transactions",
-                "cleaned_transactions",
-                "rejected_transactions",
-                "purchase_days",
-                "repeat_customers",
-                "rfm_summary",
-            }
-        ),
-        {
-            "purchase_model": "has columns for more models, the season and the choice among them",
-            "spend_model": "has a column for the parameters' covariance",
-            "cltv_predictions": "has RFM segments; the interval of value is another one",
-            "segment_summary": "is made from the predictions",
-            "segment_movement": "is made from the predictions",
-            "holdout_evaluation": "has other metrics and baselines",
-        },
-    ),
+        version,
+        release,
+        frozenset(table.name for table in TABLES if version not in table.renewed),
+        {table.name: table.renewed[version] for table in TABLES if version in table.renewed},
+    )
+    for version, release in _RELEASES.items()
 )

@@ -2,7 +2,7 @@
 
 What a source does is deliver lines as they are, each in its month, and refuse
 what it cannot read as configured. What a line is worth, or whether it is a
-purchase at all, is decided later, in ``transforms``. No Dagster import.
+purchase at all, is decided later, in ``tables.cleaned_and_rejected``. No Dagster import.
 """
 
 from __future__ import annotations

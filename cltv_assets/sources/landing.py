@@ -221,7 +221,7 @@ class LandingCache:
         for (month, _), count in counts.items():
             if month is not None:
                 lines[month] += count
-        # The month of most of its lines: one late line must not move the others' company.
+        # The month of most of its lines. One late line must not move all undatable lines into its own month.
         usual = min(lines, key=lambda month: (-lines[month], month), default=self._first)
         return min(max(usual, self._first), self._last)
 

@@ -298,5 +298,6 @@ TABLE = Table(
     group=PREDICTION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),
+    renewed={2: "is made from the predictions"},
     half="model",
 )

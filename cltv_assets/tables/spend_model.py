@@ -178,5 +178,6 @@ TABLE = Table(
     group=MODELLING,
     owner=CUSTOMER_ANALYTICS,
     kinds=("scipy", "deltalake"),
+    renewed={2: "has a column for the parameters' covariance"},
     half="model",
 )

@@ -8,7 +8,7 @@ dictionary, the commands and the lake's migrations all read that list. No Dagste
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -123,6 +123,9 @@ class Table(Asset):
         What the UI shows of a month. The run's inputs hold the table and those that it was made from.
     negative_numbers : bool
         Whether floats may be negative.
+    renewed : mapping of int to str
+        Format version of the lake to what it changed of this table. A migration past such a version
+        empties the table, so that its months are made again; without one it keeps them.
     """
 
     name: str = ""
@@ -133,6 +136,7 @@ class Table(Asset):
     checks: tuple[Check, ...] = ()
     highlights: Callable[[MonthRun], Highlights] | None = None
     negative_numbers: bool = False
+    renewed: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         schema = self.schema_for((1,))

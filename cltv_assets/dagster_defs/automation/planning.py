@@ -155,7 +155,7 @@ def _verdict(step: Step, month: Month, history: History, calendar: Calendar, rea
     oldest = None if None in made else min(number for number in made if number is not None)
     needed = [(need, at) for need in step.needs for at in need.months(month, calendar.first)]
     inputs = [(need.table, number) for need, at in needed if (number := history.at(need.table, at)) is not None]
-    # What is made from something that is going to be made anew goes with it.
+    # What is made from a month that will be made again is made again with it.
     about_to_change = any(verdicts[need.table, at] in _UNDER_WAY for need, at in needed)
     if oldest is not None and (month < reach or not (about_to_change or any(number > oldest for _, number in inputs))):
         return Verdict.SETTLED

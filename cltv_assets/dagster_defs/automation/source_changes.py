@@ -33,7 +33,7 @@ from cltv_assets.months import Month
 from cltv_assets.sources.contents import FileContent, FileRecord, MonthContent
 from cltv_assets.sources.files import SourceFile
 
-#: Stands for tried content that is known to be another than that of now.
+#: Stands for tried content that is known to differ from the current one.
 _UNKNOWN = "?"
 
 #: What each file holds of a month.

@@ -85,7 +85,7 @@ def _amounts(segments: Sequence[Row]) -> Callable[[float | None], str]:
 
 
 def _matrix(moves: Sequence[Move]) -> dict[str, object]:
-    """Arrange the value tiers' moves as rows of before and columns of now."""
+    """Arrange the value tiers' moves with a row for each tier before and a column for each tier now."""
     counted = {(move.before, move.now): move.customers for move in moves if move.scheme == "value"}
 
     def order(name: str) -> tuple[int, str]:

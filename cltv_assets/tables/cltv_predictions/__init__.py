@@ -49,5 +49,6 @@ TABLE = Table(
     group=PREDICTION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),
+    renewed={2: "has RFM segments; the interval of value is another one"},
     half="model",
 )

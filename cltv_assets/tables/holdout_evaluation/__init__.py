@@ -48,5 +48,6 @@ TABLE = Table(
     group=EVALUATION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),
+    renewed={2: "has other metrics and baselines"},
     half="model",
 )

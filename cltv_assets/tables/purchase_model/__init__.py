@@ -37,5 +37,6 @@ TABLE = Table(
     group=MODELLING,
     owner=CUSTOMER_ANALYTICS,
     kinds=("scipy", "deltalake"),
+    renewed={2: "has columns for more models, the season and the choice among them"},
     half="model",
 )
