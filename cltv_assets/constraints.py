@@ -16,7 +16,7 @@ from typing import Any
 
 from cltv_assets import __version__
 
-#: The complete sets, each with a lock of its own.
+#: The complete sets of packages; each has its own lock.
 VARIANTS = ("embedded", "production", "production-spark")
 
 
@@ -26,15 +26,15 @@ def constraints(lock: str | None = None) -> str:
     Parameters
     ----------
     lock : str, optional
-        One of `VARIANTS`: everything to install for it, each file by its hash, for
-        ``pip install --no-deps --require-hashes -r``. Without it: the versions of all that the package and its
-        extras may bring, for ``pip install -c``. Hashes in a file of constraints would make pip ask for one of
-        the package itself, too.
+        One of `VARIANTS`: the text then lists everything to install, with hashes, for
+        ``pip install --no-deps --require-hashes -r``. Without it, the text lists the versions of everything
+        that the package and its extras may install, for ``pip install -c``. It then has no hashes, because
+        pip would demand one for the package itself too.
 
     Returns
     -------
     str
-        The text. Markers say which line is for which Python and system.
+        The text. Markers say which Python and system a line is for.
     """
     if lock is not None and lock not in VARIANTS:
         raise ValueError(f"{lock!r} is none of {', '.join(VARIANTS)}")
@@ -45,7 +45,7 @@ def constraints(lock: str | None = None) -> str:
 
 
 def pins() -> list[dict[str, Any]]:
-    """Return every pin: ``name``, ``version``, ``marker``, ``hashes``, and by variant the marker there."""
+    """Return every pin: its ``name``, ``version``, ``marker`` and ``hashes``, and its marker in each variant."""
     found: list[dict[str, Any]] = json.loads(
         files("cltv_assets").joinpath("constraints.json").read_text(encoding="utf-8")
     )

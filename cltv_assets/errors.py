@@ -1,9 +1,9 @@
 """The errors that a user can cause and correct.
 
-Every one carries a message that names the file, line, column, setting or month,
-and a remedy: what to do about it. The command line prints both as one paragraph
-and exits with ``exit_code``; Dagster shows them as a failure without retries.
-Programming errors are not here: they keep their traceback.
+Each has a message that names the file, line, column, setting or month, and a remedy that
+says what to do. The command line prints both as one paragraph and exits
+with ``exit_code``; Dagster shows them as a failure without retries. Programming errors
+are not here: they keep their traceback.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CltvError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str) -> None:
-        # One paragraph, also if a library's message has line breaks.
+        # One paragraph, even if a library's message has line breaks.
         problem = " ".join(problem.split())
         super().__init__(f"{problem} {remedy}")
         self.problem = problem

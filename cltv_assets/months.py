@@ -1,8 +1,8 @@
 """Calendar months, without Dagster.
 
 Partitions, windows, snapshots and horizons are all counted in months. The bounds are
-local calendar dates; the configured time zone makes instants of them
-(``sources.timestamps``).
+local calendar dates; ``sources.timestamps`` turns them into instants in the configured
+time zone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import total_ordering
 
-#: Days in each time unit: a week is seven days of the calendar, whatever its start.
+#: Days in each time unit. A week is any seven days, whatever day it starts on.
 DAYS_PER_UNIT = {"day": 1, "week": 7}
 
 _KEY = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
@@ -38,7 +38,7 @@ class Month:
 
     @classmethod
     def parse(cls, key: str) -> Month:
-        """Read ``YYYY-MM``, the form of partition keys and of every option.
+        """Read ``YYYY-MM``, as partition keys and command options write it.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Month:
         return Month(dt.date(index // 12, index % 12 + 1, 1))
 
     def until(self, last: Month) -> Iterator[Month]:
-        """Yield this month and those after it, up to and with ``last``."""
+        """Yield this month and those after it, up to and including ``last``."""
         month = self
         while month <= last:
             yield month

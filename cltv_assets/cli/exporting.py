@@ -25,7 +25,7 @@ from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 def export_predictions(config: Path | None, month: str, to: str) -> None:
     """Write ``cltv_predictions`` of ``month`` to ``to``, sorted by customer.
 
-    The rows stream through: as many customers as there are fit into any memory.
+    The rows are streamed, so memory does not limit the number of customers.
 
     Raises
     ------

@@ -1,11 +1,11 @@
-"""What each format version of the lake changed: the list that ``cltv migrate`` follows, read off the tables."""
+"""What each format version of the lake changed: the list that ``cltv migrate`` follows, taken from the tables."""
 
 from __future__ import annotations
 
 from cltv_assets.lake.migrations import Step
 from cltv_assets.tables import TABLES
 
-#: Format version to the release that brought it, without a gap up to ``FORMAT_VERSION``.
+#: The release that brought each format version, without a gap up to ``FORMAT_VERSION``.
 _RELEASES = {2: "0.2.0"}
 
 STEPS: tuple[Step, ...] = tuple(

@@ -52,7 +52,7 @@ def shown_in_history(
             changed = _without_customer(connection, ours, customer, remove)
         found += changed
         if remove and file is not None:
-            # Also if nothing was found: an interrupted attempt may have left its rows in free pages.
+            # Even if nothing was found: an interrupted attempt may have left its rows in free pages.
             forget_free_pages(file)
     return found
 

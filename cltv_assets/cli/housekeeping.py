@@ -29,7 +29,7 @@ def delete_unread(lake: Lake, settings: Settings, older_than_hours: int) -> int:
 
 
 def adopt_lake(config: Path | None) -> None:
-    """Make every table of the lake the configured graph's."""
+    """Hand every table of the lake over to the configured graph."""
     settings = load_settings(config)
     lake = open_lake(settings)
     lake.check_writable()

@@ -33,7 +33,7 @@ def fetch_jars(settings: Settings, into: Path) -> None:
     Parameters
     ----------
     settings : Settings
-        Of ``spark.conf`` these count: ``spark.jars.ivySettings``, ``spark.jars.repositories`` and
+        These keys of ``spark.conf`` are used: ``spark.jars.ivySettings``, ``spark.jars.repositories`` and
         ``spark.driver.extraJavaOptions`` (a proxy).
     into : pathlib.Path
         The folder; made if it is not there.

@@ -26,7 +26,7 @@ from cltv_assets.tables import all_schemas
 
 @dataclass(frozen=True)
 class LakeReader:
-    """An engine over a lake."""
+    """Reads published months of the lake with the embedded engine."""
 
     settings: Settings
     engine: DuckDBEngine

@@ -1,7 +1,7 @@
 """Runs months through Dagster from the command line.
 
-Through Dagster, not around it: every month is a run in the same instance that the
-UI shows, with its materialisations and check results.
+Every month is a Dagster run in the same instance that the UI shows, with its
+materialisations and check results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
-#: A single plus. In Dagster it means one step further, here all that comes before or after.
+#: A single plus. In Dagster it means one step further, here everything before or after.
 _ALL_BEYOND = re.compile(r"^\+(?!\+)|(?<!\+)\+$")
 #: One asset by its plain name, with its pluses.
 _PLAIN = re.compile(r"([+*]*)(\w+)([+*]*)")
@@ -212,7 +212,7 @@ def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefin
 def _selected(definitions: dg.Definitions, assets: Sequence[str], names: Names) -> list[dg.AssetKey]:
     graph = definitions.resolve_asset_graph()
     try:
-        # Assets of one step are made together: naming one of them names the other.
+        # Assets of one step are made together, so naming one of them selects all.
         selection = dg.AssetSelection.from_coercible([_in_dagster_syntax(name, names) for name in assets])
         selection = selection.required_multi_asset_neighbors()
         keys = sorted(selection.resolve(graph))

@@ -1,4 +1,4 @@
-"""What came out, on one screen."""
+"""``cltv summary``: the results of a month, on one screen."""
 
 from __future__ import annotations
 

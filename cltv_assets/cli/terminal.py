@@ -11,6 +11,6 @@ def open_console(at_least: int = 0) -> Console:
     Parameters
     ----------
     at_least : int
-        Width in characters that tables may take where the terminal is narrower, or is a pipe.
+        The least width in characters, even if the terminal is narrower or is a pipe.
     """
     return Console(highlight=False, width=max(at_least, Console().width) if at_least else None)

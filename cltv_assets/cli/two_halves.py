@@ -134,7 +134,7 @@ def _ending_with_parent() -> Iterator[None]:
     """Let this process end when the first one is killed.
 
     Otherwise it would wait for months for ever, or publish at the same time as the next run.
-    It may end at any moment: what it has not published, the lake discards as after a kill.
+    It may end at any moment: the lake discards what was not published, as after a kill.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -1,6 +1,6 @@
 """The settings: what they are, how they are read, and the errors about wrong ones.
 
-This package imports nothing of ours but `months` and `errors`, and no Dagster.
+From ``cltv_assets`` this package imports only `months` and `errors`. It does not import Dagster.
 """
 
 from cltv_assets.settings.file import load_settings

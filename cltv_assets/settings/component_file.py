@@ -1,8 +1,8 @@
 """Settings of a component: the ``attributes`` of a ``defs.yaml``.
 
 The keys are those of ``cltv.yaml``. Strings may hold Dagster's templates, such as
-``{{ env.ACME_LAKE }}`` and ``{{ context.project_root }}``. ``CLTV_*`` variables do not
-count here: they would change every brand of a deployment.
+``{{ env.ACME_LAKE }}`` and ``{{ context.project_root }}``. ``CLTV_*`` variables are
+ignored here, because they would change every brand of a deployment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cltv_assets.settings.yaml_file import Places, read_documents
 
 #: Files in which Dagster's components keep their settings, under `attributes`.
 COMPONENT_FILES = ("defs.yaml", "defs.yml")
-#: What a component is named by in ``type``, after its module.
+#: The component's name in ``type``, after its module.
 COMPONENT = "CltvComponent"
 _ATTRIBUTES = "attributes"
 
@@ -36,9 +36,10 @@ def component_settings(
     Parameters
     ----------
     attributes : mapping
-        As written.
+        As the file has them, with templates.
     path : Path
-        Its file. Relative paths start from its folder, and the folder names the graph where ``asset_prefix`` does not.
+        The component's file. Relative paths start from its folder, and the folder's name is the
+        default of ``asset_prefix``.
     places : mapping
         Where each key below ``attributes`` is.
     render : callable
@@ -47,7 +48,7 @@ def component_settings(
     Raises
     ------
     ConfigError
-        If a setting or template is wrong, naming file, line and remedy.
+        If a setting or template is wrong. The message names file, line and remedy.
     """
     folder = path.resolve().parent
     values = _rendered(attributes, (), path, places, render)
@@ -110,7 +111,7 @@ def _rendered(value: Any, at: tuple[str, ...], path: Path, places: Places, rende
         return {key: _rendered(inner, (*at, str(key)), path, places, render) for key, inner in value.items()}
     if isinstance(value, list):
         return [_rendered(inner, at, path, places, render) for inner in value]
-    # Only what is a template: Jinja would read other text as Python where it can, '7' as a number.
+    # Only templates are rendered: Jinja would read other text as Python where it can, and '7' as a number.
     if not isinstance(value, str) or "{{" not in value:
         return value
     reason = "a variable that it names is not set"

@@ -1,9 +1,9 @@
 """Names that have changed, and how long the old ones still work.
 
 A setting, command or Python name that is renamed works under its old name for at least
-one release, with a warning: a ``CltvDeprecation``, which the command line shows as a line on
-stderr and ``cltv doctor`` as a warning. The release in `gone` takes the
-old name away; a test fails until it has.
+one release. Using the old name raises the warning ``CltvDeprecation``, which the command line
+shows as a line on stderr and ``cltv doctor`` as a finding. The release in `gone` removes the
+old name; a test fails until it does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cltv_assets.errors import ConfigError
 
 
 class CltvDeprecation(DeprecationWarning):
-    """Something of this package that will be gone in a later release was used."""
+    """Something was used that a later release of this package removes."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Renamed:
     Parameters
     ----------
     old, new : str
-        Of a setting with dots, ``automation.overdue_after``; of a command its name.
+        A setting with its section (``automation.overdue_after``), a command, or a Python name.
     since : str
         The release that brought the new name.
     gone : str
@@ -46,7 +46,7 @@ class Renamed:
         Parameters
         ----------
         where : str
-            File and line, or the variable.
+            The file and line, or the variable, that has the old name.
         """
         place = f"{where}: " if where else ""
         warnings.warn(
@@ -66,7 +66,7 @@ MOVED_NAMES: tuple[Renamed, ...] = (
 
 
 def moved(module: str) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a module whose names have moved: it warns, and finds them there.
+    """Return the ``__getattr__`` of a module whose names have moved; it warns and returns the moved name.
 
     Parameters
     ----------
@@ -95,9 +95,9 @@ def with_new_names(
     Parameters
     ----------
     values : mapping
-        As YAML gives them.
+        As YAML reads them.
     places : mapping
-        Where each key is, by its keys from the outside in.
+        Where each key is, by the path of keys that leads to it.
     renamed : sequence of Renamed, optional
         ``RENAMED_SETTINGS`` by default.
 

@@ -1,13 +1,13 @@
 """Reads settings from ``cltv.yaml`` and ``CLTV_*`` variables.
 
-Nothing is read at import: ``load_settings`` reads when it is called. The changes of an
-environment are in ``cltv.<environment>.yaml`` (``layers``). Variables override the
-files: ``CLTV_LAKE_URI``, ``CLTV_ENGINE``, and for nested keys two underscores,
-``CLTV_SOURCE__PATH``. An unknown key is an error that suggests the right one; errors name
-the file and line, or the variable, that a value came from.
+Nothing is read at import: ``load_settings`` reads when it is called. An environment's
+changes are in ``cltv.<environment>.yaml`` (``layers``). Variables such as ``CLTV_LAKE_URI``
+override the files; nested keys take two underscores, as in ``CLTV_SOURCE__PATH``. An unknown
+key is an error that suggests the right one. Errors name the file and line, or the variable,
+that a value came from.
 
-pydantic-settings is not used: it ignores an unknown variable silently, has no null that
-brings a default back, takes the second of two equal keys, and forgets where a value came from.
+pydantic-settings is not used: it ignores an unknown variable silently, has no null that restores a
+default, takes the second of two equal keys, and forgets where a value came from.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def load_settings(
     environ : mapping, optional
         The variables, ``os.environ`` by default.
     renderer : callable, optional
-        Renders the templates in a component's file, which only Dagster can:
-        `cltv_assets.dagster_defs.templates.load_settings` gives one.
+        Renders the templates in a component's file, which only Dagster can do:
+        `cltv_assets.dagster_defs.templates.load_settings` passes one.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _settings_path(config: str | os.PathLike[str] | None, environ: Mapping[str, 
 
 
 def settings_files(config: str | os.PathLike[str] | None, environment: str) -> list[Path]:
-    """Return the files that ``load_settings`` reads for an environment, the one that counts more last."""
+    """Return the files that ``load_settings`` reads for an environment, the one that overrides the other last."""
     path = _settings_path(config, os.environ)
     if path.name in COMPONENT_FILES:
         return [path]
@@ -118,7 +118,7 @@ def _apply_variables(values: dict[str, Any], places: Places, environ: Mapping[st
             inner = section.get(key)
             section[key] = dict(inner) if isinstance(inner, dict) else {}
             section = section[key]
-        # YAML reads an empty variable as null, which here is a value and does not bring the default back.
+        # YAML reads an empty variable as null. Here null is a value and does not restore the default.
         section[keys[-1]] = value
         for place in [place for place in places if place[: len(keys)] == keys]:
             del places[place]

@@ -2,7 +2,7 @@
 
 Later layers win: defaults, ``cltv.yaml``, ``cltv.<environment>.yaml`` beside it, ``CLTV_*``
 variables. Mappings are merged key by key; anything else is replaced. A null in an
-environment's file takes away the value in ``cltv.yaml``, so that the default counts.
+environment's file removes the value in ``cltv.yaml``, so that the default applies.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
     Parameters
     ----------
     below : dict
-        What the lower layers say; changed.
+        What the lower layers say; changed in place.
     above : mapping
-        What this layer says. A null takes the lower layers' value away.
+        What this layer says. A null removes the lower layers' value.
     """
     for key, value in above.items():
         if isinstance(value, Mapping):

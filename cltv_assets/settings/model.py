@@ -34,7 +34,7 @@ CDNOW_FIRST_MONTH, CDNOW_LAST_MONTH = "1997-01", "1998-06"
 
 
 def _month_key(value: object) -> object:
-    """Take YAML's own reading of a month: 2010-12 is text, 2010-12-01 a date."""
+    """Accept a month as YAML reads it: 2010-12 is text, but 2010-12-01 is a date."""
     if isinstance(value, dt.date):
         return f"{value:%Y-%m}"
     return value
@@ -106,7 +106,7 @@ class Spark(Section):
     @field_validator("conf", mode="before")
     @classmethod
     def _as_text(cls, values: Any) -> Any:
-        # YAML reads true and 4 as what they look like; Spark takes text.
+        # YAML reads true as a Boolean and 4 as a number; Spark takes text.
         if not isinstance(values, Mapping):
             return values
         return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values.items()}
@@ -189,12 +189,12 @@ class CheckThresholds(Section):
     holdout_bias: float = Field(0.5, gt=0, description="Warn above this absolute relative bias of a predicted total.")
 
 
-#: ``36h``: a number and one of these.
+#: Units of a duration such as ``36h``.
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def _duration(value: object) -> object:
-    """Read ``36h``, ``2d`` or ``90s``; what is none of these is left to pydantic."""
+    """Read ``36h``, ``2d`` or ``90s``; leave anything else to pydantic."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
     return dt.timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else value
 
@@ -331,7 +331,7 @@ class Settings(Section):
 
     @property
     def fixed_last_month(self) -> Month | None:
-        """The last partition if the settings fix one, else ``None``: each month adds a partition."""
+        """The last partition if the settings fix one, else ``None``, because each month adds one."""
         if self.end_month is None and self.source.kind == "cdnow":
             return Month.parse(CDNOW_LAST_MONTH)
         return Month.parse(self.end_month) if self.end_month else None
@@ -354,14 +354,14 @@ class Settings(Section):
         """The lake's root: an absolute folder, or the URI as given."""
         if "://" in self.lake_uri:
             return self.lake_uri.rstrip("/")
-        # Not resolve(): a link to a missing folder must be refused, and not be followed and created.
+        # Not resolve(): a link to a missing folder must be refused, not followed and created.
         return os.path.normpath(self.home.absolute() / Path(self.lake_uri).expanduser())
 
     @property
     def source_path(self) -> str:
-        """The source's path, absolute where it is a local one."""
+        """The source's path, absolute if it is local."""
         path = self.source.path or ""
         if "://" in path:
             return path
-        # Not resolve(): a path with a glob's stars is no file.
+        # Not resolve(): a path with a glob's stars is not a file.
         return os.path.normpath(self.home / Path(path).expanduser())

@@ -1,4 +1,4 @@
-"""The settings of a preparation that runs elsewhere."""
+"""The section ``pipes``: how another service runs the first half of each month."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: Parameters of RunJobFlow without which Amazon refuses it.
+#: Parameters that Amazon requires for RunJobFlow.
 _JOB_FLOW = ("ReleaseLabel", "Instances", "JobFlowRole", "ServiceRole")
 
 

@@ -28,7 +28,7 @@ These are the keys of `cltv.yaml`, and of the `attributes` in a component's `def
 suggests the right one. Relative paths start from the folder of the file. A setting of a section is written below the
 section's name: `source.path` is the key `path` below `source`.
 """
-#: Not a setting: the folder of the file.
+#: Fields that nobody sets: ``home`` is the folder of the file.
 _NOT_SET = ("home",)
 
 
@@ -60,7 +60,7 @@ def _table(fields: dict[str, FieldInfo], prefix: str) -> Iterator[str]:
 
 
 def _choices(annotation: Any) -> list[str]:
-    """Return the values of a `Literal`, also inside ``Literal[…] | None``."""
+    """Return the values of a `Literal`, even of one inside ``Literal[…] | None``."""
     if get_origin(annotation) in (Union, UnionType):
         return [value for part in get_args(annotation) for value in _choices(part)]
     return [str(value) for value in get_args(annotation)] if get_origin(annotation) is Literal else []
@@ -77,7 +77,7 @@ def _shown(default: Any) -> str:
     if isinstance(default, dt.timedelta):
         return f"`{default.days}d`"
     if isinstance(default, str):
-        # Punctuation needs its quotes in YAML too.
+        # A value that is only punctuation needs quotes in YAML.
         return f"`{default}`" if any(letter.isalnum() for letter in default) else f'`"{default}"`'
     return f"`{json.dumps(default)}`"
 

@@ -1,4 +1,4 @@
-"""The time formats a source may use, as one regular expression each.
+"""Turns the time format of a source into one regular expression.
 
 Engines differ in how they parse dates, but not in how they read a regular expression
 with fixed groups. No engine is imported here, so that settings can be validated without one.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-#: Directive to the digits it matches. Widths follow strptime: a leading zero
+#: The digits that each directive matches. Widths follow strptime: a leading zero
 #: may be missing except in the year.
 _DIRECTIVES = {
     "%Y": r"(\d{4})",
@@ -22,8 +22,8 @@ _DIRECTIVES = {
     "%f": r"(\d{1,6})",
 }
 
-#: ISO 8601 as shop systems write it: dashes and the time are optional, so is the
-#: offset. Groups: year, month, day, hour, minute, second, fraction, offset.
+#: ISO 8601 as shop systems write it: dashes, time and offset are
+#: optional. Groups: year, month, day, hour, minute, second, fraction, offset.
 _ISO = (
     r"(\d{4})-?(\d{2})-?(\d{2})"
     r"(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:[.,](\d{1,9}))?)?)?"
@@ -40,7 +40,7 @@ class TimestampPattern:
     regex : str
         Anchored expression in the dialect common to RE2 and Java.
     groups : dict of str to int
-        Directive (``%Y``, ``%y``, …, ``%z``) to its group number.
+        The group number of each directive (``%Y``, ``%y``, …, ``%z``).
     """
 
     regex: str

@@ -1,4 +1,4 @@
-"""Makes settings of the files' values, and explains in plain words what is wrong with them."""
+"""Turns the files' values into settings, and explains in plain words what is wrong with them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> S
     Parameters
     ----------
     values : mapping
-        As YAML gives them.
+        As YAML reads them.
     path : Path, optional
         The file they come from, for messages about a setting that is missing.
     places : mapping
-        Where each key is, by its keys from the outside in.
+        Where each key is, by the path of keys that leads to it.
 
     Raises
     ------
     ConfigError
-        If any setting is wrong, naming file, line and remedy.
+        If any setting is wrong. The message names file, line and remedy.
     """
     try:
         return Settings.model_validate(values)
@@ -40,7 +40,7 @@ def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> S
 
 
 def _explain(error: ValidationError, path: Path | None, places: Places) -> ConfigError:
-    """Return all that pydantic found, as one paragraph."""
+    """Return everything that pydantic found, as one paragraph."""
     problems = [_problem(item, path, places) for item in error.errors()]
     remedy = "Mend these and try again." if len(problems) > 1 else "Mend it and try again."
     return ConfigError(" ".join(problems), remedy)
@@ -49,7 +49,7 @@ def _explain(error: ValidationError, path: Path | None, places: Places) -> Confi
 def _problem(item: Mapping[str, Any], path: Path | None, places: Places) -> str:
     keys = tuple(str(part) for part in item["loc"] if part != "[key]")
     shown = ".".join(keys) or "the settings"
-    # A missing key has no line of its own: the line of its section is named.
+    # A missing key has no line, so the line of its section is named.
     known = next((places[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in places), path)
     where = f"{known}: " if known else ""
     if item["type"] == "extra_forbidden" or item["loc"][-1:] == ("[key]",):
@@ -65,7 +65,7 @@ def _problem(item: Mapping[str, Any], path: Path | None, places: Places) -> str:
 
 
 def _allowed_beside(keys: tuple[str, ...]) -> list[str]:
-    """Return the keys that are allowed in the section of the last one of ``keys``."""
+    """Return the keys that are allowed beside the last of ``keys``."""
     model: type[BaseModel] = Settings
     for key in keys[:-1]:
         if key == "columns":

@@ -9,7 +9,7 @@ import yaml
 
 from cltv_assets.errors import ConfigError
 
-#: Where each key is, by its keys from the outside in: ``cltv.yaml, line 3``.
+#: Where each key is (``cltv.yaml, line 3``), by the path of keys that leads to it.
 Places = dict[tuple[str, ...], str]
 
 
@@ -38,7 +38,7 @@ def read_documents(path: Path) -> list[tuple[Any, Places]]:
     Raises
     ------
     ConfigError
-        If the file is not readable, or a key is in it twice.
+        If the file cannot be read, or has a key twice.
     """
     try:
         text = path.read_text(encoding="utf-8")

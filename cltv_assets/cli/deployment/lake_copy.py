@@ -1,4 +1,4 @@
-"""Copies the lake into one stream, also while months are being written, and loads it again.
+"""Copies the lake into one stream, even while months are being written, and loads it again.
 
 Saving copies each table's log first and then the files that the log names. Files are
 written before a log names them and never change afterwards, so every file of a copied

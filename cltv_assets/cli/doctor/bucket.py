@@ -20,7 +20,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYBODY = ("/global/AllUsers", "/global/AuthenticatedUsers")
 #: Error codes of stores that do not support a call.
 _UNKNOWN = frozenset({"NotImplemented", "MethodNotAllowed", "InvalidRequest", "405", "501"})
-#: Error codes that mean: this bucket has no such configuration.
+#: Error codes that mean that the bucket has no such configuration.
 _NOTHING = frozenset(
     {
         "NoSuchPublicAccessBlockConfiguration",
