@@ -1,1 +1,1 @@
-"""Everything that imports Dagster: assets, resources, automation, and the doors into its instance."""
+"""The Dagster definitions: assets, resources, automation, and access to the instance."""

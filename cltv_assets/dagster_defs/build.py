@@ -21,7 +21,7 @@ from cltv_assets.settings import Settings
 
 #: The job that materialises a month of the whole graph; `Names` puts the prefix before it.
 MONTH_JOB = "cltv_month"
-#: The job that looks whether all months are there.
+#: The job that checks whether all months are there.
 ON_TIME_JOB = "cltv_on_time"
 
 
@@ -31,8 +31,9 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
     Parameters
     ----------
     settings : Settings
+        They choose assets, resources, sensors and names.
     **overrides
-        Resources to put in place of the usual ones, by plain key (``lake``, ``s3``,
+        Resources that replace the usual ones, by plain key (``lake``, ``s3``,
         ``spark``, ``pipes``).
 
     Returns
@@ -51,9 +52,10 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 @contextlib.contextmanager
 def _settled_on() -> Iterator[None]:
-    """Keep quiet about what Dagster may still change; the lock pins the version that is tested.
+    """Hide Dagster's warnings about features that may still change; the lock pins the tested version.
 
-    That is: checks by month, backfill policies, conditions of our own, windows at the start of history.
+    They are checks by month, backfill policies, our own conditions, and windows at the start of
+    history.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -68,7 +70,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
     month = dg.define_asset_job(
         names.name(MONTH_JOB),
         # Not all(): a deployment may hold other graphs.
-        # Nor `on_time`, which says nothing about a month that is just being made.
+        # Not `on_time` either: it says nothing about the month being made.
         selection=dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys))
         - dg.AssetSelection.checks(*automated.checks),
         description="A month of the whole graph, from delivered lines to predictions and report.",
@@ -86,13 +88,13 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
         schedules=[monthly_schedule(settings, month)],
         jobs=[month, on_time],
         resources={names.name(key): value for key, value in resources.items()},
-        # Embedded: one process, because most of a process's time here is its imports.
+        # One process, because a process for each step would spend most of its time on imports.
         executor=cltv_executor,
     )
 
 
 def _resources(settings: Settings) -> dict[str, Any]:
-    """Return the resources by plain key; packages of extras are imported where the settings need them."""
+    """Return the resources by plain key; packages of extras are imported only if the settings need them."""
     found: dict[str, Any] = {}
     if uses_s3(settings):
         found[S3] = s3_resource(settings)

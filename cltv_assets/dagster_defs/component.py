@@ -46,7 +46,7 @@ attributes:
   lake_uri: "{{{{ context.project_root }}}}/lakes/{prefix}"
 """
 
-#: Which component each lake belongs to, in this process: by project and lake.
+#: The component that uses each lake in this process, by project and lake.
 _lakes: dict[tuple[str, str], tuple[Path, object]] = {}
 
 
@@ -54,7 +54,7 @@ class _Scaffolder(dg.Scaffolder[Any]):
     """Writes a ``defs.yaml`` to start from."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        """Write it."""
+        """Write the file."""
         if request.scaffold_format != "yaml" or request.append:
             dg.scaffold_component(request)
             return
@@ -71,14 +71,15 @@ class CltvAttributes(Settings):
     @model_validator(mode="wrap")
     @classmethod
     def _as_written(cls, values: Any, _handler: ModelWrapValidatorHandler[Self]) -> Self:
-        # Templates are not rendered yet, and errors are told as those of cltv.yaml are: settings are judged in `load`.
+        # Settings are validated in `load`: templates are not rendered yet, and errors shall read
+        # like those of cltv.yaml.
         made = cls.model_construct()
         made._written = dict(values)
         return cast("Self", made)
 
     @property
     def written(self) -> Mapping[str, Any]:
-        """The attributes as they stand in the file."""
+        """The attributes as the file has them."""
         return self._written
 
 
@@ -99,7 +100,7 @@ class CltvComponent(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """Return what the attributes look like."""
+        """Return the model of the attributes."""
         return CltvAttributes
 
     @classmethod
@@ -109,7 +110,7 @@ class CltvComponent(dg.Component):
         Raises
         ------
         ConfigError
-            If a setting is wrong, naming file and line.
+            If a setting is wrong. The message names file and line.
         """
         written = attributes.written if isinstance(attributes, CltvAttributes) else {}
         scope = context.resolution_context.with_scope(context=_Scope(str(context.project_root.resolve())))
@@ -145,10 +146,10 @@ def _lines(tree: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], in
 
 
 def _claim(settings: Settings, context: dg.ComponentLoadContext) -> None:
-    """Refuse a lake that another component of the project has.
+    """Refuse a lake that another component of the project uses.
 
-    Without asking the lake: definitions load without opening a connection. A graph of
-    another deployment is refused when its first month runs, by the lake itself.
+    The lake is not asked, because definitions load without opening a connection. If another
+    deployment has a graph on the lake, the lake refuses the second graph when its first month runs.
     """
     lake = settings.lake_root
     key = (str(context.project_root), lake if "://" in lake else os.path.realpath(lake))

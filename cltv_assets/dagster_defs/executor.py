@@ -1,8 +1,8 @@
-"""Runs all steps of a run in its own process, with Dagster's SQLite kept calm.
+"""Runs all steps of a run in the run's own process, and speeds up Dagster's SQLite storages.
 
-One process, because most of a process's time here is its imports. A month of the graph
-records some hundred events; ``instance_state.calm_sqlite`` says what each would cost on
-SQLite. Other storages are not touched by it.
+A process for each step would spend most of its time on imports. A month of the graph records
+about a hundred events; ``instance_state.calm_sqlite`` says what each would cost on SQLite. It
+does not change other storages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cltv_assets.dagster_defs.instance_state import calm_sqlite
 
 
 class _CalmExecutor(dg.Executor):
-    """Dagster's in-process executor, calmed."""
+    """Dagster's in-process executor inside `calm_sqlite` and `rare_collection`."""
 
     def __init__(self, usual: dg.Executor) -> None:
         self._usual = usual

@@ -1,4 +1,4 @@
-"""Faults that a retry cannot mend, as Dagster shows them."""
+"""Turns faults that a retry cannot mend into Dagster failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cltv_assets.engines import Engine
 from cltv_assets.errors import CltvError
 from cltv_assets.months import Month
 
-#: Causes that one sentence tells at most.
+#: The most causes that the message lists.
 _SHOWN = 10
 
 
@@ -25,7 +25,7 @@ def faults_as_failures(engine: Engine | None = None) -> Iterator[None]:
     Parameters
     ----------
     engine : Engine, optional
-        Whatever happens, what a step held in it is released.
+        What the step held in it is released, even after a failure.
     """
     try:
         yield
@@ -38,18 +38,18 @@ def faults_as_failures(engine: Engine | None = None) -> Iterator[None]:
 
 @dataclass
 class FailedMonths:
-    """Months of a run that were not made, and why; one for a run.
+    """The months that a run could not make, and why.
 
     Parameters
     ----------
     reasons : dict
-        Table and month to the reason; empty where something it is made from failed.
+        The reason for each table and month; empty if the month failed because an input did.
     """
 
     reasons: dict[tuple[str, Month], str] = field(default_factory=dict)
 
     def add(self, tables: Sequence[str], month: Month, reason: str) -> None:
-        """Take down a month; the tables of one step fail together."""
+        """Record a month; the tables of one step fail together."""
         self.reasons.update({(table, month): "" for table in tables[1:]} | {(tables[0], month): reason})
 
     def holds(self, tables: Sequence[str], month: Month) -> bool:
@@ -57,7 +57,7 @@ class FailedMonths:
         return any((table, month) in self.reasons for table in tables)
 
     def sentence(self, months: int) -> str:
-        """Return what to tell of them."""
+        """Return the failure's message for a run of so many months."""
         causes = [f"{table} {month}: {why}" for (table, month), why in self.reasons.items() if why]
         more = f" And {len(causes) - _SHOWN} more." if len(causes) > _SHOWN else ""
         failed = len({month for _, month in self.reasons})

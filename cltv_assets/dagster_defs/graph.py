@@ -25,7 +25,7 @@ def all_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     partitions = monthly_partitions(settings)
     remote = bool(settings.pipes.kind)
     assets = [remote_preparation(settings, partitions, names)] if remote else []
-    # Elsewhere a month is a job of its own, and one of Dagster's jobs has one policy for all its assets.
+    # A remote job makes one month, and all assets of a Dagster job share one backfill policy.
     backfills = dg.BackfillPolicy.multi_run(1) if remote else dg.BackfillPolicy.single_run()
     assets += [
         lake_asset(settings, tables, partitions, names, backfills)
@@ -43,7 +43,7 @@ def assets_of_half(half: Half) -> list[str]:
 
 
 def _kinds(asset: Asset, settings: Settings) -> set[str]:
-    """Return what computes an asset and what holds it, as Dagster shows it: three at most."""
+    """Return the kinds that Dagster shows on an asset, three at most: what computes it and what stores it."""
     # The demo's purchase log is a text file too.
     chosen = {ENGINE: settings.engine, SOURCE: "parquet" if settings.source.kind == "parquet" else "csv"}
     kinds = {chosen.get(kind, kind) for kind in asset.kinds}

@@ -15,7 +15,7 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 from cltv_assets.settings.component_file import COMPONENT_FILES, project_root
 
-#: What a fresh instance of ours says; ``deploy/dagster.yaml`` is the same.
+#: The ``dagster.yaml`` of a new instance; ``deploy/dagster.yaml`` is the same.
 _INSTANCE_YAML = "instance.yaml"
 
 
@@ -28,7 +28,7 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def prepare_home(home: Path) -> None:
-    """Make the instance's folder and its ``dagster.yaml`` where they are missing.
+    """Make the instance's folder and its ``dagster.yaml`` if they are missing.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def prepare_home(home: Path) -> None:
 
 @contextlib.contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the persistent instance, making it where there is none.
+    """Open the persistent instance; make it if there is none.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Every private door into Dagster, each with its reason.
+"""Everything that uses private parts of Dagster, each with its reason.
 
-Read in Dagster 1.13.27. Nothing else of this package imports what Dagster does not
+Written for Dagster 1.13.27. Nothing else in this package imports what Dagster does not
 publish; ``test_instance_state.py`` fails when Dagster changes one of these.
 """
 
@@ -38,15 +38,15 @@ RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
 
 def requested_backfills(instance: dg.DagsterInstance) -> list[Any]:
-    """Return the backfills under way. The public way offers no filter and reads every backfill there was."""
+    """Return the backfills under way. The public way has no filter and reads all past ones."""
     wanted = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
     return [backfill for backfill in instance.get_backfills(filters=wanted) if backfill.is_asset_backfill]
 
 
 def keys_of_backfill(backfill: Any, key: dg.AssetKey, repository: Any) -> set[str]:
-    """Return the partitions of an asset that a backfill is going to make; none where the asset's partitions changed.
+    """Return the partitions of an asset that a backfill is going to make; none if the asset's partitions changed.
 
-    Dagster publishes a backfill's runs, and those that are still to come are not among them.
+    Dagster's public API shows a backfill's runs, but only those that exist already.
     """
     if key not in (backfill.asset_selection or ()):
         return set()
@@ -60,8 +60,8 @@ def keys_of_backfill(backfill: Any, key: dg.AssetKey, repository: Any) -> set[st
 def attempts_in_vain(instance: dg.DagsterInstance, key: dg.AssetKey) -> Mapping[str, tuple[str, int]]:
     """Return the partitions whose last attempt made nothing (yet): the run and its place among all events.
 
-    ``get_status_by_partition`` is public and tells of the failure, not of the run: whether
-    anything has changed since cannot be told from it.
+    ``get_status_by_partition`` is public, but reports the failure without its run, so it does not
+    show whether anything has changed since.
     """
     found: Mapping[str, tuple[str, int]] = (
         instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(key)
@@ -91,7 +91,7 @@ def chosen_in_the_ui(instance: dg.DagsterInstance) -> dict[str, str]:
 def definitions_loaded(host: str, port: int) -> bool:
     """Return whether a code server answers, and with definitions rather than an error.
 
-    ``dagster api grpc-health-check`` is public and also says yes while definitions do not load.
+    ``dagster api grpc-health-check`` is public, but succeeds even if the definitions do not load.
     """
     try:
         answer = dg.deserialize_value(DagsterGrpcClient(host=host, port=port).list_repositories())
@@ -102,7 +102,7 @@ def definitions_loaded(host: str, port: int) -> bool:
 
 # --- Recorded events ----------------------------------------------------------------
 
-#: Where serialized events stand.
+#: The columns that hold serialized events.
 _COLUMNS = (
     (SqlEventLogStorageTable, "event"),
     (AssetKeyTable, "last_materialization"),
@@ -139,7 +139,8 @@ def rewrite_events(connection: Any, holding: str, rewrite: Callable[[str | None,
     holding : str
         Only events whose text holds this are looked at.
     rewrite : callable
-        From an event's asset and its decoded value to the new value; None leaves it as it is.
+        Takes an event's asset and decoded value and returns the new value; None leaves the event as
+        it is.
 
     Returns
     -------
@@ -169,9 +170,9 @@ def rewrite_events(connection: Any, holding: str, rewrite: Callable[[str | None,
 def calm_sqlite() -> Iterator[None]:
     """Let Dagster's SQLite storages keep their connections while months run.
 
-    Dagster opens a database again for each of its several writes an event. Three things make
-    that slow on a laptop and none is needed: a full disk synchronisation at every commit,
-    folding the write-ahead log back whenever the last connection closes, and compiling the
+    Dagster opens the database again for each of an event's several writes. Three things make
+    that slow on a laptop, and none is needed: a full disk synchronisation at every commit,
+    merging the write-ahead log whenever the last connection closes, and compiling the
     same few statements each time, because compiled statements go with the SQLAlchemy engine.
     Commits are synchronised as SQLite recommends for write-ahead logs: a power cut may cost
     the last events of a run's history, never the database, and no data of the lake.
@@ -184,8 +185,8 @@ def calm_sqlite() -> Iterator[None]:
 
     def kept_engine(url: str, **options: Any) -> sa.Engine:
         if url not in engines:
-            # A pool and not one connection: Dagster nests its transactions, and an inner one on
-            # the same connection would take the outer one's writes back.
+            # A pool, not one connection: Dagster nests its transactions, and an inner one on the same
+            # connection would undo the outer one's writes.
             engine = sa.create_engine(url, **options | {"poolclass": sa.QueuePool})
             sa.event.listen(engine, "connect", _relax_commits)
             # Dagster disposes of an engine after each use; here that happens once, at the end.

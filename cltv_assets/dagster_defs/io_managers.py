@@ -1,9 +1,9 @@
 """Publishes staged months, and reads windows of months lazily.
 
-An asset hands over a month that was written and audited already; handling the
-output is the one atomic commit. An input gives an Ibis expression over the months
-of its window: one snapshot, one range, no rows moved. A month that was never published
-stops the run: history with a hole would give wrong answers in silence.
+An asset hands over a month that is already written and audited. Handling the output
+publishes it in one atomic commit. An input is a lazy Ibis expression over the months of its
+window, so that no rows are moved. A month that was never published stops the run, because
+gaps in the history would silently give wrong results.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of resources that need others.
@@ -36,9 +36,11 @@ class LakeWindow:
     Parameters
     ----------
     platform : Platform
+        The run's engine and lake.
     schema : TableSchema
+        The upstream table.
     given : Input
-        Which months.
+        Which of its months are read.
     """
 
     platform: Platform
@@ -63,7 +65,7 @@ class LakeWindow:
 
 
 def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, Any]:
-    """Publish a staged month and return what its materialisation says of it.
+    """Publish a staged month and return the metadata of its materialisation.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, A
         published = table.publish(staged, {"dagster_run_id": run_id})
         rows = sum(table.row_counts(table.months()).values())
     return {
-        # Of the whole table: what the asset's page shows first.
+        # Rows of the whole table, which the asset's page shows first.
         "dagster/row_count": rows,
         "dagster/uri": published.uri,
         "dagster/partition_row_count": published.rows,
@@ -101,12 +103,12 @@ class LakeIOManager(dg.ConfigurableIOManager):
 
     @property
     def platform(self) -> Platform:
-        """Engine, lake and source of the run, each opened when first asked for."""
+        """Engine, lake and source of the run, each opened on first use."""
         assert self._platform is not None, "only while a run has the resource"
         return self._platform
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
-        """Get ready; nothing is opened yet."""
+        """Make the platform; nothing is opened yet."""
         self._platform = Platform(self.settings, self._objects(), self._session())
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
@@ -118,7 +120,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(publish(self.platform, obj, context.run_id or ""))
 
     def load_input(self, context: dg.InputContext) -> LakeWindow:
-        """Return what reads the upstream months of any month; nothing is read yet."""
+        """Return a reader of the upstream months; nothing is read yet."""
         table = Names.table(context.asset_key)
         return LakeWindow(self.platform, self.schemas[table], input_of(table, context.definition_metadata))
 
@@ -160,7 +162,7 @@ class SparkS3IOManager(SparkIOManager):
         return lambda: cast("ObjectStore", self.s3.object_store())
 
 
-#: By engine, and whether anything is on S3.
+#: The class for each engine, without and with S3.
 IO_MANAGERS: dict[tuple[str, bool], type[LakeIOManager]] = {
     ("duckdb", False): DuckDBIOManager,
     ("duckdb", True): DuckDBS3IOManager,
@@ -175,9 +177,9 @@ def lake_io_manager(settings: Settings, **needed: Any) -> LakeIOManager:
     Parameters
     ----------
     settings : Settings
-        They choose the class: by engine, and by whether lake or source are on S3.
+        The engine, and whether lake or source are on S3, choose the class.
     **needed
-        The resources ``spark`` and ``s3``, as far as that class needs them.
+        The resources ``spark`` and ``s3``, if the class needs them.
     """
     chosen = IO_MANAGERS[settings.engine, uses_s3(settings)]
     schemas = {schema.name: schema for schema in all_schemas(settings.horizons_months)}

@@ -1,10 +1,9 @@
 """Turns the tables of a step into a Dagster asset that writes, audits and publishes.
 
-Dagster's own order is compute, store, check: a blocking check runs when readers
-already see the month. Here the body stages the month's files in the lake, holds
-them against the checks, and only a month that passes reaches the IO manager, which
-publishes it in one commit. A failed check, an exception or a kill leaves readers
-on the month they had.
+Dagster's own order is compute, store, check, so a blocking check would run when readers
+already see the month. Here the asset stages the month's files in the lake and checks them.
+Only a month that passes reaches the IO manager, which publishes it in one commit. After a
+failed check, an exception or a kill, readers still have the earlier version of the month.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
@@ -32,7 +31,7 @@ from cltv_assets.tables.check import audit
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.table import Made, Table
 
-#: Tag by which people see which command makes an asset.
+#: Tag that shows which command makes an asset.
 HALF = "cltv/half"
 
 Events = Iterator[Event]
@@ -52,7 +51,7 @@ def lake_asset(
     settings : Settings
         They choose columns, inputs and checks.
     tables : sequence of Table
-        What the step makes: the table whose ``make`` it is, and those made with it.
+        What the step makes: the table whose ``make`` runs, and those made with it.
     partitions : PartitionsDefinition
         The months.
     names : Names
@@ -104,11 +103,11 @@ def lake_asset(
 def _make(
     platform: Platform, names: Names, tables: Sequence[Table], month: Month, inputs: Mapping[str, ir.Table]
 ) -> MonthMade:
-    """Stage a month's files and hold them against the checks."""
+    """Stage a month's files and check them."""
     stagings: list[Staging] = []
 
     def discard() -> None:
-        # What is or may be published stays; a sibling whose turn never came goes.
+        # This keeps what is or may be published, and removes a sibling that was not reached.
         for staging in stagings:
             staging.discard()
 
@@ -123,7 +122,7 @@ def _make(
 
 
 def _yield_one(made: MonthMade) -> Events:
-    """Hand a month of its own run to Dagster, whose IO manager publishes it."""
+    """Hand the only month of a run to Dagster, whose IO manager publishes it."""
     try:
         yield from made.check_results
         if made.refusal:
@@ -191,9 +190,9 @@ class _Outcome:
 
 
 def _audit(run: MonthRun, staged: Sequence[StagedMonth], tables: Sequence[Table], names: Names) -> _Outcome:
-    """Hold the written files against their checks."""
+    """Run the checks on the written files."""
     written = {part.schema.name: run.engine.read_files(part.schema, part.paths) for part in staged}
-    # Identities between tables are checked on what was written, not on a plan.
+    # Checks that compare tables read what was written, not what was planned.
     seen = replace(run, inputs={**run.inputs, **written})
     outcome = _Outcome([], [], [])
     for table, part in zip(tables, staged, strict=True):

@@ -1,8 +1,7 @@
 """What assets, jobs, sensors, schedules and resources are called.
 
-One deployment may hold several graphs, a brand each. A prefix keeps their names
-apart; tables and folders in the lake keep their plain names, since each graph has
-a lake of its own.
+One deployment may hold several graphs, one for each brand. A prefix keeps their names apart.
+Tables and folders in the lake keep their plain names, because each graph has its own lake.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ class Names:
     Parameters
     ----------
     prefix : str
-        ``Settings.asset_prefix``; empty for a graph that is alone.
+        ``Settings.asset_prefix``; empty if the deployment has only one graph.
     """
 
     prefix: str = ""
@@ -29,10 +28,10 @@ class Names:
         return dg.AssetKey([self.prefix, asset] if self.prefix else [asset])
 
     def name(self, plain: str) -> str:
-        """Return the name of anything that has no key: ``acme__cltv_month``."""
+        """Return the name of a job, sensor or resource, such as ``acme__cltv_month``."""
         return f"{self.prefix}__{plain}" if self.prefix else plain
 
     @staticmethod
     def table(key: dg.AssetKey) -> str:
-        """Return the plain name of an asset: that of its table."""
+        """Return an asset's name without the prefix: the name of its table."""
         return key.path[-1]

@@ -1,4 +1,4 @@
-"""The one partitioning, and how Dagster keeps the months that an asset reads.
+"""The monthly partitions, and the metadata that say which months an asset reads.
 
 Every asset is partitioned by calendar month in the configured time zone. A key is
 ``YYYY-MM``; the table column ``month`` holds the month's first day.
@@ -30,12 +30,12 @@ def monthly_partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
 
 
 def metadata_of_input(given: Input) -> dict[str, Any]:
-    """Return the months of an input as metadata, which `input_of` reads again."""
+    """Return the months of an input as metadata that `input_of` can read."""
     return {_WINDOW: [given.farthest, given.nearest, given.holes]}
 
 
 def input_of(table: str, metadata: Mapping[str, Any] | None) -> Input:
-    """Return the input of ``table`` that an asset's metadata hold; the same month where they hold none."""
+    """Return the input of ``table`` from an asset's metadata; the same month if they have none."""
     found = (metadata or {}).get(_WINDOW, [0, 0, False])
     farthest, nearest, holes = found.value if isinstance(found, dg.MetadataValue) else found
     return Input(table, farthest, nearest, holes)

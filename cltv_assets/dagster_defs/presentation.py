@@ -1,4 +1,4 @@
-"""What the Dagster UI shows of a month beside its state: numbers, pictures, example rows, links."""
+"""What the Dagster UI shows of a month besides its state: numbers, pictures, example rows, links."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.table import Table
 
-#: Where the folder of reports is served, if anywhere: the UI serves no files, and browsers refuse file:// links.
+#: Variable with the address that serves the reports, if any: the UI serves no files, and browsers refuse file:// links.
 REPORT_URL_VARIABLE = "CLTV_REPORT_URL"
 
 _PREVIEW_ROWS = 5
-#: Characters of a cell: one long text makes a whole table hard to read.
+#: The most characters in a cell, because one long text makes a whole table hard to read.
 _CELL = 80
 
 
@@ -48,8 +48,9 @@ def check_result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
     Parameters
     ----------
     asset : AssetKey
-        Whose check it is.
+        The asset that is checked.
     finding : Finding
+        The check's verdict, and the rows that it found.
     """
     metadata = shown(finding.verdict.facts)
     if finding.examples:
@@ -65,15 +66,16 @@ def check_result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
 
 
 def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any]:
-    """Return what a materialisation shows of its month, beside what the lake says of it.
+    """Return what a materialisation shows of its month, besides what publishing adds.
 
     Parameters
     ----------
     table : Table
+        The table that was made.
     written : ibis table
         The month's rows as written.
     run : MonthRun
-        Its inputs hold the written tables too.
+        The month's run; its inputs include the written tables.
     """
     metadata = highlights_metadata(_highlights(table, run))
     preview = run.engine.collect(written.limit(_PREVIEW_ROWS)).to_pylist()
@@ -81,7 +83,7 @@ def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any
 
 
 def _highlights(table: Table, run: MonthRun) -> Highlights:
-    """Return the month's highlights, or why there are none: they never stop a month, which passed its checks."""
+    """Return the month's highlights, or why there are none: they never stop a month that passed its checks."""
     if table.highlights is None:
         return Highlights()
     try:
@@ -92,17 +94,18 @@ def _highlights(table: Table, run: MonthRun) -> Highlights:
 
 
 def report_metadata(month: Month, path: str, size: int, essentials: Highlights) -> dict[str, Any]:
-    """Return what the report's materialisation shows: the way to it, and its essentials.
+    """Return what the report's materialisation shows: where it is, and its main figures.
 
     Parameters
     ----------
     month : Month
+        The report's month.
     path : str
-        Where the file lies.
+        Where the file is.
     size : int
-        Bytes.
+        The file's size in bytes.
     essentials : Highlights
-        Of the report itself.
+        The report's main figures.
     """
     base = os.environ.get(REPORT_URL_VARIABLE, "").rstrip("/")
     name = path.rsplit("/", 1)[-1]
@@ -115,7 +118,7 @@ def report_metadata(month: Month, path: str, size: int, essentials: Highlights) 
 
 
 def highlights_metadata(found: Highlights) -> dict[str, Any]:
-    """Return numbers, tables and pictures as metadata; Dagster draws the numbers over months."""
+    """Return numbers, tables and pictures as metadata; Dagster plots the numbers over months."""
     metadata = shown(found.numbers)
     for name, rows in found.tables.items():
         metadata[name] = dg.MetadataValue.md(markdown_table(rows))
@@ -130,15 +133,15 @@ def picture(png: bytes, says: str) -> dg.MarkdownMetadataValue:
     Parameters
     ----------
     png : bytes
-        Small: it is kept with the event in Dagster's database.
+        A small picture, because Dagster's database keeps it with the event.
     says : str
-        What is seen, in words.
+        What the picture shows, in words.
     """
     return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{base64.b64encode(png).decode()})\n\n{says}")
 
 
 def shown(facts: Mapping[str, object]) -> dict[str, Any]:
-    """Turn facts into metadata: numbers as numbers, the rest readable."""
+    """Turn facts into metadata: numbers stay numbers, the rest becomes readable."""
     found: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, bool | int | float | str):

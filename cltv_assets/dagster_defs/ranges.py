@@ -1,14 +1,14 @@
-"""Many months in one run: a backfill as it should be.
+"""Makes many months in one run, for backfills.
 
 Starting a process and importing what it needs costs more than making a month. So a
 backfill takes one run, and each step makes its months one after the other, oldest
 first. Every month is written, checked and published by itself, exactly as in a run of
 its own, and its materialisation and its check results are recorded under its name as
-soon as it is done. A month that fails is left out by what is made from it; the others
-go on. The run then fails at its end and says which months and why.
+soon as it is done. If a month fails, later steps skip it and the other months go on. At its end
+the run fails and says which months could not be made and why.
 
-Dagster's own way would record one materialisation for all months when the step has
-ended, checks without a month, and stop all of them when one fails.
+Dagster's own range runs record one materialisation for all months at the end of the step,
+record checks without a month, and stop all months when one fails.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
@@ -35,14 +35,15 @@ class MonthMade:
     Parameters
     ----------
     check_results : list of AssetCheckResult
+        What the checks found.
     refusal : str
-        Why it must not be published; empty where all is well.
+        Why it must not be published; empty if all is well.
     outputs : list of MaterializeResult
         What to publish.
     publish : callable
-        Publishes the value of one of them and returns what is known of it then.
+        Publishes the value of one output and returns its metadata.
     discard : callable
-        Removes what was written and not published.
+        Removes what was written but not published.
     """
 
     check_results: list[dg.AssetCheckResult]
@@ -64,18 +65,20 @@ def make_months(
     Parameters
     ----------
     context : AssetExecutionContext
+        Of the running step.
     tables : sequence of str
         What the step makes.
     names : Names
+        What assets are called in this graph.
     failed : FailedMonths
-        The run's; this step's are added.
+        The run's failed months; this step's are added.
     make : callable
         Writes and audits a month.
 
     Raises
     ------
     dagster.Failure
-        If months failed and no later step of the run is going to say so.
+        If months failed and no later step of the run will say so.
     """
     months = [month_of(key) for key in context.partition_keys]
     above, passes_on = _neighbours(context, tables, names)
@@ -134,7 +137,7 @@ def _evaluation(result: dg.AssetCheckResult, month: Month) -> Any:
 
 
 def _neighbours(context: dg.AssetExecutionContext, tables: Sequence[str], names: Names) -> tuple[list[str], bool]:
-    """Return the tables that a step is made from, and whether another step of the run is made from its own."""
+    """Return the tables that a step reads, and whether another step of the run reads this step's tables."""
     graph = context.job_def.asset_layer.asset_graph
     own = {names.key(table) for table in tables}
     above = {parent for key in own for parent in graph.get(key).parent_keys} - own

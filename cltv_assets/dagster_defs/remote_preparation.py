@@ -1,8 +1,8 @@
 """The first half of the graph as one step that runs elsewhere.
 
-The tables, checks and columns are those of the ordinary assets. What a month's job
-publishes stands in the lake already; nothing passes through the IO manager here, and
-assets downstream read the lake as usual.
+The tables, checks and columns are those of the ordinary assets. The job
+publishes a month to the lake itself, so nothing passes through the IO manager here. Assets
+downstream read the lake as usual.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
@@ -50,7 +50,7 @@ def remote_preparation(
         check_specs=check_specs(tables, settings, names, partitions),
         partitions_def=partitions,
         required_resource_keys={pipes_key},
-        # The job runs the whole half.
+        # The job always runs the whole half.
         can_subset=False,
         pool=names.name(POOL),
         backfill_policy=dg.BackfillPolicy.multi_run(1),
@@ -67,7 +67,7 @@ def remote_preparation(
 
 
 def _described(result: dg.AssetCheckResult) -> dg.AssetCheckResult:
-    """Give a check result its sentence again, which Pipes carries as metadata only."""
+    """Restore the description of a check result, which Pipes carries only as metadata."""
     metadata = dict(result.metadata or {})
     message = metadata.pop("message", None)
     if not isinstance(message, dg.MetadataValue):
@@ -81,7 +81,7 @@ def _raise_unless_whole(month: str, told: Told) -> None:
     Raises
     ------
     dagster.Failure
-        Without retries where the far end said why; with them where the job broke off.
+        Without retries if the job said why; with retries if it broke off.
     """
     made = {
         Names.table(result.asset_key)
@@ -92,7 +92,7 @@ def _raise_unless_whole(month: str, told: Told) -> None:
     if told.errors:
         raise dg.Failure(description=" ".join(told.errors), allow_retries=False)
     if not missing:
-        # Everything is published; what failed came after, or the client takes a cluster's end for a failure.
+        # Everything is published. The failure came later, or the client takes a cluster's end for one.
         return
     published = f"Published before that: {', '.join(sorted(made))}." if made else "Nothing of it was published."
     raise dg.Failure(

@@ -1,4 +1,4 @@
-"""The month's HTML report: written whole, or not at all."""
+"""The asset of the month's HTML report, which is published complete or not at all."""
 
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
 
@@ -82,7 +82,7 @@ def report_asset(
 
 
 def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, ir.Table]) -> MonthMade:
-    """Render a month's report and look at it."""
+    """Render a month's report and check it."""
     run = platform.month_run(month, inputs)
     data = collect(run)
     html = render(data)

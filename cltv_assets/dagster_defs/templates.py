@@ -18,7 +18,7 @@ def load_settings(config: str | os.PathLike[str] | None = None) -> Settings:
     Parameters
     ----------
     config : path, optional
-        The file; by default ``$CLTV_CONFIG``, else ``cltv.yaml`` here, else the demo's settings.
+        The file; by default ``$CLTV_CONFIG``, else ``cltv.yaml`` in the current folder, else the demo's settings.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def template_renderer(project_root: Path) -> Callable[[str], Any]:
     """
 
     def render(text: str) -> Any:
-        # Not imported before a template needs it: `cltv constraints` and others do without Dagster.
+        # Imported only when a template needs it: `cltv constraints` and other commands work without Dagster.
         import dagster as dg
 
         context = SimpleNamespace(project_root=str(project_root))

@@ -1,4 +1,4 @@
-"""Gives a Pythonic resource what is not for its configuration."""
+"""Gives a Dagster resource values that are not part of its configuration."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Made = TypeVar("Made")
 def bound(resource: type[Made], **constants: Any) -> type[Made]:
     """Return ``resource`` with constants in its class.
 
-    Dagster makes a resource again from its fields for each run, and shows these fields in
-    the UI. What is no configuration, such as the whole settings, would be lost or shown.
+    Dagster makes a resource again from its fields for each run, and shows the fields in the UI.
+    Other values, such as the whole settings, would be lost or shown.
 
     Parameters
     ----------
     resource : type
         A subclass of ``ConfigurableResource``.
     **constants
-        By the names of class variables that it declares.
+        Values of class variables that it declares, by name.
     """
     body = {
         "__module__": resource.__module__,

@@ -24,18 +24,19 @@ from cltv_assets.tables.month_run import MonthRun
 
 #: Plain keys of the resources; `Names` puts the prefix before them.
 LAKE, S3, SPARK, PIPES = "lake", "s3", "spark", "pipes"
-#: Pool of every asset of a graph: one run at a time writes its lake's months, in their order.
+#: Pool of all assets of a graph, so that only one run at a time writes its lake, month by month in order.
 POOL = "cltv_lake"
 
 
 class Platform:
-    """Engine, lake and source of one run, opened when first asked for.
+    """Engine, lake and source of one run, each opened on first use.
 
     Parameters
     ----------
     settings : Settings
+        They choose engine, lake and source.
     objects : callable, optional
-        Returns how S3 is reached; asked once, when something on S3 is.
+        Returns the access to S3; called once, on first use.
     session : callable, optional
         Returns the run's Spark session.
     """
@@ -49,7 +50,7 @@ class Platform:
         self.settings = settings
         self._find_objects = objects
         self._session = session
-        #: Of a run of many months: what is not to be made from what failed.
+        #: The months that failed, so that later steps of the run skip them.
         self.failed = FailedMonths()
         self._engine: Engine | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -63,7 +64,7 @@ class Platform:
 
     @cached_property
     def objects(self) -> ObjectStore | None:
-        """How S3 is reached, where anything is on it."""
+        """The access to S3; ``None`` if nothing is on S3."""
         return None if self._find_objects is None else self._find_objects()
 
     @cached_property
@@ -73,7 +74,7 @@ class Platform:
         Raises
         ------
         LakeError
-            If it is on an object store that cannot be written, or where commits are not safe.
+            If it is on an object store that cannot be written to, or on which commits are not safe.
         """
         lake = Lake(self.settings.lake_root, self.objects, self.settings.asset_prefix)
         if self.objects is not None:
@@ -88,7 +89,7 @@ class Platform:
         return Path(self._folder.name)
 
     def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
-        """Return what a table's ``make`` and its checks may know."""
+        """Return what a table's ``make`` and its checks get."""
         source = open_source(self.settings, objects=self.objects)
         return MonthRun(
             month, self.settings, self.engine, self.lake, source, dict(inputs), scratch=lambda: self.scratch

@@ -1,7 +1,7 @@
-"""S3 as Dagster knows it: the one place for endpoint, region and credentials.
+"""The Dagster resource for S3: the one place for endpoint, region and credentials.
 
-Keys come from AWS's own chain or from environment variables that the settings
-name; no value stands in run configuration, logs or metadata.
+Keys come from AWS's own chain or from environment variables that the settings name. Run
+configuration, logs and metadata never have a key's value.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def s3_resource(settings: Settings) -> StoreResource:
-    """Return the resource for ``settings.s3``; nothing is asked of any network.
+    """Return the resource for ``settings.s3``; it opens no connection.
 
     Raises
     ------
@@ -48,9 +48,9 @@ def s3_resource(settings: Settings) -> StoreResource:
 
 
 def object_store_for(settings: Settings) -> ObjectStore | None:
-    """Return the store that ``settings`` need, or None where all is local.
+    """Return the store that ``settings`` need, or None if everything is local.
 
-    For what runs outside Dagster, such as the commands that read the lake.
+    For code that runs outside Dagster, such as the commands that read the lake.
     """
     if not uses_s3(settings):
         return None

@@ -1,9 +1,9 @@
-"""Spark as Dagster knows it: one session a run, started at first use and stopped at the run's end.
+"""The Dagster resource for Spark: one session for each run, started at first use, stopped at the run's end.
 
-Built on dagster-pyspark's lazy resource. That one never stops a session, and gives
-a later run with other settings the first one; here the session is a claim on the
-process's only one, and other settings are refused (see ``engines.spark_session``).
-Import this module only where ``engine`` is ``spark``: the embedded installation has
+Built on dagster-pyspark's lazy resource, which never stops a session and gives a later run with
+other settings the first run's session. Here a run leases the process's only session, and other
+settings are refused (see ``engines.spark_session``).
+Import this module only if ``engine`` is ``spark``: the embedded installation has
 no PySpark.
 """
 
@@ -27,7 +27,7 @@ except ModuleNotFoundError:
         "engine: spark needs the extra spark.", "Install it (pip install 'cltv-assets[spark]'), or set engine: duckdb."
     ) from None
 
-#: What Spark itself hides in its pages.
+#: Names of settings whose values Spark itself hides in its pages.
 _SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 
 
@@ -42,7 +42,7 @@ class SparkResource(LazyPySparkResource):  # type: ignore[misc] # skipped by myp
         self._lease = SparkLease(self.settings)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
-        """Give the session back; whoever has it last stops it."""
+        """Give the session back; the last one to do so stops it."""
         self._spark_session = None
         self._lease.stop()
 
@@ -56,7 +56,7 @@ def spark_resource(settings: Settings) -> SparkResource:
     Raises
     ------
     ConfigError
-        If ``spark.conf`` holds what would change the numbers.
+        If ``spark.conf`` has a setting that would change the numbers.
     """
     # A Connect address may end in a token.
     shown = {k: re.sub(";.*", "", v) for k, v in spark_config(settings).items() if not _SECRET.search(k)}

@@ -1,6 +1,6 @@
-"""dagster-aws's S3 resource, extended by how the other libraries reach the same store.
+"""dagster-aws's S3 resource, extended so that the other libraries reach the same store.
 
-Import it late: an embedded installation has no dagster-aws.
+Import it only when it is needed: an embedded installation has no dagster-aws.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class StoreResource(S3Resource):  # type: ignore[misc] # untyped where the extra
     """S3 for boto3, and by ``object_store`` for delta-rs, Arrow and Spark."""
 
     def get_object_to_set_on_execution_context(self) -> Self:
-        """Hand assets and resources this object; the plain resource hands them a boto3 client."""
+        """Give assets and resources this object; dagster-aws's resource gives them a boto3 client."""
         return self
 
     def object_store(self) -> ObjectStore:
@@ -40,7 +40,7 @@ class StoreResource(S3Resource):  # type: ignore[misc] # untyped where the extra
                 region_name=self.region_name,
                 profile_name=self.profile_name,
             )
-            # Found once; botocore renews them where the chain's provider can.
+            # Looked up once; botocore renews them if their provider can.
             found = session.get_credentials()
         except BotoCoreError as error:
             raise ConfigError(
@@ -59,11 +59,11 @@ class StoreResource(S3Resource):  # type: ignore[misc] # untyped where the extra
                 raise ConfigError(
                     f"The AWS credentials cannot be renewed: {error}.", "Sign in again, then run the month again."
                 ) from None
-            # botocore tells nobody when credentials expire; those that it can renew know it.
+            # botocore has no public expiry time; credentials that it can renew keep it in this attribute.
             expires = getattr(found, "_expiry_time", None)
             renewed = isinstance(found, RefreshableCredentials)
             return Credentials(now.access_key, now.secret_key, now.token, expires, renewed)
 
-        # boto3 takes these variables by itself; the other libraries have to be told.
+        # boto3 reads these variables by itself; the other libraries need the address.
         named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         return ObjectStore(credentials, self.get_client, self.endpoint_url or named, session.region_name)
