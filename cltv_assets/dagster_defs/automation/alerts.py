@@ -1,10 +1,9 @@
-"""The sensor ``cltv_alerts``: tells a webhook of failed runs and of overdue months.
+"""The sensor ``cltv_alerts``: reports failed runs and overdue months to a webhook.
 
-Each failed run is told once, an overdue month once and once more when it has
-arrived, all that is new in one message. Nothing is said while nothing is wrong. If the
-webhook does not take the message, the tick fails and the cursor stays where it is, so
-the next tick tells the same. A daemon that dies between message and cursor tells it
-twice rather than never.
+Each failed run is reported once. An overdue month is reported once, and again when it has
+arrived. One message has all the news; without news there is none. If the webhook does not
+accept the message, the tick fails and the cursor stays, so the next tick sends the same. A
+daemon that dies before it saves the cursor sends the message twice rather than never.
 """
 
 from __future__ import annotations
@@ -32,24 +31,24 @@ ALERTS_SENSOR = "cltv_alerts"
 UI_VARIABLE = "CLTV_UI_URL"
 
 _INTERVAL = 60
-#: Failed runs told in one message; the others are told by the next tick.
+#: The most failed runs in one message; the next tick reports the others.
 _RUNS = 20
-#: Causes of a run that are shown, and characters of each.
+#: How many causes of a run are shown, and how many characters of each.
 _SHOWN_CAUSES, _SHOWN_CHARACTERS = 3, 700
-#: Assets listed by name.
+#: How many assets are listed by name.
 _SHOWN_ASSETS = 4
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """What was told.
+    """What was reported.
 
     Parameters
     ----------
     failures : int
-        Place of the last failure looked at in the order of all events; -1 before the first look.
+        Place of the last examined failure in the order of all events; -1 before the first look.
     overdue : mapping of str to list of (str, str)
-        Asset to the stretches of months that were told to be overdue.
+        For each asset, the stretches of months that were reported as overdue.
     """
 
     failures: int = -1
@@ -57,7 +56,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor | None:
-        """Read a cursor; None where there is none, or one of another version."""
+        """Read a cursor; None if there is none, or one of another version."""
         try:
             return cls(**json.loads(text)) if text else None
         except (ValueError, TypeError):
@@ -68,7 +67,7 @@ class Cursor:
         return json.dumps(asdict(self), sort_keys=True)
 
     def told(self) -> set[tuple[str, Month]]:
-        """Return the months that were told to be overdue, with their assets."""
+        """Return the months that were reported as overdue, with their assets."""
         return {
             (asset, month)
             for asset, stretches in self.overdue.items()
@@ -84,9 +83,9 @@ class Message:
     Parameters
     ----------
     text : str
-        Empty where there is nothing new.
+        Empty if there is nothing new.
     cursor : Cursor
-        Holds once the text is told.
+        To be saved once the text is sent.
     """
 
     text: str
@@ -99,6 +98,7 @@ class Watchman:
     Parameters
     ----------
     settings : Settings
+        They give the months, the time zone and the prefix of names.
     job : str
         Name of the job that makes a month.
     expected : mapping of str to Expectation
@@ -120,8 +120,9 @@ class Watchman:
         Parameters
         ----------
         instance : DagsterInstance
+            Where runs and materialisations are recorded.
         cursor : Cursor or None
-            None at the first look: earlier failures are then no news, overdue months are.
+            None at the first look, which reports overdue months but no earlier failures.
         now : datetime.datetime
             With a zone.
         location : str or None
@@ -151,11 +152,11 @@ class Watchman:
     def _failed_runs(
         self, instance: dg.DagsterInstance, after: int, location: str | None
     ) -> tuple[list[dg.DagsterRun], int]:
-        """Return our runs that failed after a place in the order of events, and the place looked at last."""
+        """Return our runs that failed after a place in the order of events, and the last examined place."""
         wanted = dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=after)
         records = instance.fetch_run_status_changes(wanted, limit=_RUNS, ascending=True).records
         runs = [run for record in records if (run := instance.get_run_by_id(record.run_id)) is not None]
-        # What Dagster runs again by itself has not failed for good.
+        # A run that Dagster retries by itself has not failed for good.
         ours = [run for run in runs if self._is_ours(run, location) and run.tags.get("dagster/will_retry") != "true"]
         return ours, records[-1].storage_id if records else after
 
@@ -188,11 +189,12 @@ class Watchman:
 
 
 def alerts_sensor(settings: Settings, job: Any, expected: Mapping[str, Expectation]) -> dg.SensorDefinition:
-    """Return the sensor that tells a webhook of failed runs and overdue months.
+    """Return the sensor that reports failed runs and overdue months to a webhook.
 
     Parameters
     ----------
     settings : Settings
+        They give the webhook's variable, the months and the environment.
     job : job definition
         Makes a month of the whole graph.
     expected : mapping of str to Expectation
@@ -210,7 +212,7 @@ def alerts_sensor(settings: Settings, job: Any, expected: Mapping[str, Expectati
     )
     def alert(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         if not webhook.is_set:
-            # The cursor stays: what happens meanwhile is told once there is an address.
+            # The cursor stays: what happens meanwhile is reported once there is an address.
             return dg.SensorResult(
                 skip_reason=f"The environment variable {settings.automation.webhook_variable} is not set, "
                 "so there is nowhere to tell anything.",
@@ -228,12 +230,14 @@ def alerts_sensor(settings: Settings, job: Any, expected: Mapping[str, Expectati
 
 
 def causes_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Return why a run failed, a sentence or paragraph each.
+    """Return the causes of a run's failure, a sentence or paragraph each.
 
     Parameters
     ----------
     instance : DagsterInstance
+        Where the run is recorded.
     run_id : str
+        The failed run.
     """
     causes = []
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
@@ -246,7 +250,7 @@ def causes_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
             causes.append(f"{event.step_key}: {(failure.error.cause or failure.error).message.strip()}")
     if causes:
         return causes
-    # It did not come as far as a step, or its process died.
+    # The run failed before its first step, or its process died.
     ended = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
     return [entry.dagster_event.message for entry in ended if entry.dagster_event and entry.dagster_event.message]
 

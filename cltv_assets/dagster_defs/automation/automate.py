@@ -1,4 +1,4 @@
-"""Adds to the graph what makes it run by itself, and what says when it does not."""
+"""Adds automation to the graph, and the checks and sensors that report when a month is late."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cltv_assets.dagster_defs.automation.state import parents_of, steps_of
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.settings import Settings
 
-#: Plain names; ``Names`` adds the prefix.
+#: Plain name; ``Names`` adds the prefix.
 AUTOMATION_SENSOR = "cltv_automation"
 
 
@@ -28,10 +28,13 @@ class Automated:
     Parameters
     ----------
     assets : list of AssetsDefinition
+        The graph's assets, each with its condition and freshness policy.
     checks : list of AssetChecksDefinition
+        The check ``on_time`` of every asset.
     sensor : SensorDefinition
         Evaluates the conditions.
     expected : dict of str to Expectation
+        When each asset is due, by its plain name.
     """
 
     assets: list[dg.AssetsDefinition]
@@ -46,8 +49,9 @@ def automate(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> Autom
     Parameters
     ----------
     settings : Settings
+        They say when assets are due, and whether the sensor runs from the start.
     assets : sequence of AssetsDefinition
-        The whole graph, none before what it is made from.
+        The whole graph; each asset comes after its parents.
 
     Raises
     ------
@@ -78,7 +82,9 @@ def sensors_of(settings: Settings, automated: Automated, job: Any) -> list[dg.Se
     Parameters
     ----------
     settings : Settings
+        They choose the sensors, and whether each runs from the start.
     automated : Automated
+        What `automate` returned.
     job : job definition
         Makes a month of the whole graph.
     """
@@ -99,7 +105,7 @@ def _automation_sensor(settings: Settings, planner: Planner) -> dg.AutomationCon
         target=dg.AssetSelection.assets(*keys) | dg.AssetSelection.checks_for_assets(*keys),
         default_status=dg.DefaultSensorStatus.RUNNING if runs else dg.DefaultSensorStatus.STOPPED,
         description="Makes each month when it is due, and again what later changes of its data touch.",
-        # The plan is Python of ours; the daemon itself knows only Dagster's own conditions.
+        # The plan is our own code; the daemon itself can evaluate only Dagster's own conditions.
         use_user_code_server=True,
         emit_backfills=True,
     )

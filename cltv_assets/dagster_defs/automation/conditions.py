@@ -1,4 +1,4 @@
-"""The automation conditions: what the plan says, in the form that Dagster evaluates and shows.
+"""The automation conditions: the plan, in the form that Dagster evaluates and shows.
 
 An asset's page in the UI shows the condition's parts for every evaluation: which
 months were wanted, which of them were being made already, had failed, or waited.
@@ -28,11 +28,12 @@ _WANTED = frozenset({Verdict.REQUESTED, Verdict.WAITING, Verdict.IN_PROGRESS, Ve
 
 
 class Planner:
-    """Makes the plan, once an evaluation.
+    """Makes the plan, once for each evaluation.
 
     Parameters
     ----------
     settings : Settings
+        They give the months, the time zone and the prefix of names.
     steps : list of Step
         The whole graph.
     """
@@ -65,7 +66,7 @@ class Planner:
         )
 
     def _claimed(self, view: Any) -> frozenset[tuple[str, Month]]:
-        """Return what backfills under way are going to make: their runs do not exist yet."""
+        """Return what running backfills will make; not all of their runs exist yet."""
         tables = {self.names.key(table): table for step in self.steps for table in step.tables}
         return frozenset(
             (tables[key], month_of(partition)) for key, partition in claimed_by_backfills(view) if key in tables
@@ -73,12 +74,14 @@ class Planner:
 
 
 class MonthsThatAre(dg.AutomationCondition[dg.AssetKey]):
-    """The months of an asset about which the plan says one of some things.
+    """The months of an asset to which the plan gives one of some verdicts.
 
     Parameters
     ----------
     planner : Planner
+        Makes the plan.
     verdicts : frozenset of Verdict
+        The verdicts that count.
     name : str
         What the UI shows.
     """

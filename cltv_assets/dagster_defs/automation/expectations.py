@@ -1,8 +1,8 @@
 """When each asset is due, declared once.
 
-``due`` says how long after its month closes an asset is due. From it come the
-asset's automation condition (made when due), its freshness policy and its check
-``on_time`` (overdue a while after it was due), and the time of the monthly schedule.
+``due`` says how long after its month closes an asset is due. From this follow its
+automation condition (made when due), its freshness policy and its check ``on_time`` (overdue a
+while after it was due), and the time of the monthly schedule.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
-#: A day for deliveries to arrive; everything else follows what it is made from.
+#: Deliveries have a day to arrive. By default other assets are due together with their inputs.
 DEFAULT_DUE = dt.timedelta(days=1)
-#: A day and time of the month that every month has.
+#: The longest delay for a monthly cron expression: every month has a day 28.
 LONGEST_BY_CRON = dt.timedelta(days=27)
 
 
@@ -31,9 +31,9 @@ class Expectation:
     Parameters
     ----------
     due : datetime.timedelta
-        After the month closes.
+        How long after the month closes the asset is due.
     overdue_after : datetime.timedelta
-        After it was due.
+        How long after it was due the asset is overdue.
     """
 
     due: dt.timedelta
@@ -51,8 +51,9 @@ def expectations(settings: Settings, parents: Mapping[str, Sequence[str]]) -> di
     Parameters
     ----------
     settings : Settings
+        The section ``automation`` says when assets are due.
     parents : mapping
-        Asset to the assets it is made from, in an order in which none comes before its parents.
+        The assets that each asset is made from; each asset comes after its parents.
 
     Raises
     ------
@@ -75,17 +76,17 @@ def expectations(settings: Settings, parents: Mapping[str, Sequence[str]]) -> di
 
 
 def closes(settings: Settings, month: Month) -> dt.datetime:
-    """Return the instant a month closes: midnight of the next month's first day, there."""
+    """Return the instant a month closes: midnight of the next month's first day, in the configured zone."""
     return dt.datetime.combine(month.shift(1).first_day, dt.time(), settings.zone)
 
 
 def monthly_cron(after: dt.timedelta) -> str | None:
-    """Return the cron expression of a time after the month's first midnight, to the minute.
+    """Return the cron expression for a delay after the month's first midnight, to the minute.
 
     Returns
     -------
     str or None
-        ``None`` beyond 27 days: not every month has such a day.
+        ``None`` beyond 27 days, because not every month has such a day.
     """
     if after > LONGEST_BY_CRON:
         return None
@@ -98,9 +99,9 @@ def monthly_cron(after: dt.timedelta) -> str | None:
 def freshness_policy(settings: Settings, expectation: Expectation) -> dg.FreshnessPolicy | None:
     """Return the policy that Dagster shows beside an asset.
 
-    Dagster looks at an asset's latest materialisation of whatever month, so this says
-    that somebody is at work; the check ``on_time`` looks at the months themselves.
-    ``None`` where the last month is fixed: no later one is ever due.
+    Dagster looks only at an asset's latest materialisation, whatever its month. So the policy
+    shows only that months are being made; the check ``on_time`` looks at each month. There is
+    no policy if the last month is fixed, because no later one is ever due.
     """
     if settings.fixed_last_month is not None:
         return None

@@ -1,4 +1,4 @@
-"""Reads from a Dagster instance what was landed of the source, what is being made, and what failed."""
+"""Reads from a Dagster instance which months were landed, are being made, or failed."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ _FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_
 
 
 class LandedMonths:
-    """What a Dagster instance knows of ``raw_transactions``.
+    """What a Dagster instance knows about ``raw_transactions``.
 
     Parameters
     ----------
     names : Names
+        What assets and jobs are called in this graph.
     job : str
         Name of the job that makes a whole month.
     """
@@ -40,22 +41,23 @@ class LandedMonths:
         self._names = names
         self._key = names.key(RAW_TRANSACTIONS.name)
         self._job = job
-        # An event never changes, so each is read once in the life of the process.
+        # An event never changes, so a process reads each only once.
         self._records: dict[int, Landed] = {}
 
     def state(self, instance: dg.DagsterInstance, months: Sequence[Month], repository: Any = None) -> State:
-        """Return what is there, and what is going on.
+        """Return which months are landed, being made, or failed.
 
         Parameters
         ----------
         instance : DagsterInstance
+            Where runs and materialisations are recorded.
         months : sequence of Month
-            The closed ones.
+            The closed months.
         repository : RepositoryDefinition, optional
-            Tells what backfills under way are going to make.
+            Shows what running backfills will make.
         """
-        # First what is running: a run that ends meanwhile is then looked at again, and not
-        # taken for one that ended without having landed anything.
+        # The running ones first: a run that ends meanwhile then still counts as running until the next
+        # look, and not as one that ended without landing anything.
         busy = self._running(instance) | dict.fromkeys(self._claimed(instance, repository), math.inf)
         history = read_history(instance, self._names, [RAW_TRANSACTIONS.name])
         failed: dict[Month, float] = {}
@@ -84,7 +86,7 @@ class LandedMonths:
         return {month: self._records[number] for month, number in made.items() if number in self._records}
 
     def _running(self, instance: dg.DagsterInstance) -> dict[Month, float]:
-        """Return the months of queued and running runs that land lines, or have and go on, and when they began."""
+        """Return the months of unfinished runs that land lines or have landed them, and when each run began."""
         found: dict[Month, float] = {}
         for record in instance.get_run_records(dg.RunsFilter(statuses=_NOT_FINISHED)):
             run = record.dagster_run
@@ -93,10 +95,10 @@ class LandedMonths:
         return found
 
     def _claimed(self, instance: dg.DagsterInstance, repository: Any) -> set[Month]:
-        """Return the months of backfills under way: not all of their runs exist yet."""
+        """Return the months of running backfills, whose runs do not all exist yet."""
         if repository is None:
             return set()
-        # Their runs are still to begin, so they will see whatever is there.
+        # Their runs have not begun, so they will read whatever files are there.
         return {
             Month.parse(key)
             for backfill in requested_backfills(instance)
@@ -117,12 +119,12 @@ def _months(first: str, last: str) -> list[Month]:
     try:
         return list(Month.parse(first).until(Month.parse(last)))
     except ValueError:
-        # A partition of somebody else's.
+        # A partition of another graph, which is not a month.
         return []
 
 
 def ranges(months: Iterable[Month]) -> list[tuple[Month, Month]]:
-    """Return months as first and last of each unbroken stretch."""
+    """Return the first and last month of each unbroken stretch."""
     found: list[tuple[Month, Month]] = []
     for month in sorted(set(months)):
         if found and found[-1][1].shift(1) == month:

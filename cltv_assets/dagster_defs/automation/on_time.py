@@ -1,9 +1,9 @@
 """The check ``on_time`` of every asset: every month is there that should be by now.
 
-Dagster's freshness policy looks at an asset's latest materialisation of whatever
-month: a repeated old month makes it fresh. This check looks at the months. It is
-evaluated when its answer would change, not by the clock: once when a month becomes
-overdue, once when it has arrived.
+Dagster's freshness policy looks only at an asset's latest materialisation, so that repeating
+an old month makes the asset fresh. This check looks at each month. It is evaluated when its
+answer would change, not by the clock: once when a month becomes overdue, and once when it has
+arrived.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
@@ -26,11 +26,12 @@ _SHOWN = 6
 
 
 class AnswerChanged(dg.AutomationCondition[dg.AssetCheckKey]):
-    """Whether the check ``on_time`` would say something else than it last did.
+    """True if the check ``on_time`` would now give another answer than last time.
 
     Parameters
     ----------
     planner : Planner
+        Knows the steps and the months.
     patience : datetime.timedelta
         How long after it was due a month is overdue.
     """
@@ -63,10 +64,15 @@ def overdue_months(
     Parameters
     ----------
     planner : Planner
+        Knows the steps and the months.
     instance : DagsterInstance
+        Where materialisations are recorded.
     table : str
+        The table's plain name.
     now : datetime.datetime
+        With a zone.
     patience : datetime.timedelta
+        How long after it was due a month is overdue.
     """
     step = next(step for step in planner.steps if table in step.tables)
     history = read_history(instance, planner.names, [table])
@@ -77,7 +83,7 @@ def _last_answer(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | N
     record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
     happened = record.event.dagster_event if record is not None and record.event is not None else None
     if happened is None or happened.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        # Never evaluated, or being evaluated now: other parts of the condition look after that.
+        # Never evaluated, or being evaluated now: other parts of the condition handle that.
         return None
     said = happened.asset_check_evaluation_data.metadata.get(_OVERDUE)
     return str(said.value) if said is not None else None
@@ -89,7 +95,9 @@ def on_time_checks(planner: Planner, expected: Mapping[str, Expectation]) -> dg.
     Parameters
     ----------
     planner : Planner
+        Knows the steps and the months.
     expected : mapping of str to Expectation
+        When each asset is due, by its plain name.
     """
     names = planner.names
     specs = [
@@ -138,7 +146,7 @@ def _sentence(planner: Planner, table: str, late: str, expectation: Expectation)
 
 
 def _span(span: dt.timedelta) -> str:
-    """Return a duration for people."""
+    """Return a duration in words."""
     seconds = round(span.total_seconds())
     for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds and seconds % unit == 0:

@@ -1,12 +1,16 @@
-"""Which months are to be made now: a decision from what is there, not from what has happened.
+"""Decides which months to make now, from what is there and not from past events.
 
-The rule looks at the newest state only. Nothing is lost when the daemon was down, an
-event was missed or a cursor was reset, and a second look requests nothing twice.
+The rule looks only at the current state. So nothing is lost if the daemon was down, an event
+was missed or a cursor was reset, and a second look requests nothing twice.
 
-A month of a step is made when it is due and either not there or, for the newest
-months, older than something it was made from; when nobody is making it; when it was
-not tried in vain with the same input; and when all it is made from is there and is
-not about to change. No Dagster here: the rule is a function of plain values.
+A month of a step is made if all of this holds:
+
+- It is due, and it is missing or, for the newest months, older than one of its inputs.
+- Nobody is making it.
+- It has not failed with the same inputs.
+- Its inputs are there and not about to change.
+
+The rule is a function of plain values and does not use Dagster.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from cltv_assets.tables.table import Input
 
 
 class Verdict(enum.Enum):
-    """What is to be done with a month of a table, and why."""
+    """What to do with a month of a table, and why."""
 
     SETTLED = "there, and as new as what it is made from"
     NOT_DUE = "not there, and not due yet"
@@ -38,9 +42,11 @@ class Step:
     Parameters
     ----------
     tables : tuple of str
+        Plain names, parents first.
     needs : tuple of Input
+        The months of other tables that a month is made from.
     due : datetime.timedelta
-        After the month closes.
+        How long after the month closes they are due.
     """
 
     tables: tuple[str, ...]
@@ -50,15 +56,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Attempt:
-    """The last attempt at a month, where nothing came of it or nothing has yet.
+    """The last attempt at a month, if no materialisation has followed.
 
     Parameters
     ----------
     number : int
-        Its place in the order of all events.
+        The attempt's place in the order of all events.
     run_id : str
+        The run that made the attempt.
     running : bool
-        Queued or running; else it failed or was cancelled.
+        Whether it is queued or running; if not, it failed or was cancelled.
     """
 
     number: int
@@ -73,13 +80,13 @@ class History:
     Parameters
     ----------
     made : mapping
-        Table to month to the place of its last materialisation in the order of all events.
+        For each table and month, the place of the last materialisation in the order of all events.
     attempts : mapping
-        Table to month to the last attempt, where no materialisation followed.
+        For each table and month, the last attempt, if no materialisation has followed.
     claimed : set of (str, Month)
-        Months that a backfill under way is going to make.
+        Months that a running backfill will make.
     run_of : callable
-        Table and place of a materialisation to the id of its run.
+        Takes a table and the place of a materialisation, and returns the id of its run.
     """
 
     made: Mapping[str, Mapping[Month, int]]
@@ -99,11 +106,11 @@ class Calendar:
     Parameters
     ----------
     first, last : Month
-        First partition and the newest closed one.
+        The first partition and the newest closed one.
     now : datetime.datetime
         With a zone.
     closes : callable
-        Month to the instant it closes.
+        Takes a month and returns the instant when it closes.
     late_data_months : int
         How many months before the newest are still brought up to date.
     """
@@ -129,9 +136,11 @@ def plan(steps: Sequence[Step], history: History, calendar: Calendar) -> Plan:
     Parameters
     ----------
     steps : sequence of Step
-        In an order in which none comes before what it is made from.
+        Each step comes after those that it reads from.
     history : History
+        What has been made and tried.
     calendar : Calendar
+        The months that exist, and the current time.
 
     Returns
     -------
@@ -155,7 +164,7 @@ def _verdict(step: Step, month: Month, history: History, calendar: Calendar, rea
     oldest = None if None in made else min(number for number in made if number is not None)
     needed = [(need, at) for need in step.needs for at in need.months(month, calendar.first)]
     inputs = [(need.table, number) for need, at in needed if (number := history.at(need.table, at)) is not None]
-    # What is made from a month that will be made again is made again with it.
+    # If an input will be made again, this month is made again with it.
     about_to_change = any(verdicts[need.table, at] in _UNDER_WAY for need, at in needed)
     if oldest is not None and (month < reach or not (about_to_change or any(number > oldest for _, number in inputs))):
         return Verdict.SETTLED
@@ -163,7 +172,7 @@ def _verdict(step: Step, month: Month, history: History, calendar: Calendar, rea
         return Verdict.NOT_DUE
     if attempts and not about_to_change:
         last = max(attempts, key=lambda attempt: attempt.number)
-        # What the attempt's own run made before it failed is no news.
+        # Inputs that the attempt's own run made before it failed do not count as a change.
         if not any(n > last.number and history.run_of(table, n) != last.run_id for table, n in inputs):
             return Verdict.TRIED
     ready = all(_ready(need, at, month, history, verdicts) for need, at in needed)
@@ -179,7 +188,7 @@ def _ready(need: Input, at: Month, month: Month, history: History, verdicts: Pla
         return False
     if history.at(need.table, at) is not None:
         return True
-    # It was tried in vain: it would be under way otherwise.
+    # The attempt at it failed; otherwise it would be under way.
     return need.holes
 
 
@@ -189,10 +198,13 @@ def overdue(step: Step, table: str, history: History, calendar: Calendar, patien
     Parameters
     ----------
     step : Step
-        Makes the table.
+        The step that makes the table.
     table : str
+        The table's plain name.
     history : History
+        What has been made and tried.
     calendar : Calendar
+        The months that exist, and the current time.
     patience : datetime.timedelta
         How long after it was due a month is overdue.
     """

@@ -24,13 +24,15 @@ def monthly_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
     Parameters
     ----------
     settings : Settings
+        They give the due time, the time zone and the months.
     job : job definition
         Makes a month of the whole graph.
 
     Raises
     ------
     ConfigError
-        If ``automation.trigger`` is ``cron`` and the month is due later than cron can say.
+        If ``automation.trigger`` is ``cron`` and the month is due later than a cron expression can
+        say.
     """
     due = settings.automation.due.get(RAW_TRANSACTIONS.name, DEFAULT_DUE)
     by_cron = settings.automation.trigger == "cron"
@@ -43,7 +45,7 @@ def monthly_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
                 "has a later day.",
                 "Shorten it, or set automation.trigger to due.",
             )
-        # Nobody starts it: the automation makes the months.
+        # The schedule stays stopped, because the automation makes the months.
         cron = monthly_cron(LONGEST_BY_CRON)
     assert cron is not None
     running = settings.environment == "production" and by_cron
@@ -57,7 +59,7 @@ def monthly_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
         description="Makes the month that has just closed, at the time its deliveries are due.",
     )
     def monthly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        # The tick's own time, not the clock's: a late daemon asks for the same month.
+        # The tick's own time, not the current time, so that a late daemon requests the same month.
         return _request(settings, context.scheduled_execution_time)
 
     return monthly

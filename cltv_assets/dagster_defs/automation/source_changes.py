@@ -1,24 +1,22 @@
-"""Which months the source's files touch: a decision from what is there. No Dagster here.
+"""Decides which months the source's files touch, from what is there. Does not use Dagster.
 
-The record of what was landed is the metadata of each month of ``raw_transactions``:
-file by file the size, the time of change, and a digest of the lines that belong to
-the month. The rule:
+The metadata of each month of ``raw_transactions`` record what was landed: for each file its
+size, its time of change, and a digest of the lines that belong to the month. The rule:
 
-1. A file whose size and time are those of every record of it, and whose lines the
-   records account for, is not opened. The others are read.
-2. A month is touched if its files' digests differ from its record.
-3. A touched month is requested, unless somebody is making it (looked at again when
-   that has ended) or exactly this content was tried and came to nothing.
-4. A month that was neither landed nor tried is made by the automation, or by the
-   schedule; with ``trigger: cron`` an hour after it was due it is requested here,
-   because the schedule makes the newest month only.
-5. A month that was never landed waits for the one before it: it would find a hole.
+1. A file is not opened if all its records have its current size and time and together account
+   for all its lines. The others are read.
+2. A month is touched if the digests of its files differ from its record.
+3. A touched month is requested, unless somebody is making it (then it is looked at again
+   afterwards) or exactly this content was tried and failed.
+4. The automation or the schedule makes a month that was neither landed nor tried. With
+   ``trigger: cron`` it is requested here an hour after it was due, because the schedule makes
+   only the newest month.
+5. A month that was never landed waits for the one before it, because its history would have a gap.
 
-So nothing is requested twice: what was landed stands in the record; what was tried
-in vain is remembered in the cursor. An attempt that the cursor does not know (it was
-lost, or somebody else made the attempt) is taken to have seen every file that was there
-when it began. And nothing is lost: the decision does not depend on having seen a
-change happen.
+So nothing is requested twice: the record shows what was landed, and the cursor remembers what
+was tried in vain. If the cursor does not know an attempt (it was lost, or somebody else made
+the attempt), the attempt is assumed to have read every file that was there when it began.
+Nothing is missed either, because the decision does not depend on seeing a change happen.
 """
 
 from __future__ import annotations
@@ -47,10 +45,11 @@ class Landed:
     Parameters
     ----------
     number : int
-        Its place in the order of all events.
+        Place of its materialisation in the order of all events.
     files : mapping of str to FileRecord, or None
-        ``None`` where an older version landed it, without a record.
+        The record of each file; ``None`` if an older version landed the month without one.
     lines : int
+        How many lines were landed.
     """
 
     number: int
@@ -60,18 +59,19 @@ class Landed:
 
 @dataclass(frozen=True)
 class State:
-    """What is there, and what is going on.
+    """Which months are landed, being made, or failed.
 
     Parameters
     ----------
     months : list of Month
-        The closed ones, oldest first.
+        The closed months, oldest first.
     landed : mapping of Month to Landed
+        What was last landed of each month; a month that was never landed is missing.
     busy : mapping of Month to float
         Months that a queued or running run is making, and when it began (seconds since 1970);
-        infinity for a run that is still to be begun.
+        infinity for a run that has not begun.
     failed : mapping of Month to float
-        Months whose last attempt came to nothing, and when it began.
+        Months whose last attempt failed, and when it began.
     """
 
     months: Sequence[Month]
@@ -89,7 +89,7 @@ class Decision:
     requests : mapping of Month to str
         Month to the digest of its content, oldest first.
     tried : mapping of Month to str
-        What to remember: content that was requested or tried and is not landed.
+        What to remember: content that was requested or tried but is not landed.
     """
 
     requests: Mapping[Month, str]
@@ -97,7 +97,7 @@ class Decision:
 
 
 def unknown_files(files: Sequence[SourceFile], landed: Mapping[Month, Landed]) -> list[SourceFile]:
-    """Return the files that must be read: no record tells what they hold."""
+    """Return the files that must be read, because no record says what they hold."""
     records: dict[str, dict[Month, FileRecord]] = defaultdict(dict)
     for month, there in landed.items():
         for name, record in (there.files or {}).items():
@@ -120,15 +120,16 @@ def contents_now(
     state: State,
     by_month: bool,
 ) -> dict[Month, Content]:
-    """Return what each month would be landed with now.
+    """Return the content that each month would have if it were landed now.
 
     Parameters
     ----------
     files : sequence of SourceFile
         As listed.
     read : mapping of SourceFile to FileContent
-        Those that were read; of the others the records count.
+        The contents of files that were read; for the others the records count.
     state : State
+        The months, and what was landed of them.
     by_month : bool
         Whether each month needs a delivery of its own. A month without one is left out:
         it cannot be landed.
@@ -169,14 +170,15 @@ def decide(
     Parameters
     ----------
     state : State
+        What is landed, being made and failed.
     contents : mapping of Month to Content
-        What each month would be landed with now.
+        The content that each month would have if it were landed now.
     newest_change : mapping of Month to float
         When the newest of a month's files was changed (seconds since 1970).
     tried : mapping of Month to str
         What the cursor remembers.
     is_ours : callable
-        Whether a month that was neither landed nor tried is requested here.
+        Says whether a month that was neither landed nor tried is requested here.
     """
     requests: dict[Month, str] = {}
     kept: dict[Month, str] = {}
@@ -201,7 +203,7 @@ def decide(
 def _tried(
     month: Month, now: str, state: State, newest_change: Mapping[Month, float], tried: Mapping[Month, str]
 ) -> str | None:
-    """Return which content was requested or tried; None where nothing was."""
+    """Return which content was requested or tried; None if nothing was."""
     if month in tried:
         return tried[month]
     began = state.busy.get(month, state.failed.get(month))

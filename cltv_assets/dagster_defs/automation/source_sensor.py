@@ -1,19 +1,18 @@
 """The sensor ``cltv_source_files``: requests the months that new, changed or removed files touch.
 
-``source_changes`` has the rule. Here is the rest: what makes a look cheap, and what
-makes it wait.
+``source_changes`` decides. This module keeps each look cheap, and waits until files are complete.
 
-- Where neither the listing nor the state of the months has changed since the last
-  look that came to an end, nothing is read.
-- A listing must be the same at two looks before it counts: half a delivery is worse
-  than none. A source that never comes to rest is looked at all the same after a
-  while, without the files that were changed just now.
-- Files are read in the background, so a look takes seconds whatever a file takes.
-- A source that cannot be listed or read makes the tick fail with the message, every
-  time until it is mended: a failed tick is seen in the UI, a skipped one is not.
+- Nothing is read if neither the listing nor the state of the months has changed since the last
+  completed look.
+- A listing counts only if two looks find it the same, because half a delivery is worse than
+  none. If a source keeps changing, the sensor looks at it after a while all the same, without
+  the files that have just changed.
+- Files are read in the background, so a look takes seconds, however long a file takes.
+- If the source cannot be listed or read, every tick fails with the message until that is mended:
+  the UI shows a failed tick clearly, but not a skipped one.
 
-The cursor holds two digests, and a month's digest where what was requested is not
-landed yet. Without it the next looks find the same from the months' records.
+The cursor holds two digests, and a digest for each month that was requested but is not landed
+yet. Without a cursor, the next looks find the same in the months' records.
 """
 
 from __future__ import annotations
@@ -52,19 +51,19 @@ SOURCE_SENSOR = "cltv_source_files"
 
 #: Seconds between two looks.
 INTERVAL = 60
-#: How long a restless source is waited for.
+#: How long the sensor waits for a source that keeps changing.
 _PATIENCE = dt.timedelta(minutes=15)
 #: Seconds that a look waits for files to be read: a tick may take a minute.
 _READING = 20.0
-#: After a month was due, the time that schedule and automation have to begin with it.
+#: How long after a month was due the schedule and the automation have to start it.
 _GRACE = dt.timedelta(hours=1)
-#: Names of files in a run's tag.
+#: How many file names a run's tag lists.
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """What is remembered from look to look.
+    """What one look remembers for the next.
 
     Parameters
     ----------
@@ -73,9 +72,9 @@ class Cursor:
     restless_since : float or None
         Since when (seconds since 1970) the listing has been changing.
     done : str
-        Digest of listing and state at the last look that came to an end.
+        Digest of listing and state at the last completed look.
     tried : mapping of str to str
-        Month to the content that was requested or tried and is not landed.
+        For each month, the digest of content that was requested or tried but is not landed.
     """
 
     seen: str = ""
@@ -85,7 +84,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
-        """Read a cursor; one that is lost, or of another version, counts as none."""
+        """Read a cursor; a missing one, or one of another version, counts as empty."""
         try:
             found = json.loads(text or "{}")
             return cls(**found)
@@ -99,13 +98,14 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look came to.
+    """The result of a look.
 
     Parameters
     ----------
     cursor : Cursor
+        What to remember for the next look.
     requests : list of (Month, str, str)
-        Month, run key, and which files made it so.
+        Month, run key, and the files that touch the month.
     reason : str
         Why nothing is requested.
     """
@@ -116,11 +116,12 @@ class Look:
 
 
 class SourceWatch:
-    """Looks at the source's files and at what was landed of them.
+    """Compares the source's files with what was landed of them.
 
     Parameters
     ----------
     settings : Settings
+        They give the source, the months and the trigger.
     job : str
         Name of the job that makes a month.
     reading : float, optional
@@ -134,16 +135,18 @@ class SourceWatch:
         self._reading = reading
 
     def look(self, instance: dg.DagsterInstance, cursor: Cursor, now: dt.datetime, repository: Any = None) -> Look:
-        """Return what is to be requested.
+        """Return what to request.
 
         Parameters
         ----------
         instance : DagsterInstance
+            Where runs and materialisations are recorded.
         cursor : Cursor
+            What the last look remembered.
         now : datetime.datetime
             With a zone.
         repository : RepositoryDefinition, optional
-            Tells what backfills under way are going to make.
+            Shows what running backfills will make.
 
         Raises
         ------
@@ -171,7 +174,7 @@ class SourceWatch:
             return Look(seen, reason="No file has changed.")
 
         unknown = []
-        # Of months that others begin with, nothing need be known yet.
+        # If no month is landed, failed or ours, nothing is requested and no file need be read.
         if state.landed or state.failed or ours:
             unknown = [file for file in unknown_files(files, state.landed) if file not in restless]
         read = self._reader.read(unknown, day, self._reading)
@@ -194,7 +197,7 @@ class SourceWatch:
     def _newest(
         source: TransactionSource, files: Sequence[SourceFile], contents: Mapping[Month, Content]
     ) -> dict[Month, float]:
-        """Return when the newest of each month's files came or was changed."""
+        """Return when the newest file of each month arrived or changed."""
         changed = {file.name: source.storage.changed(file.path) or file.mtime_ns / 1e9 for file in files}
         return {
             month: max((changed[name] for name in content if name in changed), default=0.0)
@@ -202,7 +205,7 @@ class SourceWatch:
         }
 
     def _is_ours(self, month: Month, now: dt.datetime) -> bool:
-        """Return whether a month that was neither landed nor tried is requested here."""
+        """Return whether this sensor requests a month that was neither landed nor tried."""
         automation = self._settings.automation
         due = automation.due.get(RAW_TRANSACTIONS.name, DEFAULT_DUE)
         return automation.trigger == "cron" and now >= closes(self._settings, month) + due + _GRACE
@@ -214,6 +217,7 @@ def source_sensor(settings: Settings, job: Any) -> dg.SensorDefinition | None:
     Parameters
     ----------
     settings : Settings
+        They give the source, and say whether the sensor runs from the start.
     job : job definition
         Makes a month of the whole graph.
 
@@ -253,8 +257,8 @@ def _requests(decision: Decision, state: State, contents: Mapping[Month, Content
     found = []
     for month, digest in decision.requests.items():
         there = state.landed.get(month)
-        # The same content may be wanted again after another was landed or failed; the same
-        # state is asked for once, however often the daemon dies over it.
+        # The same content may be needed again after other content was landed or failed. The same
+        # state is requested only once, even if the daemon dies meanwhile.
         after = f"{there.number if there else 0}-{state.failed.get(month, 0):.0f}"
         found.append((month, f"{month}:{after}:{digest}", _why(contents[month], there)))
     return found

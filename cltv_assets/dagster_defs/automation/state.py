@@ -1,4 +1,4 @@
-"""Reads the state that months are planned from out of a Dagster instance."""
+"""Reads from a Dagster instance the state that months are planned from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 
 
 def parents_of(assets: Sequence[dg.AssetsDefinition]) -> dict[str, list[str]]:
-    """Return every asset's parents, by plain names, none before its parents.
+    """Return every asset's parents by plain names; each asset comes after its parents.
 
     Parameters
     ----------
@@ -33,13 +33,14 @@ def parents_of(assets: Sequence[dg.AssetsDefinition]) -> dict[str, list[str]]:
 
 
 def steps_of(assets: Sequence[dg.AssetsDefinition], expected: Mapping[str, Expectation]) -> list[Step]:
-    """Return the steps of the graph, none before what it is made from.
+    """Return the steps of the graph; each comes after those that it reads from.
 
     Parameters
     ----------
     assets : sequence of AssetsDefinition
         In the order of the graph.
     expected : mapping of str to Expectation
+        When each asset is due, by its plain name.
     """
     return [
         Step(
@@ -65,7 +66,7 @@ def _in_order(definition: dg.AssetsDefinition) -> list[dg.AssetSpec]:
 def needs_of(definition: dg.AssetsDefinition) -> list[Input]:
     """Return what a month of a step is made from.
 
-    What a step makes itself it makes in order.
+    Tables that the step makes itself are not among them: it makes them in order.
     """
     needs = []
     for name, key in sorted(definition.keys_by_input_name.items()):
@@ -79,8 +80,11 @@ def read_history(instance: dg.DagsterInstance, names: Names, tables: Iterable[st
     Parameters
     ----------
     instance : DagsterInstance
+        Where runs and materialisations are recorded.
     names : Names
+        What assets are called in this graph.
     tables : iterable of str
+        Plain names of the tables.
     """
     made: dict[str, dict[Month, int]] = {}
     attempts: dict[str, dict[Month, Attempt]] = {}

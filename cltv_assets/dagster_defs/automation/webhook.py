@@ -1,4 +1,4 @@
-"""Posts a text to a webhook as Slack and those who follow it take it. The address is a secret. No Dagster here."""
+"""Posts a text to a Slack-compatible webhook, whose address is a secret. Does not use Dagster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import urllib.request
 
 from cltv_assets.errors import CltvError, ConfigError
 
-#: Seconds until a webhook that does not answer is given up, for this time.
+#: Seconds to wait for the webhook's answer.
 _TIMEOUT = 10
 _HIDDEN = "[webhook address]"
 
@@ -20,19 +20,19 @@ class WebhookError(CltvError):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would become a GET, and the message be lost without a word."""
+    """Refuses redirects: a redirected POST would become a GET, and the message would be lost silently."""
 
     def redirect_request(self, *_args: object) -> None:
-        """Follow none: the answer counts as a refusal."""
+        """Follow no redirect; the answer then counts as a refusal."""
 
 
 class Webhook:
-    """A webhook whose address stands in an environment variable.
+    """A webhook whose address is in an environment variable.
 
     Parameters
     ----------
     variable : str
-        Name of the variable. Its value appears nowhere else: in no error, log or file.
+        Name of the variable. Its value appears in no error, log or file.
     """
 
     def __init__(self, variable: str) -> None:
@@ -49,14 +49,14 @@ class Webhook:
         Parameters
         ----------
         text : str
-            With Slack's marks; `escaped` protects what is meant literally.
+            May use Slack's markup; `escaped` protects literal text.
 
         Raises
         ------
         ConfigError
             If the variable holds no http address.
         WebhookError
-            If the webhook does not answer, or not with success.
+            If the webhook does not answer, or answers with an error.
         """
         address = os.environ.get(self._variable, "").strip()
         if not address.startswith(("http://", "https://")):
@@ -65,8 +65,8 @@ class Webhook:
                 "Set it to the webhook's address where the code location runs.",
             )
         fault = _send(address, text.replace(address, _HIDDEN))
-        # Not raised where the library's error is handled: that one may name the address, and
-        # Dagster shows an error together with the one it came from.
+        # Raised outside the handler: the library's error may name the address, and Dagster shows an
+        # error together with its cause.
         if fault:
             raise WebhookError(
                 f"The webhook of {self._variable} did not take the message: {fault}.",

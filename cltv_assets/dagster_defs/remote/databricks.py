@@ -19,11 +19,12 @@ _PACKAGE = "cltv_assets"
 
 
 class DatabricksService:
-    """Runs months by ``PipesDatabricksClient``.
+    """Runs months through ``PipesDatabricksClient``.
 
     Parameters
     ----------
     pipes : Pipes
+        The section ``pipes`` of the settings.
     workspace : WorkspaceClient, optional
         By default the one that the Databricks SDK finds (``DATABRICKS_HOST`` and so on).
     """
@@ -70,7 +71,7 @@ class DatabricksService:
 
 
 def volume_ends(pipes: Pipes, workspace: Any = None) -> tuple[dg.PipesContextInjector, Any]:
-    """Return the near ends on a Unity Catalog volume."""
+    """Return the near ends on a Unity Catalog volume: the context injector and the message reader."""
 
     class Reader(Heard, PipesUnityCatalogVolumesMessageReader):  # type: ignore[misc]
         pass

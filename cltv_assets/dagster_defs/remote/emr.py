@@ -15,14 +15,16 @@ from cltv_assets.settings.pipes import Pipes
 
 
 class EmrService:
-    """Runs each month on an EMR cluster that ends with it, by ``PipesEMRClient``.
+    """Runs each month on an EMR cluster that ends with it, through ``PipesEMRClient``.
 
     Parameters
     ----------
     pipes : Pipes
+        The section ``pipes`` of the settings.
     region : str, optional
         By default what AWS's own chain finds.
     client : boto3 client, optional
+        The service's client; by default one for ``region``.
     """
 
     def __init__(self, pipes: Pipes, region: str | None = None, client: Any = None) -> None:
@@ -46,9 +48,9 @@ class EmrService:
     def job_flow(self, month: Month) -> dict[str, Any]:
         """Return the parameters of RunJobFlow for a month."""
         flow = copy.deepcopy(self._pipes.job)
-        # The client waits for the cluster's end; one that lived on would be waited for in vain.
+        # The client waits until the cluster ends, so the cluster must not stay alive.
         flow["Instances"] = {**flow["Instances"], "KeepJobFlowAliveWhenNoSteps": False}
-        # In the master's own process tree: what the client exports reaches the driver there.
+        # Client mode runs the driver in the master's process tree, where it gets what the client exports.
         command = ["spark-submit", "--deploy-mode", "client", *shlex.split(self._pipes.spark_submit)]
         step = {
             "Name": f"{ENTRY_POINT} {month}",
@@ -67,9 +69,11 @@ class EmrServerlessService:
     Parameters
     ----------
     pipes : Pipes
+        The section ``pipes`` of the settings.
     region : str, optional
         By default what AWS's own chain finds.
     client : boto3 client, optional
+        The service's client; by default one for ``region``.
     """
 
     def __init__(self, pipes: Pipes, region: str | None = None, client: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""What both sides know of a launched job: its command, its arguments, and the keys of what passes."""
+"""What both sides know about a launched job: its command, its arguments, and the keys of what is sent."""
 
 from __future__ import annotations
 

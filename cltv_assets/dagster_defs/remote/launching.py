@@ -1,4 +1,4 @@
-"""The near end: starts the job for a month and gathers what it told."""
+"""The near end: starts the job for a month and collects what it reports."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from cltv_assets.settings import Settings
 
 @dataclass(frozen=True)
 class Told:
-    """What came back of a month.
+    """What was reported about a month.
 
     Parameters
     ----------
     results : sequence of MaterializeResult or AssetCheckResult
+        In the order in which the job reported them.
     errors : sequence of str
-        Why the month is not published, as the far end told.
+        Why the month is not published, as the far end reported.
     fault : str, optional
-        What the service said of the job, if it failed.
+        What the service said about the job, if it failed.
     """
 
     results: Sequence[dg.MaterializeResult[Any] | dg.AssetCheckResult]
@@ -44,7 +45,7 @@ class Launcher(Protocol):
 
 
 class Service(Protocol):
-    """A kind of remote service: its Pipes client with a job for a month."""
+    """A remote service, which runs a month as a job through its Pipes client."""
 
     def run(
         self,
@@ -58,12 +59,12 @@ class Service(Protocol):
 
 
 def extras_for(settings: Settings) -> dict[str, Any]:
-    """Return what the far end is told besides the month: the settings and this version.
+    """Return what the far end gets besides the month: the settings and this version.
 
     Settings hold names of variables, never secrets, so they may pass through a bucket.
     """
     pipes = settings.pipes
-    # Without pipes: the far end runs the month itself. Its home is its own too.
+    # Without ``pipes``, because the far end runs the month itself; it also has its own ``home``.
     sent = json.loads(settings.model_dump_json(exclude={"pipes", "home"}, exclude_unset=True))
     return {SETTINGS: _laid_over(sent, pipes.settings), VERSION: __version__}
 
@@ -79,18 +80,19 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
 class PipesLauncher:
     """Launches through one of Dagster's Pipes clients.
 
-    Whether the month is published is judged by what the far end told, never by the
-    client: those differ in what they take for a failure, and raise without handing
-    over the results that had come.
+    What the far end reported decides whether the month is published, never the client:
+    clients differ in what they take for a failure, and raise without handing over the
+    results so far.
 
     Parameters
     ----------
     settings : Settings
-        The near end's.
+        The near end's settings.
     service : Service
         What runs the job.
     ends : callable, optional
-        Returns the near ends of what passes in between; by default those of the S3 bucket that ``pipes`` names.
+        Returns the context injector and the message reader; by default those for the S3 bucket
+        that ``pipes`` names.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class PipesLauncher:
         self._other_ends = ends
 
     def launch(self, context: dg.AssetExecutionContext, month: Month) -> Told:
-        """Run the month's first half and return what it told."""
+        """Run the month's first half and return what it reported."""
         ends = self._ends()
         reader: Heard = ends[1]
         fault = None
@@ -128,6 +130,6 @@ class PipesLauncher:
             return self._other_ends()
         pipes = self._settings.pipes
         assert pipes.bucket is not None
-        # The store as the far end reaches it, in case it has another address there.
+        # The store as the far end reaches it, because it may have another address there.
         there = Settings.model_validate(extras_for(self._settings)[SETTINGS]).s3
         return s3_ends(self._settings.s3, there, pipes.bucket, pipes.prefix, pipes.poll_seconds)

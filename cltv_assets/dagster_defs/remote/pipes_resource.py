@@ -1,4 +1,4 @@
-"""What launches months elsewhere, as a Dagster resource."""
+"""The Dagster resource that launches months elsewhere."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pipes_resource(settings: Settings) -> PipesResource:
 
 
 def launcher_for(settings: Settings) -> Launcher:
-    """Return the launcher that ``pipes`` describes; connects to nothing before its first use.
+    """Return the launcher that ``pipes`` describes; it connects to nothing before its first use.
 
     Raises
     ------

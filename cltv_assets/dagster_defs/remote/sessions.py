@@ -1,8 +1,8 @@
-"""Both ends of what passes between here and there, through S3 or a Databricks volume.
+"""Both ends of the exchange with a remote job, through S3 or a Databricks volume.
 
 The S3 ends are those of dagster-aws and dagster_pipes with three additions: the
-location carries the store's endpoint, so that the far end needs no settings to read
-its settings; keys have a prefix; and the context is removed after a failure too.
+location has the store's endpoint, so that the far end can read its settings before it has
+any; keys have a prefix; and the context is removed after a failure too.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from dagster_pipes import (
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.settings import S3, Settings
 
-#: Seconds between two writings of messages at the far end.
+#: Seconds between two writes of messages at the far end.
 _WRITE_SECONDS = 2.0
 
 
 class Heard:
-    """Keeps hold of what a message reader heard, also when the client that used it raises.
+    """Keeps what a message reader received, even if the client that used it raises.
 
-    Mixed into a reader. Without it the check results of a job that then failed would be lost.
+    A mixin for readers. Without it, the check results of a job that fails later would be lost.
     """
 
     handler: dg.PipesMessageHandler | None = None
 
     @contextlib.contextmanager
     def read_messages(self, handler: dg.PipesMessageHandler) -> Iterator[Any]:
-        """Read as the reader does."""
+        """Keep the handler, and read as the reader does."""
         self.handler = handler
         with super().read_messages(handler) as params:  # type: ignore[misc]  # the reader's own
             yield params
@@ -57,20 +57,21 @@ def s3_client(s3: S3) -> Any:
 
 
 def s3_ends(here: S3, there: S3, bucket: str, prefix: str, seconds: float) -> tuple[dg.PipesContextInjector, Any]:
-    """Return the near ends on S3: what hands the context over, and what reads messages.
+    """Return the near ends on S3: the context injector and the message reader.
 
     Parameters
     ----------
     here, there : S3
-        How the store is reached from each end, but for credentials.
+        How each end reaches the store, without credentials.
     bucket, prefix : str
+        Where context and messages are kept, and what their keys begin with.
     seconds : float
-        Between two looks for messages.
+        Seconds between two looks for messages.
     """
     from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
 
     client = s3_client(here)
-    # Names of variables, no values.
+    # Names of variables, not their values.
     reached = {"s3": there.model_dump(exclude_none=True)}
 
     class Injector(PipesS3ContextInjector):  # type: ignore[misc]
@@ -93,9 +94,9 @@ def s3_ends(here: S3, there: S3, bucket: str, prefix: str, seconds: float) -> tu
 
 
 def params_loader() -> PipesParamsLoader | None:
-    """Return what tells the locations, or ``None`` if no orchestrator started this process.
+    """Return the loader of the ends' locations, or ``None`` if no orchestrator started this process.
 
-    Variables where the launcher can set them, arguments where it cannot (a Databricks
+    They are in variables if the launcher can set them, and otherwise in arguments (a Databricks
     cluster that runs already).
     """
     for kind in (PipesEnvVarParamsLoader, PipesCliArgsParamsLoader):
@@ -106,7 +107,7 @@ def params_loader() -> PipesParamsLoader | None:
 
 
 def far_ends(params: PipesParamsLoader) -> tuple[PipesContextLoader, PipesMessageWriter[Any]]:
-    """Return the ends that this process uses, by what the locations look like."""
+    """Return the ends that this process uses; the locations' form decides which."""
     context, messages = params.load_context_params(), params.load_messages_params()
     return _context_loader(context), _message_writer(messages)
 
