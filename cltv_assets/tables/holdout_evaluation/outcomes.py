@@ -12,13 +12,13 @@ from cltv_assets.months import DAYS_PER_UNIT, Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.quantiles import money_bin
 
-#: What stands beside the model: each customer goes on at the rate so far, does what it
-#: did in the last twelve months, or buys by the model in which nobody ever leaves.
+#: Baselines: each customer continues at the past rate, repeats the last twelve months,
+#: or buys according to the model in which nobody ever leaves.
 NAIVE_RATE, LAST_YEAR, NBD = "naive_rate", "last_year", "nbd"
 
 
-#: What stands beside the model: each customer goes on at the rate so far, does what it
-#: did in the last twelve months, or buys by the model in which nobody ever leaves.
+#: Baselines: each customer continues at the past rate, repeats the last twelve months,
+#: or buys according to the model in which nobody ever leaves.
 NAIVE_RATE, LAST_YEAR, NBD = "naive_rate", "last_year", "nbd"
 
 #: Rules without a model, which a model must beat; then everything that it is compared with.
