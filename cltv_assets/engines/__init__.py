@@ -23,7 +23,7 @@ def open_engine(
     Parameters
     ----------
     settings : Settings
-        Which engine, and what it is told.
+        Which engine, and its options.
     objects : ObjectStore, optional
         How to reach ``s3://``.
     session : callable, optional

@@ -17,7 +17,7 @@ from cltv_assets.engines.engine import Engine
 from cltv_assets.files.object_store import S3, ObjectStore, is_s3
 from cltv_assets.files.storage import Storage
 
-#: Rows to a row group: small enough to keep a writer's memory flat.
+#: Rows in a row group; few enough to keep a writer's memory constant.
 _ROW_GROUP = 122_880
 _MONTH_FOLDER = re.compile(rf"/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 
@@ -43,7 +43,7 @@ class DuckDBEngine(Engine):
         self._backend = ibis.duckdb.connect(
             memory_limit=memory_limit,
             temp_directory=self._spill.name,
-            # Rows have no order in a lake; keeping one would cost memory.
+            # Rows in the lake have no order, and preserving one would cost memory.
             preserve_insertion_order=False,
         )
         self._backend.raw_sql("SET TimeZone = 'UTC'")
@@ -111,7 +111,7 @@ class DuckDBEngine(Engine):
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
         """Compute a result of any size and bring it here, a batch at a time."""
         schema = expression.schema()
-        # Ibis' own batches call what DuckDB 2 no longer has.
+        # Ibis' own batches call a function that DuckDB 2 no longer has.
         found = self._backend.con.sql(self._typed(expression, schema)).to_arrow_reader(_ROW_GROUP)
         for batch in found:
             yield batch.cast(schema.to_pyarrow())
@@ -125,8 +125,8 @@ class DuckDBEngine(Engine):
 def _on_s3(objects: ObjectStore, files: Sequence[str], schema: pa.Schema, hive: bool) -> ds.Dataset:
     """Return files on S3 as one lazy data set, with ``month`` from their folders' names if ``hive``.
 
-    DuckDB's own way to S3 is an extension that it downloads when first used; Arrow's comes with
-    the package, and DuckDB hands projections and filters down to it.
+    DuckDB reaches S3 by an extension that it downloads at first use. Arrow's S3 support comes
+    with the package, and DuckDB pushes projections and filters down to it.
     """
     filesystem, form = objects.filesystem(), ds.ParquetFileFormat()
     fragments = []

@@ -18,12 +18,12 @@ from cltv_assets.columns import TableSchema
 class Engine(ABC):
     """Runs Ibis expressions over parquet files.
 
-    Tables stay in the engine. Only what is small leaves it: sufficient
+    Tables stay in the engine. Only small results leave it: sufficient
     statistics, measures of a check, previews.
     """
 
     name: str
-    #: What encloses a name in the engine's SQL.
+    #: Quotes a name in the engine's SQL.
     _quote: str
     #: The Ibis backend.
     _backend: Any
@@ -40,7 +40,7 @@ class Engine(ABC):
         return self._read(schema.ibis, schema.arrow, files, hive=False)
 
     def measure(self, table: ir.Table, measures: dict[str, ir.Scalar]) -> dict[str, Any]:
-        """Compute ``measures``, aggregates of ``table`` by name, in one pass and equal ones once."""
+        """Compute ``measures``, aggregates of ``table`` by name, in one pass, and equal ones only once."""
         if not measures:
             return {}
         # Ibis gives equal scalar subqueries one name; each distinct measure is computed once.
@@ -79,17 +79,17 @@ class Engine(ABC):
     def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table: ...
 
     def _table(self, name: str, schema: ibis.Schema) -> ir.Table:
-        # Ibis would ask the engine to describe the table; what it would find is known here.
+        # Ibis would ask the engine to describe the table, but the schema is known here.
         return ops.DatabaseTable(name=name, schema=schema, source=self._backend, namespace=ops.Namespace()).to_expr()
 
     def _quoted(self, name: str) -> str:
         return self._quote + name.replace(self._quote, self._quote * 2) + self._quote
 
     def _typed(self, expression: ir.Table, schema: ibis.Schema) -> str:
-        """Return the query with every column cast for certain.
+        """Return the query with an explicit cast of every column.
 
-        Ibis leaves out a cast to the type it believes a column has already. DuckDB widens
-        sums, and parquet would hold doubles; Spark widens sums and narrows products.
+        Ibis omits a cast to the type that it believes a column already has. But DuckDB widens
+        sums, so parquet would hold doubles; Spark widens sums and narrows products.
         """
         types = self._backend.compiler.type_mapper
         columns = (f"CAST({self._quoted(n)} AS {types.to_string(t)}) AS {self._quoted(n)}" for n, t in schema.items())

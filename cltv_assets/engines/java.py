@@ -1,8 +1,8 @@
 """Finds a Java that Spark can run on, before Spark is started.
 
-Without this a missing Java shows as ``JAVA_GATEWAY_EXITED``, and an old one as a
-class-file version, in the middle of a run. Only classic sessions need it: a Spark
-Connect server has a Java of its own.
+Without this, a missing Java is reported as ``JAVA_GATEWAY_EXITED``, and an old one as a
+class-file version, in the middle of a run. Only classic sessions need it, because a
+Spark Connect server has its own Java.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def ensure_java() -> Path:
     if named:
         found = _examine(Path(named) / "bin" / "java", refused)
         if found is None:
-            # Named by hand: another Java in its place would be a surprise.
+            # The user named this Java, so using another in its place would be a surprise.
             raise ConfigError(f"JAVA_HOME names no usable Java: {refused[0]}.", f"Mend or unset JAVA_HOME. {_REMEDY}")
     else:
         on_path = shutil.which("java")

@@ -1,4 +1,4 @@
-"""What a Spark session is told: defaults, the user's own settings on top, and how it reaches a bucket."""
+"""Settings of a Spark session: defaults, the user's own on top, and how it reaches a bucket."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.files.object_store import S3, ObjectStore, is_s3
 from cltv_assets.settings import Settings
 
-#: What the numbers depend on. A user's setting may repeat these and not change them.
+#: Settings that the numbers depend on. A user may repeat these but not change them.
 PINNED: dict[str, str] = {
     # Wall-clock times are cast to instants with the session's offset.
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
-    # Without it an overflow or a bad cast is a null, not an error.
+    # Without this, an overflow or a bad cast gives a null instead of an error.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.caseSensitive": "false",
     "spark.sql.parser.escapedStringLiterals": "false",
@@ -26,24 +26,24 @@ PINNED: dict[str, str] = {
     "spark.sql.parquet.writeLegacyFormat": "false",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
-    # A file that is gone or broken must stop the step, never make the table smaller.
+    # A missing or broken file must stop the step; it must not make the table smaller.
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.files.ignoreCorruptFiles": "false",
 }
 
-#: Families of settings that bring old answers back.
+#: Families of settings that restore the results of older Spark releases.
 _REFUSED_PREFIXES = ("spark.sql.legacy.",)
 
-#: Defaults that may be changed at will.
+#: Defaults that the user may change.
 DEFAULTS: dict[str, str] = {
     "spark.sql.adaptive.enabled": "true",
-    # Small data gets few tasks: most queries of a month are tiny, and a task costs more than its rows.
+    # Small data gets few tasks, because most queries of a month are tiny and a task costs more than its rows.
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
 
-#: Defaults that only a session of one's own can take, not one on a Connect server.
+#: Defaults that only a session started here accepts, not one on a Connect server.
 STATIC_DEFAULTS: dict[str, str] = {
     "spark.app.name": "cltv_assets",
     "spark.ui.enabled": "false",
@@ -146,7 +146,7 @@ def s3a_conf(objects: ObjectStore, bucket: str) -> dict[str, str]:
 def spark_path(path: str) -> str:
     """Return ``path`` as Spark takes it: ``s3a://`` for S3, ``file://`` for a local absolute one.
 
-    A bare path would be looked up on the cluster's default file system.
+    Spark would look for a bare path on the cluster's default file system.
     """
     if is_s3(path):
         return "s3a://" + path.removeprefix(S3)
@@ -154,5 +154,5 @@ def spark_path(path: str) -> str:
 
 
 def literal_path(path: str) -> str:
-    """Return ``path`` for Spark to read: its readers take every path for a pattern."""
+    """Return ``path`` escaped for Spark, whose readers treat every path as a pattern."""
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", spark_path(path))

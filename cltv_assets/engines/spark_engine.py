@@ -22,7 +22,7 @@ from cltv_assets.engines.spark_config import MAGIC_COMMITTER, literal_path, s3a_
 from cltv_assets.engines.spark_faults import is_sparks, spark_faults
 from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of, is_s3
 
-#: Bytes of shuffled rows that become one file; compressed by parquet they are a quarter to a half.
+#: Bytes of shuffled rows that become one file; parquet compresses them to between a quarter and a half.
 _ROWS_TO_A_FILE = "768m"
 
 
@@ -48,7 +48,7 @@ class SparkEngine(Engine):
         objects: ObjectStore | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:
-        # Sessions may be shared: names are this engine's own.
+        # Sessions may be shared, so the names are unique to this engine.
         super().__init__(f"cltv_{uuid.uuid4().hex[:8]}")
         self._make_session = session
         self._objects = objects
@@ -121,7 +121,7 @@ class SparkEngine(Engine):
             for name in views:
                 self._session.catalog.dropTempView(name)
         except Exception as error:
-            # A session that is gone holds nothing, and what ended it is already being told.
+            # A session that is gone holds nothing, and the error that ended it is already being reported.
             if not is_sparks(error):
                 raise
 

@@ -1,8 +1,8 @@
-"""Spark's errors that a user can mend, in one paragraph with the remedy.
+"""Explains Spark's errors that a user can fix, in one paragraph with the remedy.
 
-Spark reports a lost executor, a full disk and a refused key alike: as the failure
-of a job, with pages of Java. The cause is somewhere in the text. What matches
-nothing here is a fault of the program and keeps its traceback.
+Spark reports a lost executor, a full disk and a refused key in the same way: as a failed
+job, with pages of Java. The cause is somewhere in the text. An error that matches
+nothing here is a bug in the program and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
 
 
 def explain(error: BaseException) -> EngineError | None:
-    """Return what to tell the user about an error of Spark's, None where it is a fault of the program.
+    """Return the error to show the user for one of Spark's, None where it is a bug in the program.
 
     Parameters
     ----------
     error : exception
-        Of pyspark, py4j or gRPC.
+        Raised by pyspark, py4j or gRPC.
     """
     text = _text(error)
     for pattern, problem, remedy in _FAULTS:
@@ -106,7 +106,7 @@ def explain(error: BaseException) -> EngineError | None:
 
 @contextmanager
 def spark_faults() -> Iterator[None]:
-    """Turn errors that a user can mend into ``EngineError``; let all others through."""
+    """Turn errors that a user can fix into ``EngineError``; let all others through."""
     try:
         yield
     except Exception as error:
@@ -125,7 +125,7 @@ def is_sparks(error: BaseException) -> bool:
 
 
 def _text(error: BaseException) -> str:
-    # py4j's own text is one line; the cause stands in the Java exception's.
+    # py4j's own text is one line; the cause is in the text of the Java exception.
     return f"{type(error).__name__}: {error}"
 
 

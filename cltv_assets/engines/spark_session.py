@@ -1,8 +1,8 @@
-"""One Spark session in a process, made when first needed and stopped by who made it.
+"""One Spark session in a process, made when first needed and stopped by its maker.
 
-A Java process keeps what it was started with: PySpark hands a second session the
-first one's memory, jars and options without a word. Here a second, different
-configuration is refused. Nothing imports PySpark before a session is asked for.
+A Java process keeps the options it was started with. PySpark silently gives a second
+session the first one's memory, jars and options, so a second, different configuration
+is refused here. Nothing imports PySpark before a session is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cltv_assets.settings import Settings
 
 __all__ = ["SparkLease", "spark_config", "spark_session"]
 
-#: Settings that only the start of the Java process can take.
+#: Settings that take effect only when the Java process starts.
 _OF_THE_JVM = ("spark.driver.memory", "spark.driver.extra", "spark.driver.defaultJava", "spark.jars", "spark.submit.")
 _REACH_SECONDS = 10.0
 _ONE_AT_A_TIME = "Run them in processes of their own, or give both the same spark settings."
@@ -251,7 +251,7 @@ def _forget_file_systems() -> None:
 
 
 def _reachable(url: str, setting: str) -> None:
-    """Refuse a host that does not answer: Spark itself would try for minutes."""
+    """Refuse a host that does not answer, because Spark itself would try for minutes."""
     if not url.startswith(("spark://", "sc://")):
         return
     hosts = re.sub(r"^\w+://|[/;].*$", "", url).split(",")

@@ -1,4 +1,4 @@
-"""Axes as the report has them: few lines, horizontal text, the vertical axis named above it."""
+"""Axes in the report's style: few lines, horizontal text, and the vertical axis' name above it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Points: readable at the width of a phone, where the drawing shrinks to three quarters.
+#: In points; readable on a phone, where the drawing shrinks to three quarters.
 WIDTH, HEIGHT, FONT = 460, 310, 13
 _TOP, _BOTTOM, _RIGHT = 34, 52, 14
 #: A row of the key, and the place that a sample and a letter take there.
 _ROW, _SAMPLE, _LETTER = 19, 26, 7.5
 #: Share of the axis that half a month's name takes.
 _EDGE = 0.09
-#: Of more names than this the first may be left out.
+#: If there are more names than this, the first may be left out.
 _MANY = 3
-#: Dashes of lines that are no measurement.
+#: Dashes of lines that are not measurements.
 DASHED, DOTTED = (0, (4, 3)), (0, (1, 2))
 
 
@@ -34,6 +34,7 @@ class Key:
     Parameters
     ----------
     colour, text : str
+        Colour of the sample, and the words beside it.
     style : str
         ``line``, ``dashed``, ``dotted``, ``box``, ``dot`` or ``cross``.
     """
@@ -62,7 +63,7 @@ def axes(
     keys : sequence of Key
         Drawn above the plot, below the vertical axis' name.
     height : int
-        Points; the key's rows are added.
+        In points; the key's rows are added.
     """
     from matplotlib.figure import Figure
 
@@ -105,7 +106,7 @@ def quarters(plot: Axes, zero: str = "0%") -> None:
 
 
 def names_below(plot: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
-    """Set the horizontal axis' ticks; none of their names reaches into the vertical axis' labels."""
+    """Set the horizontal axis' ticks so that no name overlaps the vertical axis' labels."""
     left, right = plot.get_xlim()
     at_edge = [place - left < _EDGE * (right - left) for place in places]
     if at_edge[0] and len(places) > _MANY:

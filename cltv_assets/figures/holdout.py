@@ -28,7 +28,7 @@ def deciles_figure(predicted: Sequence[float], actual: Sequence[float], what: st
     Parameters
     ----------
     predicted, actual : sequence of float, same length
-        The lowest predictions first.
+        Means of each tenth, the lowest predictions first.
     what : str
         The vertical axis, with its unit.
     """
@@ -54,7 +54,7 @@ def totals_by_contender_figure(
     horizons : sequence of int
         Months ahead.
     actual : sequence of float
-        Purchases of all customers, one a horizon.
+        Purchases of all customers, one number for each horizon.
     predicted : mapping of str to sequence of float
         The same by contender: the names of `CONTENDERS`.
     """

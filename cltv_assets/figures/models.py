@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ROW = 34
 _BAR = 0.38
-#: An axis shows differences of a hundredth at least: smaller ones are none.
+#: An axis spans at least a hundredth, because smaller differences mean nothing.
 _LEAST = 0.04
 
 
@@ -27,7 +27,7 @@ def histogram_figure(actual: Sequence[int], expected: Sequence[float] | None) ->
     actual : sequence of int
         Customers with 0, 1, … repeat purchases, the last class with that many or more.
     expected : sequence of float, same length, or None
-        What the model has; None without a model.
+        What the model expects; None without a model.
     """
     most = max([*actual, *(expected or ())])
     keys = [Key(FIRST, "actual", "box"), *([Key(SECOND, "model", "box")] if expected is not None else [])]

@@ -1,7 +1,7 @@
-"""A matplotlib figure as SVG that belongs to the page, or as PNG.
+"""Turns a matplotlib figure into SVG for the page, or into PNG.
 
-Text stays text: in the page's font, sharp, selectable, and coloured by the page's
-CSS like every line, so one drawing serves light, dark and print.
+Text stays text in the page's font, so it is sharp and can be selected. The page's CSS
+colours text and lines, so one drawing serves light, dark and print.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEXT, MUTED, GRID, FIRST, SECOND, THIRD, BACK = (
     "#a0267e",
     "#ffffff",
 )
-#: What they become in the page's SVG, so that they follow its light, dark and print.
+#: The CSS that replaces these colours in the page's SVG, so that they follow light, dark and print.
 CSS = {
     TEXT: "var(--text)",
     MUTED: "var(--muted)",
@@ -59,7 +59,7 @@ def svg(figure: Figure, name: str, label: str) -> str:
     import matplotlib as mpl
 
     text = io.StringIO()
-    # With a salt ids depend on name and content only: the same facts give the same page.
+    # With a salt, ids depend only on name and content, so the same facts give the same page.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(text, format="svg", dpi=_DPI, metadata={"Date": None})
     drawing = text.getvalue()

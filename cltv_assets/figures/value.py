@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BAR = 0.38
-#: A part narrower than this holds no number.
+#: A part narrower than this shows no number.
 _LEAST_LABELLED = 0.07
 
 
@@ -55,7 +55,7 @@ def movement_figure(tiers: Mapping[str, Mapping[str, int]]) -> Figure:
         By tier from the top, its customers who ``stayed``, ``rose``, ``fell`` or are ``new``;
         at least one customer in each tier.
     """
-    # What stayed is grey: the picture is about those who moved.
+    # Customers who stayed are grey, because the picture is about those who moved.
     parts = (("stayed", GRID), ("rose", FIRST), ("fell", SECOND), ("new", THIRD))
     keys = [
         Key(colour, {"rose": "rose into it", "fell": "fell into it"}.get(name, name), "box") for name, colour in parts
@@ -96,14 +96,14 @@ def concentration_figure(customers: Sequence[float], value: Sequence[float], hel
     plot.set_ylim(0, 1.02)
     tenths = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     canvas.ticks(plot, "x", tenths, [f"{place:.0%}" for place in tenths])
-    # One zero for both axes.
+    # Both axes share one zero label.
     canvas.quarters(plot, zero="")
     plot.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
     plot.text(0.62, 0.5, "all worth the same", color=MUTED, fontsize=canvas.FONT, ha="left", va="center")
     plot.plot(customers, value, color=FIRST, linewidth=2.5, clip_on=False)
     for row, (share, theirs) in enumerate(held.items()):
         plot.plot([share], [theirs], "o", color=FIRST, markersize=7)
-        # Below the line of equal worth there is room whatever the curve.
+        # There is always room below the line of equal value.
         shown = f"top {share:.0%} hold {wording.percent(theirs, 0)}"
         plot.text(0.98, 0.24 - 0.12 * row, shown, color=TEXT, fontsize=canvas.FONT, fontweight="bold", ha="right")
     return figure

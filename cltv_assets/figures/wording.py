@@ -1,7 +1,7 @@
 """Numbers and months in words: one spelling for the report and the UI.
 
-A number that is not finite is spelled as Python does, so that the report's audit finds it;
-it must not turn into something that looks right.
+A number that is not finite is written as Python writes it, so that the report's audit finds
+it. It must not turn into something that looks right.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _NBSP = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
 
-#: Above this, cents say nothing.
+#: Amounts above this are written without cents.
 WHOLE = 10_000.0
 
 
@@ -42,7 +42,7 @@ def amount(number: float | None) -> str:
 
 
 def amounts(largest: float | None) -> Callable[[float | None], str]:
-    """Return how a column of amounts is spelled whose largest is this: cents in all or in none."""
+    """Return a function that writes a column's amounts, with cents in all or, by the largest, in none."""
     digits = 0 if largest is not None and abs(largest) >= WHOLE else 2
     return lambda number: decimal(number, digits)
 

@@ -1,1 +1,1 @@
-"""The one way to local folders and object stores."""
+"""Access to local folders and object stores."""

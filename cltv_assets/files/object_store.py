@@ -1,9 +1,9 @@
 """An S3 object store: one place for endpoint, region and credentials.
 
-delta-rs, Arrow and Spark each have a way of their own to reach S3, and each would
-find credentials by a chain of its own. Here all three are told the same. Nothing
-here knows where the credentials come from: whoever makes an ``ObjectStore`` hands
-in a function that returns the current ones, so that renewed ones are used at once.
+delta-rs, Arrow and Spark each reach S3 in their own way, and each would search for
+credentials in its own order. Here all three get the same ones. Nothing here knows
+where the credentials come from: whoever makes an ``ObjectStore`` passes a function
+that returns the current ones, so that renewed ones are used at once.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ def uses_s3(settings: Settings) -> bool:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What signs a request. Shown without its secrets.
+    """The keys that sign a request. Their ``repr`` hides the secrets.
 
     Parameters
     ----------
     access_key_id, secret_access_key : str
         The pair of keys.
     session_token : str, optional
-        Of temporary credentials.
+        Comes with temporary credentials.
     expires_at : datetime.datetime, optional
-        Where that is known.
+        When they expire, if that is known.
     renewed : bool
         Whether they are renewed by themselves before that.
     """
@@ -79,7 +79,7 @@ class ObjectStore:
     client : callable
         Returns a boto3 client, for what the other libraries cannot do.
     endpoint_url : str, optional
-        Of a store other than Amazon's.
+        Address of a store other than Amazon's.
     region : str, optional
         By default ``us-east-1``: every signature names a region, also where the store has none.
     """
@@ -141,7 +141,7 @@ class ObjectStore:
         return self._arrow[1]
 
     def upload(self, source: Path, uri: str) -> None:
-        """Copy a local file to the store, where nobody sees it before it is whole."""
+        """Copy a local file to the store, where nobody sees it before it is complete."""
         try:
             fs.copy_files(
                 str(source),

@@ -1,4 +1,4 @@
-"""Can this root be written, and are commits on it safe? Asked once, before any work."""
+"""Checks once, before any work, that a root can be written and that commits on it are safe."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def check_folder(root: Path) -> None:
 def check_object_store(objects: ObjectStore, root: str) -> None:
     """Find out whether a bucket can be written and refuses to write a key twice.
 
-    A commit is a put of the log's next entry on the condition that there is none. A
-    store that ignores the condition loses commits without a word.
+    A commit puts the log's next entry on the condition that it does not exist yet. A
+    store that ignores the condition silently loses commits.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """A temporary folder that no crash leaves behind for good.
 
-The landing cache can be as large as the source. Its folder goes when the process
-ends; where the process was killed, the next one that makes such a folder on the
-machine clears it. A lock tells the living from the dead, not a process id, which
-means nothing across containers that share ``/tmp``.
+The landing cache can be as large as the source. Its folder is removed when the process
+ends. If the process was killed, the next one on the machine that makes such a folder
+removes it. A lock shows whether the owner still runs, because a process id means
+nothing across containers that share ``/tmp``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ScratchFolder:
         unlocked = self.path / "locking"
         lock = unlocked.open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Only now has it the name that a sweep looks for.
+        # Only now does it have the name that a sweep looks for.
         unlocked.rename(self.path / _LOCK)
         self._finalizer = weakref.finalize(self, _remove, self.path, lock, os.getpid())
 
@@ -45,7 +45,7 @@ def _remove(path: Path, lock: IO[str], owner: int) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the folders of processes that no longer live."""
+    """Remove the folders of processes that no longer run."""
     for lock in folder.glob(f"{_PREFIX}*/{_LOCK}"):
         try:
             with lock.open("r+") as handle:

@@ -129,7 +129,7 @@ class Storage:
 
     @property
     def options(self) -> dict[str, str] | None:
-        """What deltalake is told, with the current credentials."""
+        """The storage options for deltalake, with the current credentials."""
         return None if self._objects is None else self._objects.delta_options()
 
     def uri(self, *parts: str) -> str:
@@ -165,7 +165,7 @@ class Storage:
     def entries(self, uri: str, *, recursive: bool = False) -> list[Entry]:
         """Return what a folder holds, by name; nothing if there is no such folder.
 
-        Locally by Python: Arrow leaves out dangling symbolic links without a word.
+        Python lists local folders, because Arrow silently leaves out dangling symbolic links.
         """
         if self.local:
             return list(_local_entries(Path(uri or "/"), recursive))
@@ -188,7 +188,7 @@ class Storage:
             found = self.stat(uri)
             return found.size if found is not None and found.kind == "file" else None
         try:
-            # One request; asking what a name is would also list what lies below it.
+            # This is one request; asking for a name's kind would also list what is below it.
             with self.asking(uri), self.filesystem.open_input_file(self.path(uri)) as stream:
                 return int(stream.size())
         except FileNotFoundError:

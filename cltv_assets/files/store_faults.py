@@ -1,7 +1,7 @@
 """What an object store's errors mean, and what to do about them.
 
-Arrow, delta-rs and boto3 each wrap the store's answer in words of their own; the
-code that S3 gave is somewhere in the text.
+Arrow, delta-rs and boto3 each wrap the store's answer in their own words; the code
+from S3 is somewhere in the text.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _OTHERWISE = (
     "Look whether it is up and reachable (s3.endpoint_url), then run the month again. " + _AGAIN,
 )
 
-#: How delta-rs begins what a store told it; its other errors are about the table.
+#: How delta-rs begins an error from a store; its other errors are about the table.
 _FROM_STORE = re.compile(r"Generic S3 error|object store|Error performing|Error (after|from) .*retr")
 
 
@@ -90,7 +90,7 @@ def fault_of(error: BaseException, uri: str, kind: type[CltvError] = LakeError) 
     matching = ((problem, remedy) for pattern, problem, remedy in _FAULTS if re.search(pattern, str(error)))
     problem, remedy = next(matching, _OTHERWISE)
     named = f"source.path: {uri}" if kind is SourceError else uri
-    # delta-rs colours its messages; and a store's page of XML helps nobody.
+    # delta-rs colours its messages, and a store's page of XML does not help the user.
     text = " ".join(_COLOURS.sub("", str(error)).split())
     text = text if len(text) <= 300 else text[:297] + "..."
     return kind(f"{named}: {problem.format(bucket=bucket, where=uri)} ({text}).", remedy)

@@ -12,9 +12,9 @@ Write, audit, publish::
         run_the_checks_on(staged.files)
         published = lake.table(schema).publish(staged)
 
-Readers see the month they had until the last line, and the new one whole after
-it. Leaving the block by an exception deletes what was staged; a kill leaves
-files that no reader sees and that ``LakeTable.vacuum`` removes.
+Readers see the old month until the last line has run, and the complete new one after
+it. An exception in the block deletes the staged files. A killed process leaves files
+that no reader sees and that ``LakeTable.vacuum`` removes.
 """
 
 from cltv_assets.lake.lake import Lake, MonthlyFiles

@@ -1,7 +1,7 @@
-"""The commit protocol: one month replaced whole, in one atomic commit.
+"""The commit protocol: it replaces one whole month in one atomic commit.
 
 Delta's commit is atomic and detects conflicts by what a transaction read. Two
-facts of deltalake 1.6, both tried, shape what is here:
+facts about deltalake 1.6, both verified, explain the protocol:
 
 - Overwriting different months from the same table version conflicts although
   nothing is wrong. The files are staged already, so committing them again on
@@ -36,7 +36,7 @@ from cltv_assets.files.store_faults import fault_of
 from cltv_assets.lake.staging import StagedFile, StagedMonth
 from cltv_assets.months import Month
 
-#: With waits growing to a second: minutes of other months' commits, one after the other.
+#: The waits grow to a second, so these tries last through minutes of other months' commits.
 MAX_ATTEMPTS = 200
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1.0

@@ -1,9 +1,9 @@
-"""Erases one customer from the tables: every month that holds the customer is written again without.
+"""Erases one customer by writing every month that holds the customer again without them.
 
 A month is replaced through the commit protocol like any other publication: whole, in
-one commit, and refused if another process published it meanwhile. Replaced files lie
-in the lake until ``LakeTable.vacuum``; Delta's log names files and counts, no values.
-Whatever is interrupted is finished by doing it again.
+one commit, and refused if another process published it meanwhile. Replaced files stay
+in the lake until ``LakeTable.vacuum``. Delta's log holds files and counts, but no values.
+To finish an interrupted erasure, run it again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cltv_assets.lake.lake import Lake
 from cltv_assets.months import Month
 
 CUSTOMER, WHOLE_LINE = "customer_id", "source_text"
-#: Rows read at once: some megabytes.
+#: Rows read at once, which take some megabytes.
 _BATCH_ROWS = 65_536
 _OPERATION = {"cltv_assets.operation": "erase"}
 
@@ -106,7 +106,7 @@ def _rows_of(lake: Lake, schema: TableSchema, path: str, customer: str) -> int:
 def _copy_without(storage: Storage, path: str, into: str, customer: str) -> None:
     with storage.asking(path), storage.open(path) as source:
         file = pq.ParquetFile(source)
-        # Without what its writer noted of it: nothing of the old file but its rows.
+        # Drop the writer's metadata, so that only the rows of the old file remain.
         schema = file.schema_arrow.remove_metadata()
         with pq.ParquetWriter(storage.path(into), schema, filesystem=storage.filesystem, compression="zstd") as out:
             for batch in file.iter_batches(_BATCH_ROWS):

@@ -43,8 +43,8 @@ class Lake:
         self.opener = Opener(self.storage)
         self._objects = objects
         if self.storage.local and (unquote(self.root) != self.root or "#" in self.root or "?" in self.root):
-            # delta-rs takes its paths for URLs in places: it would write to one folder and read from another, or
-            # find no history. Better no lake than one that loses track of its commits.
+            # delta-rs treats paths as URLs in some places. It would write to one folder and read from another, or
+            # find no history, so refuse such a name.
             raise LakeError(
                 f"The lake's folder {self.root} holds '#', '?' or a percent sign followed by two hexadecimal digits, "
                 "which Delta's paths cannot express.",

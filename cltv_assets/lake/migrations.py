@@ -100,7 +100,7 @@ class TablePlan:
 def fate_of(name: str, written: int, steps: Sequence[Step]) -> tuple[Fate, str]:
     """Return what becomes of a table on its way from a format version to the newest, and why.
 
-    A table that any step renews is renewed: what later steps would keep is what is made then.
+    A table that any step renews is renewed, because later steps keep only what is made after it.
     """
     for step in steps:
         if step.version > written and name not in step.kept:
@@ -192,9 +192,10 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
 def _empty(lake: Lake, table: DeltaTable, schema: TableSchema, uri: str, looked_at: set[Month]) -> None:
     """Replace a table by an empty one with the current columns, in one commit.
 
-    Each month's number of publications goes back to nought in the same commit: a month without
-    rows would count as published. It also makes a run of the older release that publishes one of
-    these months at this moment conflict, instead of leaving rows of the old columns behind.
+    The same commit sets each month's number of publications back to zero, because otherwise a
+    month without rows would count as published. It also causes a conflict with a run of the older
+    release that publishes one of these months at this moment. Without it, rows of the old columns
+    would remain.
     """
     DeltaTable.create(
         uri,

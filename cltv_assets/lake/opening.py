@@ -19,8 +19,8 @@ from cltv_assets.files.probe import CHOOSE_ROOT
 from cltv_assets.files.storage import Storage
 from cltv_assets.files.store_faults import fault_of, from_store
 
-#: Raise it when columns change, or when a reader of before would misread what is written; and add a step to the
-#: list that ``cltv migrate`` follows. Version 1 is that of release 0.1.0.
+#: Raise it when columns change, or when an older reader would misread what is written, and add a step to the
+#: list that ``cltv migrate`` follows. Release 0.1.0 wrote version 1.
 FORMAT_VERSION = 2
 
 #: Delta's folder inside a table.
@@ -39,7 +39,7 @@ _NOT_OURS = "Move that folder away, or set lake_uri in cltv.yaml (or CLTV_LAKE_U
 
 
 class Opener:
-    """Opens the tables under one root and keeps them open: a log's news is read much faster than the log."""
+    """Opens the tables under one root and keeps them open, because updating a table is much faster than opening it."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage

@@ -38,7 +38,7 @@ class StagedFile:
     rows : int
         Rows in the file.
     null_counts : dict
-        By column; without those whose writer did not count.
+        Nulls by column; columns whose writer did not count them are missing.
     """
 
     path: str
@@ -70,7 +70,7 @@ class StagedMonth:
     month : Month
         Which month.
     files : tuple of StagedFile
-        None for an empty month.
+        The written files; empty for an empty month.
     base_version : int
         The month's publication count when the writing began; 0 for a new month.
     staging : Staging

@@ -34,7 +34,7 @@ class PublishedMonth:
     table : str
         Name of the table.
     month : Month
-        Which month.
+        The published month.
     uri : str
         Folder of the month.
     version : int
@@ -241,7 +241,7 @@ class LakeTable:
                     raise_if_key_not_exists=False,
                 )
             except (DeltaError, OSError) as failed:
-                # Most likely another process creates it at this moment: look again.
+                # Another process is probably creating it at this moment, so look again.
                 error = failed
                 time.sleep(_CREATE_WAIT_SECONDS)
         if error is not None and not self._storage.local:

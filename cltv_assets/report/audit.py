@@ -1,4 +1,4 @@
-"""What would make a report unfit to publish, found in the page itself."""
+"""Finds in a page what would make the report unfit to publish."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FETCHING = {
     "cite",
 }
 _CSS_FETCH = re.compile(r"@import|url\(\s*['\"]?(?!#|data:)", re.IGNORECASE)
-#: What Python prints for a number or value that is none, as a word of its own.
+#: What Python prints for a missing value or a number that is not finite, as a separate word.
 _NO_NUMBER = re.compile(r"(?<![\w-])-?(?:[nN][aA][nN]|[iI]nf|Infinity|None|NaT|undefined)(?![\w-])")
 _TEMPLATE = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -35,13 +35,14 @@ def problems(html: str, data: ReportData) -> list[str]:
     """Return what is wrong with a rendered report, in plain words; nothing when it is fine.
 
     Looks for missing sections, the month in the title, references to anything outside the
-    file, scripts, numbers that are none (NaN, inf, None), left-over template tags and
-    unclosed elements. Customers' ids are foreign text and may read like any of these:
-    they are left out.
+    file, scripts, missing numbers (NaN, inf, None), left-over template tags and unclosed
+    elements. Customers' ids are skipped, because they are foreign text and may look like
+    any of these.
 
     Parameters
     ----------
     html : str
+        The rendered page.
     data : ReportData
         What the page was rendered from.
     """

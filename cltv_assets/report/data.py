@@ -1,4 +1,4 @@
-"""Everything a month's report is made from, and how it is gathered from the month's tables."""
+"""The data of a month's report, and how they are gathered from the month's tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ INPUTS = (
     "segment_movement",
     "holdout_evaluation",
 )
-#: The model without dropout: what every other purchase model is held against.
+#: The model without dropout, which every other purchase model is compared with.
 NULL_MODEL = "nbd"
 
 
@@ -67,21 +67,21 @@ class Models:
 
     @property
     def null(self) -> FittedModel | None:
-        """The model without dropout, on the chosen one's clock where there is one."""
+        """The model without dropout, on the chosen model's clock if there is one."""
         found = [one for one in self.candidates if one.name == NULL_MODEL]
         return min(found, key=lambda one: one.seasonal != self.purchase.seasonal, default=None)
 
 
 @dataclass(frozen=True)
 class Population:
-    """One month in a few numbers; ``None`` where a month does not have the number.
+    """One month in a few numbers; ``None`` where a month lacks the number.
 
     Parameters
     ----------
     customers, repeat_customers : int or None
-        Ever seen, and seen on two days or more.
+        Customers who ever bought, and those who bought on two days or more.
     lines_in, rejected : int or None
-        Delivered lines of the month, and those that were turned away.
+        The month's delivered lines, and how many were rejected.
     expected_value : float or None
         Total predicted value over the longest horizon, in currency.
     model : tuple of (str, bool) or None
@@ -105,10 +105,11 @@ class Segments:
     base : mapping of int to row
         ``segment_summary`` of the whole base, by horizon.
     tiers : list of row
-        The same of the value tiers from the top, longest horizon.
+        The same for the value tiers from the top, longest horizon.
     rfm : list of row
-        The same of the RFM segments, the largest expected value a customer first.
+        The same for the RFM segments, the largest expected value per customer first.
     moves : Moves
+        Movement between segments since last month.
     """
 
     base: Mapping[int, Row]
@@ -119,30 +120,36 @@ class Segments:
 
 @dataclass(frozen=True)
 class ReportData:
-    """A month's facts. A section of the report reads its own and no engine.
+    """A month's facts. The report's sections read these and never an engine.
 
     Parameters
     ----------
     month : Month
+        The month reported on.
     settings : Settings
+        The project's configuration.
     now : Population
+        This month in a few numbers.
     before : Population or None
         Last month; ``None`` where it is not in the lake.
     models : Models
+        The fitted purchase and spend models.
     value : ValueFacts or None
-        ``None`` in a month without predictions.
+        Predicted value; ``None`` in a month without predictions.
     segments : Segments
         Empty in a month without predictions.
     matrices : Matrices or None
-        ``None`` where the purchase model is not fitted.
+        The model by frequency and recency; ``None`` where it is not fitted.
     histogram : Histogram
+        Customers by number of repeat purchases.
     tracking : Tracking or None
-        ``None`` without customers.
+        Repeat purchases by week; ``None`` without customers.
     holdout : tuple of HoldoutCase
         Predictions whose horizon ends with this month; empty while none is old enough.
     earlier_holdout : tuple of HoldoutCase
         Those whose horizon ended with an earlier month, oldest first.
     quality : LineCounts
+        Delivered and rejected lines.
     """
 
     month: Month
@@ -170,7 +177,7 @@ class ReportData:
         return [case for case in every if case.horizon == horizon and case.target == target]
 
     def held(self, horizon: int) -> list[bool]:
-        """Return whether each interval of total revenue held, of this and earlier months, as far as there was one."""
+        """Return whether each interval of total revenue held, for this and earlier months that had one."""
         return [case.held for case in self.trend(horizon, "revenue") if case.held is not None]
 
     def tested_horizon(self, target: str = "purchases") -> int | None:
@@ -179,12 +186,12 @@ class ReportData:
 
 
 def collect(run: MonthRun) -> ReportData:
-    """Gather a month's facts; everything customer-sized stays in the engine.
+    """Gather a month's facts; data per customer stay in the engine.
 
     Parameters
     ----------
     run : MonthRun
-        With the tables of `INPUTS`. Earlier months' figures come from its lake.
+        The month, with the tables of `INPUTS`. Earlier months' figures come from its lake.
     """
     models = Models(fitted_rows(run, PURCHASE_MODEL), fitted_rows(run, SPEND_MODEL)[0])
     view = model_view(models.purchase, run.settings)
@@ -221,7 +228,7 @@ def segments_of(rows: Sequence[Row], moves: Sequence[Row], horizon: int) -> Segm
     """Arrange rows of ``segment_summary`` and ``segment_movement``; segments are shown for ``horizon`` months."""
     shown = [row for row in rows if row["horizon_months"] == horizon]
     tiers = [row for row in shown if row["scheme"] == "value"]
-    # Nobody there now and nobody before: nothing to say of it.
+    # Leave out segments that have no customers now and had none before.
     rfm = [row for row in shown if row["scheme"] == "rfm" and (row["customers"] or row["customers_before"])]
     return Segments(
         base={row["horizon_months"]: row for row in rows if row["scheme"] == ALL},

@@ -1,4 +1,4 @@
-"""The report's essentials, for where its page itself cannot be opened."""
+"""The report's most important facts, for places where the page cannot be opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections bound into one page."""
+"""Puts the sections together into one page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SECTIONS: dict[str, Callable[[ReportData], Section]] = {
 
 
 def render(data: ReportData) -> str:
-    """Return the page: one HTML document, everything in it."""
+    """Return the page as one self-contained HTML document."""
     sections = [build(data) for build in SECTIONS.values()]
     return (
         _environment()
@@ -58,9 +58,9 @@ def page_title(data: ReportData) -> str:
 
 
 def key_plot_png(data: ReportData) -> bytes:
-    """Return one small picture of the month, as PNG: the value's concentration where there is value.
+    """Return one small picture of the month, as PNG: the concentration of predicted value.
 
-    Without predictions it is P(alive), and without a purchase model how often
+    Without predictions it shows P(alive); without a purchase model, how often
     customers came back.
     """
     if data.value is not None and (curve := data.value.predicted.concentration) is not None:
@@ -76,9 +76,9 @@ def _environment() -> jinja2.Environment:
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cltv_assets.report", ""),
-        # Customer ids and reasons are foreign text, in whatever template they stand.
+        # Customer ids and reasons are foreign text, so escape them in every template.
         autoescape=True,
-        # A name that is missing is a mistake, not an empty place.
+        # A missing name is a mistake and must not become empty text.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,8 +1,8 @@
 """Readers for users' data: CSV and Parquet files, and the CDNOW demo.
 
-What a source does is deliver lines as they are, each in its month, and refuse
-what it cannot read as configured. What a line is worth, or whether it is a
-purchase at all, is decided later, in ``tables.cleaned_and_rejected``. No Dagster import.
+A source delivers lines as they are, each in its month, and refuses what it cannot
+read as configured. ``tables.cleaned_and_rejected`` decides later what a line is
+worth, or whether it is a purchase at all. No Dagster import.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def open_source(
     today : datetime.date, optional
         Stands for the current day in tests.
     objects : ObjectStore, optional
-        How an ``s3://`` source is reached; that of the first call counts.
+        How an ``s3://`` source is reached; the first call's is used.
 
     Raises
     ------
@@ -76,10 +76,10 @@ def new_source(
 
 
 def storage_of(path: str, objects: ObjectStore | None = None) -> tuple[Storage, str]:
-    """Return the storage of a path or address, and what it is called there."""
+    """Return the storage of a path or address, and the path inside that storage."""
     scheme, found, rest = path.partition("://")
     if scheme == "file" and found:
         path, found = "/" + rest.lstrip("/"), ""
-    # Of an address only the bucket goes into a URI: stars and {month} are none of its characters.
+    # Only the bucket of an address goes into a URI, because stars and {month} are not allowed in one.
     root = f"{scheme}://{rest.partition('/')[0]}" if found else "/"
     return Storage(root, objects, SourceError), path.rstrip("/") if found else path

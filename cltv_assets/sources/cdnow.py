@@ -1,7 +1,7 @@
 """The CDNOW demo: 23,570 customers' purchases of 1997-01 to 1998-06.
 
-The file ships inside the ``lifetimes`` package. Its folder is looked up without
-importing the package, which would cost three seconds.
+The file is part of the ``lifetimes`` package. Its folder is found without importing
+the package, because the import takes three seconds.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import in_batches, open_text, reading
 
-#: The file's columns by canonical name, in its order. ``dollar_value`` is what the
-#: whole line is worth, not the price of one disc.
+#: The file's columns by canonical name, in the file's order. ``dollar_value`` is the
+#: value of the whole line, not the price of one disc.
 _COLUMNS = {
     "customer_id": "customer_id",
     "transacted_at": "date",
@@ -47,7 +47,7 @@ def cdnow_path() -> str:
 
 
 class CdnowReader:
-    """The demo's file: a header line, and fields between blanks."""
+    """Reads the demo's file: a header line, then fields separated by blanks."""
 
     suffixes: tuple[str, ...] = (".txt",)
 

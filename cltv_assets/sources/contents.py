@@ -1,9 +1,9 @@
-"""What a file holds of each month, in a few bytes: the record of what was landed.
+"""Records in a few bytes what was landed of a file for each month.
 
-A month's lines of a file are summed up as a digest that any change of a line changes.
+A month's lines of a file are summarised by a digest that changes when any line changes.
 It is a sum over the lines, so their order in the cache does not matter; each line
-brings its number. MD5 and not DuckDB's own hash, which may differ between versions; it
-takes an eighth of the time that splitting the lines takes.
+includes its number. The digest uses MD5, because DuckDB's own hash may differ between
+versions. It takes an eighth of the time that splitting the lines takes.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 class MonthContent:
     """How many lines of one file belong to one month, and the digest of their texts and numbers.
 
-    The digest is empty where there are none.
+    The digest is empty if there are no lines.
     """
 
     lines: int
     digest: str
 
 
-#: What a file holds of a month that it names in its path and has no line of.
+#: The content of a month that a file names in its path but has no line of.
 NO_LINES = MonthContent(0, "")
 
 
@@ -35,8 +35,8 @@ NO_LINES = MonthContent(0, "")
 class FileContent:
     """What a file holds.
 
-    ``lines`` counts those of months that are or will be partitions. ``months`` has the closed
-    ones only, and the month that the file's path names, without lines, too.
+    ``lines`` counts lines of months that are or will be partitions. ``months`` holds only closed
+    months; the month that the file's path names is included even without lines.
     """
 
     lines: int
@@ -50,14 +50,14 @@ class FileRecord:
     Parameters
     ----------
     size, mtime_ns : int
-        Of the file when it was listed.
+        Size and time of change of the file when it was listed.
     lines : int
         Lines of it that belong to the month.
     digest : str
-        Of those lines.
+        Digest of those lines.
     file_lines : int
-        Lines of it that belong to any month: when the records of its months add up to
-        them, nothing of the file is missing.
+        Lines of it that belong to any month. If the records of its months add up to
+        this number, nothing of the file is missing.
     """
 
     size: int
@@ -72,7 +72,7 @@ class FileRecord:
         return MonthContent(self.lines, self.digest)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the record as it stands in metadata."""
+        """Return the record in the form that metadata holds."""
         return asdict(self)
 
     @classmethod
@@ -82,8 +82,8 @@ class FileRecord:
 
 
 def _text_of_line() -> str:
-    """Return SQL for a line's text, with control characters between the values and for a missing one."""
-    # Lengths before the values would rule out every mix-up, and take as long as MD5 itself.
+    """Return SQL for a line's text, with control characters between values and in place of missing ones."""
+    # Writing each value's length first would rule out every mix-up, but takes as long as MD5 itself.
     texts = [
         f"coalesce({name}, chr(30))"
         for name in RAW_TRANSACTIONS.arrow.names
@@ -92,7 +92,7 @@ def _text_of_line() -> str:
     return f"concat_ws(chr(31), source_line, {', '.join(texts)})"
 
 
-#: Of the view ``filed`` and the list ``wanted`` of batches and files; a row for each file and month index.
+#: Reads the view ``filed`` and the list ``wanted`` of batches and files; gives a row for each file and month index.
 CONTENTS = f"""
 SELECT source_file, slot, count(*), sum(md5_number_lower({_text_of_line()}))
 FROM filed

@@ -1,9 +1,9 @@
 """Reading CSV files with exact line numbers.
 
-Python's ``csv`` module and not pyarrow's reader: pyarrow tells no line numbers,
-yields a blank line as a row of nulls, and takes a record with a stray quote apart
-differently from what spreadsheets mean. Every line here has the number that an
-editor shows, quoted line breaks included, for about two seconds a million lines.
+This uses Python's ``csv`` module, because pyarrow's reader reports no line numbers,
+yields a blank line as a row of nulls, and splits a record with a stray quote
+differently from spreadsheets. Every line here has the number that an editor shows,
+even with quoted line breaks. It takes about two seconds for a million lines.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import find_columns, in_batches, open_text, reading
 
-#: Longest field, in characters. A longer one is the rest of a file after a quote
-#: that nobody closed, and must not fill the memory first.
+#: Longest field, in characters. A longer one is the rest of a file after an unclosed
+#: quote, and must be refused before it fills the memory.
 _FIELD_LIMIT = 16 << 20
 
-#: First bytes of what is sometimes called .csv and is not.
+#: First bytes of other formats that are sometimes named .csv.
 _OTHER_FORMATS = {
     b"PAR1": ("a Parquet file", "Set source.kind: parquet."),
     b"PK\x03\x04": ("an Excel workbook or zip archive", "Export it as CSV, or unpack it."),
@@ -39,7 +39,7 @@ _MARK = "\udcff"
 
 
 class CsvReader:
-    """CSV files with the delimiter, encoding and columns that ``source`` names."""
+    """Reads CSV files with the delimiter, encoding and columns that ``source`` names."""
 
     suffixes: tuple[str, ...] = (".csv", ".csv.gz")
 
@@ -59,7 +59,7 @@ class CsvReader:
             header = self._header(file, records)
             places = find_columns(header, self._source.columns, f"{file.path}, line {records.line}", self._delimiter)
             fields, width = tuple(places), len(header)
-            # Two columns at least are configured, so that this always gives a tuple.
+            # At least two columns are configured, so this always gives a tuple.
             pick = itemgetter(*places.values())
             split = ((records.line, pick(row) if len(row) == width else records.text()) for row in records if row)
             yield from in_batches(file.name, fields, split)
@@ -77,14 +77,14 @@ class CsvReader:
 
     @contextmanager
     def _records(self, file: SourceFile) -> Iterator[_Records]:
-        """Open a file; whatever is wrong with its text is told as a SourceError."""
+        """Open a file; report whatever is wrong with its text as a SourceError."""
         encoding = self._source.encoding
         with reading(self._storage, file.path):
             head = self._storage.head(file.path, 4)
             for magic, (what, remedy) in _OTHER_FORMATS.items():
                 if head.startswith(magic) and not (what == "compressed" and file.path.lower().endswith(".gz")):
                     raise SourceError(f"{file.path} is {what}, not a CSV file.", remedy)
-            # For the whole process and never back: a reader obeys the limit of the moment.
+            # This applies to the whole process and is never reset, because a reader obeys the current limit.
             csv.field_size_limit(max(_FIELD_LIMIT, csv.field_size_limit()))
             try:
                 with open_text(self._storage, file.path, encoding) as text:
@@ -93,14 +93,14 @@ class CsvReader:
                 raise self._undecodable(file, head, error) from None
 
     def _undecodable(self, file: SourceFile, head: bytes, error: UnicodeError) -> SourceError:
-        """Return the error for bytes that are no text, naming their line."""
+        """Return the error for bytes that are not text, with their line number."""
         codecs.register_error("cltv-mark", _mark)
         line, encoding = 1, self._source.encoding
         with open_text(self._storage, file.path, encoding, "cltv-mark") as text:
             try:
                 line = next((n for n, t in enumerate(text, 1) if _MARK in t), 1)
             except UnicodeError:
-                # UTF-16 without its mark fails before any handler is asked.
+                # UTF-16 without a byte order mark fails before any error handler is called.
                 line = 1
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             remedy = "It begins like UTF-16: set source.encoding: utf-16."

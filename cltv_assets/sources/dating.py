@@ -1,4 +1,4 @@
-"""In which month a line happened, computed as the cleaning step computes it."""
+"""Finds the month in which a line happened, as the cleaning step computes it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from cltv_assets.sources.timestamps import LOCAL, with_event_times
 class Dater:
     """Finds the event months of delivered times.
 
-    ``day`` is the current one in the configured zone. What is dated later than the day after it
-    is in the future: one day is left for clocks that run ahead.
+    ``day`` is the current day in the configured zone. Times later than the next day are in the
+    future; one day is allowed for clocks that run ahead.
     """
 
     def __init__(self, settings: Settings, day: dt.date) -> None:
-        # Beyond these years only the future and the time before the first month lie.
+        # Outside these years is only the future, or the time before the first month.
         years = settings.first_month.first_day.year - 1, settings.last_month(day).first_day.year + 1
         self._sql = _dating_sql(settings.source.timestamp_format, settings.zone, *years, day)
         self._connection = duckdb.connect()
 
     def date(self, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
-        """Return each text's month, and whether it is in the future; null where it is no valid time.
+        """Return each text's month, and whether it is in the future; null where it is not a valid time.
 
         A month is the number of months since year 0 (int32).
         """
-        # Times repeat, by the day or the minute: each spelling is parsed once.
+        # Times repeat, by the day or the minute, so parse each spelling once.
         if isinstance(texts, pa.ChunkedArray):
             texts = texts.combine_chunks()
         encoded = texts.dictionary_encode()
@@ -50,7 +50,7 @@ class Dater:
 
 @cache
 def _dating_sql(fmt: str, zone: ZoneInfo, first_year: int, last_year: int, day: dt.date) -> str:
-    """Return the query that dates the table ``texts``; writing it takes a while."""
+    """Return the query that dates the table ``texts``; building it takes a while."""
     texts = ibis.table({"place": "int64", "text": "string"}, name="texts")
     dated = with_event_times(texts, "text", fmt, zone, first_year, last_year)
     month = dated[LOCAL].year().cast("int32") * 12 + dated[LOCAL].month().cast("int32") - 1

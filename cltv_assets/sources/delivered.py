@@ -1,7 +1,7 @@
 """The columns of ``raw_transactions``: lines as delivered, which the readers here write.
 
-Declared here rather than beside the other tables, because the sources must not
-import what is made from them.
+They are declared here and not beside the other tables, because the sources must not
+import the tables that are made from them.
 """
 
 from __future__ import annotations

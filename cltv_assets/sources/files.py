@@ -1,4 +1,4 @@
-"""Which files a source path means: a file, a folder, a glob, deliveries by ``{month}``.
+"""Finds the files that a source path means: a file, a folder, a glob, deliveries by ``{month}``.
 
 Listing only; nothing here opens a file.
 """
@@ -17,10 +17,10 @@ from cltv_assets.months import Month
 #: Stands in a path for the partition's YYYY-MM.
 MONTH_FIELD = "{month}"
 
-#: Looks ahead only, so that it also finds months that overlap.
+#: A lookahead, so that it also finds months that overlap.
 _MONTHS = re.compile(r"(?=(\d{4}-(?:0[1-9]|1[0-2])))")
 _MAGIC = re.compile(r"[*?\[]")
-#: Names that an error message quotes at most.
+#: Largest number of names that an error message quotes.
 _SHOWN = 8
 
 
@@ -37,7 +37,7 @@ class SourceFile:
     delivery : Month or None
         The month that ``{month}`` stood for.
     size, mtime_ns : int
-        A file with the same two is taken for unchanged.
+        Bytes, and nanoseconds since 1970. A file with the same two counts as unchanged.
     """
 
     path: str
@@ -55,16 +55,16 @@ def has_months(path: str) -> bool:
 def list_files(storage: Storage, path: str, suffixes: tuple[str, ...]) -> list[SourceFile]:
     """List the files that a source path means, by name.
 
-    Of a folder that is every file below it whose name ends in one of
-    ``suffixes``, in any case; of a file or a glob whatever it matches. Names that
-    begin with a dot are hidden, and so are folders that begin with an underscore
-    (``_temporary``: Spark's, of a job that has not finished). A symbolic link to
-    another file of the list is left out, or ``latest.csv`` would count twice.
+    A folder means every file below it whose name ends in one of ``suffixes``, in
+    upper or lower case; a file or a glob means whatever it matches. Names that begin
+    with a dot are hidden, and so are folders that begin with an underscore (Spark's
+    ``_temporary``, of a job that has not finished). A symbolic link to another file
+    of the list is left out, because otherwise ``latest.csv`` would count twice.
 
     Raises
     ------
     SourceError
-        If nothing matches, or what matches is no readable file.
+        If nothing matches, or a match is not a readable file.
     """
     try:
         base, found = _expand(storage, path, suffixes)
@@ -87,7 +87,7 @@ def list_files(storage: Storage, path: str, suffixes: tuple[str, ...]) -> list[S
 
 
 def _no_match(storage: Storage, path: str, suffixes: tuple[str, ...]) -> SourceError:
-    """Return the error for a path that means no file, telling what there is instead."""
+    """Return the error for a path that matches no file; it says what is there instead."""
     what = f"holds no {' or '.join('*' + suffix for suffix in suffixes)} file"
     at = storage.stat(path)
     problem = f"source.path '{path}' {what if at and at.kind == 'folder' else 'matches no file'}."
@@ -110,7 +110,7 @@ def _expand(storage: Storage, path: str, suffixes: tuple[str, ...]) -> tuple[str
     """Return the base folder, and each match with the text of its ``{month}``."""
     segments = path.split("/")
     for at, segment in enumerate(segments):
-        # A name may hold a star or a bracket itself: what exists is meant literally.
+        # A name may itself contain a star or a bracket, so an existing path is taken literally.
         literal = MONTH_FIELD not in segment and not _MAGIC.search(segment)
         if literal or (MONTH_FIELD not in segment and storage.stat("/".join(segments[: at + 1])) is not None):
             continue
@@ -130,7 +130,7 @@ def _expand(storage: Storage, path: str, suffixes: tuple[str, ...]) -> tuple[str
 def _walk(
     storage: Storage, folder: str, segments: list[str], month: str | None, suffixes: tuple[str, ...]
 ) -> Iterator[tuple[Entry, str | None]]:
-    """Yield what the rest of a pattern matches below ``folder``."""
+    """Yield what the rest of the pattern matches below ``folder``."""
     segment, rest = segments[0], segments[1:]
     entries = storage.entries(folder)
     if segment == "**":
@@ -158,7 +158,7 @@ def _walk(
 def _match(segment: str, name: str, month: str | None) -> tuple[bool, str | None]:
     """Return whether a name matches a segment of the pattern, and the text of its ``{month}`` so far.
 
-    A second ``{month}`` must repeat the first. Where a star leaves a choice, the last month counts.
+    A second ``{month}`` must repeat the first. If a star leaves a choice, the last month counts.
     """
     if MONTH_FIELD not in segment:
         return fnmatch.fnmatchcase(name, segment), month
@@ -202,7 +202,7 @@ def _without_aliases(
     chosen: dict[str, tuple[Entry, str | None]] = {}
     for path, found in sorted(entries.items()):
         real = storage.real_path(path)
-        # The file itself comes before any link to it.
+        # Sort the file itself before any link to it.
         if real not in chosen or storage.real_path(path.rpartition("/")[0]) + "/" + found[0].name == real:
             chosen[real] = found
     return iter(chosen.values())

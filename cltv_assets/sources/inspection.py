@@ -1,4 +1,4 @@
-"""Looking at a source before anything is landed: what ``cltv doctor`` shows."""
+"""Inspects a source before anything is landed; ``cltv doctor`` shows the result."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class SourceReport:
     files, bytes : int
         Files found, and their size; the header of each was checked.
     columns : tuple of str
-        Of the first file.
+        Column names of the first file.
     sampled_files : tuple of str
-        The first and the last file: the first ``SAMPLE_LINES`` lines of each were read.
+        The first and the last file; the first ``SAMPLE_LINES`` lines of each were read.
     sampled_lines, malformed, undatable, future : int
-        Lines read, and of them those that could not be split, have no readable time,
-        or are dated later than tomorrow.
+        Lines read, and how many of them could not be split, have no readable time, or
+        are dated later than tomorrow.
     first_month, last_month : Month or None
-        Of the dated lines in the sample.
+        First and last month of the dated lines in the sample.
     deliveries : tuple of Month
-        Months that ``{month}`` in the path was found for.
+        Months found in place of ``{month}`` in the path.
     missing_deliveries : tuple of Month
         Closed months of the configured range without a delivery.
     """

@@ -1,9 +1,9 @@
 """The landing cache: every file parsed once, its lines filed by month.
 
-A process that lands 18 months, or 100, parses no file twice. Lines go through
-here in batches, first into one staging file with the month of each, then, when
-the months of whole files are known, into a folder for each month. The cache is
-good for one day: what is in the future changes at midnight.
+A process that lands 18 months, or 100, parses no file twice. Lines are processed in
+batches: first into one staging file with the month of each line, then, when the months
+of whole files are known, into a folder for each month. The cache is valid for one day,
+because the boundary of the future moves at midnight.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from cltv_assets.sources.reading import Reader
 #: Why a line has the month of its file, and 'dated' where it has its own.
 Dating = Literal["dated", "malformed", "undatable", "future"]
 
-#: Lines dated together. Many small files share one batch.
+#: Number of lines dated together; many small files share one batch.
 _STAGE_LINES = 131_072
 _ROW_GROUP = 122_880
 
@@ -49,7 +49,7 @@ FROM staged JOIN places USING (source_file)
 WHERE coalesce(staged.event_month, places.loose_month) BETWEEN $first AND $last
 """
 
-# A file that was parsed again has stale rows in an older batch.
+# If a file was parsed again, an older batch still holds its stale rows.
 _SERVE = """
 SELECT * EXCLUDE (batch) FROM filed
 WHERE (batch, source_file) IN (SELECT (batch, name) FROM wanted)
@@ -95,7 +95,7 @@ def month_at(index: int) -> Month:
 
 
 class LandingCache:
-    """Parsed files on disk. ``day`` is the current one in the configured zone."""
+    """Parsed files on disk. ``day`` is the current day in the configured zone."""
 
     def __init__(self, settings: Settings, reader: Reader, day: dt.date) -> None:
         self.day = day
@@ -109,7 +109,7 @@ class LandingCache:
         self._known: dict[str, tuple[SourceFile, FileTally]] = {}
 
     def ensure(self, files: Sequence[SourceFile]) -> None:
-        """Parse those of ``files`` that are new or changed since."""
+        """Parse those of ``files`` that are new or have changed since they were parsed."""
         fresh = [file for file in files if file.name not in self._known or self._known[file.name][0] != file]
         if not fresh:
             return
@@ -136,7 +136,7 @@ class LandingCache:
         return self._known[file.name][1]
 
     def write(self, month: Month, files: Sequence[SourceFile], path: Path) -> int:
-        """Write the lines of ``files`` that belong to ``month``, in their order; return how many."""
+        """Write the lines of ``files`` that belong to ``month``, in their order; return how many there are."""
         wanted, parts = self._filed(files, f"slot={month_index(month)}")
         if not parts:
             pq.write_table(RAW_TRANSACTIONS.arrow.empty_table(), path, compression="zstd")
@@ -144,8 +144,8 @@ class LandingCache:
         with self._connect() as connection:
             connection.register("wanted", wanted)
             connection.read_parquet(parts, hive_partitioning=False).create_view("filed")
-            # Written by pyarrow: DuckDB declares a column that happens to hold no null as
-            # not nullable, and the months' files would differ in schema.
+            # pyarrow writes the file, because DuckDB declares a column without nulls as not
+            # nullable, and the months' files would differ in schema.
             schema, lines = RAW_TRANSACTIONS.arrow, 0
             with pq.ParquetWriter(path, schema, compression="zstd") as writer:
                 for batch in connection.sql(_SERVE).to_arrow_reader(_ROW_GROUP):
@@ -154,9 +154,9 @@ class LandingCache:
         return lines
 
     def contents(self, files: Sequence[SourceFile], month: Month | None = None) -> dict[tuple[str, int], MonthContent]:
-        """Sum up what parsed files hold, by name and month index.
+        """Summarise what parsed files hold, by name and month index.
 
-        Only of ``month`` if it is given; by default of every closed month.
+        If ``month`` is given, only that month is included; by default every closed month is.
         """
         wanted, parts = self._filed(files, f"slot={month_index(month)}" if month else "slot=*")
         if not parts:
@@ -188,7 +188,7 @@ class LandingCache:
                 "memory_limit": self._settings.duckdb_memory_limit,
                 "temp_directory": str(self._scratch.path / "spill"),
                 "preserve_insertion_order": "false",
-                # Rows held back for each month before they are written: the default is 524,288.
+                # Rows buffered for each month before they are written; the default is 524,288.
                 "partitioned_write_flush_threshold": "65536",
             }
         )
@@ -214,14 +214,14 @@ class LandingCache:
         }
 
     def _loose_month(self, file: SourceFile, counts: Mapping[tuple[int | None, Dating], int]) -> int:
-        """Return the month of the file's lines that have none of their own."""
+        """Return the month for those of the file's lines that have no month of their own."""
         if file.delivery is not None:
             return month_index(file.delivery)
         lines: Counter[int] = Counter()
         for (month, _), count in counts.items():
             if month is not None:
                 lines[month] += count
-        # The month of most of its lines. One late line must not move all undatable lines into its own month.
+        # Take the month of most of its lines. One late line must not move all undatable lines into its month.
         usual = min(lines, key=lambda month: (-lines[month], month), default=self._first)
         return min(max(usual, self._first), self._last)
 

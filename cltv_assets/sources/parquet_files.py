@@ -1,7 +1,7 @@
 """Reading Parquet files: typed columns become text, rows are numbered from 1.
 
-Text is the form that ``raw_transactions`` keeps. A value has one spelling whatever batch it
-stands in, never an exponent where a person would write none, and reads back as the same value.
+``raw_transactions`` holds text. A value is spelled the same in every batch, has no exponent
+where a person would not write one, and reads back as the same value.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from cltv_assets.settings import CanonicalName, Source
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import find_columns, reading, split_batch
 
-#: Rows to a batch: bounds the memory that wide text takes.
+#: Rows in a batch; this bounds the memory that wide text takes.
 _BATCH_ROWS = 65_536
 #: Numbers whose plain spelling would have more digits than this keep their exponent.
 _PLAIN_DIGITS = 40
 
 
 class ParquetReader:
-    """Parquet files with the columns and the time format that ``source`` names."""
+    """Reads Parquet files with the columns and the time format that ``source`` names."""
 
     suffixes: tuple[str, ...] = (".parquet",)
 
@@ -74,7 +74,7 @@ class ParquetReader:
                 ) from None
 
     def _places(self, file: SourceFile, schema: pa.Schema) -> dict[CanonicalName, int]:
-        """Return where the configured columns stand, their types checked."""
+        """Check the types of the configured columns and return the columns' positions."""
         places = find_columns(schema.names, self._source.columns, file.path)
         for canonical, at in places.items():
             field = schema.field(at)
@@ -103,7 +103,7 @@ class ParquetReader:
             ) from None
 
 
-#: Types of plain values. Old writers leave out the mark that says that bytes are text.
+#: Types of plain values. Old writers do not mark bytes as text, so binary is included.
 _PLAIN_TYPES: tuple[Callable[[pa.DataType], bool], ...] = (
     pt.is_string, pt.is_large_string, pt.is_string_view, pt.is_binary, pt.is_large_binary, pt.is_binary_view,
     pt.is_integer, pt.is_floating, pt.is_decimal, pt.is_boolean, pt.is_null, pt.is_timestamp, pt.is_date,
@@ -133,13 +133,13 @@ def as_text(values: pa.Array) -> pa.Array:
     Raises
     ------
     pyarrow.ArrowInvalid
-        If binary values are no UTF-8.
+        If binary values are not UTF-8.
     """
     type_ = values.type
     if pt.is_dictionary(type_):
         values, type_ = values.dictionary_decode(), type_.value_type
     if pt.is_floating(type_):
-        # NumPy knows each width's own shortest spelling: 2.55 as float32 is no 2.549999952316284.
+        # NumPy spells each width in its shortest form: 2.55 as float32 does not become 2.549999952316284.
         return _distinct(values, lambda distinct: map(_plain, distinct.to_numpy(zero_copy_only=False)))
     if pt.is_timestamp(type_):
         return _timestamp_text(values)
@@ -152,7 +152,7 @@ def as_text(values: pa.Array) -> pa.Array:
 
 
 def _distinct(values: pa.Array, spell: Callable[[pa.Array], Iterable[str | None]]) -> pa.Array:
-    """Spell each distinct value once: prices repeat."""
+    """Spell each distinct value only once, because prices repeat."""
     encoded = values.dictionary_encode()
     spelled = pa.array(list(spell(encoded.dictionary)), pa.string())
     return spelled.take(encoded.indices)
@@ -172,11 +172,11 @@ def _plain(value: np.floating[Any]) -> str | None:
 
 def _timestamp_text(values: pa.Array) -> pa.Array:
     aware = values.type.tz is not None
-    # The stored numbers count UTC: without the zone they read as UTC wall-clock time.
+    # The stored numbers are in UTC, so without the zone they read as UTC wall-clock time.
     naive = values.cast(pa.int64()).cast(pa.timestamp(values.type.unit))
     if values.type.unit == "ns":
         naive = pc.floor_temporal(naive, unit="microsecond")
-    # The same text as strftime's, which takes fifty times as long.
+    # This gives the same text as strftime, which takes fifty times as long.
     text = naive.cast(pa.timestamp("us")).cast(pa.string())
     text = pc.replace_substring_regex(text, r"\.000000$", "")
     return pc.binary_join_element_wise(text, "+00:00", "") if aware else text

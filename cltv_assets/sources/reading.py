@@ -1,4 +1,4 @@
-"""What the readers of all formats share: batches of lines, the header's columns, and a guard over the file."""
+"""What the readers of all formats share: batches of lines, the header's columns, and a guard for the file."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from cltv_assets.settings import CanonicalName
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 
-#: Lines that a text reader collects before it yields them: few, so that Python's
-#: objects stay in the processor's cache (50,000 took twice as long a line).
+#: Lines that a text reader collects before it yields them. The number is small so that
+#: Python's objects stay in the processor's cache (with 50,000, each line took twice as long).
 _BATCH_LINES = 5_000
 
-#: What else separates fields, with the spelling that YAML needs.
+#: Other delimiters to suggest, with the spelling that YAML needs.
 _DELIMITERS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
-#: Column names that an error message quotes at most.
+#: Largest number of column names that an error message quotes.
 _SHOWN = 30
 
 
 class Reader(Protocol):
     """One format of source files.
 
-    Its methods raise a ``SourceError`` if the file cannot be read, or not as configured.
+    Its methods raise a ``SourceError`` if the file cannot be read as configured.
     """
 
     #: Endings of the files that a folder is searched for.
@@ -52,8 +52,8 @@ def reading(storage: Storage, path: str) -> Iterator[None]:
     Raises
     ------
     SourceError
-        If it is gone, unreadable, or not the same at the end as at the start:
-        half of a delivery that is still being copied is worse than none.
+        If it is gone, is unreadable, or changed while it was read. Half of a delivery
+        that is still being copied must not be landed.
     """
     gone = SourceError(
         f"{path} was there when the source was listed and is gone now.",
@@ -84,8 +84,8 @@ def reading(storage: Storage, path: str) -> Iterator[None]:
 
 
 def open_text(storage: Storage, path: str, encoding: str, errors: str = "strict") -> io.TextIOWrapper:
-    """Open a file as text whose lines keep their own endings; refuse what is no encoding's name."""
-    # Plain utf-8 would take the mark that Excel writes for part of the first header.
+    """Open a file as text whose lines keep their own endings; refuse an unknown encoding."""
+    # Plain utf-8 would read the byte order mark that Excel writes as part of the first header.
     name = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
     stream = storage.open_stream(path)
     try:
@@ -101,8 +101,8 @@ def open_text(storage: Storage, path: str, encoding: str, errors: str = "strict"
 def split_batch(name: str, lines: pa.Array, delivered: Mapping[Any, pa.Array]) -> pa.RecordBatch:
     """Return lines that could be split; an empty field becomes null.
 
-    ``name`` is the file's, relative to the source; ``lines`` are the lines' numbers (int64);
-    ``delivered`` has the text by canonical name.
+    ``name`` is the file's name, relative to the source; ``lines`` are the line numbers (int64);
+    ``delivered`` holds the text by canonical name.
     """
     no_text = pa.scalar(None, pa.string())
     values = {field: pc.if_else(pc.equal(text, ""), no_text, text) for field, text in delivered.items()}
@@ -117,11 +117,11 @@ def in_batches(
     Parameters
     ----------
     name : str
-        The file's, relative to the source.
+        The file's name, relative to the source.
     fields : sequence of str
         Canonical names of a record's values.
     records : iterable of tuple
-        The number of a record's first line, and its values; or its text, if it could not be split.
+        The number of a record's first line, and its values, or its text if it could not be split.
     """
     rows: list[Sequence[str]] = []
     lines: list[int] = []
@@ -166,8 +166,8 @@ def find_columns(
 ) -> dict[CanonicalName, int]:
     """Return the position of each configured column in a header.
 
-    Names are compared without surrounding blanks. A name that stands twice is an
-    error only where it is a configured one: the others are not read.
+    Names are compared without surrounding blanks. A repeated name is an error only if
+    it is configured, because the other columns are not read.
 
     Parameters
     ----------
@@ -178,12 +178,12 @@ def find_columns(
     where : str
         File and line, for messages.
     delimiter : str, optional
-        What the header was split by, where it was.
+        What the header was split by, if it is text.
 
     Raises
     ------
     SourceError
-        If a column is missing, or stands there twice.
+        If a column is missing or appears twice.
     """
     names = [name.strip() for name in header]
     wanted = {canonical: name.strip() for canonical, name in columns.items()}

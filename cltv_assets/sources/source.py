@@ -1,10 +1,9 @@
 """The source as the platform sees it: months of delivered lines.
 
-Which lines belong to a month: those whose event time falls into it in the
-configured zone; and, of the files of that month, those that have no month of
-their own, because they could not be split into fields, their time cannot be read
-or they are dated in the future. Every line of the source is in exactly one month,
-or counted as lying outside.
+A line belongs to the month of its event time in the configured zone. A line without
+a month of its own belongs to the month of its file: it could not be split into fields,
+its time cannot be read, or it is dated in the future. Every line of the source is in
+exactly one month, or is counted as outside all months.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from cltv_assets.sources.inspection import SourceReport, inspect_files
 from cltv_assets.sources.landing import LandingCache, month_at, month_index
 from cltv_assets.sources.reading import Reader
 
-#: Months that an error message lists at most.
+#: Largest number of months that an error message lists.
 _SHOWN = 24
 
 
@@ -34,9 +33,9 @@ _SHOWN = 24
 class Landing:
     """A month's lines, written.
 
-    Of a source with ``{month}`` in its path, ``before_first``, ``after_last`` and
-    ``out_of_reach`` count lines of this month's own delivery; of any other source
-    they count lines of all its files, the same for every month.
+    For a source with ``{month}`` in its path, ``before_first``, ``after_last`` and
+    ``out_of_reach`` count lines of this month's own delivery. For any other source
+    they count lines of all its files, and are the same for every month.
 
     Parameters
     ----------
@@ -45,13 +44,13 @@ class Landing:
     files : list of Path
         Parquet files in the schema of ``raw_transactions``.
     lines, source_files : int
-        Lines written, those that belong to the month; and files that were searched for them.
+        Lines written, which belong to the month; and files that were searched for them.
     malformed, undatable, future, late : int
-        Of ``lines``, those that could not be split into fields, whose time cannot be read, that
-        are dated later than tomorrow, or that come from deliveries of other months.
+        How many of ``lines`` could not be split into fields, have no readable time, are dated
+        later than tomorrow, or come from deliveries of other months.
     before_first, after_last : int
-        Lines of no month, dated before the first one, or after the last one (not yet closed, or
-        past ``end_month``).
+        Lines of no month, dated before the first month or after the last one (not yet closed,
+        or past ``end_month``).
     out_of_reach : int
         Lines of no month, because their delivery is more than a month early or more
         than ``source.late_months`` late.
@@ -77,7 +76,7 @@ class Landing:
 class TransactionSource:
     """Users' transactions, by month.
 
-    ``path`` is a file, a folder or a glob, with ``{month}`` in it or not; ``today`` stands for
+    ``path`` is a file, a folder or a glob, with or without ``{month}`` in it; ``today`` replaces
     the current day in tests.
     """
 
@@ -90,7 +89,7 @@ class TransactionSource:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     def land(self, month: Month, into: Path) -> Landing:
-        """Write the lines that belong to ``month``, ordered by file and line, into a folder, which is made.
+        """Write the lines of ``month``, ordered by file and line, into a folder, and create the folder.
 
         Raises
         ------
@@ -131,7 +130,7 @@ class TransactionSource:
             )
 
     def line_counts(self, months: Iterable[Month] | None = None) -> dict[Month, int]:
-        """Count the source's lines by the month they belong to, by default of all from the first to the last closed."""
+        """Count the source's lines by month, by default for all months from the first to the last closed one."""
         with self._lock:
             if months is None:
                 months = self.settings.first_month.until(self.settings.last_month(self._day()))
@@ -145,7 +144,7 @@ class TransactionSource:
             }
 
     def contents(self, files: Sequence[SourceFile]) -> dict[SourceFile, FileContent]:
-        """Read files, as listed, and sum up what each holds of the closed months that search it.
+        """Read files, as listed, and summarise what each holds of the closed months that search it.
 
         Raises
         ------
@@ -166,12 +165,12 @@ class TransactionSource:
             return {file: FileContent(self._lines_of_months(file), months[file.name]) for file in files}
 
     def inspect(self) -> SourceReport:
-        """Look at the source without landing it: the files, their headers, a sample.
+        """Inspect the source without landing it: the files, their headers, a sample.
 
         Raises
         ------
         SourceError
-            If something is wrong that would spoil a landing.
+            If a landing would fail or reject everything.
         """
         with self._lock:
             files = self.list_files()
@@ -209,7 +208,7 @@ class TransactionSource:
         return self._cache
 
     def _reaches(self, file: SourceFile, month: Month) -> bool:
-        """Return whether a month's lines are searched in a file."""
+        """Return whether a file is searched for a month's lines."""
         if file.delivery is None:
             return True
         ahead = month_index(file.delivery) - month_index(month)
@@ -227,7 +226,7 @@ class TransactionSource:
         return records
 
     def _lines_of_months(self, file: SourceFile) -> int:
-        """Count a file's lines of months that are or will be partitions and that search it."""
+        """Count a file's lines that belong to a present or future partition which searches the file."""
         assert self._cache is not None
         first, fixed = month_index(self.settings.first_month), self.settings.fixed_last_month
         return sum(

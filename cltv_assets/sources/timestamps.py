@@ -1,9 +1,9 @@
-"""Delivered text to instants and local calendar days, the same on every engine.
+"""Turns delivered text into instants and local calendar days, the same on every engine.
 
-Engines disagree on what text they accept as a time, so none of them is asked:
-the text is matched by a regular expression, its numbers are range-checked, and
-only a canonical spelling is cast. Time-zone rules come from Python's zone data
-as a handful of literal bounds, so both engines apply the very same ones.
+Engines disagree on what text they accept as a time. So the text is matched by a
+regular expression, its numbers are range-checked, and only a canonical spelling is
+cast. Time-zone rules come from Python's zone data as a few literal bounds, so both
+engines apply the same rules.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cltv_assets.settings.timestamp_format import TimestampPattern, compile_form
 
 _UTC = dt.UTC
 
-#: Directive to the name of its helper column; names that differ in more than case,
-#: because engines ignore case.
+#: Helper column of each directive. The names differ in more than case, because engines
+#: ignore case.
 _NAMES = {
     "%Y": "year",
     "%y": "short_year",
@@ -33,8 +33,8 @@ _NAMES = {
     "%z": "offset",
 }
 
-#: ISO with a time in whole seconds and no offset, as most deliveries are. Its numbers stand at
-#: fixed places: cutting them out takes a quarter of the time of one regular expression each.
+#: ISO with a time in whole seconds and no offset, as in most deliveries. Its numbers are at
+#: fixed places; cutting them out takes a quarter of the time of a regular expression for each.
 _PLAIN = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}$"
 
 _PLACES = {"%Y": (0, 4), "%m": (5, 2), "%d": (8, 2), "%H": (11, 2), "%M": (14, 2), "%S": (17, 2)}
@@ -48,21 +48,23 @@ def with_event_times(
 ) -> ir.Table:
     """Parse a column of delivered times.
 
-    Text without an offset is wall-clock time in ``zone``; of the hour that comes
-    twice when clocks go back, the first is meant, and an hour that clocks skip is
-    read with the offset before the skip (as Python's ``fold=0``).
+    Text without an offset is wall-clock time in ``zone``. In the hour that occurs
+    twice when clocks go back, it means the first occurrence; in an hour that clocks
+    skip, it has the offset before the skip (as with Python's ``fold=0``).
 
     Parameters
     ----------
     table : ibis table
+        Any table with the column.
     column : str
         Name of the text column.
     fmt : str
         ``'iso'`` or a strptime pattern, see ``timestamp_format``.
     zone : ZoneInfo
+        Local time of text without an offset, and of the calendar days.
     first_year, last_year : int
-        Years whose zone changes are honoured exactly; beyond them the nearest
-        known offset is used.
+        Years whose zone changes are applied exactly; outside them the nearest known
+        offset is used.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def with_event_times(
 
 
 def _with_wall_clock(table: ir.Table, column: str, pattern: TimestampPattern) -> ir.Table:
-    """Add ``_wall``, the written time without zone, null where it is no valid one."""
+    """Add ``_wall``, the written time without zone, null where it is not valid."""
     text = table[column]
     parts = {directive: text.re_extract(pattern.regex, group) for directive, group in pattern.groups.items()}
     matches = text.re_search(pattern.regex)
@@ -115,7 +117,7 @@ def _with_wall_clock(table: ir.Table, column: str, pattern: TimestampPattern) ->
         if directive not in pattern.groups:
             return ibis.literal(default)
         found = table[f"_p_{_NAMES[directive]}"]
-        # What does not match is spelled as some valid number: casts must never fail.
+        # Text that does not match becomes some valid number, because casts must never fail.
         return ibis.ifelse(table["_matches"] & (found.length() > 0), found, ibis.literal(default))
 
     year = part("%Y", "0001") if "%Y" in pattern.groups else ibis.literal("20").concat(part("%y", "01"))
@@ -137,11 +139,11 @@ def _with_wall_clock(table: ir.Table, column: str, pattern: TimestampPattern) ->
         (m.isin([4, 6, 9, 11]), ibis.literal(30, "int64")),
         else_=ibis.literal(31, "int64"),
     )
-    # Year 0 and leap seconds exist in no engine's timestamps.
+    # No engine's timestamps have a year 0 or leap seconds.
     valid = table["_matches"] & (y >= 1) & m.between(1, 12) & (d >= 1) & (d <= last_day)
     valid &= (table["_n_hour"] <= 23) & (table["_n_minute"] <= 59) & (table["_n_second"] <= 59)
     table = table.mutate(_valid=valid)
-    # The guard stands inside the cast: an engine may evaluate both branches.
+    # The guard is inside the cast, because an engine may evaluate both branches.
     safe = ibis.ifelse(table["_valid"], table["_spelled"], ibis.literal("1970-01-01 00:00:00.000000"))
     return table.mutate(_wall=ibis.ifelse(table["_valid"], safe.cast("timestamp(6)"), ibis.null("timestamp(6)")))
 
@@ -149,7 +151,7 @@ def _with_wall_clock(table: ir.Table, column: str, pattern: TimestampPattern) ->
 def _shift(
     value: ir.TimestampValue, bounds: list[tuple[dt.datetime, dt.timedelta]], last: dt.timedelta, sign: int
 ) -> ir.TimestampValue:
-    """Add ``sign`` times the offset in force: that of the first bound not yet reached, else ``last``."""
+    """Add ``sign`` times the current offset: that of the first bound not yet reached, else ``last``."""
 
     def moved(offset: dt.timedelta) -> ir.TimestampValue:
         if not offset:

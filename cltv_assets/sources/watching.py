@@ -1,9 +1,8 @@
-"""Reads changed files for whoever watches the source, a bounded time at a look.
+"""Reads changed files for whoever watches the source, for a limited time at each look.
 
-A look may not take long, a file may. So files are read by a thread that goes on
-between looks, and what each holds is remembered, a few bytes a file, until the day
-ends: what is dated in the future changes at midnight. The lines themselves are not
-kept.
+A look must be short, but reading a file may take long. So a thread reads the files and
+continues between looks. It remembers what each file holds, in a few bytes, until the day
+ends, because the boundary of the future moves at midnight. It does not keep the lines.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from cltv_assets.sources.contents import FileContent
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.source import TransactionSource
 
-#: Bytes of files that are read together: their lines lie on disk meanwhile.
+#: Bytes of files that are read together; their lines are on disk meanwhile.
 _CHUNK_BYTES = 64 << 20
 
 
 class ContentReader:
-    """What files hold, read in the background from what ``open_source`` makes for a day."""
+    """Reads in the background what files hold, with a source that is opened for one day."""
 
     def __init__(self, open_source: Callable[[dt.date], TransactionSource]) -> None:
         self._open = open_source
@@ -33,10 +32,10 @@ class ContentReader:
         self._lock = threading.Lock()
 
     def read(self, files: Sequence[SourceFile], day: dt.date, seconds: float) -> dict[SourceFile, FileContent]:
-        """Return what is known of ``files`` on ``day`` after at most ``seconds``; the rest goes on being read."""
+        """Return what is known of ``files`` on ``day`` after at most ``seconds``; keep reading the rest."""
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
-                # What it reads may have changed since; then the next look reads that again.
+                # A file may have changed since it was listed; then the next look reads it again.
                 self._thread.join(seconds)
                 return self._found(files, day)
             if self._day != day:
@@ -63,10 +62,10 @@ class ContentReader:
     def _read(self, files: Sequence[SourceFile], day: dt.date, into: dict[SourceFile, FileContent]) -> None:
         try:
             for chunk in _chunks(files):
-                # A cache for each chunk: its lines are not needed again.
+                # Each chunk has its own cache, because its lines are not needed again.
                 with closing(self._open(day)) as source:
                     into.update(source.contents(chunk))
-        except BaseException as error:  # raised where somebody sees it, by the next look
+        except BaseException as error:  # the next look raises it, where somebody sees it
             self._error = error
 
 

@@ -67,7 +67,7 @@ def steps() -> list[tuple[Table, ...]]:
 
 
 def made_by(table: Table, run: MonthRun) -> Mapping[str, Made]:
-    """Make a month of a step, by name: the table with ``make``, and those that are made with it."""
+    """Make one month of a step: the table with ``make`` and those made with it, by name."""
     assert table.make is not None
     made = table.make(run)
     return made if isinstance(made, Mapping) else {table.name: made}

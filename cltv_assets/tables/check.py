@@ -1,4 +1,4 @@
-"""What a check is, and how a table is held against its checks.
+"""What a check is, and how a table is tested against its checks.
 
 A check names measures (aggregates of the written table, or scalars of upstream
 ones) and judges their values. All measures of a table's checks are computed in
@@ -28,10 +28,11 @@ class Verdict:
     Parameters
     ----------
     passed : bool
+        Whether the table keeps the promise.
     message : str
-        One sentence with the numbers, and the remedy where it failed.
+        One sentence with the numbers, and the remedy if it failed.
     facts : dict
-        Numbers shown beside it.
+        Numbers shown beside the message.
     """
 
     passed: bool
@@ -50,6 +51,7 @@ class Check:
     Parameters
     ----------
     name : str
+        Identifies the check within its table.
     description : str
         The promise, in plain words.
     judge : callable
@@ -57,10 +59,10 @@ class Check:
     measures : callable
         From the written table and the run to named scalars.
     blocking : bool
-        Whether a month that fails is not published. What is wrong blocks; what is
-        merely odd warns.
+        Whether a failure keeps the month from being published. Data that is wrong
+        blocks; data that is only unusual warns.
     examples : callable, optional
-        From the written table to the offending rows; asked only on failure.
+        From the written table to the offending rows; called only on failure.
     """
 
     name: str
@@ -78,7 +80,7 @@ def check(
     blocking: bool = True,
     examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None,
 ) -> Callable[[Callable[[Values, MonthRun], Verdict]], Check]:
-    """Make a `Check` of the function that judges, named like it; the parameters are those of `Check`."""
+    """Turn a judging function into a `Check` of the same name; the parameters are those of `Check`."""
 
     def made(judge: Callable[[Values, MonthRun], Verdict]) -> Check:
         return Check(judge.__name__, description, judge, measures, blocking, examples)
@@ -101,14 +103,16 @@ class Finding:
 
 
 def audit(table: ir.Table, checks: Sequence[Check], run: MonthRun) -> list[Finding]:
-    """Hold a written table against its checks.
+    """Run a written table's checks.
 
     Parameters
     ----------
     table : ibis table
         What was written, read back.
     checks : sequence of Check
+        The table's own, in the order in which findings are returned.
     run : MonthRun
+        The month that the table was made for.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Checks that several tables have: columns, grain, numbers, volume, sums of money."""
+"""Checks that several tables share: columns, grain, numbers, volume, sums of money."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _count(condition: ir.BooleanValue) -> ir.Scalar:
 def column_schema(schema: TableSchema) -> Check:
     """Promise that only nullable columns hold nulls.
 
-    Names and types are proven before any check runs: staged files whose schema is
-    not the declared one are refused on sealing. What is left is what no engine
-    promises: that required values are there.
+    Names and types are verified before any check runs, because sealing refuses staged
+    files with another schema. No engine guarantees that required values are present,
+    so this check does.
     """
     required = [column.name for column in schema.columns if not column.nullable]
 
@@ -92,11 +92,13 @@ def rows_where(
     Parameters
     ----------
     name, description : str
+        The check's name, and its promise in plain words.
     wrong : callable
         From table and run to the condition of an offending row.
     remedy : str
-        What to do about it, said with the failure.
+        What to do about it, shown with the failure.
     blocking : bool
+        Whether a failure keeps the month from being published.
     """
 
     def judge(values: Values, _run: MonthRun) -> Verdict:
@@ -119,7 +121,7 @@ def rows_where(
 def no_rows(
     description: str, remedy: str = "", blocking: bool = True
 ) -> Callable[[Callable[[ir.Table, MonthRun], ir.BooleanValue]], Check]:
-    """Make a check of the function that returns the condition of an offending row, named like it.
+    """Turn a function that returns the condition of an offending row into a check of the same name.
 
     The parameters are those of `rows_where`.
     """
@@ -133,7 +135,7 @@ def finite_numbers(schema: TableSchema, non_negative: bool = True) -> Check:
     def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
         bad: list[ir.BooleanValue] = []
         for name in floats:
-            # Not isinf(): Ibis 12 makes it FALSE on Spark, whatever the number.
+            # Not isinf(): on Spark, Ibis 12 compiles it to FALSE for every number.
             bad += [table[name].isnan(), table[name].abs() > sys.float_info.max]
             if non_negative:
                 bad.append(table[name] < 0)
@@ -144,7 +146,7 @@ def finite_numbers(schema: TableSchema, non_negative: bool = True) -> Check:
 
 
 def within_month(column: str) -> Check:
-    """Promise that a date column never leaves the partition's month."""
+    """Promise that a column's dates all lie in the partition's month."""
 
     def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
         return ~table[column].between(ibis.literal(run.month.first_day), ibis.literal(run.month.last_day))
@@ -152,7 +154,7 @@ def within_month(column: str) -> Check:
     return rows_where("within_month", f"Every {column} lies in the partition's month.", wrong)
 
 
-#: How many earlier months make the usual volume.
+#: Number of earlier months that define the usual volume.
 RECENT_MONTHS = 3
 
 
@@ -185,7 +187,7 @@ def usual_volume(schema: TableSchema) -> Check:
 def spend_reconciles(
     upstream: str, inflow: Callable[[ir.Table], ir.Scalar], outflow: Callable[[ir.Table], ir.Scalar]
 ) -> Check:
-    """Promise that a step neither makes nor loses money.
+    """Promise that a step neither adds nor loses money.
 
     Parameters
     ----------

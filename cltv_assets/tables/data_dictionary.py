@@ -1,7 +1,7 @@
-"""The data dictionary: every table and column, from their one declaration.
+"""Builds the data dictionary of all tables and columns from their declarations.
 
-``python -m cltv_assets.tables.data_dictionary FILE`` writes it, ``--check FILE`` says
-whether a written one is still true.
+``python -m cltv_assets.tables.data_dictionary FILE`` writes it; ``--check FILE`` says
+whether an existing file is up to date.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether customers are distributed about as a month ago, by bins of the earlier month.
+"""Tells whether customers are distributed about as they were a month ago.
 
-Bins are cut at the deciles of the earlier month, on whole numbers: equal ones stay
-together, so that a column with few distinct values has fewer bins.
+Bins are cut at the earlier month's deciles, on whole numbers. Equal values stay
+together, so a column with few distinct values has fewer bins.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from cltv_assets.tables.check import Check, Values, Verdict
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.quantiles import money_bin, money_bin_end
 
-#: Message of a check that compares with the month before, where there is none.
+#: Message of a check that compares with the month before when there is no such month.
 NO_MONTH = "No month to compare with."
 
 
-#: Months of history that a month and the one before must have: while history doubles,
-#: everything drifts.
+#: Months of history that a month and the one before must have. In the first months of
+#: history every distribution shifts.
 _ENOUGH_HISTORY = 3
 
 
@@ -39,10 +39,11 @@ class Watched:
     Parameters
     ----------
     name : str
+        What the column is called in messages.
     whole : callable
         From the table to the column as whole numbers.
     money : bool
-        Whether these are minor units, of which four digits are enough for a decile.
+        Whether these are minor units; four digits of them are enough for a decile.
     repeat_only : bool
         Whether customers without a repeat purchase are left out.
     """
@@ -53,11 +54,11 @@ class Watched:
     repeat_only: bool = False
 
     def counted(self, table: ir.Table) -> ir.BooleanValue:
-        """Return which customers count."""
+        """Return whether each customer is counted."""
         return table.frequency > 0 if self.repeat_only else ibis.literal(True)
 
     def decile_value(self, table: ir.Table) -> ir.IntegerValue:
-        """Return what deciles are read off: few distinct values."""
+        """Return the values that deciles are taken from, binned so that few are distinct."""
         whole = self.whole(table)
         return money_bin(whole) if self.money else whole
 
@@ -89,10 +90,11 @@ class Bins:
     Parameters
     ----------
     watched : Watched
+        The column.
     edges : tuple of int
-        Rising largest whole numbers of all bins but the last; none without customers.
+        The largest whole number of each bin but the last, rising; empty without customers.
     before : tuple of int
-        Customers of the earlier month in each bin, one more than edges.
+        Customers of the earlier month in each bin; one number more than ``edges``.
     """
 
     watched: Watched
@@ -100,22 +102,22 @@ class Bins:
     before: tuple[int, ...]
 
     def counts_up_to(self, table: ir.Table) -> list[ir.IntegerScalar]:
-        """Return the customers of ``table`` up to each bin's end, running totals, as aggregates."""
+        """Return running totals of ``table``'s customers up to each bin's end, as aggregates."""
         value, counted = self.watched.whole(table), self.watched.counted(table)
         return [*(table.count(where=counted & (value <= edge)) for edge in self.edges), table.count(where=counted)]
 
 
 def bins_at_deciles(counts: pa.Table, watched: Sequence[Watched]) -> list[Bins]:
-    """Cut each column at the deciles of the month that was counted by `counts_by_value`."""
+    """Cut each column at the deciles of the month that `counts_by_value` counted."""
     found = []
     for number, one in enumerate(watched):
         rows = counts.filter(pc.equal(counts["column"], number)).sort_by("value")
         values, n = rows["value"].to_numpy(), rows["n"].to_numpy()
         upto = np.cumsum(n)
         total = int(upto[-1]) if len(upto) else 0
-        # The smallest value that at least a tenth, two tenths, ... of customers do not exceed;
-        # in whole numbers, so that a tenth of ten is one. One that is the largest value of all
-        # would leave an empty bin above it.
+        # An edge is the smallest value that at least a tenth, two tenths, ... of customers do
+        # not exceed. Whole numbers make a tenth of ten exactly one. The largest value of all
+        # is no edge, because the bin above it would be empty.
         at = np.searchsorted(upto * 10, total * np.arange(1, 10))
         deciles = np.unique(values[at[at < len(values) - 1]])
         last = np.searchsorted(values, deciles, side="right") - 1
@@ -128,7 +130,7 @@ def bins_at_deciles(counts: pa.Table, watched: Sequence[Watched]) -> list[Bins]:
 def distribution_drift(
     schema_of: Callable[[Sequence[int]], TableSchema], watched_of: Callable[[Settings], Sequence[Watched]]
 ) -> Check:
-    """Warn when customers are distributed otherwise than a month ago, by the population stability index.
+    """Warn when the population stability index says that customers are distributed differently from a month ago.
 
     Parameters
     ----------
@@ -146,7 +148,7 @@ def distribution_drift(
         found: dict[str, ir.Scalar] = {}
         for bins in bins_at_deciles(run.engine.collect(counts_by_value(before, watched)), watched):
             for i, (earlier, now) in enumerate(zip(bins.before, bins.counts_up_to(table), strict=True)):
-                # The earlier counts are known: they travel with the measures.
+                # The earlier counts are known, so they go along with the measures as literals.
                 found[f"{bins.watched.name}|before|{i}"] = ibis.literal(earlier, "int64")
                 found[f"{bins.watched.name}|up_to|{i}"] = now
         return found

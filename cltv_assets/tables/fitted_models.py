@@ -1,4 +1,4 @@
-"""What the tables of the purchase and the spend model share: columns, a fit as a row, checks."""
+"""What the purchase and spend model tables share: columns, a fit as a row, checks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from cltv_assets.tables.check import Check, Values, Verdict, check
 from cltv_assets.tables.common_checks import any_of, rows_where
 from cltv_assets.tables.month_run import MonthRun
 
-#: A calendar month's purchase intensity, of models fitted with seasonality.
+#: Columns of each calendar month's purchase intensity, for models fitted with seasonality.
 SEASON_COLUMNS = tuple(f"season_{month:02d}" for month in range(1, 13))
 
 
-#: What every model row says about how it was fitted.
+#: Columns that say how a model was fitted.
 FIT_STATUS = (
     Column("model_name", "string", "Name of the model."),
     Column("role", "string", "'chosen' for the model that predicts, 'comparison' for a benchmark."),
@@ -85,12 +85,12 @@ def chosen_row(run: MonthRun, name: str) -> dict[str, Any]:
 
 
 def of_chosen(table: ir.Table, columns: Sequence[str]) -> dict[str, ir.Scalar]:
-    """Return columns of the model that predicts, as aggregates."""
+    """Return columns of the model that predicts, as aggregates of the model table."""
     return {name: table[name].max(where=table.role == "chosen") for name in columns}
 
 
-#: Largest gradient component a customer, in log parameters, of a true maximum. The fit
-#: itself stops at a tenth of it, so what fails here was not made by the fit.
+#: Largest gradient component per customer, in log parameters, at a true maximum. The fit
+#: itself stops at a tenth of it, so a row that fails here does not come from the fit.
 _GRADIENT = 1e-5
 
 #: How far a seasonal index's mean may lie from 1.
@@ -101,11 +101,11 @@ _PARAMETERS = tuple(
     dict.fromkeys([name for model in PURCHASE_MODELS.values() for name in model.parameter_names] + [*PARAMETER_NAMES])
 )
 
-#: What a model row says of what kind of model it is, beside its name; where the table has it.
+#: Columns that say what kind of model a row is, beside its name; not every table has them.
 _KIND = ("seasonality", "truncated")
 
 
-#: What `model_fitted` reads beside the parameters.
+#: Columns that `model_fitted` reads beside the parameters.
 _WORDS = ("model_name", "status", "status_reason")
 
 
@@ -119,7 +119,7 @@ def _measures_of_model_fitted(table: ir.Table, _run: MonthRun) -> dict[str, ir.S
 def model_fitted(values: Values, _run: MonthRun) -> Verdict:
     """Warn when the data cannot support a model: predictions are withheld.
 
-    Its facts are the parameters: Dagster draws a check's numbers over its evaluations.
+    Its facts are the parameters, because Dagster plots a check's numbers over its evaluations.
     """
     if values["status"] == "not_fitted":
         return Verdict(False, f"No model this month, and no predictions: {values['status_reason']}")
@@ -140,7 +140,7 @@ def _measures_of_converged(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scal
 
 @check("A fitted model stands at a proper maximum of its likelihood.", measures=_measures_of_converged)
 def converged(values: Values, _run: MonthRun) -> Verdict:
-    """Promise that a fitted model stands at a proper maximum."""
+    """Promise that a fitted model is at a true maximum of its likelihood."""
     if not values["fitted"]:
         return Verdict(True, "No model is said to stand at an interior maximum.")
     gradient = values["gradient"]
@@ -158,7 +158,7 @@ def converged(values: Values, _run: MonthRun) -> Verdict:
     },
 )
 def one_model_chosen(values: Values, _run: MonthRun) -> Verdict:
-    """Promise that one model predicts."""
+    """Promise that exactly one model is chosen to predict."""
     chosen = values["chosen"] or 0
     if chosen == 1:
         return Verdict(True, f"{values['name']} predicts.")
@@ -166,14 +166,14 @@ def one_model_chosen(values: Values, _run: MonthRun) -> Verdict:
 
 
 def parameters_possible(models: Mapping[str, Sequence[str]]) -> Check:
-    """Promise that parameters and standard errors are what such numbers can be.
+    """Promise that parameters and standard errors have possible values.
 
-    What moves much is odd (`parameter_drift`); what no fit can give is wrong.
+    A large change is only unusual (`parameter_drift`). A value that no fit can give is wrong.
 
     Parameters
     ----------
     models : mapping of str to sequence of str
-        Model to its parameters.
+        The names of each model's parameters.
     """
 
     def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
@@ -208,10 +208,10 @@ def _positive(column: ir.Column) -> ir.BooleanValue:
 
 
 def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
-    """Warn when a parameter jumps against last month, in standard errors.
+    """Warn when a parameter has moved by many standard errors since last month.
 
-    Parameters of different models are not compared: where another model was chosen,
-    or the same one with a season, the check says so.
+    Parameters of different models are not compared. If another model was chosen, or
+    the same one with a season, the check says so.
     """
     wanted = [name for parameter in parameters for name in (parameter, f"{parameter}_se")]
     kind = ("model_name", *(name for name in _KIND if name in schema.column_names))
@@ -250,6 +250,6 @@ def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
 
 
 def _described(values: Values) -> str:
-    """Name a model, with its season and its extract where it has them."""
+    """Return a model's name, with its season and its extract where it has them."""
     seasonal = ", monthly seasonality" if values.get("seasonality") == "monthly" else ""
     return f"{values['model_name']}{seasonal}{', repeat customers only' if values.get('truncated') else ''}"

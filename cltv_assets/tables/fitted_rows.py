@@ -1,4 +1,4 @@
-"""Rows of ``purchase_model`` and ``spend_model`` as people read them: parameters, status, usual names."""
+"""Rows of ``purchase_model`` and ``spend_model`` for people to read: parameters, status, usual names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMES = re.compile(rf"\b({'|'.join(_MODELS)})\b")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One estimate; ``error`` is its standard error, ``None`` where the data do not tell it."""
+    """One estimate; ``error`` is its standard error, ``None`` where the data do not determine it."""
 
     name: str
     meaning: str
@@ -61,7 +61,7 @@ class FittedModel:
 
     @property
     def reason(self) -> str:
-        """Plain words for another status than ``fitted``."""
+        """Why the status is not ``fitted``, in plain words."""
         return str(self.row["status_reason"] or "")
 
     @property
@@ -84,17 +84,17 @@ class FittedModel:
 
     @property
     def truncated(self) -> bool:
-        """Whether it was fitted on the condition of a repeat purchase."""
+        """Whether it was fitted conditionally on a repeat purchase."""
         return bool(self.row.get("truncated"))
 
     @property
     def choice_reason(self) -> str:
-        """Why this model predicts; empty on others."""
+        """Why this model was chosen; empty for the others."""
         return str(self.row.get("choice_reason") or "")
 
     @property
     def title(self) -> str:
-        """The model's usual name, and whether it knows seasons."""
+        """The model's usual name, and whether it has seasons."""
         return model_title(self.name) + (" with seasons" if self.seasonal else "")
 
     @property
@@ -110,11 +110,12 @@ class FittedModel:
 
 
 def fitted_rows(run: MonthRun, schema: TableSchema) -> tuple[FittedModel, ...]:
-    """Bring a table's models here: the chosen one first, the others by their holdout score.
+    """Collect a table's models: the chosen one first, the others by their holdout score.
 
     Parameters
     ----------
     run : MonthRun
+        The month, with the table among its inputs.
     schema : TableSchema
         ``purchase_model`` or ``spend_model``.
     """
@@ -134,8 +135,8 @@ def _parameters(schema: TableSchema, row: Mapping[str, Any]) -> tuple[Parameter,
     return tuple(
         Parameter(column.name, column.meaning, column.unit, row[column.name], row[f"{column.name}_se"])
         for column in schema.columns
-        # A parameter is a column with a standard error, as is the distance in the holdouts;
-        # a null one belongs to another model.
+        # A parameter is a column with a standard error; so is the distance in the holdouts.
+        # A null parameter belongs to another model.
         if f"{column.name}_se" in names and not column.name.startswith("holdout_") and row[column.name] is not None
     )
 
@@ -146,10 +147,10 @@ def model_title(name: str) -> str:
 
 
 def in_words(reason: str) -> str:
-    """Return a reason out of a table as a sentence, with the models' usual names."""
+    """Return a reason from a table as a sentence, with the models' usual names."""
     return wording.sentence(named(reason))
 
 
 def named(reason: str) -> str:
-    """Return a reason out of a table with the models' usual names."""
+    """Return a reason from a table with the models' usual names."""
     return _NAMES.sub(lambda match: _MODELS[match[0]], reason)

@@ -1,6 +1,6 @@
 """What the UI shows of a table's month: a few numbers, small tables and pictures.
 
-Each table's own function makes them, from aggregates: nothing customer-sized leaves the engine.
+Each table's own function makes them from aggregates, so no data per customer leaves the engine.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Highlights:
-    """What is worth seeing of a month.
+    """What is shown of a month.
 
     Parameters
     ----------
     numbers : dict
-        By name; units stand in the name.
+        Numbers by name; the name includes the unit.
     tables : dict
-        Rows by name; few.
+        A few rows for each name.
     pictures : dict
-        PNG and what it shows, by name.
+        For each name, a PNG and what it shows.
     """
 
     numbers: dict[str, object] = field(default_factory=dict)

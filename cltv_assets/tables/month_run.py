@@ -1,4 +1,4 @@
-"""Everything a table's ``make`` and its checks may know."""
+"""Everything that a table's ``make`` and its checks may use."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ class MonthRun:
     Parameters
     ----------
     month : Month
+        The month that is made.
     settings : Settings
+        The project's configuration.
     engine : Engine
+        Computes the tables.
     lake : Lake
+        Holds published months.
     source : TransactionSource
+        Delivers the raw lines.
     inputs : mapping of str to ibis table
         Upstream tables by name.
     notes : dict
-        What ``make`` has to say beside its table; shown as metadata.
+        What ``make`` reports beside its table; shown as metadata.
     scratch : callable, optional
         Returns a local folder for temporary files; the system's own by default.
     """
@@ -45,7 +50,7 @@ class MonthRun:
     scratch: Callable[[], Path] | None = None
 
     def earlier(self, schema: TableSchema, months_back: int = 1) -> ir.Table | None:
-        """Return an earlier month of a table where it was published."""
+        """Return an earlier month of a table, None if it was not published."""
         month = self.month.shift(-months_back)
         table = self.lake.table(schema)
         if month < self.settings.first_month or not table.is_published(month):
@@ -53,7 +58,7 @@ class MonthRun:
         return self.engine.read_lake(schema, table.files([month]))
 
     def earlier_row_counts(self, schema: TableSchema, months_back: int) -> dict[Month, int]:
-        """Return the rows of the published months among the last ``months_back``."""
+        """Return the number of rows of each published month among the last ``months_back``."""
         table = self.lake.table(schema)
         first = max(self.month.shift(-months_back), self.settings.first_month)
         wanted = list(first.until(self.month.shift(-1)))

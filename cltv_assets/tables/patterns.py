@@ -1,8 +1,8 @@
-"""Customers to sufficient statistics: what the purchase likelihood depends on, counted.
+"""Reduces customers to sufficient statistics of the purchase likelihood.
 
-It sees a customer only through (frequency, recency, T). Grouping in the engine and
-fitting on the groups gives the same estimate, and its cost stops growing with the
-number of customers.
+The likelihood sees a customer only through (frequency, recency, T). Grouping in the
+engine and fitting on the groups gives the same estimate, and the cost of the fit does
+not grow with the number of customers.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from cltv_assets.tables.month_run import MonthRun
 
-#: A pattern's key. For a fixed observation end the two dates are recency and T,
-#: without the floats that must not be grouped by.
+#: A pattern's key. For a fixed observation end the two dates determine recency and T,
+#: and dates can be grouped by where floats cannot.
 PATTERN_KEY = ("frequency", "first_purchase", "last_purchase")
 
 
@@ -26,10 +26,10 @@ def purchase_patterns(rfm: ir.Table) -> ir.Table:
     -------
     ibis table
         ``frequency, first_purchase, last_purchase, recency, T, customers``; one
-        row a distinct pattern.
+        row for each distinct pattern.
     """
     return rfm.group_by(*PATTERN_KEY).aggregate(
-        # Equal within the group: recency and T follow from the dates.
+        # Recency and T follow from the dates, so they are equal within the group.
         recency=rfm.recency.max(),
         T=rfm["T"].max(),
         customers=rfm.count(),
@@ -37,10 +37,10 @@ def purchase_patterns(rfm: ir.Table) -> ir.Table:
 
 
 def in_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """Sort rows: sums of floats depend on their order, and a fixed one makes a re-run equal."""
+    """Sort rows, because sums of floats depend on their order and a re-run must give equal results."""
     return table.sort_by([(key, "ascending") for key in keys])
 
 
 def collect_patterns(run: MonthRun, rfm: ir.Table) -> pa.Table:
-    """Bring the distinct purchase patterns here, in a fixed order."""
+    """Collect the distinct purchase patterns in a fixed order."""
     return in_order(run.engine.collect(purchase_patterns(rfm)), PATTERN_KEY)

@@ -1,4 +1,4 @@
-"""Customer-days: orders of a day merge, because the models' unit is the customer-day."""
+"""Merges each customer's orders of a day, because the models count customer-days."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def net_spend(days: ir.Table) -> ir.Scalar:
     return days.spend.sum() - days.refunds.sum()
 
 
-#: Days without a purchase that chance leaves less often than this are none.
+#: A run of days without a purchase is unusual if chance produces it less often than this.
 _ACCIDENT = 1e-3
 
 
 def _unusual(silent: int, days: int, busy: int, limit: int) -> bool:
-    """Whether ``silent`` days in a row without a purchase are not chance, where ``busy`` of ``days`` days have one.
+    """Whether ``silent`` days in a row without a purchase are not chance, if ``busy`` of ``days`` days have one.
 
-    The probability is the beta-binomial one, from a uniform prior: a month with few purchases proves little.
+    The probability is beta-binomial with a uniform prior, so a month with few purchases proves little.
     """
     quiet = days - busy
     return silent > limit and beta(busy + 1, quiet + silent + 1) / beta(busy + 1, quiet + 1) < _ACCIDENT
@@ -76,21 +76,21 @@ def _measures_of_month_covered(table: ir.Table, _run: MonthRun) -> dict[str, ir.
 
 @check("Purchases run from the month's beginning to its end.", measures=_measures_of_month_covered, blocking=False)
 def month_covered(values: Values, run: MonthRun) -> Verdict:
-    """Warn when purchases stop well before the month does, or begin late: deliveries are missing, not customers.
+    """Warn when purchases stop well before the month ends or begin late, because a delivery is probably missing.
 
-    A month's end is the end of observation. If the last three weeks were not delivered, everybody has been silent for
-    three weeks, and P(alive) and every rate come out too low.
+    A month's end is the end of observation. If the last three weeks were not delivered, everybody seems silent for
+    three weeks, and P(alive) and every rate are too low.
     """
     if values["last_day"] is None:
         return Verdict(True, "No purchases, so no days to look at.")
-    # Days of the month as numbers: one that it does not have is left to the check within_month.
+    # Days of the month as numbers; the check within_month finds dates outside the month.
     first, last = values["first_day"], values["last_day"]
     before, after = first - 1, run.month.last_day.day - last
     facts = {"first_day": first, "last_day": last, "days_with_purchases": values["days"]}
-    # The days in between tell how usual a day without a purchase is.
+    # The days in between show how common a day without a purchase is.
     usual = (last - first + 1, values["days"], run.settings.checks.silent_days)
     silent = []
-    # A shop's first month begins when it begins.
+    # A shop's first month may begin on any day.
     if run.month != run.settings.first_month and _unusual(before, *usual):
         silent.append(f"no purchase before {run.month}-{first:02d}, for {before} days")
     if _unusual(after, *usual):
@@ -107,7 +107,7 @@ def month_covered(values: Values, run: MonthRun) -> Verdict:
 
 @no_rows("Every row has an order or a refund, and no money is negative.")
 def counts_positive(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-    """Promise that every row stands for something."""
+    """Promise that every row counts at least one purchase or refund."""
     return (
         ((table.order_count == 0) & (table.refunds == 0) & (table.line_count > 0))
         | (table.spend < 0)

@@ -1,8 +1,8 @@
-"""Quantiles, tiers and whole numbers that come out equal on every engine.
+"""Quantiles, tiers and whole numbers that are equal on every engine.
 
-A global ``ntile`` puts all rows in one Spark partition, and an exact percentile
-turns into an approximate one on the way to Spark. So the engine counts values (a
-small table), the quantiles are read off the counts here, and go back as literals.
+A global ``ntile`` puts all rows in one Spark partition, and Ibis turns an exact
+percentile into an approximate one on Spark. So the engine counts values (a small
+table), the quantiles are computed from the counts here and passed back as literals.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _DIGITS = 4
 def money_bin(minor: ir.IntegerValue) -> ir.IntegerValue:
     """Cut a non-negative amount in minor units to four significant digits.
 
-    Integer arithmetic only: the edges of bins on logarithms would differ in the
-    last bit between engines.
+    Only integer arithmetic is used, because bin edges computed from logarithms would
+    differ in the last bit between engines.
     """
     scale = ibis.cases(
         *[(minor < 10 ** (_DIGITS + n), ibis.literal(10**n, "int64")) for n in range(15)],
@@ -32,7 +32,7 @@ def money_bin(minor: ir.IntegerValue) -> ir.IntegerValue:
 
 
 def money_bin_end(floor: int) -> int:
-    """Return the largest amount in minor units of the bin that `money_bin` calls ``floor``."""
+    """Return the largest amount, in minor units, of the bin for which `money_bin` returns ``floor``."""
     width: int = 10 ** max(len(str(floor)) - _DIGITS, 0)
     return floor + width - 1
 
@@ -50,7 +50,7 @@ def binned_money_counts(table: ir.Table, amount: ir.Value) -> ir.Table:
 
 
 def quantiles(counts: pa.Table, probabilities: Sequence[float]) -> list[Any]:
-    """Read quantiles off a table of ``value`` and ``n``.
+    """Compute quantiles from a table of ``value`` and ``n``.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def quantiles(counts: pa.Table, probabilities: Sequence[float]) -> list[Any]:
     position = iter(rows)
     value: Any = None
     for probability in probabilities:
-        # The margin keeps 0.2 of five rows at one row whatever the product rounds to.
+        # The margin makes 0.2 of five rows one row, however the product is rounded.
         while rows and seen < probability * total - 1e-9:
             value, n = next(position)
             seen += n
@@ -90,7 +90,7 @@ def tier(value: ir.Value, thresholds: Sequence[Any]) -> ir.IntegerValue:
     return score.cast("int32")
 
 
-#: Fixed points of sums: money has four decimals everywhere, purchases are given six.
+#: Fixed points of sums: money has four decimals everywhere, purchases have six.
 MONEY_POINT, PURCHASES_POINT = 10_000, 1_000_000
 
 

@@ -11,7 +11,7 @@ from cltv_assets.tables.common_checks import usual_volume
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.table import DATA_PLATFORM, INGESTION, SOURCE, Table
 
-#: Note of a month: file name to what of it was landed. The sensor for source files compares with it.
+#: Name of a month's note that records what was landed of each file. The source file sensor compares with it.
 SOURCE_FILES = "source_files"
 
 
@@ -21,16 +21,16 @@ def make(run: MonthRun) -> list[Path]:
     Returns
     -------
     list of Path
-        Local parquet files with the table's columns. No engine has touched them: one on a
-        cluster could not see them before they are in the lake.
+        Local parquet files with the table's columns. No engine reads them here, because
+        an engine on a cluster cannot see them before they are in the lake.
     """
     folder = Path(tempfile.mkdtemp(dir=run.scratch() if run.scratch else None))
     landing = run.source.land(run.month, folder)
     run.notes.update({name: getattr(landing, name) for name in ("lines", "late", "malformed", "undatable", "future")})
     run.notes["files_searched"] = landing.source_files
-    # The record of what was landed: what the sensor for source files compares with.
+    # The sensor for source files compares with this record of what was landed.
     run.notes[SOURCE_FILES] = {name: record.as_json() for name, record in landing.records.items()}
-    # Lines that no month holds: shown with every month, so that nothing is lost in silence.
+    # Lines that belong to no month are shown with every month, so that no loss goes unnoticed.
     outside = {name: getattr(landing, name) for name in ("before_first", "after_last", "out_of_reach")}
     run.notes["lines_of_no_month"] = {name: count for name, count in outside.items() if count} or "none"
     return landing.files
@@ -38,7 +38,7 @@ def make(run: MonthRun) -> list[Path]:
 
 @check("The month has at least one line.", measures=lambda table, _run: {"rows": table.count()}, blocking=False)
 def month_has_lines(values: Values, run: MonthRun) -> Verdict:
-    """Warn about a month without a single line: legal, and rarely meant."""
+    """Warn about a month without any line, which is allowed but rarely intended."""
     rows = values["rows"]
     if rows:
         return Verdict(True, f"{rows:,} lines delivered for {run.month}.", {"rows": rows})
@@ -52,7 +52,7 @@ def late_lines(_values: Values, run: MonthRun) -> Verdict:
     settings = run.settings
     earlier = list(settings.first_month.until(run.month.shift(-1)))
     if settings.source.path and "{month}" in settings.source.path:
-        # Each delivery costs a read here; as far back as late lines are looked for.
+        # Each delivery must be read, so look back only as far as late lines are accepted.
         earlier = earlier[-settings.source.late_months :] if settings.source.late_months else []
     table = run.lake.table(RAW_TRANSACTIONS)
     held = table.row_counts(sorted(table.published(earlier)))

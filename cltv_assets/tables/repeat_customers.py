@@ -70,7 +70,7 @@ def repeaters_in_window(days: ir.Table, month: Month, window_months: int) -> ir.
 
 @no_rows("Two or more purchase days, all inside the trailing window.")
 def repeat_bounds(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-    """Promise that a repeat customer is one, inside the window."""
+    """Promise that each customer has repeat purchases, and that they lie inside the window."""
     return (
         (table.purchase_day_count < 2)
         | (table.first_purchase < table.window_start)

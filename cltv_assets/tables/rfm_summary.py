@@ -72,14 +72,14 @@ def make(run: MonthRun) -> ir.Table:
 def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.Table:
     """Summarise every customer's history up to the month's end.
 
-    Semantics of ``lifetimes.utils.summary_data_from_transaction_data``: frequency
+    Definitions follow ``lifetimes.utils.summary_data_from_transaction_data``: frequency
     is the number of purchase days after the first, recency the time from the
     first to the last, T the time from the first to the observation end, which is
     the month's last day. Monetary value is the mean over the repeat days.
 
-    Refunds are rarely booked against a particular order, so with ``refunds: net``
-    they lower the customer's monetary value in proportion: by the share of all
-    spend that was kept.
+    Refunds are rarely booked against a particular order. With ``refunds: net`` the
+    customer's monetary value is therefore multiplied by the share of all spend that
+    was not refunded.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
     end = month.last_day
     history = days.filter(days.purchase_day <= end)
     bought = history.order_count > 0
-    # Arg-min instead of a window function: one pass, and no sort by customer.
+    # Arg-min needs one pass; a window function would sort by customer.
     customers = history.group_by("customer_id").aggregate(
         days=bought.cast("int64").sum(),
         first_purchase=history.purchase_day.min(where=bought),
@@ -99,7 +99,7 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
         total_spend=history.spend.sum().cast(MONEY),
         total_refunds=history.refunds.sum().cast(MONEY),
     )
-    # Someone who only ever returned things has bought nothing.
+    # Leave out customers who only returned things: they have bought nothing.
     customers = customers.filter(customers.days > 0)
     customers = customers.mutate(
         frequency=customers.days - 1,
@@ -142,7 +142,7 @@ def with_scores(customers: ir.Table, thresholds: ScoreThresholds) -> ir.Table:
 
 
 def watched_in_rfm(settings: Settings) -> tuple[Watched, ...]:
-    """Return what is compared of ``rfm_summary``: every customer's."""
+    """Return the columns of ``rfm_summary`` to compare, for every customer."""
     days = DAYS_PER_UNIT[settings.time_unit]
     return (
         Watched("frequency", lambda table: table.frequency),
@@ -179,7 +179,7 @@ def _measures_of_everyone_summarised(table: ir.Table, run: MonthRun) -> dict[str
 
 @check("Every customer who ever bought has one row.", measures=_measures_of_everyone_summarised)
 def everyone_summarised(values: Values, run: MonthRun) -> Verdict:
-    """Promise that whoever bought by the month's end has a row."""
+    """Promise a row for everyone who bought by the month's end."""
     customers, buyers = values["customers"], values["buyers"]
     facts = {"customers": customers, "buyers": buyers}
     if customers == buyers:
@@ -193,7 +193,7 @@ def everyone_summarised(values: Values, run: MonthRun) -> Verdict:
     blocking=False,
 )
 def customers_never_vanish(values: Values, run: MonthRun) -> Verdict:
-    """Warn when there are fewer customers than a month ago: history was lost."""
+    """Warn when there are fewer customers than a month ago, because then history was lost."""
     before = run.earlier_row_counts(RFM_SUMMARY, 1)
     customers = values["customers"]
     if not before:

@@ -1,4 +1,4 @@
-"""Customers by the segment they were in a month before and are in now."""
+"""Counts customers by their segments a month ago and now."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SEGMENT_MOVEMENT = TableSchema(
 )
 
 
-#: This month's predictions and those of the month before, which need not be there.
+#: This month's predictions and those of the month before; both may be missing.
 TWO_MONTHS = Input("cltv_predictions", 1, 0, holes=True)
 
 
@@ -44,7 +44,7 @@ _Row = dict[str, Any]
 def make(run: MonthRun) -> ir.Table:
     """Return ``segment_movement``; empty without predictions of this month or of the month before."""
     moves = moves_between(run, *two_months(run))
-    # Without the month before nobody is known to be new.
+    # Without the month before, nobody can be recognised as new.
     return table_of(run, SEGMENT_MOVEMENT, _movement_rows(moves) if customers_before(moves, "from_value") else [])
 
 
@@ -63,7 +63,7 @@ def table_of(run: MonthRun, schema: TableSchema, rows: Sequence[_Row]) -> ir.Tab
 def moves_between(run: MonthRun, now: ir.Table, before: ir.Table) -> list[_Row]:
     """Count customers by their segments of both schemes and months."""
     rows = run.engine.collect(movement(now, before, run.settings.horizons_months[-1])).to_pylist()
-    # A fixed order, so that a re-run is equal.
+    # A fixed order makes a re-run equal.
     return sorted(rows, key=lambda row: (row["from_value"], row["from_rfm"], row["to_value"], row["to_rfm"]))
 
 
@@ -158,7 +158,7 @@ def _measures_of_everyone_moved(table: ir.Table, run: MonthRun) -> dict[str, ir.
 
 @check("Every customer of both months stands in one row of each scheme.", measures=_measures_of_everyone_moved)
 def everyone_moved(values: Values, _run: MonthRun) -> Verdict:
-    """Promise that the movement's rows hold each customer of this month and of the one before, once."""
+    """Promise that the rows count each customer of this month and of the one before exactly once."""
     now, before = values["now"], values["before"]
     if not before:
         rows = sum(values[f"now|{scheme}"] or 0 for scheme in SCHEMES)
@@ -176,14 +176,14 @@ def everyone_moved(values: Values, _run: MonthRun) -> Verdict:
 
 
 def predictions_of(run: MonthRun, months_back: int) -> ir.Table:
-    """Return the predictions of the month, or of so many months before it."""
+    """Return the predictions of the month that lies ``months_back`` before this one."""
     table = run.inputs[TWO_MONTHS.table]
     return month_rows(table, run.month.shift(-months_back).first_day)
 
 
 @dataclass(frozen=True)
 class Move:
-    """Customers who were in one segment a month ago and are in another, or the same, now."""
+    """Customers who share the segment they were in a month ago and the segment they are in now."""
 
     scheme: str
     before: str
@@ -195,7 +195,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Movement:
-    """Value tiers between two months, in five numbers."""
+    """How customers moved between value tiers in a month, in five numbers."""
 
     rose: int
     fell: int
@@ -211,7 +211,7 @@ class Moves:
     Parameters
     ----------
     rows : tuple of Move
-        By scheme, the largest first; none is of nobody.
+        Ordered by scheme, the largest first; each has at least one customer.
     """
 
     rows: tuple[Move, ...]
@@ -223,7 +223,7 @@ class Moves:
 
     @property
     def tiers(self) -> Movement | None:
-        """Value tiers' movement in five numbers; None without a month before."""
+        """Movement between value tiers in five numbers; None without a month before."""
         if not self.compared:
             return None
         counted = {"rose": 0, "fell": 0, "stayed": 0, "new": 0, "gone": 0}
@@ -234,7 +234,7 @@ class Moves:
 
     @property
     def into_tiers(self) -> dict[str, dict[str, int]]:
-        """Each value tier's customers now by how they came to it, the top tier first."""
+        """Each value tier's current customers by how they came to it, the top tier first."""
         shown = [move for move in self.rows if move.scheme == "value" and move.now != GONE]
         counted: dict[str, dict[str, int]] = {}
         for move in sorted(shown, key=lambda one: (tier_place(one.now), one.now)):
@@ -244,7 +244,7 @@ class Moves:
 
 
 def direction(move: Move) -> str:
-    """Return how a move between value tiers went: rose, fell, stayed, new or gone."""
+    """Return the direction of a move between value tiers: rose, fell, stayed, new or gone."""
     if move.before == NEW:
         return "new"
     if move.now == GONE:
@@ -254,7 +254,7 @@ def direction(move: Move) -> str:
 
 
 def tier_place(name: str) -> int:
-    """Return a value tier's place, 0 being the top."""
+    """Return a value tier's rank; 0 is the top."""
     return VALUE_SEGMENTS.index(name) if name in VALUE_SEGMENTS else len(VALUE_SEGMENTS)
 
 

@@ -1,4 +1,4 @@
-"""The base and each of its segments in total."""
+"""Totals of all customers and of each segment."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     groups = run.engine.collect(segment_groups(now, unit, horizons))
     if not len(groups):
         return []
-    # Sums of floats depend on their order; a fixed one makes a re-run equal.
+    # Sums of floats depend on their order, so a fixed order makes a re-run equal.
     groups = groups.sort_by([(key, "ascending") for key in GROUP_KEY])
     totals = group_totals(run, groups)
     purchase = chosen_row(run, PURCHASE_MODEL.name)
@@ -119,7 +119,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
 
 
 def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
-    """Return (scheme, segment, rows of its groups), the whole base first; segments may be empty."""
+    """Return (scheme, segment, rows of its groups), with the whole base first; segments may be empty."""
     found = [(ALL, ALL, np.arange(len(groups)))]
     for scheme, (column, names) in SCHEMES.items():
         values = np.asarray(groups[column].to_pylist())
@@ -128,7 +128,7 @@ def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
 
 
 def _sums(groups: pa.Table, chosen: IntArray, horizon: int) -> _Row:
-    """Sum what the engine summed by group: integers, so that segments add up to the base exactly."""
+    """Add up the engine's sums by group, as integers, so that segments sum to the base exactly."""
 
     def total(name: str) -> int:
         return int(groups[name].to_numpy()[chosen].sum())
@@ -207,7 +207,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
     days_per_unit : int
         Days in the unit of ``recency`` and ``T``.
     horizons : sequence of int
-        Months.
+        Horizons, in months.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
         "value_segment",
         "rfm_segment",
         "monetary_value",
-        # Floats are no keys; for a fixed observation end these days are the dates.
+        # Floats are bad keys. For a fixed observation end these days stand for the dates.
         age_days=fixed_point(predictions["T"] * days_per_unit, 1),
         recency_days=fixed_point(predictions.recency * days_per_unit, 1),
         value=fixed_point(predictions.monetary_value, MONEY_POINT),
@@ -244,7 +244,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
     )
 
 
-#: Sums are fixed-point integers when they are taken and doubles in the table.
+#: Sums are computed as fixed-point integers and stored as doubles.
 _ROUNDING = 1e-9
 
 

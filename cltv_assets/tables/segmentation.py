@@ -1,4 +1,4 @@
-"""Which segments there are, and to which a customer belongs."""
+"""Defines the segments and which one a customer belongs to."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ VALUE_SEGMENTS = ("top", "high", "middle", "low")
 
 #: RFM segments by the quintile scores, from the best to the worst. Each box is a range of
 #: r_score (5 for the most recent), f_score and m_score; the boxes hold each of the 125
-#: combinations once. Recency leads, because it tells most about what comes next; then
-#: frequency, which tells repeat customers from those who tried once; then spend.
+#: combinations once. Recency comes first, because it predicts most; then frequency,
+#: which separates repeat customers from those who tried once; then spend.
 RFM_BOXES: dict[str, tuple[tuple[tuple[int, int], tuple[int, int], tuple[int, int]], ...]] = {
     "champions": (((4, 5), (4, 5), (4, 5)),),
     "loyal": (((4, 5), (4, 5), (1, 3)), ((3, 3), (4, 5), (1, 5))),
@@ -32,19 +32,19 @@ RFM_BOXES: dict[str, tuple[tuple[tuple[int, int], tuple[int, int], tuple[int, in
 
 RFM_SEGMENTS = tuple(RFM_BOXES)
 
-#: Schemes of ``segment_summary`` and ``segment_movement``: the column and the segments of each, in order.
+#: Schemes of ``segment_summary`` and ``segment_movement``: each has a column and ordered segments.
 SCHEMES = {"value": ("value_segment", VALUE_SEGMENTS), "rfm": ("rfm_segment", RFM_SEGMENTS)}
 
-#: The scheme, and the one segment in it, that the whole base is.
+#: The scheme of the whole base, and its only segment.
 ALL = "all"
 
 
-#: Where ``segment_movement`` takes customers from, and to, who have a prediction in one month only.
+#: What ``segment_movement`` shows as the segment in a month without a prediction for the customer.
 NEW, GONE = "new", "gone"
 
 
 def rfm_segment(r: ir.IntegerValue, f: ir.IntegerValue, m: ir.IntegerValue) -> ir.StringValue:
-    """Name the segment of the scores; null outside 1 to 5, which a check of the scores refuses."""
+    """Return the segment of the scores; null outside 1 to 5, which a check of the scores refuses."""
     branches = []
     for name, boxes in RFM_BOXES.items():
         inside = [
@@ -55,5 +55,5 @@ def rfm_segment(r: ir.IntegerValue, f: ir.IntegerValue, m: ir.IntegerValue) -> i
 
 
 def month_rows(predictions: ir.Table, first_day: object) -> ir.Table:
-    """Return one month of a window of predictions."""
+    """Return one month's rows of a window of predictions."""
     return predictions.filter(predictions[MONTH] == ibis.literal(first_day))

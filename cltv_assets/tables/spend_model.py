@@ -1,7 +1,7 @@
 """How much a purchase is worth: the Gamma-Gamma model, fitted on repeat customers.
 
 Its likelihood sees a customer only through (frequency, monetary value), so customers
-are grouped by these, the value finely binned.
+are grouped by these two, with the value finely binned.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def spend_patterns(rfm: ir.Table) -> ir.Table:
     bins = rows.group_by("frequency", bin=money_bin(rows.minor)).aggregate(
         total=rows.minor.sum().cast("int64"), customers=rows.count()
     )
-    # The sum of integers is exact whatever the order; a mean of floats is not.
+    # A sum of integers is exact in any order; a mean of floats is not.
     return bins.select(
         frequency=bins.frequency,
         monetary_value=bins.total.cast("float64") / bins.customers.cast("float64") / float(MONEY_POINT),
@@ -110,7 +110,7 @@ def spend_patterns(rfm: ir.Table) -> ir.Table:
 
 
 def excluded_spenders(rfm: ir.Table) -> ir.IntegerScalar:
-    """Count repeat customers whose monetary value is nil: refunded or free."""
+    """Count repeat customers whose monetary value is zero: refunded or free."""
     return ((rfm.frequency > 0) & (rfm.monetary_value * MONEY_POINT < 1)).cast("int64").sum().fill_null(0)
 
 
@@ -126,7 +126,7 @@ def _measures_of_fitted_on_all_spenders(table: ir.Table, run: MonthRun) -> dict[
 
 @check("Every repeat customer of positive value is fitted on.", measures=_measures_of_fitted_on_all_spenders)
 def fitted_on_all_spenders(values: Values, _run: MonthRun) -> Verdict:
-    """Promise that the spend model leaves out nobody silently."""
+    """Promise that the spend model leaves out no customer without counting it."""
     customers, excluded, repeaters = values["customers"], values["excluded"], values["repeaters"] or 0
     text = f"{customers:,} fitted on + {excluded:,} of no value = {repeaters:,} repeat customers"
     whole = customers + excluded == repeaters and excluded == (values["worthless"] or 0)

@@ -1,4 +1,4 @@
-"""What a table is: its columns, what it is made from, how, what it promises, and what people are shown of it.
+"""What a table is: its columns, its inputs, how it is made, its checks, and what people see of it.
 
 Each module of this package declares one table as ``TABLE`` (cleaned and rejected lines
 share one). ``cltv_assets.tables.TABLES`` lists them; Dagster's assets, the data
@@ -44,8 +44,8 @@ ENGINE, SOURCE = "engine", "source"
 class Input:
     """The months of an upstream table that a month is made from.
 
-    Dagster is told of the table, not of the months: to its graph every month is made from
-    the same month. With window mappings a backfill of some months would take along every
+    Dagster knows the upstream table but not these months: in its graph every month is made
+    from the same month. With window mappings, a backfill of some months would include every
     later one.
 
     Parameters
@@ -53,7 +53,7 @@ class Input:
     table : str
         Name of the upstream table.
     farthest, nearest : int
-        First and last month needed, counted back from the month: 11 and 0 for a trailing year.
+        First and last month needed, counted back from the month; 11 and 0 for a trailing year.
     holes : bool
         Whether months that were never published may be missing.
     """
@@ -69,7 +69,7 @@ class Input:
         return list(begin.until(end)) if begin <= end else []
 
 
-#: ``farthest`` of an input that reads all history: farther back than any source reaches.
+#: ``farthest`` of an input that reads all history; no source reaches back so far.
 ALL_HISTORY = 1200
 
 
@@ -118,14 +118,14 @@ class Table(Asset):
     made_with : str
         Name of that other table.
     checks : tuple of Check
-        What the table promises beside its columns, its grain and finite numbers, which every table does.
+        The table's own checks, beside those of columns, grain and finite numbers that all tables have.
     highlights : callable or None
         What the UI shows of a month. The run's inputs hold the table and those that it was made from.
     negative_numbers : bool
         Whether floats may be negative.
     renewed : mapping of int to str
-        Format version of the lake to what it changed of this table. A migration past such a version
-        empties the table, so that its months are made again; without one it keeps them.
+        Format versions of the lake that changed this table, each with the change. A migration past such
+        a version empties the table, so that its months are made again; other migrations keep them.
     """
 
     name: str = ""

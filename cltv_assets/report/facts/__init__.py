@@ -1,1 +1,1 @@
-"""Small numbers that only the report needs, aggregated in the engine: no collector brings a row a customer here."""
+"""Small numbers that only the report needs, aggregated in the engine, so no rows per customer are collected."""

@@ -15,7 +15,7 @@ from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.facts import CustomerCounts, ModelView, dates
 
-#: The matrices show this share of customers; a lone bulk buyer would squeeze the others.
+#: The matrices show this share of customers, because one bulk buyer would squeeze the others.
 _SHOWN_SHARE = 0.999
 _FREQUENCIES = (5, 40)
 _RECENCIES = 40
@@ -23,7 +23,7 @@ _RECENCIES = 40
 
 @dataclass(frozen=True, eq=False)
 class Matrices:
-    """The model's view of a history, for customers first seen ``age`` ago.
+    """What the model says of each history, for customers first seen ``age`` ago.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class Matrices:
         Largest number of repeat purchases shown; columns are 0 to this.
     age : float
         Calendar time since the first purchase of the oldest customers, in the time
-        unit; rows are recencies from 0 to it.
+        unit; rows are recencies from 0 to ``age``.
     months : int
         Horizon of ``purchases``.
     p_alive, purchases : arrays, shape (rows, columns)
-        NaN where no customer can be.
+        P(alive) and expected purchases; NaN where a history is impossible.
     """
 
     frequency: int
@@ -46,7 +46,7 @@ class Matrices:
 
 
 def matrices(run: MonthRun, view: ModelView, counts: CustomerCounts) -> Matrices | None:
-    """Evaluate the model over frequency and recency; ``None`` without an age to speak of."""
+    """Evaluate the model over frequency and recency; ``None`` if the history is too short."""
     first, last = min(counts.by_first_day, default=run.month.last_day), run.month.last_day
     days = (last - first).days
     if days <= 0:
@@ -54,7 +54,7 @@ def matrices(run: MonthRun, view: ModelView, counts: CustomerCounts) -> Matrices
     frequency = _shown_frequency(counts.by_frequency)
     recencies = np.linspace(0.0, days, min(_RECENCIES, days + 1))
     x, t = (grid.ravel() for grid in np.meshgrid(np.arange(frequency + 1), recencies))
-    # x purchases on x different days after the first need x days at least.
+    # x purchases on x different days after the first need at least x days.
     possible = np.where(x == 0, t == 0, t >= x)
     every_day = dates([first + dt.timedelta(days=n) for n in range(days + 1)])
     clock = view.clock.elapsed(every_day[0], every_day)

@@ -18,11 +18,11 @@ from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.facts import CustomerCounts, ModelView, dates, model_view
 
-#: On a seasonal clock hardly two customers have the same age; beyond so many ages
-#: expectations are read off a grid, where they are straight lines but for 1e-6.
+#: On a seasonal clock almost all customers have different ages. Above this number of ages,
+#: expectations are interpolated on a grid, with an error of about 1e-6.
 _MOST_AGES = 3_000
 _WEEK = dt.timedelta(days=7)
-#: Days ahead that are drawn at least; then as many as there is history.
+#: Least number of days ahead that are drawn; a longer history draws as many as it has.
 _AHEAD = 91
 
 
@@ -33,12 +33,12 @@ class Earlier:
     Parameters
     ----------
     month : Month
-        At whose end it was fitted: what it expects after that is a forecast.
+        The month at whose end it was fitted. What it expects after that is a forecast.
     model : str
         Its name in the tables.
     expected : tuple of float
-        Cumulative, at the same ends as what happened; it knows when each customer
-        first came, and nothing else that happened after its month.
+        Cumulative, at the same ends as the actual purchases. It knows when each customer
+        first came, but nothing else that happened after its month.
     ended : int
         Index of the first week end at or after the month's end.
     """
@@ -56,14 +56,14 @@ class Tracking:
     Parameters
     ----------
     ends : tuple of date
-        Seven days apart, the observation end among them; the first is before anybody bought.
+        Seven days apart, with the observation end among them; the first is before any purchase.
     actual : tuple of int
-        Cumulative, up to the observation end, so shorter than ``ends``.
+        Cumulative, up to the observation end, so it is shorter than ``ends``.
     expected : tuple of float or None
-        E[X(t)] summed over customers acquired so far; ``None`` where not fitted, and
-        where the fit speaks of repeat customers only.
+        E[X(t)] summed over customers acquired so far; ``None`` where the model is not
+        fitted or describes repeat customers only.
     earlier : Earlier or None
-        ``None`` where no earlier model was published that can predict.
+        An earlier model's view; ``None`` where no published one can predict.
     """
 
     ends: tuple[dt.date, ...]
@@ -91,7 +91,7 @@ def tracking(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> T
     history = max((last - first).days, 1)
     ahead = min(run.month.days_to_end_of(run.settings.horizons_months[-1]), max(_AHEAD, history))
     past, future = -(-history // 7), ahead // 7
-    # The first end lies before the first purchase, so that nothing has happened by then.
+    # The first end is before the first purchase, so that the curves begin at zero.
     past += int(last - past * _WEEK >= first)
     ends = tuple(last + n * _WEEK for n in range(-past, future + 1))
     seen = ends[: past + 1]
@@ -120,7 +120,7 @@ def _actual(run: MonthRun, ends: tuple[dt.date, ...], counts: CustomerCounts) ->
 
 
 def _earlier(run: MonthRun, ends: tuple[dt.date, ...], counts: CustomerCounts) -> Earlier | None:
-    """Let the oldest model that a horizon reaches back to expect the same weeks."""
+    """Compute what the oldest model that a horizon reaches back to expects for the same weeks."""
     for horizon in reversed(run.settings.horizons_months):
         table = run.earlier(PURCHASE_MODEL, horizon)
         if table is None:
@@ -144,9 +144,11 @@ def _newcomers_expected(
     Parameters
     ----------
     view : ModelView
+        The model that gives E[X(t)].
     first_days : mapping of date to int
         Customers by first purchase day, at least one.
     ends : sequence of date, length n
+        Days up to which purchases are counted.
 
     Returns
     -------

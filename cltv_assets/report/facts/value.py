@@ -13,23 +13,24 @@ from cltv_assets.tables.cltv_predictions.totals import HorizonTotal, PredictedTo
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 
-#: Customers named in a list.
+#: Number of customers in a list.
 LISTED = 10
-#: Months whose spend may be at risk: a year, so that seasons do not matter.
+#: Months whose spend may be at risk; a whole year, so that seasons do not matter.
 _YEAR = 12
-#: Below half a cent nothing is at risk.
+#: Amounts below half a cent do not count as at risk.
 _LEAST_AT_RISK = 0.005
 
 
 @dataclass(frozen=True)
 class ValueFacts:
-    """All about predicted value. Exists only where there are predictions.
+    """Facts about predicted value; exists only where there are predictions.
 
     Parameters
     ----------
     predicted : PredictedTotals
+        Totals over all customers with a prediction.
     past, at_risk : float
-        What all of them spent in the last twelve months, and how much of it is at risk.
+        What these customers spent in the last twelve months, and how much of it is at risk.
     most_valuable, most_at_risk : list of row
         Customers by the columns that `_listed` describes.
     """
@@ -51,7 +52,7 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
     predicted = predicted_totals(run)
     if predicted is None:
         return None
-    # Narrow before anything else: an engine's query is compiled column by column.
+    # Select columns first, because the engine compiles a query column by column.
     listed = _listed(run.inputs["cltv_predictions"], _spent(run), run.settings.horizons_months[-1])
     spent = run.engine.measure(listed, {"past": listed.past.sum(), "at_risk": listed.at_risk.sum()})
     return ValueFacts(
@@ -70,19 +71,19 @@ def _spent(run: MonthRun) -> ir.Table:
         (days.purchase_day > run.month.shift(-_YEAR).last_day) & (days.purchase_day <= run.month.last_day)
     )
     net = recent.spend - recent.refunds if run.settings.refunds == "net" else recent.spend
-    # Decimals are summed exactly, in whatever order; only the sum becomes a float.
+    # Decimals are summed exactly in any order; only the sum becomes a float.
     return recent.group_by("customer_id").aggregate(past=net.sum().cast("float64"))
 
 
 def _listed(predictions: ir.Table, spent: ir.Table, horizon: int) -> ir.Table:
-    """Return each customer by what a list shows of them.
+    """Return the columns that a list shows of each customer.
 
-    ``silent`` is the time since the last purchase, in the time unit; predictions are over the
-    longest horizon; ``past`` is the spend of the last twelve months, and ``at_risk`` what a
-    year like the last would miss of it on average because the customer may have left.
+    ``silent`` is the time since the last purchase, in the time unit. Predictions are over the
+    longest horizon. ``past`` is the spend of the last twelve months; ``at_risk`` is how much of
+    it a similar year would lack on average, because the customer may have left.
     """
     joined = predictions.left_join(spent, "customer_id")
-    # Who returned more than was bought has brought nothing that could be lost.
+    # A customer who returned more than they bought has no spend that could be lost.
     past = ibis.greatest(joined.past.fill_null(0.0), 0.0)
     return joined.select(
         "customer_id",

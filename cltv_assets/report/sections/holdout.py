@@ -1,4 +1,4 @@
-"""How wrong earlier predictions were, and whether customers who were expected to buy more did."""
+"""How wrong earlier predictions were, and whether customers expected to buy more did so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BASELINES = {
     NAIVE_RATE: "Naive: rate so far",
     LAST_YEAR: "Naive: last 12 months",
 }
-#: Which of several figures is the best.
+#: How to choose the best of several figures.
 _BEST: dict[str, Callable[[list[float]], float]] = {
     "mae": min,
     "rmse": min,
@@ -116,7 +116,7 @@ def _bias(data: ReportData) -> tuple[Picture, ...]:
 def _errors(data: ReportData) -> tuple[Picture, ...]:
     horizon = data.tested_horizon()
     cases = [] if horizon is None else data.trend(horizon, "purchases")
-    # The shortest horizon has the longest record where the longest one has none yet.
+    # Where the longest horizon has no record yet, use the shortest, which has the longest record.
     if len(cases) < 2:
         cases = data.trend(data.settings.horizons_months[0], "purchases")
     if len(cases) < 2:
@@ -138,7 +138,7 @@ def _errors(data: ReportData) -> tuple[Picture, ...]:
 
 
 def calibration(data: ReportData) -> Section:
-    """Return the calibration of the longest horizon that came due."""
+    """Return the calibration of the longest horizon that has ended."""
     name = "Calibration"
     cases = [
         case
@@ -198,12 +198,12 @@ def _picture(data: ReportData, case: HoldoutCase) -> Picture:
 
 
 def bias_figure(by_horizon: Sequence[Sequence[HoldoutCase]]) -> Figure:
-    """Draw the bias of the predicted total over the months, a line a horizon.
+    """Draw the bias of the predicted total over the months, one line for each horizon.
 
     Parameters
     ----------
     by_horizon : sequence of sequence of HoldoutCase
-        Purchases; each oldest first, with at least one bias in all.
+        Cases of purchases for each horizon, oldest first; at least one has a bias.
     """
     lines = [[(case.ended, case.model.bias) for case in cases if case.model.bias is not None] for cases in by_horizon]
     values = [100 * bias for line in lines for _, bias in line]
@@ -273,5 +273,5 @@ def contender_title(name: str) -> str:
     found = _BASELINES.get(name)
     if found is not None:
         return found
-    # What a purchase is worth, the other half of the pair, is the same model for all.
+    # The spend model, the other half of the pair, is the same for all.
     return f"Model: {model_title(name.split('+')[0])}"

@@ -1,4 +1,4 @@
-"""The purchase model as people know it: frequency-recency matrices."""
+"""The purchase model in its usual form, as frequency-recency matrices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cltv_assets.tables.fitted_rows import in_words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: A P(alive) below this is a doubt.
+#: Below this P(alive) the model doubts that a customer is still there.
 _DOUBT = 0.5
 _COLOURS = "viridis"
 _BAR, _BAR_WIDTH, _BAR_LABELS = 14, 12, 44
@@ -116,7 +116,7 @@ def _heat_map(
         cmap=_COLOURS,
         vmin=0,
         vmax=steps[-1],
-        # One pixel a cell: the page enlarges it without smoothing.
+        # One pixel for each cell; the page enlarges it without smoothing.
         interpolation="none",
         aspect="auto",
         origin="lower",

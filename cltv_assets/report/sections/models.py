@@ -23,7 +23,7 @@ _STATUS = {
 
 
 def section(data: ReportData) -> Section:
-    """Return the comparison of candidates and one sheet a model that predicts."""
+    """Return the comparison of candidates and one sheet for each model that predicts."""
     models = data.models
     customers = wording.count(models.purchase.row["customers"])
     fitted = [models.purchase.title] * models.purchase.usable
@@ -55,7 +55,7 @@ def _folds(one: FittedModel) -> int:
 
 
 def _behind(one: FittedModel) -> str:
-    """Spell how far a candidate is behind the best, with a standard error."""
+    """Return in words how far a candidate is behind the best, with a standard error."""
     deficit, error = one.figure("holdout_deficit"), one.figure("holdout_deficit_se")
     if deficit is None:
         return wording.NOTHING
@@ -145,7 +145,7 @@ def _meaning(data: ReportData, model: FittedModel) -> str:
 
 
 def _half_left(s: float, beta: float) -> str:
-    """Put Pareto dropout in words: P(still there after t) = (beta / (beta + t)) ** s is a half at the median."""
+    """Put Pareto dropout in words by the median: P(still there after t) = (beta / (beta + t)) ** s is one half."""
     doublings = math.log(2.0) / s
     years = beta * math.expm1(doublings) if doublings < 50 else math.inf
     if years > 100:

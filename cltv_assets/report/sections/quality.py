@@ -1,4 +1,4 @@
-"""What was delivered, kept and turned away; and how to read the report."""
+"""What was delivered, kept and rejected; and how to read the report."""
 
 from __future__ import annotations
 

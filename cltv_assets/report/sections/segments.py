@@ -1,4 +1,4 @@
-"""Segments: how large, how much of the value, and who moved."""
+"""Segments: how large they are, their share of the value, and who moved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cltv_assets.report.sections.section import Picture, Section, why_no_predict
 from cltv_assets.tables.segment_movement import Move, tier_place
 from cltv_assets.tables.segmentation import GONE, NEW, VALUE_SEGMENTS
 
-#: RFM segments in plain words; recent, often and much are by fifths of the customers.
+#: RFM segments in plain words; "recent", "often" and "much" refer to fifths of the customers.
 RFM_MEANINGS = {
     "champions": "bought lately, often and for much",
     "loyal": "buy often, and not long ago",
@@ -26,7 +26,7 @@ RFM_MEANINGS = {
     "hibernating": "bought seldom, silent for long",
     "lost": "bought seldom and little, silent longest",
 }
-#: Moves between RFM segments that are listed.
+#: Number of moves between RFM segments that are listed.
 _LISTED = 8
 
 

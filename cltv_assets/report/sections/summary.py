@@ -1,4 +1,4 @@
-"""The month on one screen: what there is, what changed, what a reader must know before believing it."""
+"""The month on one screen: its figures, what changed, and what limits their reliability."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cltv_assets.tables.fitted_rows import in_words, model_title
 from cltv_assets.tables.holdout_evaluation.cases import Contender
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
 
-#: Intervals of totals that are judged at least, and the share that should have held; of
-#: intervals that overlap in time many may miss together, so half is asked of 80 %.
+#: Fewest intervals of totals that are judged, and the share that should have held. Intervals
+#: that overlap in time may miss together, so only half is required of 80 % intervals.
 _LEAST_JUDGED, _HELD = 6, 0.5
-#: What needs no model, and should be beaten by one.
+#: Rules that need no model, and that a model should beat.
 _RULES = {
     NAIVE_RATE: "simply continuing each customer's rate so far",
     LAST_YEAR: "simply repeating each customer's last 12 months",
@@ -23,7 +23,7 @@ _RULES = {
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure with its change on last month."""
+    """One figure with its change since last month."""
 
     label: str
     value: str
@@ -255,7 +255,7 @@ def _holdout(data: ReportData) -> list[str]:
 
 
 def _no_worse(one: Contender, model: Contender) -> bool:
-    """Whether a rule beats the model by both errors: by one alone it may only predict little."""
+    """Whether a rule beats the model by both errors; one alone may only reward low predictions."""
     squared = one.rmse is None or model.rmse is None or one.rmse <= model.rmse
     return one.mae <= model.mae and squared
 

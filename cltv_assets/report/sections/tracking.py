@@ -1,4 +1,4 @@
-"""Whether the model describes what it was fitted on, and what an earlier one foresaw."""
+"""Whether the model describes the data it was fitted on, and what an earlier one predicted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Weeks of the past in the weekly plot; more are a hedge.
+#: Weeks of the past in the weekly plot; more would be too dense to read.
 WEEKS = 104
 
 
@@ -54,7 +54,7 @@ def section(data: ReportData) -> Section:
 
 
 def _forecast(facts: Tracking, earlier: Earlier) -> str:
-    """Hold the earlier model's forecast against what happened since."""
+    """Compare the earlier model's forecast with what has happened since."""
     actual = facts.actual[facts.now] - facts.actual[earlier.ended]
     expected = earlier.expected[facts.now] - earlier.expected[earlier.ended]
     off = f": {wording.too_many(expected / actual - 1)}" if actual else ""

@@ -1,4 +1,4 @@
-"""Predicted value: totals, what became of earlier ones, concentration; and customers by name."""
+"""Predicted value: totals, how earlier ones turned out, concentration; and lists of customers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
-#: The share that the headline is about, after Pareto.
+#: The share of customers in the headline: Pareto's 20 %.
 _FIFTH = READ_AT[-1]
-#: Who has nothing at risk because a model cannot doubt them.
+#: Customers who have nothing at risk because the model cannot doubt them.
 _ALIVE_BY_DEFINITION = {
     "bg_nbd": "The BG/NBD model takes whoever never came back to be still a customer: they are not listed.",
     "nbd": "The NBD model takes everyone to be still a customer.",
@@ -38,7 +38,7 @@ def section(data: ReportData) -> Section:
     if facts.predicted.concentration is not None:
         held = wording.percent(facts.predicted.concentration.held_by(_FIFTH), 0)
         headline += f"; the top {_FIFTH:.0%} of customers hold {held} of it"
-    # A horizon that is no longer configured has nothing to be compared with.
+    # A horizon that is no longer configured has no counterpart to compare with.
     horizons = data.settings.horizons_months
     tested = [case for case in data.holdout if case.target == "revenue" and case.horizon in horizons]
     content = {
@@ -67,7 +67,7 @@ def _definition(data: ReportData) -> str:
 
 
 def _range(low: float, high: float, whole: bool = False) -> str:
-    # Both ends with the digits of the larger one.
+    # Write both ends with the digits of the larger one.
     digits = 0 if whole or max(abs(low), abs(high)) >= wording.WHOLE else 2
     return f"{wording.decimal(low, digits)} to {wording.decimal(high, digits)}"
 

@@ -1,6 +1,6 @@
-"""Valid purchase lines, and every other line with the reason why it is not one.
+"""Valid purchase lines, and all other lines with the reason why each was rejected.
 
-Two tables made by one step: two halves of one verdict.
+One step makes both tables, because one verdict decides which line goes where.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from cltv_assets.tables.month_run import MonthRun
 
 
 def _place_of_rejected(run: MonthRun) -> dict[str, str]:
-    """Return where a month's rejected lines lie once it is published."""
+    """Return where a month's rejected lines are once it is published."""
     return {"rejected_lines": f"{run.lake.table(REJECTED_TRANSACTIONS).uri}/{month_folder(run.month)}"}
 
 
@@ -27,7 +27,7 @@ def _measures_of_lines_reconcile(_table: ir.Table, run: MonthRun) -> dict[str, i
 
 @check("raw = cleaned + rejected, to the line.", measures=_measures_of_lines_reconcile)
 def lines_reconcile(values: Values, run: MonthRun) -> Verdict:
-    """Promise that raw = cleaned + rejected, to the line."""
+    """Promise that cleaned and rejected lines add up to the raw lines exactly."""
     raw, cleaned, rejected = (
         values[name] for name in ("raw_transactions", "cleaned_transactions", "rejected_transactions")
     )
@@ -55,14 +55,14 @@ def _measures_of_reject_share(table: ir.Table, run: MonthRun) -> dict[str, ir.Sc
         table.group_by("reason")
         .aggregate(
             lines=table.count(),
-            # One of them, to look at in the delivery: the month itself is not published.
+            # Name one such line in the delivery, because the month itself is not published.
             such_as=(table.source_file + ", line " + table.source_line.cast("string")).min(),
         )
         .order_by(ibis.desc("lines"), "reason")
     ),
 )
 def reject_share(values: Values, run: MonthRun) -> Verdict:
-    """Promise that most lines survive; block when the delivery looks broken."""
+    """Promise that most lines are kept; block when the delivery looks broken."""
     rejected, raw = values["rejected"], values["raw"]
     share = rejected / raw if raw else 0.0
     limit = run.settings.checks.reject_share
@@ -86,7 +86,7 @@ def reject_share(values: Values, run: MonthRun) -> Verdict:
     blocking=False,
 )
 def usual_reject_mix(values: Values, run: MonthRun) -> Verdict:
-    """Warn when the share of rejected lines moves."""
+    """Warn when the share of rejected lines changes."""
     raw = run.earlier_row_counts(RAW_TRANSACTIONS, RECENT_MONTHS)
     lost = run.earlier_row_counts(REJECTED_TRANSACTIONS, RECENT_MONTHS)
     months = [month for month in raw if raw[month] and month in lost]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.sources.delivered import DELIVERED, LINE, SOURCE_TEXT
 
-#: The customer's id, as every table from here on has it.
+#: The customer's id, as this table and all later ones have it.
 CUSTOMER = Column("customer_id", "string", "The retailer's identifier of the customer, trimmed.")
 
 

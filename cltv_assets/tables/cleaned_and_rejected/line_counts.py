@@ -1,4 +1,4 @@
-"""What was delivered and what was turned away, and what the UI shows of it."""
+"""How many lines were delivered and rejected, and what the UI shows of them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class LineCounts:
     Parameters
     ----------
     lines_in : int
-        Delivered.
+        Delivered lines.
     rejected : tuple of (str, int)
-        Lines by reason, most first.
+        Each reason and its number of lines, the most frequent first.
     """
 
     lines_in: int
@@ -32,7 +32,7 @@ class LineCounts:
 
     @property
     def cleaned_lines(self) -> int:
-        """Lines kept: a blocking check holds the cleaned table to this number."""
+        """Lines kept; a blocking check ensures that the cleaned table has exactly so many."""
         return self.lines_in - self.rejected_lines
 
 

@@ -17,7 +17,7 @@ from cltv_assets.tables.quantiles import binned_money_counts, quantiles
 
 
 def make(run: MonthRun) -> dict[str, ir.Table]:
-    """Return cleaned and rejected lines: two halves of one verdict."""
+    """Return cleaned and rejected lines, split by one verdict."""
     classified = run.engine.cache(classify(run.inputs[RAW_TRANSACTIONS.name], run.month, run.settings))
     bound = outlier_bound(run, classified)
     treated = treat_outliers(classified, bound)
@@ -46,7 +46,7 @@ class OutlierBound:
 
 
 def outlier_bound(run: MonthRun, classified: ir.Table) -> OutlierBound:
-    """Read the month's outlier bound off its own purchase lines."""
+    """Derive the month's outlier bound from its own purchase lines."""
     rule = run.settings.outliers
     if rule.method == "none":
         return OutlierBound(None, rule.action)

@@ -1,8 +1,8 @@
-"""Delivered lines to purchases, refunds and rejected lines.
+"""Sorts delivered lines into purchases, refunds and rejected lines.
 
 ``classify`` gives every line exactly one verdict: a null ``reason`` means that it
-is kept, anything else names the first rule it broke. Kept and rejected lines are
-two filters on the same verdict, so that together they are the month to the line.
+is kept; any other value names the first rule that it broke. Kept and rejected lines
+are two filters on the same verdict, so together they hold every line of the month once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DELIVERED_NAMES = tuple(column.name for column in DELIVERED)
 #: Text that data frames write for a missing value.
 _MISSING_WORDS = ("nan", "null", "none")
 
-#: An amount from here on is a typing error, and too wide for the stored type.
+#: An amount this large or larger is a typing error, and too wide for the stored type.
 _ABSURD = 10**12
 
 
@@ -53,7 +53,9 @@ def classify(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
     raw : ibis table
         ``raw_transactions`` of one month.
     month : Month
+        The month of ``raw``.
     settings : Settings
+        Say how times and numbers are written, and what to do with refunds.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def classify(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
     if source.cancellation_prefix is not None:
         cancelled = lines.raw_transaction_id.strip().startswith(source.cancellation_prefix).fill_null(False)
     is_refund = cancelled | (lines.given < 0).fill_null(False)
-    # A cancellation may be booked with either sign; it always gives money back.
+    # A cancellation may be booked with either sign, but it always returns money.
     amount = ibis.ifelse(is_refund, -lines.given.abs(), lines.given)
     lines = lines.mutate(
         kind=ibis.ifelse(is_refund, ibis.literal("refund"), ibis.literal("purchase")),
@@ -107,8 +109,8 @@ def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced
         ("malformed_line", lines.source_text.notnull()),
         ("missing_date", no_date),
         ("invalid_date", lines.local.isnull()),
-        # The reader puts a line into the month of its date unless that month has
-        # not come yet, so any other date here is one from the future.
+        # The reader puts a line into the month of its date unless that month is still
+        # to come, so a date outside this month is in the future.
         ("date_in_future", (lines.purchase_day < first) | (lines.purchase_day > last)),
         ("missing_customer", lines.customer_id.isnull()),
     ]
@@ -128,7 +130,7 @@ def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced
         broken.append(("zero_amount", lines.delivered == 0))
     if settings.refunds == "drop":
         broken.append(("refund", lines.kind == "refund"))
-    # A rule on a null is not broken: the rule for the null itself came before it.
+    # A null breaks no rule here, because the rule about missing values came first.
     branches = [(rule.fill_null(False), ibis.literal(reason)) for reason, rule in broken]
     return ibis.cases(*branches, else_=ibis.null("string"))
 
@@ -136,8 +138,8 @@ def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced
 def customer_key(text: ir.StringValue) -> ir.StringValue:
     """Return the customer id: trimmed, null where missing, ``17850.0`` as ``17850``.
 
-    Data frames turn a column of integers with a gap into floats; the same
-    customer must not become two.
+    Data frames turn a column of integers with missing values into floats. Without
+    this, one customer would become two.
     """
     trimmed = text.strip()
     whole = trimmed.re_extract(r"^(\d+)\.0+$", 1)
@@ -147,11 +149,11 @@ def customer_key(text: ir.StringValue) -> ir.StringValue:
 
 
 def decimal_number(text: ir.StringValue, separator: str, to: str) -> ir.DecimalValue:
-    """Parse a plain decimal number; null where the text is none.
+    """Parse a plain decimal number; return null where the text is not one.
 
-    Grouped thousands are understood (``1,234.50``, or ``1.234,50`` with a decimal
-    comma); exponents are not, and more digits before the separator than an amount
-    can have are refused like any other text.
+    Grouped thousands are accepted (``1,234.50``, or ``1.234,50`` with a decimal
+    comma). Exponents are not, nor are more digits before the separator than an
+    amount can have.
     """
     plain = text.strip()
     group, mark = (",", r"\.") if separator == "." else (r"\.", ",")
@@ -159,7 +161,7 @@ def decimal_number(text: ir.StringValue, separator: str, to: str) -> ir.DecimalV
     is_number = plain.re_search(number)
     ungrouped = plain.replace("," if separator == "." else ".", "").replace(",", ".")
     safe = ibis.ifelse(is_number.fill_null(False), ungrouped, ibis.literal("0"))
-    # One digit less than the type holds: rounding may carry into the next.
+    # One digit fewer than the type holds, because rounding may carry into the next.
     digits = 13 if to == MONEY else 11
     fits = safe.re_extract(r"^[+-]?0*(\d*)", 1).length() <= digits
     value = ibis.ifelse(fits, safe, ibis.literal("0")).cast(to)
@@ -167,15 +169,15 @@ def decimal_number(text: ir.StringValue, separator: str, to: str) -> ir.DecimalV
 
 
 def _line_value(quantity: ir.DecimalValue, unit_price: ir.DecimalValue) -> ir.DecimalValue:
-    """Multiply, exactly, and null where the product is absurd.
+    """Multiply exactly; return null where the product is absurd.
 
-    Both factors are bounded in doubles first: the exact product of two absurd
+    The product is first estimated in doubles, because the exact product of two absurd
     numbers would overflow the widest decimal and stop the query.
     """
     rough = quantity.cast("float64") * unit_price.cast("float64")
     fits = rough.abs() < _ABSURD * 10
     one = ibis.literal(Decimal(0), unit_price.type())
-    # (18, 4) times (19, 6): DuckDB multiplies eighteen digits in 64 bits and overflows,
-    # Spark's product of these two has all 38 digits and loses none.
+    # (18, 4) times (19, 6): with two factors of eighteen digits DuckDB multiplies in 64 bits
+    # and overflows. Spark's product of these two types has 38 digits and loses none.
     product = quantity * ibis.ifelse(fits, unit_price, one).cast("decimal(19, 6)")
     return ibis.ifelse(fits, product.cast(MONEY), ibis.null(MONEY))

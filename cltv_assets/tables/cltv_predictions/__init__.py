@@ -1,4 +1,4 @@
-"""What every customer is expected to buy and to be worth after the month's end."""
+"""What each customer is expected to buy and to be worth after the month's end."""
 
 from __future__ import annotations
 

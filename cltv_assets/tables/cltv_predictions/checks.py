@@ -22,7 +22,7 @@ from cltv_assets.tables.spend_model import SPEND_MODEL
 #: P(alive) above which a customer counts as certainly alive.
 _CERTAIN = 0.999
 
-#: What sums of floats may differ by, relative.
+#: Relative difference that sums of floats may have.
 _ROUNDING = 1e-9
 
 
@@ -84,9 +84,9 @@ def intervals_and_horizons(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
 
 @no_rows("Nobody buys on more days than there are, order values are positive, and value is discounted expected spend.")
 def possible(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
-    """Promise only what can be: no more purchase days than days, and values between nominal and fully discounted.
+    """Promise possible numbers: no more purchase days than days, and values between nominal and fully discounted.
 
-    What is merely unlikely is left to the checks that warn.
+    Numbers that are only unlikely are left to the checks that warn.
     """
     settings = run.settings
     found = [table.expected_order_value <= 0]
@@ -94,7 +94,7 @@ def possible(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
         days = run.month.days_to_end_of(h)
         expected, value = table[f"expected_purchases_{h}m"], table[f"cltv_{h}m"]
         found += [expected > days, table[f"expected_purchases_{h}m_high"] > days]
-        # All of it is worth at least what money of the horizon's last day is.
+        # Nothing is discounted by more than money from the horizon's last day.
         nominal = expected * table.expected_order_value * settings.gross_margin
         least = (1.0 + settings.annual_discount_rate) ** (-days / DAYS_PER_YEAR)
         found += [value > nominal * (1 + _ROUNDING), value < nominal * (least * (1 - _ROUNDING))]
@@ -125,17 +125,17 @@ def someone_may_have_left(values: Values, _run: MonthRun) -> Verdict:
     return Verdict(True, text, facts)
 
 
-#: P(alive) is compared in steps of a twentieth. Where nobody seems to leave, its deciles lie
-#: between 0.999 and 1, and the index jumped to 4 on Online Retail while nothing happened.
+#: P(alive) is compared in steps of 0.05. Where nobody seems to leave, its deciles lie
+#: between 0.999 and 1; on Online Retail the index then jumped to 4 although nothing had happened.
 _P_ALIVE_STEPS = 20
 
 
 def watched_in_predictions(settings: Settings) -> tuple[Watched, ...]:
-    """Return what is compared of ``cltv_predictions``: repeat customers'.
+    """Return the columns of ``cltv_predictions`` to compare, for repeat customers only.
 
-    Customers with one purchase differ in nothing but their age. Their values lie
-    close together and move together: by 3 % in a month of CDNOW, and the index of
-    all customers was 0.15 to 1.4 in each of its months.
+    Customers with one purchase differ only in their age. Their values lie close
+    together and move together: by 3 % in one month of CDNOW. With them included, the
+    index was between 0.15 and 1.4 in every month.
     """
     value = f"cltv_{settings.horizons_months[-1]}m"
     return (

@@ -14,7 +14,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     Parameters
     ----------
     horizons_months : sequence of int
-        Horizons in months; each adds six columns.
+        Horizons, in months; each adds six columns.
     """
     by_horizon: list[Column] = []
     for h in horizons_months:

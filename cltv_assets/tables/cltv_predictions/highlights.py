@@ -11,7 +11,7 @@ from cltv_assets.tables.month_run import MonthRun
 
 
 def month_highlights(run: MonthRun) -> Highlights:
-    """Return totals by horizon and by value tier, the tiers' shares, and how much few customers hold."""
+    """Return totals by horizon and by value tier, the tiers' shares, and how concentrated the value is."""
     found, currency = predicted_totals(run), run.settings.currency
     if found is None:
         return Highlights({"customers": 0})

@@ -1,4 +1,4 @@
-"""Last month's model against this month's purchases: the earliest sign that something changed."""
+"""Compares last month's model with this month's purchases: the earliest sign of a change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 @dataclass(frozen=True)
 class Expected:
-    """What a month was expected to bring from the customers known before it.
+    """What the customers known before a month were expected to buy in it.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def expected_this_month(run: MonthRun) -> Expected | None:
     customers = patterns["customers"].to_numpy()
     purchases, deviation = expected_total(
         purchase_fit(rows[0]),
-        # Sums of the same month lengths may differ in the last bit.
+        # Sums of the same month lengths may differ in the last bit, so compare with a tolerance.
         Patterns(frequency, np.minimum(clock.elapsed(first, last), ages), ages),
         customers.astype(np.float64),
         float(clock.elapsed(then, now)[0]),
@@ -75,7 +75,7 @@ def expected_this_month(run: MonthRun) -> Expected | None:
     return Expected(rows[0]["model_name"], purchases, deviation, int((frequency * customers).sum()))
 
 
-#: Standard deviations beyond which a month's purchases are no accident.
+#: Standard deviations beyond which chance does not explain a month's purchases.
 _NO_ACCIDENT = 3.0
 
 
@@ -89,7 +89,7 @@ def month_ahead_error(values: Values, run: MonthRun) -> Verdict:
     expected = expected_this_month(run)
     if expected is None:
         return Verdict(True, NO_MONTH)
-    # What the customers known a month ago have bought since.
+    # Purchases since last month by the customers known then.
     actual = values["frequency_of_known"] - expected.frequency_before
     text = (
         f"Of the customers known before, {expected.model_name} of {run.month.shift(-1)} expected "

@@ -1,4 +1,4 @@
-"""From models and customers to predictions."""
+"""Predicts each customer from the fitted models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make(run: MonthRun) -> ir.Table:
     schema = predictions_schema(horizons)
     purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
     if "not_fitted" in (purchase["status"], spend["status"]):
-        # A prediction without a model would be made up.
+        # Without a model there is nothing to predict from.
         return run.engine.from_arrow(schema.arrow.empty_table())
     rfm = run.inputs[RFM_SUMMARY.name]
     if run.settings.population == "repeat":
@@ -72,6 +72,7 @@ def pattern_predictions(
     Parameters
     ----------
     run : MonthRun
+        The month, with its engine and settings.
     rfm : ibis table
         ``rfm_summary`` rows to predict.
     purchase, spend : mapping
@@ -82,7 +83,7 @@ def pattern_predictions(
     pyarrow.Table
         The pattern's key, ``p_alive``, and for each horizon expected purchases with the
         ends of their 80 % interval, discounted expected purchases, and the ends of the
-        value's interval, discounted alike, in units of v + x m.
+        value's interval, also discounted, in units of v + x m.
     """
     horizons = run.settings.horizons_months
     patterns = collect_patterns(run, rfm)
@@ -109,11 +110,11 @@ def pattern_predictions(
     for i, h in enumerate(horizons):
         expected = found.expected_purchases[:, h - 1]
         columns[f"expected_purchases_{h}m"] = expected
-        # The models know no largest count; the calendar does, for whoever buys every day.
+        # The models set no largest count, but nobody can have more purchase days than there are days.
         for name, count in (("low", found.low[:, i]), ("high", found.high[:, i])):
             columns[f"expected_purchases_{h}m_{name}"] = np.minimum(count, float(curve.days[h - 1]))
         columns[discounted_column(h)] = discounted[:, i]
-        # Whatever is bought is discounted like the expected purchases.
+        # Apply the same discount to the interval as to the expected purchases.
         last_factor = np.full_like(expected, curve.factors[h - 1])
         factor = np.divide(discounted[:, i], expected, out=last_factor, where=expected > 0)
         for name, quantile in zip(VALUE_ENDS, value, strict=True):

@@ -1,7 +1,7 @@
-"""Predictions of patterns, joined back to customers inside the engine.
+"""Joins the predictions of patterns back to customers, inside the engine.
 
 The Gamma-Gamma expectation and the discounted value are plain arithmetic, so no
-Python function ever runs over customers.
+Python function runs over customers.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ VALUE_ENDS = ("low", "high")
 
 
 def discounted_column(horizon: int) -> str:
-    """Name a pattern column: discounted expected purchases up to ``horizon`` months."""
+    """Return the name of the column with discounted expected purchases up to ``horizon`` months."""
     return f"discounted_{horizon}m"
 
 
 def value_column(horizon: int, end: str) -> str:
-    """Name a pattern column: an end of the value's interval, in units of v + x m."""
+    """Return the name of the column with one end of the value's interval, in units of v + x m."""
     return f"value_{horizon}m_{end}"
 
 
@@ -56,12 +56,13 @@ def score_customers(
     rfm : ibis table
         ``rfm_summary`` rows to predict.
     patterns : ibis table
-        One row a distinct pattern: its key, ``p_alive``, and for each horizon the
+        One row for each distinct pattern: its key, ``p_alive``, and for each horizon the
         expected purchases with ``_low`` and ``_high``, the discounted ones, and the ends
         of the value's interval in units of v + x m (see ``models.value_intervals``).
     spend : SpendParameters
+        The model that turns purchases into money.
     horizons : sequence of int
-        Months.
+        Horizons, in months.
     gross_margin : float
         Share of spend that is margin.
     labels : dict
@@ -73,8 +74,8 @@ def score_customers(
         The columns of ``cltv_predictions`` without ``value_segment``.
     """
     scored = rfm.inner_join(patterns, list(PATTERN_KEY))
-    # Fader & Hardie (2013), eq. 5: the mean shrinks towards the population's as
-    # there are fewer repeat purchases; with none it is the population's.
+    # Fader & Hardie (2013), eq. 5: the fewer repeat purchases, the closer the mean is
+    # to the population's; with none it equals the population's.
     x = scored.frequency.cast("float64")
     scale = spend.v + x * scored.monetary_value
     order_value = spend.p * scale / (spend.p * x + (spend.q - 1.0))
@@ -105,11 +106,12 @@ def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.T
     Parameters
     ----------
     scored : ibis table
+        What `score_customers` returned.
     horizon : int
-        Horizon, in months, whose value makes the tiers.
+        Horizon, in months, whose value decides the tier.
     bounds : sequence of int
-        Rising lower bounds of middle, high and top, in binned minor units; empty
-        without customers.
+        Rising lower bounds of the tiers middle, high and top, in binned minor units;
+        empty without customers.
     """
     if not bounds:
         return scored.mutate(value_segment=ibis.literal(VALUE_SEGMENTS[-1]))

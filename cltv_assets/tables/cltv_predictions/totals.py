@@ -1,4 +1,4 @@
-"""The month's predictions in total: by horizon, by value tier, and by share of customers."""
+"""Totals of the month's predictions by horizon, by value tier and by share of customers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import ibis
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.segmentation import VALUE_SEGMENTS
 
-#: Significant digits of the bins that the concentration curve is drawn from: at most
-#: 90 points to a factor of ten, and exact at each of them.
+#: Significant digits of the bins that the concentration curve is drawn from. This gives at
+#: most 90 points for each factor of ten, and the curve is exact at every point.
 _CURVE_DIGITS = 2
 _MINOR = 10_000
-#: The shares of customers that the curve is read at; the last one after Pareto.
+#: Shares of customers at which the curve is read; the last is Pareto's 20 %.
 READ_AT = (0.05, 0.2)
 
 
@@ -26,6 +26,7 @@ class HorizonTotal:
     Parameters
     ----------
     months : int
+        Length of the horizon.
     purchases : float
         Expected purchase days.
     value : float
@@ -49,14 +50,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Concentration:
-    """Cumulative shares, from the most valuable customers down; both begin at 0 and end at 1."""
+    """Cumulative shares of customers and value, the most valuable customers first; both run from 0 to 1."""
 
     customers: tuple[float, ...]
     value: tuple[float, ...]
 
     @property
     def marked(self) -> dict[float, float]:
-        """What the shares of `READ_AT` hold: the points that the picture marks."""
+        """The share of value at each share of `READ_AT`: the points that the picture marks."""
         return {share: self.held_by(share) for share in READ_AT}
 
     def held_by(self, share: float) -> float:
@@ -75,12 +76,13 @@ class PredictedTotals:
     Parameters
     ----------
     customers : int
+        How many there are.
     totals : tuple of HorizonTotal
         The longest horizon last.
     segments : tuple of Segment
-        From the top; values are those of the longest horizon.
+        The top tier first; values are those of the longest horizon.
     concentration : Concentration or None
-        Of the longest horizon; None where the total is nothing.
+        For the longest horizon; None where the total is zero.
     """
 
     customers: int
@@ -121,7 +123,7 @@ def predicted_totals(run: MonthRun) -> PredictedTotals | None:
 
 
 def _concentration(run: MonthRun, horizon: int) -> Concentration | None:
-    """Return the curve of the month's predictions, binned in the engine; ``None`` where they come to nothing."""
+    """Return the curve of the month's predictions, binned in the engine; ``None`` where the total is zero."""
     predictions = run.inputs["cltv_predictions"]
     value = predictions[f"cltv_{horizon}m"]
     minor = (value * _MINOR + 0.5).floor().cast("int64")

@@ -1,4 +1,4 @@
-"""Predictions made some months ago against what then happened, beside naive baselines."""
+"""Compares predictions made some months ago, and naive baselines, with what then happened."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, EVALUATION, Inp
 
 def _inputs(settings: Settings) -> list[Input]:
     nearest, farthest = settings.horizons_months[0], settings.horizons_months[-1]
-    # What was said at the end of the month in which a horizon began.
+    # The predictions made at the end of the month in which a horizon began.
     said = ("cltv_predictions", PURCHASE_MODEL.name, SEGMENT_SUMMARY.name)
     return [
-        # A month may lack predictions of its own; those that exist are evaluated.
+        # A month may lack predictions; those that exist are evaluated.
         *(Input(name, farthest, nearest, holes=True) for name in said),
-        # The horizon, and the year before it for a baseline.
+        # The horizon, and the year before it, which a baseline needs.
         Input(PURCHASE_DAYS.name, farthest + YEAR - 1),
     ]
 

@@ -1,4 +1,4 @@
-"""Earlier predictions against what then happened: this month's, and the months' before it."""
+"""Earlier predictions and what then happened, for this month and the months before it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
 from cltv_assets.tables.holdout_evaluation.outcomes import BASELINES, LAST_YEAR, NAIVE_RATE, NBD
 from cltv_assets.tables.month_run import MonthRun
 
-#: What stands beside the model, in reading order, and what pictures call it. The model's own
-#: name is a pair, so that an NBD that predicts is not taken for the baseline.
+#: Baselines in reading order, with their names in pictures. The model's own name is a pair,
+#: so an NBD that predicts is not mistaken for the baseline.
 PLACES = {NBD: "NBD", NAIVE_RATE: "rate so far", LAST_YEAR: "last year"}
-#: Months of which the trend is drawn.
+#: Number of months that the trend shows.
 TREND_MONTHS = 24
 DECILES = 10
 
@@ -29,6 +29,7 @@ class Contender:
     name : str
         The model's name, or a baseline's.
     metrics : mapping of str to float
+        Values by the metric's name.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Contender:
 
     @property
     def predicted(self) -> float:
-        """Total."""
+        """The predicted total."""
         return self.metrics["total_predicted"]
 
     @property
@@ -51,18 +52,18 @@ class Contender:
 
     @property
     def mae(self) -> float:
-        """Mean absolute error a customer."""
+        """Mean absolute error per customer."""
         return self.metrics["mae"]
 
     @property
     def rmse(self) -> float | None:
-        """Root of the mean squared error a customer."""
+        """Root of the mean squared error per customer."""
         return self.metrics.get("rmse")
 
 
 @dataclass(frozen=True)
 class Decile:
-    """A tenth of the customers by prediction: means a customer."""
+    """A tenth of the customers by prediction, with means per customer."""
 
     predicted: float
     actual: float
@@ -75,14 +76,15 @@ class HoldoutCase:
     Parameters
     ----------
     origin : Month
-        At whose end the prediction was made.
+        The month at whose end the prediction was made.
     horizon : int
         Months ahead.
     target : str
         ``purchases`` or ``revenue``.
     customers : int
+        Customers with a prediction.
     actual : float
-        Total.
+        The total that came true.
     contenders : tuple of Contender
         The model first.
     """
@@ -111,7 +113,7 @@ class HoldoutCase:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 80 % interval of the total, as given then."""
+        """The 80 % interval of the total, as predicted at the time."""
         low, high = (self.model.metrics.get(name) for name in ("total_low", "total_high"))
         return None if low is None or high is None else (low, high)
 
@@ -122,7 +124,7 @@ class HoldoutCase:
 
     @property
     def deciles(self) -> tuple[Decile, ...]:
-        """Customers in tenths from the lowest prediction; empty where the table has none."""
+        """Tenths of the customers, the lowest predictions first; empty where the table has none."""
         names = [f"decile_{n:02d}" for n in range(1, DECILES + 1)]
         pairs = [(f"{name}_predicted", f"{name}_actual") for name in names]
         metrics = self.model.metrics
@@ -134,35 +136,35 @@ class HoldoutCase:
 
     @property
     def labelled(self) -> dict[str, Contender]:
-        """Contenders by what pictures call them; ours is the ``model``."""
+        """Contenders by their names in pictures; ours is ``model``."""
         named = [(label, self.contender(name)) for name, label in PLACES.items()]
         return {"model": self.model} | {label: one for label, one in named if one is not None}
 
     def contender(self, name: str) -> Contender | None:
-        """Return a contender by name; ``None`` where it was not in it."""
+        """Return a contender by name; ``None`` if it did not take part."""
         return next((one for one in self.contenders if one.name == name), None)
 
 
 def holdout_cases(run: MonthRun) -> tuple[HoldoutCase, ...]:
-    """Gather the month's metrics into one case a horizon and target."""
+    """Gather the month's metrics into one case for each horizon and target."""
     return cases_of(run.engine.collect(run.inputs[HOLDOUT_EVALUATION.name]).to_pylist())
 
 
 def earlier_cases(run: MonthRun) -> tuple[HoldoutCase, ...]:
-    """Gather the cases of the months before, as far as they are in the lake; oldest first."""
+    """Gather the cases of earlier months that are in the lake, oldest first."""
     table = run.lake.table(HOLDOUT_EVALUATION)
     first = max(run.month.shift(1 - TREND_MONTHS), run.settings.first_month)
     months = sorted(table.published(list(first.until(run.month.shift(-1)))))
     if not months:
         return ()
     earlier = run.engine.read_lake(HOLDOUT_EVALUATION, table.files(months))
-    # Of baselines and deciles the trend shows nothing but errors.
+    # For baselines and deciles the trend shows only errors.
     needed = earlier.filter(~earlier.metric.startswith("decile_")).drop("month")
     return cases_of(run.engine.collect(needed).to_pylist())
 
 
 def cases_of(rows: Sequence[Mapping[str, Any]]) -> tuple[HoldoutCase, ...]:
-    """Return rows of ``holdout_evaluation`` by month of outcome, horizon and target."""
+    """Group rows of ``holdout_evaluation`` by month of outcome, horizon and target."""
     grouped: dict[tuple[Month, int, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         ended = Month.of(row["origin_month"]).shift(row["horizon_months"])

@@ -19,16 +19,16 @@ from cltv_assets.tables.month_run import MonthRun
 
 _NOTHING_DUE = "No earlier prediction whose horizon has passed."
 
-#: How much larger an error may be before it counts as worse: less is chance.
+#: How much larger an error may be before it counts as worse; smaller differences are chance.
 _AS_GOOD = 1.02
 
 #: How much larger a normalised Gini coefficient must be to count as a better order.
 _BETTER_ORDER = 0.01
 
-#: What the intervals promise to hold, and how far below that is more than a bad month.
+#: Share of outcomes that the intervals should hold, and the shortfall that is more than a bad month.
 _PROMISED, _LEEWAY = 0.8, 0.05
 
-#: Months whose totals are counted together, and how many totals say anything.
+#: Months whose totals are counted together, and the fewest totals worth judging.
 _MONTHS, _ENOUGH_TOTALS = 12, 6
 
 #: Metrics that the checks judge by.
@@ -38,9 +38,9 @@ _JUDGED = (
 
 
 def _figures(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
-    """Return the judged rows of the small table as one aggregate, the same one for every check.
+    """Return the judged rows of the small table as one aggregate, the same for every check.
 
-    As text: hundreds of aggregates, one a figure, took longer than the evaluation.
+    It is text, because hundreds of aggregates, one for each figure, took longer than the evaluation.
     """
     text = [table[name].cast("string") for name in ("horizon_months", "customers", "value")]
     names = [table[name] for name in ("target", "model_name", "metric")]
@@ -67,17 +67,17 @@ class _Case:
         return f"{self.horizon} months ahead {ours.removeprefix('model ')} ({', '.join(others)})"
 
     def ratio(self, target: str, contender: str, metric: str) -> float | None:
-        """Return the model's value over the contender's, None where one is missing or nil."""
+        """Return the model's value divided by the contender's, None where one is missing or zero."""
         ours, theirs = self.get(target, MODEL, metric), self.get(target, contender, metric)
         return ours / theirs if ours is not None and theirs else None
 
     def worse_on_purchases(self, contender: str) -> bool:
-        """Whether the contender came clearly nearer to what customers bought."""
+        """Whether the contender was clearly closer to what customers bought."""
         ratio = self.ratio("purchases", contender, "rmse")
         return ratio is not None and ratio > _AS_GOOD
 
     def worse_on_revenue(self, contender: str) -> bool:
-        """Whether the contender came clearly nearer to what customers spent, and ordered them better too."""
+        """Whether the contender was clearly closer to what customers spent, and also ranked them better."""
         ratio = self.ratio("revenue", contender, "rmse")
         ours, theirs = (self.get("revenue", name, "normalised_gini") for name in (MODEL, contender))
         ordered_better = ours is not None and theirs is not None and theirs > ours + _BETTER_ORDER
@@ -85,7 +85,7 @@ class _Case:
 
 
 def _cases(values: Values) -> list[_Case]:
-    """Return the evaluations that there are, by horizon."""
+    """Return the existing evaluations in order of horizon."""
     found: dict[int, _Case] = {}
     for line in values["lines"] or ():
         target, name, metric, horizon, customers, value = line.split("|")
@@ -113,10 +113,10 @@ def _of_model(cases: Sequence[_Case], metric: str) -> dict[str, float]:
 def beats_naive(values: Values, run: MonthRun) -> Verdict:
     """Warn when a rule of thumb would have done better than the model.
 
-    Judged by the root mean square error of purchases, which the expectation
-    minimises; the mean absolute error would favour predicting nothing for everyone,
-    as most customers buy nothing. Revenue hangs on a few large buyers: there a rule
-    must also have ordered customers better.
+    Purchases are judged by the root mean square error, which the expectation
+    minimises. The mean absolute error would favour predicting zero for everyone,
+    because most customers buy nothing. Revenue depends on a few large buyers, so
+    there a rule must also have ranked customers better.
     """
     cases = [case for case in _cases(values) if case.get("purchases", MODEL, "rmse") is not None]
     if not cases:
@@ -145,7 +145,7 @@ def beats_naive(values: Values, run: MonthRun) -> Verdict:
 
 @check("Predicted totals were near the actual ones.", measures=_figures, blocking=False)
 def bias_within_bounds(values: Values, run: MonthRun) -> Verdict:
-    """Warn when a total was missed by far."""
+    """Warn when the model missed a total by far."""
     known = _of_model(_cases(values), "relative_bias")
     if not known:
         return Verdict(True, _NOTHING_DUE)
@@ -164,7 +164,7 @@ def coverage_as_promised(values: Values, _run: MonthRun) -> Verdict:
     known = _of_model(cases, "interval_coverage")
     if not known:
         return Verdict(True, _NOTHING_DUE)
-    # With few customers the share itself is uncertain.
+    # With few customers the share itself is uncertain, so allow for its error.
     chance = 3 * math.sqrt(_PROMISED * (1 - _PROMISED) / min(case.customers for case in cases))
     low = [name for name, share in known.items() if share < _PROMISED - _LEEWAY - chance]
     shown = ", ".join(f"{name.replace('_', ' ')} months {share:.1%}" for name, share in known.items())
@@ -176,10 +176,10 @@ def coverage_as_promised(values: Values, _run: MonthRun) -> Verdict:
 
 @check("Most actual totals lay within the 80 % interval told for them.", measures=_figures, blocking=False)
 def totals_within_interval(values: Values, run: MonthRun) -> Verdict:
-    """Tell how often the base's total lay within its 80 % interval; warn when it mostly did not.
+    """Report how often the base's total lay within its 80 % interval; warn when it mostly did not.
 
-    One total outside is nothing: a fifth of them should be. So totals of a year are
-    counted together.
+    One total outside proves nothing, because a fifth of them should be outside. So
+    the totals of a year are counted together.
     """
     now = []
     for case in _cases(values):
@@ -208,7 +208,7 @@ def totals_within_interval(values: Values, run: MonthRun) -> Verdict:
 
 
 def _inside_before(run: MonthRun) -> list[bool]:
-    """Return for each total of the months before whether it lay within its interval."""
+    """Return whether each total of the months before lay within its interval."""
     before = past_evaluations(run, _MONTHS - 1)
     if before is None:
         return []
@@ -226,7 +226,7 @@ def _inside_before(run: MonthRun) -> list[bool]:
 
 @no_rows("Every horizon ends with the partition's month.")
 def origins_match(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
-    """Promise that each evaluation's horizon ends with this very month."""
+    """Promise that each evaluation's horizon ends with this month."""
     right: ir.BooleanValue = ibis.literal(False)
     for h in run.settings.horizons_months:
         origin: Month = run.month.shift(-h)

@@ -1,4 +1,4 @@
-"""Predictions whose horizon has passed, against what then happened."""
+"""Compares predictions whose horizon has passed with what then happened."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 
 
 def make(run: MonthRun) -> ir.Table:
-    """Return one row a metric for each horizon that ends with this month."""
+    """Return one row for each metric and each horizon that ends with this month."""
     predictions, days = run.inputs["cltv_predictions"], run.inputs[PURCHASE_DAYS.name]
     names = _model_names(run, predictions)
     rates = _nbd_parameters(run) if names else {}
@@ -88,14 +88,14 @@ def _nbd_parameters(run: MonthRun) -> dict[Month, tuple[float, float]]:
 
 
 def _total_intervals(run: MonthRun) -> dict[tuple[Month, int], dict[str, Any]]:
-    """Return what each origin said of the whole base, by origin and horizon."""
+    """Return what each origin predicted for the whole base, by origin and horizon."""
     segments = run.inputs[SEGMENT_SUMMARY.name]
     rows = run.engine.collect(segments.filter(segments.scheme == "all")).to_pylist()
     return {(Month.of(row[MONTH]), row["horizon_months"]): row for row in rows}
 
 
 class _Groups:
-    """One series' customers by binned prediction, as arrays in rising order."""
+    """One series' customers by binned prediction, as arrays in ascending order."""
 
     def __init__(self, table: pa.Table) -> None:
         self._columns = {name: np.asarray(table[name].to_numpy(), dtype=np.float64) for name in table.column_names}
@@ -110,7 +110,7 @@ class _Groups:
 
 
 def _by_case(cases: list[Holdout], found: pa.Table) -> Iterator[tuple[Holdout, dict[Series, _Groups]]]:
-    """Cut the sorted rows into series and hand them out by evaluation."""
+    """Split the sorted rows into series and yield them by evaluation."""
     numbered = series_of(cases)
     edges = np.searchsorted(found["series"].to_numpy(), np.arange(len(numbered) + 1))
     columns = found.drop_columns(["series", "bin"])
@@ -150,7 +150,7 @@ def _rows(
 
 
 def _metrics(group: _Groups, actual: Ordered) -> dict[str, float | None]:
-    """Return what is measured of every contender; None where it is not defined."""
+    """Return the metrics of one contender; None where a metric is not defined."""
     customers, predicted, happened = (group.total(name) for name in ("customers", "predicted", "actual"))
     by_prediction = group.ordered("actual")
     metrics: dict[str, float | None] = {
@@ -158,7 +158,7 @@ def _metrics(group: _Groups, actual: Ordered) -> dict[str, float | None]:
         "rmse": math.sqrt(group.total("squared_error") / customers),
         "total_predicted": predicted,
         "total_actual": happened,
-        # Nothing bought, or more returned than bought, is nothing to relate a miss to.
+        # If nothing was bought, or more was returned than bought, a relative error has no base.
         "relative_bias": predicted / happened - 1 if happened > 0 else None,
         "normalised_gini": gini_correlation(by_prediction, actual),
         "top_decile_capture": by_prediction.top_decile_share(),
@@ -172,8 +172,8 @@ def _metrics(group: _Groups, actual: Ordered) -> dict[str, float | None]:
 def _total_interval(target: str, predicted: float, interval: dict[str, Any] | None) -> dict[str, float | None]:
     """Return the base's 80 % interval in the target's own terms.
 
-    That of purchases is as it was told. That of value is discounted and holds the
-    margin: it is taken back to spend by the ratio of the two expectations.
+    The interval of purchases is used as predicted. The interval of value is discounted
+    and includes the margin; the ratio of the two expectations converts it to spend.
     """
     if interval is None:
         return {}

@@ -1,4 +1,4 @@
-"""What the UI shows of the predictions that came due with a month."""
+"""What the UI shows of the predictions whose horizon ended with a month."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions of an earlier month beside what then happened, customer by customer, and counted by bin."""
+"""Joins predictions of an earlier month with what then happened, by customer, and counts them by bin."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from cltv_assets.months import DAYS_PER_UNIT, Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.quantiles import money_bin
 
-#: What stands beside the model: each customer goes on at the rate so far, does what it
-#: did in the last twelve months, or buys by the model in which nobody ever leaves.
+#: Baselines: each customer continues at the past rate, repeats the last twelve months,
+#: or buys according to the model in which nobody ever leaves.
 NAIVE_RATE, LAST_YEAR, NBD = "naive_rate", "last_year", "nbd"
 
 
-#: What stands beside the model: each customer goes on at the rate so far, does what it
-#: did in the last twelve months, or buys by the model in which nobody ever leaves.
+#: Baselines: each customer continues at the past rate, repeats the last twelve months,
+#: or buys according to the model in which nobody ever leaves.
 NAIVE_RATE, LAST_YEAR, NBD = "naive_rate", "last_year", "nbd"
 
-#: Rules without a model, which a model has to beat; then what it is compared with.
+#: Rules without a model, which a model must beat; then everything that it is compared with.
 NAIVE = (NAIVE_RATE, LAST_YEAR)
 
 BASELINES = (*NAIVE, NBD)
 
-#: How the model is called here; its own name may differ from month to month.
+#: The model's name here; its own name may change from month to month.
 MODEL = "model"
 
 TARGETS = ("purchases", "revenue")
 
-#: Predictions are ordered by four significant digits of these steps: purchase days, currency.
+#: Predictions are binned by four significant digits of these units: of purchase days, of currency.
 _STEPS = (1e6, 1e4)
 
-#: Months of spend that the baseline ``last_year`` goes by.
+#: Months of spend that the baseline ``last_year`` uses.
 YEAR = 12
 
 
@@ -45,10 +45,11 @@ class Holdout:
     Parameters
     ----------
     origin : Month
+        The month at whose end the prediction was made.
     horizon : int
-        Months.
+        Length, in months.
     nbd : tuple of two floats, optional
-        r and alpha of the NBD fitted at the origin, where it was.
+        r and alpha of the NBD fitted at the origin, if it could be fitted.
     """
 
     origin: Month
@@ -62,7 +63,7 @@ class Holdout:
 
     @property
     def contenders(self) -> tuple[str, ...]:
-        """The model and the baselines that there are."""
+        """The model and the available baselines."""
         return (MODEL, *NAIVE, *((NBD,) if self.nbd else ()))
 
 
@@ -70,8 +71,8 @@ class Holdout:
 class Series:
     """One contender's predictions of one target in one evaluation.
 
-    Without a contender it is the outcome itself: the order that a perfect
-    prediction would have.
+    Without a contender it is the outcome itself, in the order that a perfect
+    prediction would give.
     """
 
     holdout: Holdout
@@ -80,7 +81,7 @@ class Series:
 
 
 def series_of(holdouts: Sequence[Holdout]) -> list[Series]:
-    """Return all series of the evaluations; their places in the list number them in `binned`."""
+    """Return all series of the evaluations; `binned` numbers them by their place in this list."""
     return [
         Series(holdout, target, contender)
         for holdout in holdouts
@@ -99,14 +100,16 @@ def outcomes(predictions: ir.Table, days: ir.Table, holdout: Holdout, settings: 
     days : ibis table
         ``purchase_days`` covering the horizon and the twelve months before it.
     holdout : Holdout
+        The evaluation.
     settings : Settings
+        Hold the gross margin, the discount and how refunds count.
 
     Returns
     -------
     ibis table
         ``actual_<target>``, ``<contender>_<target>`` for each contender, and
         ``low_<target>``, ``high_<target>``, the model's 80 % interval. Revenue is
-        what was spent: not discounted, and without the gross margin.
+        the spend itself, not discounted and not multiplied by the gross margin.
     """
     h, origin = holdout.horizon, holdout.origin
     year = origin.shift(1 - YEAR)
@@ -125,8 +128,8 @@ def outcomes(predictions: ir.Table, days: ir.Table, holdout: Holdout, settings: 
     rate = ibis.ifelse(joined["T"] > 0, frequency / ibis.ifelse(joined["T"] > 0, joined["T"], 1.0) * ahead, 0.0)
     expected, value = joined[f"expected_purchases_{h}m"], joined[f"cltv_{h}m"]
     spend = expected * joined.expected_order_value
-    # A customer's value is this spend, discounted, times the margin; its interval is
-    # scaled by the same factor, so it is taken out again.
+    # A customer's value is this spend, discounted, times the margin. Its interval is
+    # scaled by the same factor, so divide by it.
     undone = ibis.ifelse(value > 0, spend / ibis.ifelse(value > 0, value, 1.0), 0.0)
     zero = ibis.literal(0.0)
     columns: dict[str, ir.Value] = {
@@ -165,9 +168,9 @@ def _totals(days: ir.Table, first: Month, last: Month, settings: Settings, prefi
 def binned(tables: Sequence[tuple[Holdout, ir.Table]]) -> ir.Table:
     """Count customers by series and finely binned prediction: all that the metrics need, in one pass.
 
-    Customers of a bin agree in the prediction's first four significant digits, and
-    count as tied. Sums are of decimals: those of floats would depend on the order of
-    rows, which differs from run to run.
+    Customers of a bin agree in the prediction's first four significant digits and
+    count as tied. Decimals are summed, because sums of floats would depend on the
+    order of rows, which differs from run to run.
 
     Parameters
     ----------
@@ -187,7 +190,7 @@ def binned(tables: Sequence[tuple[Holdout, ir.Table]]) -> ir.Table:
         rows = [_row(table, i, series) for i, series in enumerate(numbered) if series.holdout == holdout]
         parts.append(table.select(row=ibis.array(rows).unnest()).unpack("row"))
     long = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    # Refunds can make spend negative: bins mirror at nil.
+    # Refunds can make spend negative, so bins are mirrored at zero.
     fineness = ibis.ifelse(long.target == 0, *_STEPS)
     steps = (long.predicted.abs() * fineness + 0.5).floor().cast("int64")
     long = long.mutate(error=long.predicted - long.actual, size=money_bin(steps))
@@ -205,7 +208,7 @@ def binned(tables: Sequence[tuple[Holdout, ir.Table]]) -> ir.Table:
 def _row(table: ir.Table, number: int, series: Series) -> ir.StructValue:
     target = series.target
     actual = table[f"actual_{target}"]
-    # Every row of an array must have the same types on every engine: plain small integers.
+    # All rows of an array must have the same types on every engine, so use small integers.
     inside: ir.IntegerValue = ibis.literal(0)
     if series.contender == MODEL:
         inside = ibis.ifelse(actual.between(table[f"low_{target}"], table[f"high_{target}"]), 1, 0)
@@ -225,7 +228,7 @@ def _exact_sum(values: ir.FloatingValue) -> ir.FloatingScalar:
 
 
 def trend(evaluations: ir.Table) -> ir.Table:
-    """Make evaluations of several months one series a contender, whatever model was chosen in each.
+    """Turn evaluations of several months into one series for each contender, whichever model was chosen.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How often customers buy and when they stop: the models fitted on all customers."""
+"""Models of how often customers buy and when they stop, fitted on all customers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the purchase models alone: whose data they saw, and whether those can tell who has left."""
+"""Checks of the purchase models only: which customers they saw, and whether the data show who has left."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cltv_assets.tables.fitted_models import of_chosen
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
-#: Half the 95 % quantile of chi-squared with two degrees of freedom: what two
-#: parameters that mean nothing gain in log-likelihood.
+#: Half the 95 % quantile of chi-squared with two degrees of freedom: the gain in
+#: log-likelihood that two meaningless parameters may bring.
 _NO_BETTER = 3.0
 
-#: Below this probability nobody is seen to leave: after a purchase, or within a year.
+#: Below this probability, after a purchase or within a year, nobody visibly leaves.
 _NO_DROPOUT = 1e-3
 
 _UNITS_A_YEAR = {"day": 365.25, "week": 365.25 / 7.0}
@@ -33,7 +33,7 @@ _SHOWN = (
     },
 )
 def fitted_on_all_customers(values: Values, _run: MonthRun) -> Verdict:
-    """Promise that repeaters alone were never fitted on: a known error."""
+    """Promise that no model was fitted on repeat customers only, which is a common error."""
     fitted, all_of_them = values["customers"], values["all"]
     text = f"fitted on {fitted:,} of {all_of_them:,} customers"
     return Verdict(fitted == all_of_them, f"{text[0].upper()}{text[1:]}.", {"customers": fitted})
@@ -48,7 +48,7 @@ def fitted_on_all_customers(values: Values, _run: MonthRun) -> Verdict:
     blocking=False,
 )
 def all_customers_included(values: Values, _run: MonthRun) -> Verdict:
-    """Warn when the data were filtered before they came: repeat customers only."""
+    """Warn when the delivered data hold only repeat customers."""
     customers, repeat = values["customers"] or 0, values["repeat_customers"] or 0
     facts = {"customers": customers, "repeat_customers": repeat}
     if not values["truncated"]:
@@ -64,7 +64,7 @@ def all_customers_included(values: Values, _run: MonthRun) -> Verdict:
 
 def _measures_of_dropout(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
     null = (table.model_name == NULL_MODEL) & (table.status != "not_fitted")
-    # A season explains purchases too, so the null model to compare with is the one on the same clock.
+    # A season explains purchases too, so compare with the null model on the same clock.
     clocks = {
         f"null_{clock}": table.log_likelihood.max(where=null & (table.seasonality == clock))
         for clock in ("none", "monthly")
@@ -114,10 +114,10 @@ def dropout_identified(values: Values, _run: MonthRun) -> Verdict:
 
 
 def _dropout(values: Values) -> tuple[float, str] | None:
-    """Return the mean probability of dropout and what it is of; None where the parameters give none.
+    """Return the mean probability of dropout and its occasion; None where the parameters give none.
 
-    With Pareto/NBD lifetimes are exponential at gamma-distributed rates: the share
-    that ends within t is 1 - (beta / (beta + t))^s.
+    With Pareto/NBD, lifetimes are exponential with gamma-distributed rates, so the
+    share that ends within t is 1 - (beta / (beta + t))^s.
     """
     by_the_calendar = values["s"] is not None
     first, second = (values[name] for name in (("s", "beta") if by_the_calendar else ("a", "b")))

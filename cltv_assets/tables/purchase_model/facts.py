@@ -1,4 +1,4 @@
-"""What is drawn of a purchase model: the model with its clock, and customers by repeat purchases."""
+"""What pictures of a purchase model need: the model with its clock, and customers by repeat purchases."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class ModelView:
     Parameters
     ----------
     fit : PurchaseFit
+        The fitted parameters.
     clock : OperationalTime
-        What recency, T and horizons are measured on.
+        Measures recency, T and horizons.
     truncated : bool
-        Whether it speaks of repeat customers only.
+        Whether it describes repeat customers only.
     """
 
     fit: PurchaseFit
@@ -44,20 +45,20 @@ class ModelView:
 
 
 def model_view(model: FittedModel, settings: Settings) -> ModelView | None:
-    """Return the model as it predicts; ``None`` where it is not fitted."""
+    """Return the model, ready to predict; ``None`` where it is not fitted."""
     if not model.usable:
         return None
     return ModelView(purchase_fit(model.row), operational_time(model.row, settings), model.truncated)
 
 
 def dates(days: Sequence[dt.date]) -> npt.NDArray[np.datetime64]:
-    """Return days as the clock takes them."""
+    """Return days as the array that the clock takes."""
     return np.array(days, dtype="datetime64[D]")
 
 
 @dataclass(frozen=True)
 class CustomerCounts:
-    """Customers by what the models' pictures need, and no finer.
+    """Numbers of customers, grouped as the models' pictures need them.
 
     Parameters
     ----------
@@ -72,12 +73,12 @@ class CustomerCounts:
 
     @property
     def customers(self) -> int:
-        """All customers."""
+        """Number of all customers."""
         return sum(self.by_frequency.values())
 
     @property
     def repeat_customers(self) -> int:
-        """Customers with a repeat purchase."""
+        """Number of customers with a repeat purchase."""
         return sum(n for frequency, n in self.by_frequency.items() if frequency > 0)
 
 
@@ -94,14 +95,14 @@ def _counts(run: MonthRun, table: ir.Table, column: str) -> dict[Any, int]:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Customers by repeat purchases, counted and as the model has it.
+    """Customers by number of repeat purchases, actual and expected.
 
     Parameters
     ----------
     actual : tuple of int
         Customers with 0, 1, … repeat purchases, the last class with that many or more.
     expected : tuple of float or None
-        The same of the model; ``None`` where it is not fitted.
+        The same by the model; ``None`` where it is not fitted.
     """
 
     actual: tuple[int, ...]
@@ -109,12 +110,12 @@ class Histogram:
 
 
 def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> Histogram:
-    """Count customers by repeat purchases, and let the model do the same.
+    """Count customers by repeat purchases, and compute the counts that the model expects.
 
-    The model's count is exact: the sum of P(X(T) = n) over the customers' ages, from
-    the same tail probabilities as the prediction intervals, seen from a customer's
-    first day (x = 0, T = 0). A truncated fit speaks of customers who came back, so its
-    probabilities are those given X(T) >= 1.
+    The model's count is exact. It sums P(X(T) = n) over the customers' ages, from the
+    same tail probabilities as the prediction intervals, seen from a customer's first
+    day (x = 0, T = 0). A truncated fit describes only customers who came back, so its
+    probabilities are conditional on X(T) >= 1.
     """
     actual = [counts.by_frequency.get(n, 0) for n in range(LAST_CLASS)]
     actual.append(sum(n for frequency, n in counts.by_frequency.items() if frequency >= LAST_CLASS))
@@ -124,7 +125,7 @@ def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> 
     age = np.zeros(0)
     if len(customers):
         age = view.clock.elapsed(dates(list(counts.by_first_day)), dates([run.month.last_day]))
-    # Who came on the last day has had no time: certainly none.
+    # Customers who first came on the last day had no time for a repeat purchase.
     had_time = age > 0
     ages, weights = age[had_time], customers[had_time]
     n, classes = len(ages), np.arange(1, LAST_CLASS + 1, dtype=np.float64)
@@ -134,7 +135,7 @@ def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> 
         model, view.fit.usable_parameters(), newcomers, np.repeat(ages, LAST_CLASS), np.tile(classes, n)
     ).reshape(n, LAST_CLASS)
     if view.truncated:
-        # A probability of nil to come back would be divided by itself.
+        # With zero probability to come back, the condition would divide zero by zero.
         tail = tail / np.maximum(tail[:, :1], np.finfo(float).tiny)
     or_more = np.concatenate(([customers.sum()], weights @ tail))
     return Histogram(tuple(actual), tuple(float(v) for v in or_more - np.append(or_more[1:], 0.0)))

@@ -1,4 +1,4 @@
-"""From customers' histories to fitted purchase models: statistics in, parameters out."""
+"""Fits the purchase models on customers' histories."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cltv_assets.tables.purchase_model.folds import (
 )
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
-#: What a row says of the holdouts.
+#: Columns that say how a model did in the holdouts.
 _STANDING = {
     "holdout_log_score": "log_score",
     "holdout_deficit": "deficit",

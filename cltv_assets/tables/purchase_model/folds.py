@@ -1,8 +1,8 @@
 """Holdouts inside the history: what was known at some earlier month ends, and what was bought next.
 
 A month's candidate models are refitted on what was known at up to three earlier
-month ends and held against the purchases up to three months later. All of it lies
-within the history of the month, so that a model is never chosen by what came after.
+month ends and compared with the purchases up to three months later. All of this lies
+within the month's history, so later data never influence the choice of a model.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import ibis.expr.types as ir
 
 from cltv_assets.months import Month
 
-#: At most so many holdouts, each so many months long.
+#: Largest number of holdouts, and the longest length of each in months.
 MAX_FOLDS, MAX_LENGTH = 3, 3
 
-#: Months of history before an origin, its own included.
+#: Months of history that an origin needs, its own month included.
 MIN_HISTORY = 3
 
 
@@ -40,7 +40,8 @@ def windows(first: Month, month: Month, shortest_horizon: int) -> list[Window]:
     month : Month
         The month whose models are fitted: the newest holdout ends with it.
     shortest_horizon : int
-        Of the predictions, in months: as long are the holdouts, three months at most.
+        The shortest horizon of the predictions, in months. Holdouts are as long, but at
+        most three months.
     """
     length = min(shortest_horizon, MAX_LENGTH)
     found = [Window(month.shift(-length * (k + 1)), month.shift(-length * k)) for k in range(MAX_FOLDS)]
@@ -53,9 +54,11 @@ def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window]) -> 
     Parameters
     ----------
     days : ibis table
-        ``purchase_days``; what lies after ``month`` is not looked at.
+        ``purchase_days``; rows after ``month`` are ignored.
     month : Month
+        The month whose models are fitted.
     folds : sequence of Window
+        The holdouts; their order numbers them.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def fold_groups(customers: ir.Table, folds: int) -> ir.Table:
     return parts[0] if len(parts) == 1 else ibis.union(*parts)
 
 
-#: What tells groups apart.
+#: Columns that identify a group.
 FOLD_KEY = ("fold", "frequency", "first_purchase", "last_purchase", "bought")
 
 

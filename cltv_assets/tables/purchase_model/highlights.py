@@ -12,7 +12,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.facts import customer_counts, histogram, model_view
 
-#: Log scores differ in the third decimal; thousandths are readable.
+#: Log scores differ in the third decimal, so show thousandths.
 MILLI = 1000
 
 
@@ -41,7 +41,7 @@ def month_highlights(run: MonthRun) -> Highlights:
 def comparison(
     candidates: Sequence[FittedModel],
 ) -> tuple[list[tuple[str, float, float | None, bool]], str, str] | None:
-    """Return what tells candidates apart: by rolling holdouts, else by AIC; ``None`` for fewer than two.
+    """Compare candidates by rolling holdouts, else by AIC; return ``None`` for fewer than two.
 
     Returns
     -------
@@ -50,6 +50,7 @@ def comparison(
     what : str
         The distance with its unit.
     how_to_read : str
+        A caption for the comparison.
     """
 
     def rows(column: str, scale: float, error: str | None) -> list[tuple[str, float, float | None, bool]]:

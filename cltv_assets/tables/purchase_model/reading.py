@@ -1,4 +1,4 @@
-"""A row of ``purchase_model`` back to a fit and its clock."""
+"""Turns a row of ``purchase_model`` back into a fit and its clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cltv_assets.tables.fitted_models import SEASON_COLUMNS
 
 
 def purchase_fit(row: Mapping[str, Any]) -> PurchaseFit:
-    """Return the fit that a row of ``purchase_model`` holds, by the clock of `operational_time`."""
+    """Return the fit that a row of ``purchase_model`` holds, in units of the clock of `operational_time`."""
     names = model_named(row["model_name"]).parameter_names
     apart = ("parameters", "standard_errors", "log_covariance")
     values: dict[str, Any] = {
