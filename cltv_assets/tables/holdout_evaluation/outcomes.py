@@ -16,14 +16,8 @@ from cltv_assets.tables.quantiles import money_bin
 #: or buys according to the model in which nobody ever leaves.
 NAIVE_RATE, LAST_YEAR, NBD = "naive_rate", "last_year", "nbd"
 
-
-#: Baselines: each customer continues at the past rate, repeats the last twelve months,
-#: or buys according to the model in which nobody ever leaves.
-NAIVE_RATE, LAST_YEAR, NBD = "naive_rate", "last_year", "nbd"
-
 #: Rules without a model, which a model must beat; then everything that it is compared with.
 NAIVE = (NAIVE_RATE, LAST_YEAR)
-
 BASELINES = (*NAIVE, NBD)
 
 #: The model's name here; its own name may change from month to month.
