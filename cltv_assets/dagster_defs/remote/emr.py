@@ -14,8 +14,8 @@ from cltv_assets.months import Month
 from cltv_assets.settings.pipes import Pipes
 
 
-class EmrService:
-    """Runs each month on an EMR cluster that ends with it, through ``PipesEMRClient``.
+class _Emr:
+    """What both kinds of EMR need.
 
     Parameters
     ----------
@@ -31,6 +31,10 @@ class EmrService:
         self._pipes = pipes
         self._region = region
         self._client = client
+
+
+class EmrService(_Emr):
+    """Runs each month on an EMR cluster that ends with it, through ``PipesEMRClient``."""
 
     def run(
         self,
@@ -63,23 +67,8 @@ class EmrService:
         return {"Name": f"{ENTRY_POINT}-{month}", **flow, "Steps": [*flow.get("Steps", []), step]}
 
 
-class EmrServerlessService:
-    """Runs each month as a job run of an EMR Serverless application, by ``PipesEMRServerlessClient``.
-
-    Parameters
-    ----------
-    pipes : Pipes
-        The section ``pipes`` of the settings.
-    region : str, optional
-        By default what AWS's own chain finds.
-    client : boto3 client, optional
-        The service's client; by default one for ``region``.
-    """
-
-    def __init__(self, pipes: Pipes, region: str | None = None, client: Any = None) -> None:
-        self._pipes = pipes
-        self._region = region
-        self._client = client
+class EmrServerlessService(_Emr):
+    """Runs each month as a job run of an EMR Serverless application, by ``PipesEMRServerlessClient``."""
 
     def run(
         self,
