@@ -82,16 +82,29 @@ def _shown(default: Any) -> str:
     return f"`{json.dumps(default)}`"
 
 
-def main(arguments: list[str]) -> int:
-    """Write or check the page; return the exit code."""
+def write_or_check(text: str, arguments: list[str]) -> int:
+    """Write a generated page, or check the written one; return the exit code.
+
+    Parameters
+    ----------
+    text : str
+        The page as it should be.
+    arguments : list of str
+        ``FILE`` to write it, ``--check FILE`` to compare.
+    """
     check, path = arguments[0] == "--check", Path(arguments[-1])
     if not check:
-        path.write_text(reference(), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         return 0
-    if path.is_file() and path.read_text(encoding="utf-8") == reference():
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
         return 0
     sys.stderr.write(f"{path} is out of date: run `make format` and commit it.\n")
     return 1
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the page; return the exit code."""
+    return write_or_check(reference(), arguments)
 
 
 if __name__ == "__main__":

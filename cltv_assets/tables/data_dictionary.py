@@ -7,10 +7,10 @@ whether an existing file is up to date.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from cltv_assets.columns import MONTH
 from cltv_assets.settings import Settings
+from cltv_assets.settings.reference import write_or_check
 from cltv_assets.tables import all_schemas
 
 _HEAD = f"""# Data dictionary
@@ -40,14 +40,7 @@ def dictionary() -> str:
 
 def main(arguments: list[str]) -> int:
     """Write or check the dictionary; return the exit code."""
-    check, path = arguments[0] == "--check", Path(arguments[-1])
-    if not check:
-        path.write_text(dictionary(), encoding="utf-8")
-        return 0
-    if path.is_file() and path.read_text(encoding="utf-8") == dictionary():
-        return 0
-    sys.stderr.write(f"{path} is out of date: run `make format` and commit it.\n")
-    return 1
+    return write_or_check(dictionary(), arguments)
 
 
 if __name__ == "__main__":
