@@ -42,10 +42,11 @@ class DuckDBEngine(Engine):
         self._spill = tempfile.TemporaryDirectory(prefix="cltv-duckdb-", ignore_cleanup_errors=True)
         self._backend = ibis.duckdb.connect(
             memory_limit=memory_limit,
-            temp_directory=self._spill.name,
             # Rows in the lake have no order, and preserving one would cost memory.
             preserve_insertion_order=False,
         )
+        # Not above: to Ibis, engines opened alike are equal, and so are their expressions.
+        self._backend.raw_sql(f"SET temp_directory = '{self._spill.name}'")
         self._backend.raw_sql("SET TimeZone = 'UTC'")
         self._held: list[str] = []
 
@@ -88,6 +89,8 @@ class DuckDBEngine(Engine):
         for what in self._held:
             self._backend.raw_sql(f"DROP {what}")
         self._held.clear()
+        # The next month's tables get the names of this one's, so that its queries are the same.
+        self._names = self._fresh_names()
 
     def write(self, expression: ir.Table, schema: TableSchema, path: str) -> None:
         """Compute ``expression`` into one parquet file, cast to ``schema``."""
@@ -106,7 +109,8 @@ class DuckDBEngine(Engine):
 
     def collect(self, expression: ir.Table) -> pa.Table:
         """Compute a small result and bring it here."""
-        return self._backend.to_pyarrow(expression)
+        found: pa.Table = self._backend.con.sql(self._sql(expression)).to_arrow_table()
+        return found.cast(expression.schema().to_pyarrow())
 
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
         """Compute a result of any size and bring it here, a batch at a time."""

@@ -151,7 +151,7 @@ class SparkEngine(Engine):
     def collect(self, expression: ir.Table) -> pa.Table:
         """Compute a small result and bring it here."""
         with spark_faults():
-            found: pa.Table = self._session.sql(self._backend.compile(expression)).toArrow()
+            found: pa.Table = self._session.sql(self._sql(expression)).toArrow()
         return found.cast(expression.schema().to_pyarrow())
 
     def close(self) -> None:
