@@ -92,10 +92,10 @@ def _text_of_line() -> str:
     return f"concat_ws(chr(31), source_line, {', '.join(texts)})"
 
 
-#: Reads the view ``filed`` and the list ``wanted`` of batches and files; gives a row for each file and month index.
+#: Reads the view ``filed``, lines of the files ``$names`` and others; gives a row for each file and month index.
 CONTENTS = f"""
 SELECT source_file, slot, count(*), sum(md5_number_lower({_text_of_line()}))
 FROM filed
-WHERE (batch, source_file) IN (SELECT (batch, name) FROM wanted)
+WHERE list_contains($names, source_file)
 GROUP BY ALL
 """  # noqa: S608 - column names of our own schema

@@ -11,7 +11,7 @@ import ibis
 import pyarrow as pa
 
 from cltv_assets.settings import Settings
-from cltv_assets.sources.timestamps import LOCAL, with_event_times
+from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, with_event_times, with_plain_times
 
 
 class Dater:
@@ -53,6 +53,10 @@ def _dating_sql(fmt: str, zone: ZoneInfo, first_year: int, last_year: int, day: 
     """Return the query that dates the table ``texts``; building it takes a while."""
     texts = ibis.table({"place": "int64", "text": "string"}, name="texts")
     dated = with_event_times(texts, "text", fmt, zone, first_year, last_year)
+    if fmt == "iso":
+        plain = texts.text.re_search(PLAIN_TIME).fill_null(False)
+        odd = with_event_times(texts.filter(~plain), "text", fmt, zone, first_year, last_year)
+        dated = with_plain_times(texts.filter(plain), "text", fmt, zone, first_year, last_year).union(odd)
     month = dated[LOCAL].year().cast("int32") * 12 + dated[LOCAL].month().cast("int32") - 1
     expression = dated.select(
         "place",

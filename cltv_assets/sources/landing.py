@@ -1,14 +1,14 @@
 """The landing cache: every file parsed once, its lines filed by month.
 
-A process that lands 18 months, or 100, parses no file twice. Lines are processed in
-batches: first into one staging file with the month of each line, then, when the months
-of whole files are known, into a folder for each month. The cache is valid for one day,
-because the boundary of the future moves at midnight.
+A process that lands 18 months, or 100, parses no file twice. Lines are written once, into a
+parquet file for each month, and a month that takes all of such a file takes the file itself.
+The cache is valid for one day, because the boundary of the future moves at midnight.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +29,7 @@ from cltv_assets.sources.contents import CONTENTS, MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.parts import MonthParts, part_of
 from cltv_assets.sources.reading import Reader
 
 #: Why a line has the month of its file, and 'dated' where it has its own.
@@ -36,25 +37,6 @@ Dating = Literal["dated", "malformed", "undatable", "future"]
 
 #: Number of lines dated together; many small files share one batch.
 _STAGE_LINES = 131_072
-_ROW_GROUP = 122_880
-
-
-_STAGED = pa.schema([*RAW_TRANSACTIONS.arrow, pa.field("event_month", pa.int32()), pa.field("dating", pa.string())])
-
-_TALLY = "SELECT source_file, event_month, dating, count(*) FROM staged GROUP BY ALL"
-
-_FILE = """
-SELECT staged.* EXCLUDE (event_month, dating), $batch AS batch, coalesce(staged.event_month, places.loose_month) AS slot
-FROM staged JOIN places USING (source_file)
-WHERE coalesce(staged.event_month, places.loose_month) BETWEEN $first AND $last
-"""
-
-# If a file was parsed again, an older batch still holds its stale rows.
-_SERVE = """
-SELECT * EXCLUDE (batch) FROM filed
-WHERE (batch, source_file) IN (SELECT (batch, name) FROM wanted)
-ORDER BY source_file, source_line
-"""
 
 
 @dataclass(frozen=True)
@@ -77,10 +59,13 @@ class FileTally:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Files parsed together: a folder with one folder for each month."""
+    """Files parsed together: a folder with a parquet file for each month.
 
-    number: int
+    ``files`` are those that no later batch has parsed again.
+    """
+
     folder: Path
+    parsed: frozenset[str]
     files: frozenset[str]
 
 
@@ -117,7 +102,7 @@ class LandingCache:
         folder = self._scratch.path / f"batch-{self._batch_count}"
         folder.mkdir()
         try:
-            tallies = self._parse(fresh, self._batch_count, folder)
+            tallies = self._parse(fresh, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -127,60 +112,59 @@ class LandingCache:
             if batch.files <= names:
                 shutil.rmtree(batch.folder, ignore_errors=True)
             else:
-                kept.append(_Batch(batch.number, batch.folder, batch.files - names))
-        self._batches = [*kept, _Batch(self._batch_count, folder, names)]
+                kept.append(_Batch(batch.folder, batch.parsed, batch.files - names))
+        self._batches = [*kept, _Batch(folder, names, names)]
         self._known |= {file.name: (file, tallies[file.name]) for file in fresh}
 
     def tally(self, file: SourceFile) -> FileTally:
         """Return what a parsed file holds."""
         return self._known[file.name][1]
 
-    def write(self, month: Month, files: Sequence[SourceFile], path: Path) -> int:
-        """Write the lines of ``files`` that belong to ``month``, in their order; return how many there are."""
-        wanted, parts = self._filed(files, f"slot={month_index(month)}")
-        if not parts:
-            pq.write_table(RAW_TRANSACTIONS.arrow.empty_table(), path, compression="zstd")
-            return 0
-        with self._connect() as connection:
-            connection.register("wanted", wanted)
-            connection.read_parquet(parts, hive_partitioning=False).create_view("filed")
-            # pyarrow writes the file, because DuckDB declares a column without nulls as not
-            # nullable, and the months' files would differ in schema.
-            schema, lines = RAW_TRANSACTIONS.arrow, 0
-            with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-                for batch in connection.sql(_SERVE).to_arrow_reader(_ROW_GROUP):
-                    writer.write_table(pa.Table.from_batches([batch]).cast(schema))
-                    lines += batch.num_rows
-        return lines
+    def land(self, month: Month, files: Sequence[SourceFile], into: Path) -> list[Path]:
+        """Put the lines of ``files`` that belong to ``month`` into a folder, as parquet files."""
+        landed: list[Path] = []
+        for names, parsed, part in self._filed(files, part_of(month_index(month))):
+            landed.append(into / f"part-{len(landed):05d}.parquet")
+            # An earlier landing's file may be the cache's own.
+            landed[-1].unlink(missing_ok=True)
+            if names == parsed:
+                _take(part, landed[-1])
+            else:
+                _select(part, names, landed[-1])
+        if not landed:
+            landed.append(into / "part-00000.parquet")
+            pq.write_table(RAW_TRANSACTIONS.arrow.empty_table(), landed[0], compression="zstd")
+        return landed
 
     def contents(self, files: Sequence[SourceFile], month: Month | None = None) -> dict[tuple[str, int], MonthContent]:
         """Summarise what parsed files hold, by name and month index.
 
         If ``month`` is given, only that month is included; by default every closed month is.
         """
-        wanted, parts = self._filed(files, f"slot={month_index(month)}" if month else "slot=*")
-        if not parts:
-            return {}
+        contents: dict[tuple[str, int], MonthContent] = {}
+        by_names: dict[frozenset[str], list[str]] = defaultdict(list)
+        for names, _, part in self._filed(files, part_of(month_index(month)) if month else part_of("*")):
+            by_names[names].append(str(part))
         with self._connect() as connection:
-            connection.register("wanted", wanted)
-            connection.read_parquet(parts, hive_partitioning=True).create_view("filed")
-            found = connection.execute(CONTENTS).fetchall()
-        return {(name, int(slot)): MonthContent(lines, f"{int(total):x}") for name, slot, lines, total in found}
+            for names, parts in by_names.items():
+                connection.read_parquet(parts, hive_partitioning=True).create_view("filed", replace=True)
+                found = connection.execute(CONTENTS, {"names": sorted(names)}).fetchall()
+                contents |= {
+                    (name, int(slot)): MonthContent(lines, f"{int(total):x}") for name, slot, lines, total in found
+                }
+        return contents
 
     def close(self) -> None:
         """Remove everything."""
         self._scratch.close()
 
-    def _filed(self, files: Sequence[SourceFile], slots: str) -> tuple[pa.Table, list[str]]:
-        """Return which batch holds each file, and those batches' files of the months."""
-        names = {file.name for file in files}
-        batches = [batch for batch in self._batches if batch.files & names]
-        wanted = [(batch.number, name) for batch in batches for name in sorted(batch.files & names)]
-        schema = pa.schema({"batch": pa.int32(), "name": pa.string()})
-        table = pa.Table.from_pylist([{"batch": number, "name": name} for number, name in wanted], schema)
-        return table, [
-            str(part) for batch in batches for part in sorted(batch.folder.glob(f"months/{slots}/*.parquet"))
-        ]
+    def _filed(self, files: Sequence[SourceFile], part: str) -> Iterator[tuple[frozenset[str], frozenset[str], Path]]:
+        """Yield the months' parquet files: which files are wanted of each, which it was made of, and where it is."""
+        wanted = {file.name for file in files}
+        for batch in self._batches:
+            if names := batch.files & wanted:
+                for path in sorted(batch.folder.glob(part)):
+                    yield names, batch.parsed, path
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(
@@ -188,30 +172,25 @@ class LandingCache:
                 "memory_limit": self._settings.duckdb_memory_limit,
                 "temp_directory": str(self._scratch.path / "spill"),
                 "preserve_insertion_order": "false",
-                # Rows buffered for each month before they are written; the default is 524,288.
-                "partitioned_write_flush_threshold": "65536",
             }
         )
 
-    def _parse(self, files: Sequence[SourceFile], batch: int, folder: Path) -> dict[str, FileTally]:
-        staging = folder / "staging.parquet"
-        self._stage(files, staging)
-        with self._connect() as connection:
-            connection.read_parquet(str(staging)).create_view("staged")
-            counts: dict[str, dict[tuple[int | None, Dating], int]] = defaultdict(dict)
-            for name, month, dating, count in connection.execute(_TALLY).fetchall():
-                counts[name][month, dating] = count
+    def _parse(self, files: Sequence[SourceFile], folder: Path) -> dict[str, FileTally]:
+        counts: dict[str, dict[tuple[int | None, Dating], int]] = {file.name: defaultdict(int) for file in files}
+        with closing(Dater(self._settings, self.day)) as dater, MonthParts(folder, self._first, self._last) as parts:
+            for lines in self._collected(files):
+                months, dating = _dated(lines, dater)
+                found = pa.table({"name": lines["source_file"], "month": months, "dating": dating})
+                for row in found.group_by(found.column_names).aggregate([([], "count_all")]).to_pylist():
+                    counts[row["name"]][row["month"], row["dating"]] += row["count_all"]
+                parts.add(lines, months)
             loose = {file.name: self._loose_month(file, counts[file.name]) for file in files}
-            places = {"source_file": list(loose), "loose_month": pa.array(loose.values(), pa.int32())}
-            connection.register("places", pa.table(places))
-            connection.sql(_FILE, params={"batch": batch, "first": self._first, "last": self._last}).write_parquet(
-                str(folder / "months"), compression="snappy", row_group_size=_ROW_GROUP, partition_by=["slot"]
-            )
-        staging.unlink(missing_ok=True)
-        return {
-            name: FileTally({(loose[name] if m is None else m, dating): n for (m, dating), n in counts[name].items()})
-            for name in loose
-        }
+            parts.place(loose)
+        tallies: dict[str, Counter[tuple[int, Dating]]] = defaultdict(Counter)
+        for name, found in counts.items():
+            for (at, dating), lines in found.items():
+                tallies[name][loose[name] if at is None else at, dating] += lines
+        return {name: FileTally(tallies[name]) for name in counts}
 
     def _loose_month(self, file: SourceFile, counts: Mapping[tuple[int | None, Dating], int]) -> int:
         """Return the month for those of the file's lines that have no month of their own."""
@@ -224,15 +203,6 @@ class LandingCache:
         # Take the month of most of its lines. One late line must not move all undatable lines into its month.
         usual = min(lines, key=lambda month: (-lines[month], month), default=self._first)
         return min(max(usual, self._first), self._last)
-
-    def _stage(self, files: Sequence[SourceFile], path: Path) -> None:
-        with (
-            closing(Dater(self._settings, self.day)) as dater,
-            pq.ParquetWriter(path, _STAGED, compression="snappy") as writer,
-        ):
-            for lines in self._collected(files):
-                months, in_future = dater.date(lines["transacted_at"])
-                writer.write_table(_with_months(lines, months, in_future))
 
     def _collected(self, files: Sequence[SourceFile]) -> Iterator[pa.Table]:
         """Yield the lines of all files in larger batches."""
@@ -249,7 +219,9 @@ class LandingCache:
             yield pa.Table.from_batches(waiting)
 
 
-def _with_months(lines: pa.Table, months: pa.Array, in_future: pa.Array) -> pa.Table:
+def _dated(lines: pa.Table, dater: Dater) -> tuple[pa.Array, pa.Array]:
+    """Return each line's own month index, null where it has none, and its dating."""
+    months, in_future = dater.date(lines["transacted_at"])
     future = pc.fill_null(in_future, False)
     dating = pc.case_when(
         pc.make_struct(pc.is_valid(lines["source_text"].combine_chunks()), pc.is_null(months), future),
@@ -258,5 +230,20 @@ def _with_months(lines: pa.Table, months: pa.Array, in_future: pa.Array) -> pa.T
         pa.scalar("future"),
         pa.scalar("dated"),
     )
-    months = pc.if_else(future, pa.scalar(None, pa.int32()), months)
-    return lines.append_column(_STAGED.field("event_month"), months).append_column(_STAGED.field("dating"), dating)
+    return pc.if_else(future, pa.scalar(None, pa.int32()), months), dating
+
+
+def _take(part: Path, target: Path) -> None:
+    try:
+        os.link(part, target)
+    except OSError:
+        # The folders are on two file systems, or theirs has no links.
+        shutil.copyfile(part, target)
+
+
+def _select(part: Path, names: frozenset[str], target: Path) -> None:
+    wanted = pa.array(sorted(names), pa.string())
+    with pq.ParquetFile(part) as source, pq.ParquetWriter(target, RAW_TRANSACTIONS.arrow, compression="zstd") as writer:
+        for group in range(source.num_row_groups):
+            lines = source.read_row_group(group)
+            writer.write_table(lines.filter(pc.is_in(lines["source_file"], wanted)))

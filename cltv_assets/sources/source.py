@@ -89,7 +89,7 @@ class TransactionSource:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     def land(self, month: Month, into: Path) -> Landing:
-        """Write the lines of ``month``, ordered by file and line, into a folder, and create the folder.
+        """Write the lines of ``month`` into a folder, in no order, and create the folder.
 
         Raises
         ------
@@ -107,8 +107,7 @@ class TransactionSource:
                 own = files
             cache = self._parsed(files)
             into.mkdir(parents=True, exist_ok=True)
-            path = into / "part-00000.parquet"
-            lines = cache.write(month, files, path)
+            landed = cache.land(month, files, into)
             at = month_index(month)
             dated: Counter[str] = Counter()
             for file in files:
@@ -116,8 +115,8 @@ class TransactionSource:
             before, after, beyond = (sum(counts) for counts in zip(*map(self._outside, own), strict=True))
             return Landing(
                 month=month,
-                files=[path],
-                lines=lines,
+                files=landed,
+                lines=sum(cache.tally(file).months()[at] for file in files),
                 source_files=len(files),
                 malformed=dated["malformed"],
                 undatable=dated["undatable"],

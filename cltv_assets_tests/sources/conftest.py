@@ -50,4 +50,4 @@ def landed(source: TransactionSource, month: str, into: Path) -> list[dict[str, 
     landing = source.land(Month.parse(month), into / month)
     rows = [row for file in landing.files for row in pq.read_table(file).to_pylist()]
     assert len(rows) == landing.lines
-    return rows
+    return sorted(rows, key=lambda row: (row["source_file"], row["source_line"]))

@@ -16,7 +16,7 @@ from cltv_assets.columns import MONEY
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED
-from cltv_assets.sources.timestamps import LOCAL, UTC, with_event_times
+from cltv_assets.tables.cleaned_and_rejected.parsing import with_values
 
 #: Every reason a line can be rejected for, in the order in which rules are tried.
 REASONS: dict[str, str] = {
@@ -37,9 +37,6 @@ REASONS: dict[str, str] = {
 }
 
 _DELIVERED_NAMES = tuple(column.name for column in DELIVERED)
-
-#: Text that data frames write for a missing value.
-_MISSING_WORDS = ("nan", "null", "none")
 
 #: An amount this large or larger is a typing error, and too wide for the stored type.
 _ABSURD = 10**12
@@ -64,21 +61,8 @@ def classify(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
         names, ``kind``, and ``reason`` (null for a line that is kept).
     """
     source = settings.source
-    years = settings.first_month.first_day.year - 1, month.first_day.year + 1
-    raw = with_event_times(raw, "transacted_at", source.timestamp_format, settings.zone, *years)
     priced = "unit_price" in source.columns
-    lines = raw.select(
-        **{f"raw_{name}": raw[name] for name in _DELIVERED_NAMES},
-        source_file=raw.source_file,
-        source_line=raw.source_line,
-        source_text=raw.source_text,
-        customer_id=customer_key(raw.customer_id),
-        local=raw[LOCAL],
-        transacted_at=raw[UTC],
-        quantity=decimal_number(raw.quantity, source.decimal_separator, MONEY),
-        unit_price=decimal_number(raw.unit_price, source.decimal_separator, "decimal(18, 6)"),
-        amount=decimal_number(raw.amount, source.decimal_separator, MONEY),
-    )
+    lines = with_values(raw, month, settings)
     lines = lines.mutate(given=_line_value(lines.quantity, lines.unit_price) if priced else lines.amount).drop("amount")
     cancelled = ibis.literal(False)
     if source.cancellation_prefix is not None:
@@ -104,7 +88,8 @@ def classify(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
 def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced: bool) -> ir.StringValue:
     source = settings.source
     first, last = ibis.literal(month.first_day), ibis.literal(month.last_day)
-    no_date = lines.raw_transacted_at.fill_null("").strip() == ""
+    # Only a line without a valid time is looked at again, because engines are slow at trimming text.
+    no_date = lines.local.isnull() & (lines.raw_transacted_at.fill_null("").strip() == "")
     broken: list[tuple[str, ir.BooleanValue]] = [
         ("malformed_line", lines.source_text.notnull()),
         ("missing_date", no_date),
@@ -119,7 +104,9 @@ def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced
             ("invalid_quantity", lines.quantity.isnull()),
             ("invalid_unit_price", lines.unit_price.isnull()),
         ]
-    broken.append(("invalid_amount", lines.delivered.isnull() | (lines.delivered.abs() >= _ABSURD)))
+    broken.append(
+        ("invalid_amount", lines.delivered.isnull() | (lines.delivered.abs() >= ibis.literal(Decimal(_ABSURD), MONEY)))
+    )
     if "currency" in source.columns:
         code = lines.raw_currency.fill_null("").strip().upper()
         broken.append(("wrong_currency", code != settings.currency))
@@ -133,39 +120,6 @@ def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced
     # A null breaks no rule here, because the rule about missing values came first.
     branches = [(rule.fill_null(False), ibis.literal(reason)) for reason, rule in broken]
     return ibis.cases(*branches, else_=ibis.null("string"))
-
-
-def customer_key(text: ir.StringValue) -> ir.StringValue:
-    """Return the customer id: trimmed, null where missing, ``17850.0`` as ``17850``.
-
-    Data frames turn a column of integers with missing values into floats. Without
-    this, one customer would become two.
-    """
-    trimmed = text.strip()
-    whole = trimmed.re_extract(r"^(\d+)\.0+$", 1)
-    key = ibis.ifelse(trimmed.re_search(r"^\d+\.0+$"), whole, trimmed)
-    missing = (trimmed == "") | trimmed.lower().isin(_MISSING_WORDS)
-    return ibis.ifelse(missing, ibis.null("string"), key)
-
-
-def decimal_number(text: ir.StringValue, separator: str, to: str) -> ir.DecimalValue:
-    """Parse a plain decimal number; return null where the text is not one.
-
-    Grouped thousands are accepted (``1,234.50``, or ``1.234,50`` with a decimal
-    comma). Exponents are not, nor are more digits before the separator than an
-    amount can have.
-    """
-    plain = text.strip()
-    group, mark = (",", r"\.") if separator == "." else (r"\.", ",")
-    number = rf"^[+-]?((\d{{1,14}}|\d{{1,3}}({group}\d{{3}}){{1,3}})({mark}\d*)?|{mark}\d+)$"
-    is_number = plain.re_search(number)
-    ungrouped = plain.replace("," if separator == "." else ".", "").replace(",", ".")
-    safe = ibis.ifelse(is_number.fill_null(False), ungrouped, ibis.literal("0"))
-    # One digit fewer than the type holds, because rounding may carry into the next.
-    digits = 13 if to == MONEY else 11
-    fits = safe.re_extract(r"^[+-]?0*(\d*)", 1).length() <= digits
-    value = ibis.ifelse(fits, safe, ibis.literal("0")).cast(to)
-    return ibis.ifelse(is_number & fits, value, ibis.null(to))
 
 
 def _line_value(quantity: ir.DecimalValue, unit_price: ir.DecimalValue) -> ir.DecimalValue:

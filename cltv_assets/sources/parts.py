@@ -1,0 +1,108 @@
+"""Writes lines into a parquet file for each month, with little of them in memory."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+
+#: Lines that are written together. Where many months wait at once, fewer are.
+_ROW_GROUP = 122_880
+_MOST_WAITING = 4 * _ROW_GROUP
+
+#: Holds lines without a month until their file's month is known.
+_LOOSE = "loose"
+
+
+def part_of(slot: int | str) -> str:
+    """Return where a month's parquet file is in its folder."""
+    return f"slot={slot}/lines.parquet"
+
+
+class MonthParts:
+    """A context manager that files lines by month and writes what still waits at its end.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files go, see `part_of`.
+    first, last : int
+        The months that are kept, as numbers of months since year 0.
+    """
+
+    def __init__(self, folder: Path, first: int, last: int) -> None:
+        self._folder = folder
+        self._months = range(first, last + 1)
+        self._writers: dict[int | str, pq.ParquetWriter] = {}
+        self._waiting: dict[int | str, list[pa.Table]] = defaultdict(list)
+        self._lines: Counter[int | str] = Counter()
+
+    def add(self, lines: pa.Table, months: pa.Array) -> None:
+        """File lines with the month of each (int32); a null month waits for `place`."""
+        distinct = months.unique().to_pylist()
+        if len(distinct) == 1:
+            self._put(distinct[0], lines)
+        else:
+            # Copies, because a slice would keep all lines in memory.
+            order = pc.sort_indices(months)
+            sizes = Counter(months.to_pylist())
+            begin = 0
+            for month in sorted(distinct, key=lambda one: (one is None, one)):
+                self._put(month, lines.take(order.slice(begin, sizes[month])))
+                begin += sizes[month]
+        while self._lines.total() > _MOST_WAITING:
+            self._write(self._lines.most_common(1)[0][0])
+
+    def place(self, months: Mapping[str, int]) -> None:
+        """File the lines that have no month under the month of their source file."""
+        self._write(_LOOSE)
+        if _LOOSE not in self._writers:
+            return
+        self._writers.pop(_LOOSE).close()
+        path = self._folder / part_of(_LOOSE)
+        with pq.ParquetFile(path) as loose:
+            for group in range(loose.num_row_groups):
+                lines = loose.read_row_group(group)
+                names = lines["source_file"].combine_chunks().dictionary_encode()
+                places = pa.array([months[name] for name in names.dictionary.to_pylist()], pa.int32())
+                self.add(lines, places.take(names.indices))
+        path.unlink()
+        path.parent.rmdir()
+
+    def __enter__(self) -> MonthParts:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            for slot in list(self._waiting):
+                self._write(slot)
+        for writer in self._writers.values():
+            writer.close()
+
+    def _put(self, month: int | None, lines: pa.Table) -> None:
+        if month is None or month in self._months:
+            slot = _LOOSE if month is None else month
+            self._waiting[slot].append(lines)
+            self._lines[slot] += lines.num_rows
+            if self._lines[slot] >= _ROW_GROUP:
+                self._write(slot)
+
+    def _write(self, slot: int | str) -> None:
+        waiting = self._waiting.pop(slot, [])
+        self._lines.pop(slot, None)
+        if not waiting:
+            return
+        if slot not in self._writers:
+            path = self._folder / part_of(slot)
+            path.parent.mkdir()
+            self._writers[slot] = pq.ParquetWriter(path, RAW_TRANSACTIONS.arrow, compression="zstd")
+        self._writers[slot].write_table(pa.concat_tables(waiting), row_group_size=_ROW_GROUP)
