@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,47 @@ from cltv_assets.dagster_defs.automation.expectations import expectations
 from cltv_assets.dagster_defs.automation.state import parents_of
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.graph import all_assets
+from cltv_assets.dagster_defs.instance_state import calm_sqlite
 from cltv_assets.errors import ConfigError
 from cltv_assets_tests.dagster_defs.automation.daemon import Daemon
 from cltv_assets_tests.e2e.running import settings_in
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
 
-MONTHS = months_of("2011-01", 5)
+MONTHS = months_of("2011-01", 4)
 KEYS = [month.key for month in MONTHS]
 PREPARED = {"raw_transactions", "cleaned_transactions", "rejected_transactions", "purchase_days"}
-BROKEN = [(f"B{i}", "", "2011-04-05 10:00:00", "1", "5.00") for i in range(2000)]
+BROKEN = [(f"B{i}", "", "2011-03-05 10:00:00", "1", "5.00") for i in range(2000)]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A lake without a month, and all that was asked for until nothing was missing. Tests work on `copied` ones."""
+    home = tmp_path_factory.mktemp("filled")
+    with kept_instance(home) as opened:
+        daemon = daemon_of(home, opened)
+        daemon.settle()
+        yield daemon
+
+
+@pytest.fixture
+def copied(filled: Daemon, tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    shutil.copytree(filled.settings.home, tmp_path, dirs_exist_ok=True)
+    with kept_instance(tmp_path) as opened:
+
+        def daemon(**changes: Any) -> Daemon:
+            made = daemon_of(tmp_path, opened, **changes)
+            made.cursor = filled.cursor
+            return made
+
+        yield daemon
+
+
+@contextlib.contextmanager
+def kept_instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    folder = home / ".dagster"
+    folder.mkdir(exist_ok=True)
+    with calm_sqlite(), dg.DagsterInstance.local_temp(str(folder), {"telemetry": {"enabled": False}}) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -53,14 +87,10 @@ def there(daemon: Daemon) -> set[tuple[str, str]]:
     }
 
 
-def test_a_lake_that_was_never_materialised_is_filled(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    daemon = daemon_of(tmp_path, instance)
-
-    daemon.settle()
-
-    assert daemon.errors == []
-    assert dict(daemon.requests) == {(table, key): 1 for table in assets(daemon) for key in KEYS}
-    assert {(table, key) for table in assets(daemon) for key in KEYS} == there(daemon)
+def test_a_lake_that_was_never_materialised_is_filled(filled: Daemon) -> None:
+    assert filled.errors == []
+    assert dict(filled.requests) == {(table, key): 1 for table in assets(filled) for key in KEYS}
+    assert {(table, key) for table in assets(filled) for key in KEYS} == there(filled)
 
 
 def test_a_month_that_has_closed_is_made_once_when_it_is_due(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -82,22 +112,22 @@ def test_a_failed_check_stops_what_is_made_from_it_and_mending_finishes_the_rest
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     daemon = daemon_of(tmp_path, instance)
-    deliver(tmp_path / "shop", {MONTHS[3]: BROKEN}, "second.csv")
+    deliver(tmp_path / "shop", {MONTHS[2]: BROKEN}, "second.csv")
 
     daemon.settle()
 
     assert "rejected_transactions.reject_share" in daemon.errors[0]
     missing = {(table, key) for table in assets(daemon) for key in KEYS} - there(daemon)
-    # April stops; May's own lines are prepared, and what looks back over April waits.
-    assert missing == {(t, "2011-04") for t in assets(daemon) - {"raw_transactions"}} | {
-        (t, "2011-05") for t in assets(daemon) - PREPARED
+    # March stops; April's own lines are prepared, and what looks back over March waits.
+    assert missing == {(t, "2011-03") for t in assets(daemon) - {"raw_transactions"}} | {
+        (t, "2011-04") for t in assets(daemon) - PREPARED
     }
-    assert daemon.requests["cleaned_transactions", "2011-04"] == 1
+    assert daemon.requests["cleaned_transactions", "2011-03"] == 1
     assert daemon.evaluate() == {}, "it is not tried again and again"
 
     (tmp_path / "shop/second.csv").unlink()
     daemon.requests.clear()
-    daemon.materialize(["2011-04"], ["raw_transactions"])
+    daemon.materialize(["2011-03"], ["raw_transactions"])
     daemon.settle()
     assert {(table, key) for table in assets(daemon) for key in KEYS} == there(daemon)
     assert set(daemon.requests) == missing
@@ -105,28 +135,23 @@ def test_a_failed_check_stops_what_is_made_from_it_and_mending_finishes_the_rest
 
 
 @pytest.mark.parametrize("late", [1, 3])
-def test_a_repeated_month_brings_later_months_up_to_date(
-    tmp_path: Path, instance: dg.DagsterInstance, late: int
-) -> None:
-    daemon = daemon_of(tmp_path, instance, automation={"late_data_months": late})
-    daemon.settle()
-    daemon.requests.clear()
+def test_a_repeated_month_brings_later_months_up_to_date(copied: Callable[..., Daemon], late: int) -> None:
+    daemon = copied(automation={"late_data_months": late})
+    assert daemon.evaluate() == {}
 
-    daemon.materialize(["2011-03"], sorted(PREPARED))
+    daemon.materialize(["2011-02"], sorted(PREPARED))
     daemon.settle()
 
     reach = KEYS[-1 - late :]
     touched = {month for _, month in daemon.requests}
-    assert touched == {key for key in reach if key >= "2011-03"}
-    assert {("rfm_summary", "2011-05"), ("cltv_report", "2011-05")} <= set(daemon.requests)
+    assert touched == {key for key in reach if key >= "2011-02"}
+    assert {("rfm_summary", "2011-04"), ("cltv_report", "2011-04")} <= set(daemon.requests)
     assert not {table for table, _ in daemon.requests} & PREPARED
     assert set(daemon.requests.values()) == {1}
 
 
-def test_nothing_is_asked_again_when_the_cursor_is_lost(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    daemon = daemon_of(tmp_path, instance)
-    daemon.settle()
-
+def test_nothing_is_asked_again_when_the_cursor_is_lost(copied: Callable[..., Daemon]) -> None:
+    daemon = copied()
     daemon.cursor = None
 
     assert daemon.evaluate() == {}
