@@ -13,9 +13,10 @@ from cltv_assets.cli.runner import QUIET, errors_of
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
+from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import contents, differences, unfinished_files
-from cltv_assets_tests.e2e.running import run, settings_in
-from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
+from cltv_assets_tests.e2e.running import settings_in
+from cltv_assets_tests.e2e.shop import deliver, months_of
 
 MONTHS = months_of("2011-01", 3)
 FEB = MONTHS[1]
@@ -44,22 +45,17 @@ def run_range(
     )
 
 
-def settings_of(home: Path) -> Settings:
-    deliver(home / "shop", lines_of_shop(MONTHS, customers=60))
-    return settings_in(home, end_month=MONTHS[-1].key, horizons_months=[1])
-
-
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_of(tmp_path)
+def settings(ran: Ran, tmp_path: Path) -> Settings:
+    """The shop that ran, delivered anew."""
+    deliver(tmp_path / "shop", ran.lines)
+    return settings_in(tmp_path, end_month=ran.months[-1].key)
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lake of the same months, run one by one. Tests must not write to it."""
-    settings = settings_of(tmp_path_factory.mktemp("alone"))
-    assert all(month.succeeded for month in run(settings, MONTHS))
-    return Path(settings.lake_root)
+def differences_from(ran: Ran, settings: Settings) -> list[str]:
+    """Compare with the same months, run one by one."""
+    alone = {key: rows for key, rows in contents(ran.lake).items() if key[1] <= MONTHS[-1].key}
+    return differences(alone, contents(settings.lake_root))
 
 
 def materialized(instance: dg.DagsterInstance, settings: Settings) -> dict[str, set[str]]:
@@ -77,7 +73,7 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dict[str | None,
     return found
 
 
-def test_a_range_makes_what_single_months_make(settings: Settings, alone: Path) -> None:
+def test_a_range_makes_what_single_months_make(settings: Settings, ran: Ran) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         result = run_range(settings, instance, MONTHS)
         assert errors_of(result) == []
@@ -85,7 +81,7 @@ def test_a_range_makes_what_single_months_make(settings: Settings, alone: Path) 
         keys = {month.key for month in MONTHS}
         assert materialized(instance, settings) == dict.fromkeys(materialized(instance, settings), keys)
         spoken = evaluations(result)
-    assert differences(contents(alone), contents(settings.lake_root)) == []
+    assert differences_from(ran, settings) == []
     assert unfinished_files(settings.lake_root) == []
     # Every check has looked at every month by itself.
     declared = {
@@ -110,9 +106,7 @@ def test_each_month_of_a_range_shows_its_own_figures(settings: Settings) -> None
     assert shown == {month.key: len(tables["raw_transactions", month.key]) for month in MONTHS[:2]}
 
 
-def test_a_month_that_fails_neither_stops_nor_spoils_the_others(
-    settings: Settings, alone: Path, tmp_path: Path
-) -> None:
+def test_a_month_that_fails_neither_stops_nor_spoils_the_others(settings: Settings, ran: Ran, tmp_path: Path) -> None:
     deliver(tmp_path / "shop", {FEB: BROKEN}, "second.csv")
     with dg.DagsterInstance.ephemeral() as instance:
         result = run_range(settings, instance, MONTHS)
@@ -138,7 +132,7 @@ def test_a_month_that_fails_neither_stops_nor_spoils_the_others(
     (tmp_path / "shop/second.csv").unlink()
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_range(settings, instance, MONTHS[1:]).success
-    assert differences(contents(alone), contents(settings.lake_root)) == []
+    assert differences_from(ran, settings) == []
 
 
 def test_the_last_step_of_a_selection_says_what_failed(settings: Settings, tmp_path: Path) -> None:
@@ -153,9 +147,9 @@ def test_the_last_step_of_a_selection_says_what_failed(settings: Settings, tmp_p
         assert materialized(instance, settings)["cleaned_transactions"] == {"2011-01", "2011-03"}
 
 
-def test_a_month_published_before_is_kept_when_it_fails_again(settings: Settings, alone: Path, tmp_path: Path) -> None:
-    shutil.copytree(alone, settings.lake_root)
-    before = contents(alone)
+def test_a_month_published_before_is_kept_when_it_fails_again(settings: Settings, ran: Ran, tmp_path: Path) -> None:
+    shutil.copytree(ran.lake, settings.lake_root)
+    before = contents(ran.lake)
     deliver(tmp_path / "shop", {FEB: BROKEN}, "second.csv")
     with dg.DagsterInstance.ephemeral() as instance:
         assert not run_range(settings, instance, MONTHS).success
