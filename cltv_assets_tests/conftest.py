@@ -42,7 +42,10 @@ ENGINES = ("duckdb", "spark")
 #: Modules whose tests read the lake of the fixture ``ran``, which takes as long as all of them.
 OF_THE_SHOP_THAT_RAN = tuple(
     f"{name}.py"
-    for name in ("e2e/test_months", "e2e/test_again", "e2e/test_presentation", "cli/test_reading", "cli/test_report")
+    for name in (
+        *("e2e/test_months", "e2e/test_again", "e2e/test_presentation", "e2e/test_kill_run"),
+        *("cli/test_reading", "cli/test_report", "cli/test_run"),
+    )
 )
 
 #: Tests on real servers; ``make test-cluster`` runs them.
