@@ -44,9 +44,17 @@ class Case:
         return content(self.reader)
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A lake on a folder that the embedded engine made of the old files or of the new ones, and its rows."""
+
+    lake: Path
+    rows: Content
+
+
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Content]:
-    """Return the rows of the old files and of the new ones, by the embedded engine on a folder."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Undisturbed, Undisturbed]:
+    """Return what the old files and the new ones give."""
     found = []
     for seed in (OLD, NEW):
         home = tmp_path_factory.mktemp("undisturbed")
@@ -54,8 +62,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Cont
         settings = settings_in(home, end_month=MONTH)
         (result,) = run(settings, [Month.parse(MONTH)], ASSETS)
         assert result.errors == [], result.errors
-        found.append(content(settings))
-    assert all(found[0][name] != found[1][name] for name in found[0])
+        found.append(Undisturbed(Path(settings.lake_root), content(settings)))
+    assert all(found[0].rows[name] != found[1].rows[name] for name in found[0].rows)
     return found[0], found[1]
 
 
@@ -63,7 +71,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Cont
 def case_on(
     cluster_settings: Callable[..., Settings],
     s3_server: Radosgw,
-    undisturbed: tuple[Content, Content],
+    undisturbed: tuple[Undisturbed, Undisturbed],
     tmp_path: Path,
 ) -> Callable[..., Case]:
     """Return a function that makes a case for an engine: ``duckdb``, ``spark`` or ``cluster``."""
@@ -73,15 +81,12 @@ def case_on(
         settings = cluster_settings(engine, "s3", **values)
         # Past the proxy, which lives in this process: delta-rs holds Python's lock while it waits for some answers.
         reader = direct(settings, s3_server.endpoint_url)
+        old, new = undisturbed
         if published:
-            stock(tmp_path, OLD)
-            # Whoever published it before: the embedded engine does so in a second.
-            embedded = reader.model_copy(update={"engine": "duckdb"})
-            (result,) = run(embedded, [Month.parse(MONTH)], ASSETS)
-            assert result.errors == [], result.errors
+            s3_server.upload(old.lake, settings.lake_root)
         stock(tmp_path, NEW)
         write_config(settings, tmp_path)
-        case = Case(tmp_path, settings, reader, *undisturbed)
+        case = Case(tmp_path, settings, reader, old.rows, new.rows)
         assert not published or case.seen() == case.old
         return case
 

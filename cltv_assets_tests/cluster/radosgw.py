@@ -118,6 +118,14 @@ class Radosgw:
             client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
         self._manage("bucket", "rm", f"--bucket={name}", "--purge-objects", "--bypass-gc")
 
+    def upload(self, folder: Path, address: str) -> None:
+        """Copy all files below a folder to an ``s3://`` address."""
+        bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        client = self.client()
+        for file in folder.rglob("*"):
+            if file.is_file():
+                client.upload_file(str(file), bucket, f"{prefix}/{file.relative_to(folder)}")
+
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """Return the names of all objects of a bucket, sorted."""
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
