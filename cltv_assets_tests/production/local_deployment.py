@@ -85,10 +85,14 @@ class LocalDeployment:
         self.ports = {name: free_port() for name in ("postgres", *DAGSTER_SERVICES, "proxy", "health")}
         self.settings_file.write_text(settings)
         instance = (DEPLOY / "dagster-production.yaml").read_text()
-        # Looks for runs that have ended more often: the tests wait for it.
-        looks = "poll_interval_seconds: 30"
-        assert looks in instance
-        (self.home / "dagster.yaml").write_text(instance.replace(looks, "poll_interval_seconds: 5"))
+        # Looks for runs that have ended, and at the queue, more often: the tests wait for it.
+        for looks, often in (
+            ("poll_interval_seconds: 30", "poll_interval_seconds: 5"),
+            ("run_queue:", "run_queue:\n  dequeue_interval_seconds: 1"),
+        ):
+            assert looks in instance
+            instance = instance.replace(looks, often)
+        (self.home / "dagster.yaml").write_text(instance)
         (self.home / "workspace.yaml").write_bytes((DEPLOY / "workspace.yaml").read_bytes())
         shown = self._init()
         #: Login to password, as deploy/init showed them.

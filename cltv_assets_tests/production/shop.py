@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-MONTHS = tuple(f"2011-{month:02d}" for month in range(1, 4))
+MONTHS = tuple(f"2011-{month:02d}" for month in range(1, 3))
 
 #: cltv.yaml, without the folder of the deliveries.
 SETTINGS = """\
@@ -16,7 +16,7 @@ source:
     {{transaction_id: invoice, customer_id: customer, transacted_at: time, quantity: quantity, unit_price: price}}
 currency: GBP
 start_month: 2011-01
-end_month: 2011-03
+end_month: 2011-02
 horizons_months: [1, 3]
 """
 

@@ -31,10 +31,10 @@ def test_changed_settings_are_there_after_a_reload(deployment: LocalDeployment, 
     before = deployment.settings_file.read_text()
     assert months(operator) == list(MONTHS)
     try:
-        deployment.settings_file.write_text(before.replace(f"end_month: {MONTHS[-1]}", f"end_month: {MONTHS[1]}"))
+        deployment.settings_file.write_text(before.replace(f"end_month: {MONTHS[-1]}", f"end_month: {MONTHS[-2]}"))
         assert months(operator) == list(MONTHS)
         assert reload(operator) == "RepositoryLocation"
-        assert months(operator) == list(MONTHS[:2])
+        assert months(operator) == list(MONTHS[:-1])
 
         # A mistake is shown, with what is wrong, and does not end the code server.
         deployment.settings_file.write_text(before.replace("currency:", "curency:"))
