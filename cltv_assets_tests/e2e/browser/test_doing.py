@@ -30,10 +30,11 @@ def dialog(ui: Screens) -> None:
     ui.page.get_by_role("button", name="Materialize all…").click()
 
 
-def launch(ui: Screens) -> None:
-    """Press the dialog's button."""
+def launch(ui: Screens, shop: Shop) -> None:
+    """Press the dialog's button, and wait until all has ended that it has begun."""
     ui.page.get_by_role("button", name=re.compile("^Launch")).click()
     ui.see(re.compile("^(Launched run|Created backfill)"))
+    shop.dev.wait_idle()
 
 
 def line_of(ui: Screens, text: str) -> Locator:
@@ -49,9 +50,9 @@ def test_a_month_is_made_by_the_dialog(ui: Screens, shop: Shop) -> None:
     ui.choose_months(TO_RUN)
     ui.see("1 partition")
     ui.shoot("dialog-month")
-    launch(ui)
+    launch(ui, shop)
     ui.open("/runs")
-    expect(line_of(ui, f"partition: {TO_RUN}")).to_contain_text("Success", timeout=RUN)
+    expect(line_of(ui, f"partition: {TO_RUN}")).to_contain_text("Success", timeout=SHOWN)
     ui.shoot("runs")
     ui.month("cltv_predictions", TO_RUN)
     ui.see("Materialized")
@@ -71,9 +72,9 @@ def test_an_overdue_month_is_seen(ui: Screens) -> None:
 def test_a_failed_check_says_why_and_nothing_spreads(ui: Screens, shop: Shop) -> None:
     dialog(ui)
     ui.choose_months(BROKEN)
-    launch(ui)
+    launch(ui, shop)
     ui.open("/runs")
-    expect(line_of(ui, f"partition: {BROKEN}")).to_contain_text("Failure", timeout=RUN)
+    expect(line_of(ui, f"partition: {BROKEN}")).to_contain_text("Failure", timeout=SHOWN)
     ui.shoot("runs-failed")
     ui.asset("rejected_transactions", "checks", "&checkDetail=reject_share")
     ui.see(re.compile(r"[\d,]+ of [\d,]+ lines are rejected \(100\.0%\), more than the 50% allowed"))
@@ -106,10 +107,10 @@ def test_one_backfill_makes_what_failed_and_what_is_missing(ui: Screens, shop: S
     ui.page.get_by_role("button", name="Failed and missing").click()
     ui.see("2 partitions")
     ui.shoot("dialog-backfill")
-    launch(ui)
+    launch(ui, shop)
     ui.open("/runs?view=backfills")
     line = line_of(ui, "Backfill")
-    expect(line).to_contain_text(re.compile("Success|Fail|Cancel"), timeout=RUN)
+    expect(line).to_contain_text(re.compile("Success|Fail|Cancel"), timeout=SHOWN)
     ui.shoot("backfills")
     expect(line).to_contain_text("Success")
     assert {BROKEN, OVERDUE} <= published(shop, "cltv_predictions")
@@ -129,9 +130,9 @@ def test_a_range_makes_the_months_chosen_and_no_others(ui: Screens, shop: Shop) 
     ui.choose_months(f"[{first}...{last}]")
     ui.see("2 partitions")
     ui.shoot("dialog-range")
-    launch(ui)
+    launch(ui, shop)
     ui.open("/runs?view=backfills")
     # This one, and the one before.
-    expect(ui.page.get_by_text("Success", exact=True)).to_have_count(2, timeout=RUN)
+    expect(ui.page.get_by_text("Success", exact=True)).to_have_count(2, timeout=SHOWN)
     ui.shoot("backfills-range")
     assert {table: publications(shop, table) - before[table] for table in tables} == dict.fromkeys(tables, 2)
