@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import dagster as dg
 import yaml
 
 from cltv_assets.cli.runner import MonthResult, run_months
+from cltv_assets.dagster_defs.instance_state import calm_sqlite
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets_tests.conftest import SHOP_COLUMNS
@@ -45,6 +47,14 @@ def run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | Non
     """Run months on an instance of their own, which is forgotten."""
     with dg.DagsterInstance.ephemeral() as instance:
         return run_months(settings, months, instance, assets)
+
+
+@contextlib.contextmanager
+def instance_below(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Open an instance in files below ``home``: a shop is copied with it."""
+    (home / "instance").mkdir(exist_ok=True)
+    with calm_sqlite(), dg.DagsterInstance.local_temp(str(home / "instance")) as opened:
+        yield opened
 
 
 def surroundings(extra: Mapping[str, str] | None = None) -> dict[str, str]:

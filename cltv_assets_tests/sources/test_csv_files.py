@@ -9,10 +9,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
-from cltv_assets.sources import csv_files
+from cltv_assets.sources import csv_blocks, csv_files
 from cltv_assets_tests.sources.conftest import HEADER, Opener, read_all
 
 
@@ -208,3 +210,35 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, open_at: Opener) -
         more.write("2,b,2024-01-01,1\n")
     with pytest.raises(SourceError, match=r"a\.csv changed while it was read"):
         list(batches)
+
+
+WHOLE_LINES = ["1,a,2024-01-01,1\n", '"1","a","2024-01-01",""\r\n']
+PIECES = st.sampled_from([*'abc1,"', '""', "\n", "\r\n", "\r", "\n\n", " ", '",', ',"', '"x,y"', "é", *WHOLE_LINES])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(PIECES, max_size=60), block=st.sampled_from([7, 40, 1 << 20]))
+def test_blocks_say_what_the_careful_reader_says(
+    tmp_path: Path, open_at: Opener, monkeypatch: pytest.MonkeyPatch, pieces: list[str], block: int
+) -> None:
+    (tmp_path / "a.csv").write_bytes(f"{HEADER}\n{''.join(pieces)}".encode())
+    monkeypatch.setattr(csv_blocks, "_BLOCK", block)
+    found = []
+    for split in (csv_blocks.regular_columns, lambda *_: None):
+        monkeypatch.setattr(csv_files, "regular_columns", split)
+        try:
+            found.append(read_all(open_at("a.csv")))
+        except SourceError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "lines", ["1,a,2024-01-01,1\n" * 3, '"1","a, b","2024-01-01",""\r\n' * 3, "1,ä,2024-01-01,\n2,b,2024-01-01,1"]
+)
+def test_what_most_shops_deliver_is_split_in_blocks(lines: str) -> None:
+    columns = csv_blocks.regular_columns(lines, ",", 4, [3, 1])
+    assert columns is not None
+    assert [list(row) for row in zip(*(column.to_pylist() for column in columns), strict=True)] == [
+        [row[3], row[1]] for row in csv.reader(io.StringIO(lines, newline=""))
+    ]

@@ -64,7 +64,7 @@ TABLE = Table(
 )
 '''
 
-LOOK = """
+LOOK_AND_MAKE = """
 import json
 from cltv_assets import build_definitions
 from cltv_assets.dagster_defs.graph import assets_of_half
@@ -75,7 +75,9 @@ print(json.dumps({
     "checks": sorted(key.name for key in graph.asset_check_keys if key.asset_key.path == ["baskets"]),
     "half": "baskets" in assets_of_half("preprocess"),
     "dictionary": "## baskets" in dictionary(),
-}))
+}), flush=True)
+from cltv_assets.cli import main
+main(["preprocess"])
 """
 
 
@@ -89,21 +91,21 @@ def test_a_new_table_is_one_module_and_one_line(tmp_path: Path) -> None:
     deliver(tmp_path / "shop", lines_of_shop(months_of("2011-01", 1), customers=30))
     (tmp_path / "cltv.yaml").write_text(yaml.safe_dump(values_in(end_month="2011-01", lake_uri="lake")))
 
-    def python(*arguments: str) -> str:
-        environment = os.environ | {"PYTHONPATH": str(package.parent)}
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    found = json.loads(python("-c", LOOK).splitlines()[-1])
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK_AND_MAKE],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(package.parent)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     assert found == {
         "checks": ["column_schema", "has_lines", "on_time", "unique_grain"],
         "half": True,
         "dictionary": True,
     }
-    python("-c", "from cltv_assets.cli import main; main()", "preprocess")
     baskets = deltalake.DeltaTable(tmp_path / "lake" / "baskets").to_pyarrow_table()
     lines = deltalake.DeltaTable(tmp_path / "lake" / "cleaned_transactions").to_pyarrow_table()
     assert sum(baskets["amount"].to_pylist()) == sum(lines["amount"].to_pylist())

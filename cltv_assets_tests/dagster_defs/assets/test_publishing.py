@@ -79,7 +79,7 @@ def test_a_failed_check_keeps_the_published_month_and_stops_what_follows(home: P
     assert evaluated["rejected_transactions.usual_reject_mix"].severity == dg.AssetCheckSeverity.WARN
 
     (home / "shop/second.csv").unlink()
-    (again,) = run(settings, [JAN])
+    (again,) = run(settings, [JAN], HALF)
     assert again.succeeded
     assert differences(before, contents(settings.lake_root)) == []
 

@@ -152,7 +152,7 @@ def test_a_month_published_before_is_kept_when_it_fails_again(settings: Settings
     before = contents(ran.lake)
     deliver(tmp_path / "shop", {FEB: BROKEN}, "second.csv")
     with dg.DagsterInstance.ephemeral() as instance:
-        assert not run_range(settings, instance, MONTHS).success
+        assert not run_range(settings, instance, MONTHS[1:]).success
     # Only what was delivered is new; what failed, and what is made from it, stays. Later reports tell of it.
     changed = [name for name in differences(before, contents(settings.lake_root)) if not name.startswith("cltv_report")]
     assert changed == ["raw_transactions 2011-02"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import shutil
 from collections.abc import Iterator
@@ -16,10 +15,9 @@ from cltv_assets.dagster_defs.automation.expectations import expectations
 from cltv_assets.dagster_defs.automation.state import parents_of
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.graph import all_assets
-from cltv_assets.dagster_defs.instance_state import calm_sqlite
 from cltv_assets.errors import ConfigError
 from cltv_assets_tests.dagster_defs.automation.daemon import Daemon
-from cltv_assets_tests.e2e.running import settings_in
+from cltv_assets_tests.e2e.running import instance_below, settings_in
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
 
 MONTHS = months_of("2011-01", 5)
@@ -32,13 +30,6 @@ BROKEN = [(f"B{i}", "", "2011-02-05 10:00:00", "1", "5.00") for i in range(2000)
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as opened:
-        yield opened
-
-
-@contextlib.contextmanager
-def instance_below(home: Path) -> Iterator[dg.DagsterInstance]:
-    (home / "instance").mkdir(exist_ok=True)
-    with calm_sqlite(), dg.DagsterInstance.local_temp(str(home / "instance")) as opened:
         yield opened
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cltv_assets.dagster_defs.automation.source_sensor import Cursor, SourceWatc
 from cltv_assets.errors import SourceError
 from cltv_assets.sources.source import TransactionSource
 from cltv_assets_tests.dagster_defs.automation.watched_shop import WatchedShop, sales
+from cltv_assets_tests.e2e.running import instance_below
 
 JAN, FEB, MAR = MONTHS = ("2011-01", "2011-02", "2011-03")
 Opener = Callable[..., WatchedShop]
@@ -36,15 +38,27 @@ def shop(tmp_path: Path, instance: dg.DagsterInstance) -> Opener:
     return make
 
 
-@pytest.fixture
-def landed(shop: Opener) -> WatchedShop:
-    """A shop with a file for each month, all landed, and a sensor that has come to rest."""
-    made = shop()
-    for month in MONTHS:
-        made.deliver(f"{month}.csv", sales(month, "A", "B"))
-    assert made.run(*MONTHS) == [True] * 3
-    assert made.requested() == []
+@pytest.fixture(scope="module")
+def at_rest(tmp_path_factory: pytest.TempPathFactory) -> WatchedShop:
+    """A shop with a file for each month, all landed, and a sensor that has come to rest. Tests must not touch it."""
+    home = tmp_path_factory.mktemp("landed")
+    with instance_below(home) as opened:
+        made = WatchedShop(home, opened)
+        for month in MONTHS:
+            made.deliver(f"{month}.csv", sales(month, "A", "B"))
+        assert made.run(*MONTHS) == [True] * 3
+        assert made.requested() == []
     return made
+
+
+@pytest.fixture
+def landed(at_rest: WatchedShop, tmp_path: Path) -> Iterator[WatchedShop]:
+    """A copy of that shop, its instance and the sensor's cursor."""
+    shutil.copytree(at_rest.settings.home, tmp_path, dirs_exist_ok=True)
+    with instance_below(tmp_path) as opened:
+        made = WatchedShop(tmp_path, opened)
+        made.cursor = at_rest.cursor
+        yield made
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 BRANDS = ("acme", "bolt")
@@ -73,6 +74,18 @@ class Project:
         """Return the lake of a brand."""
         return self.root / "lakes" / brand
 
+    @property
+    def home(self) -> Path:
+        """Return the folder of Dagster's instance."""
+        return self.root / ".dagster"
+
+    def load(self, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+        """Load the definitions in this process, as a code server does in its own."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "shops"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.syspath_prepend(self.root / "src")
+        return dg.load_from_defs_folder(path_within_project=self.root)
+
     def add(self, brand: str) -> None:
         """Add a brand with a month of purchases of its own customers."""
         self.file(brand).parent.mkdir(parents=True)
@@ -89,7 +102,7 @@ class Project:
             **os.environ,
             "PATH": path,
             "PYTHONPATH": os.pathsep.join(paths),
-            "DAGSTER_HOME": str(self.root / ".dagster"),
+            "DAGSTER_HOME": str(self.home),
             "NO_COLOR": "1",
             "COLUMNS": "200",
             **variables,
@@ -114,8 +127,8 @@ def project(tmp_path: Path) -> Project:
     (package / "defs" / "__init__.py").touch()
     (package / "definitions.py").write_text(_DEFINITIONS)
     (made.root / "pyproject.toml").write_text(_PYPROJECT)
-    (made.root / ".dagster").mkdir()
-    (made.root / ".dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    made.home.mkdir()
+    (made.home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     for brand in BRANDS:
         made.add(brand)
     return made
