@@ -14,10 +14,10 @@ _CONF = {
     "spark.driver.host": HOST,
     "spark.driver.bindAddress": HOST,
     "spark.driver.memory": "1g",
-    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.shuffle.partitions": "2",
 }
 _ON_CLUSTER = {"spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.cores.max": "2"}
-_SERVER_S_OWN = {"spark.sql.shuffle.partitions": "4"}
+_SERVER_S_OWN = {"spark.sql.shuffle.partitions": "2"}
 
 
 class Configured:
