@@ -150,7 +150,7 @@ def test_repeat_population_and_dropped_refunds_and_outliers(tmp_path: Path) -> N
         outliers={"method": "iqr", "iqr_factor": 1.5, "action": "drop"},
         repeat_window_months=1,
     )
-    # Models need the earlier month's summary alone.
+    # Nothing that is asked below comes from January's models.
     in_order(settings, [JAN], FIRST_HALF)
     in_order(settings, [FEB])
     repeat = {row["customer_id"] for row in rows_of(settings.lake_root, "repeat_customers", "2011-02")}
