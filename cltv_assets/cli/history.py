@@ -8,6 +8,7 @@ and every other number stay.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import sqlite3
 from typing import Any
@@ -66,8 +67,9 @@ def _without_customer(connection: Any, ours: set[str], customer: str, remove: bo
         found += cleaned is not None
         return cleaned if remove else None
 
-    # As JSON writes it: letters beyond ASCII are escaped.
-    rewrite_events(connection, json.dumps(customer)[1:-1], rewrite)
+    # A part that a line of CSV spells alike, as JSON writes it: letters beyond ASCII are escaped.
+    part = max(customer.split('"'), key=len)
+    rewrite_events(connection, json.dumps(part)[1:-1], rewrite)
     return found
 
 
@@ -81,7 +83,7 @@ def _cleaned(value: Any, customer: str) -> Any | None:
             return {key: walk(item) for key, item in inner.items()}
         if isinstance(inner, list):
             return [walk(item) for item in inner]
-        if isinstance(inner, str) and customer in inner and "|" in inner:
+        if isinstance(inner, str) and "|" in inner:
             lines = inner.split("\n")
             kept = [line for line in lines if not _shows(line, customer)]
             touched = touched or len(kept) < len(lines)
@@ -98,7 +100,15 @@ def _shows(line: str, customer: str) -> bool:
         return False
     cells = [cell.strip().replace("\\|", "|") for cell in line.strip().strip("|").split(" | ")]
     as_text = customer.replace("\n", " ")
-    return any(as_text == cell or as_text in cell.replace(",", " ").replace(";", " ").split() for cell in cells)
+    # A cell may hold a whole line that could not be split.
+    return any(
+        as_text in {cell, *_fields(cell, ","), *_fields(cell, ";"), *cell.replace(",", " ").replace(";", " ").split()}
+        for cell in cells
+    )
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    return [field.strip() for row in csv.reader([line], delimiter=delimiter) for field in row]
 
 
 def forget_free_pages(file: str) -> None:
