@@ -19,6 +19,8 @@ import pyarrow.csv as pc
 
 #: Characters; a block has some ten thousand lines.
 _BLOCK = 1 << 20
+#: Setting Arrow's reader up takes as long as Python's takes for so many characters.
+_SMALL = 1 << 15
 
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 
@@ -78,8 +80,10 @@ def regular_columns(block: str, delimiter: str, width: int, wanted: Sequence[int
     Returns
     -------
     list of pyarrow.Array or None
-        The text of the wanted fields; None if the block is not regular.
+        The text of the wanted fields; None if the block is not regular, or too small to be worth it.
     """
+    if len(block) < _SMALL:
+        return None
     data = block.encode()
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     if not delimiter.isascii() or not _lines_are_records(data, ord(delimiter)):

@@ -1,14 +1,13 @@
 """The landing cache: every file parsed once, its lines filed by month.
 
 A process that lands 18 months, or 100, parses no file twice. Lines are written once, into a
-parquet file for each month, and a month that takes all of such a file takes the file itself.
+parquet file for each month; a month that takes all of such a file takes a copy of it.
 The cache is valid for one day, because the boundary of the future moves at midnight.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,10 +124,8 @@ class LandingCache:
         landed: list[Path] = []
         for names, parsed, part in self._filed(files, part_of(month_index(month))):
             landed.append(into / f"part-{len(landed):05d}.parquet")
-            # An earlier landing's file may be the cache's own.
-            landed[-1].unlink(missing_ok=True)
             if names == parsed:
-                _take(part, landed[-1])
+                shutil.copyfile(part, landed[-1])
             else:
                 _select(part, names, landed[-1])
         if not landed:
@@ -231,14 +228,6 @@ def _dated(lines: pa.Table, dater: Dater) -> tuple[pa.Array, pa.Array]:
         pa.scalar("dated"),
     )
     return pc.if_else(future, pa.scalar(None, pa.int32()), months), dating
-
-
-def _take(part: Path, target: Path) -> None:
-    try:
-        os.link(part, target)
-    except OSError:
-        # The folders are on two file systems, or theirs has no links.
-        shutil.copyfile(part, target)
 
 
 def _select(part: Path, names: frozenset[str], target: Path) -> None:

@@ -226,6 +226,7 @@ def test_blocks_say_what_the_careful_reader_says(
 ) -> None:
     (tmp_path / "a.csv").write_bytes(f"{HEADER}\n{''.join(pieces)}".encode())
     monkeypatch.setattr(csv_blocks, "_BLOCK", block)
+    monkeypatch.setattr(csv_blocks, "_SMALL", 0)
     found = []
     for split in (csv_blocks.regular_columns, lambda *_: None):
         monkeypatch.setattr(csv_files, "regular_columns", split)
@@ -239,7 +240,8 @@ def test_blocks_say_what_the_careful_reader_says(
 @pytest.mark.parametrize(
     "lines", ["1,a,2024-01-01,1\n" * 3, '"1","a, b","2024-01-01",""\r\n' * 3, "1,ä,2024-01-01,\n2,b,2024-01-01,1"]
 )
-def test_what_most_shops_deliver_is_split_in_blocks(lines: str) -> None:
+def test_what_most_shops_deliver_is_split_in_blocks(lines: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_blocks, "_SMALL", 0)
     columns = csv_blocks.regular_columns(lines, ",", 4, [3, 1])
     assert columns is not None
     assert [list(row) for row in zip(*(column.to_pylist() for column in columns), strict=True)] == [
