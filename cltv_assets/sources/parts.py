@@ -50,12 +50,13 @@ class MonthParts:
         if len(distinct) == 1:
             self._put(distinct[0], lines)
         else:
-            # Copies, because a slice would keep all lines in memory.
+            # One chunk, because taking from many is slow; copies, because a slice would keep all lines in memory.
+            whole = lines.combine_chunks()
             order = pc.sort_indices(months)
             sizes = Counter(months.to_pylist())
             begin = 0
             for month in sorted(distinct, key=lambda one: (one is None, one)):
-                self._put(month, lines.take(order.slice(begin, sizes[month])))
+                self._put(month, whole.take(order.slice(begin, sizes[month])))
                 begin += sizes[month]
         while self._lines.total() > _MOST_WAITING:
             self._write(self._lines.most_common(1)[0][0])

@@ -37,8 +37,7 @@ def made(table: str, shop: Shop, engine: DuckDBEngine, lake: Path) -> Highlights
 def test_pictures(engine: DuckDBEngine, lake: Path, shop: Shop, table: str, pictures: set[str]) -> None:
     found = made(table, judged(shop, seasonality="monthly", **SEASONS), engine, lake)
     assert found.pictures.keys() == pictures
-    for draw, says in found.pictures.values():
-        png = draw()
+    for png, says in found.pictures.values():
         assert len(png) < MOST_BYTES
         assert says.endswith(".")
         pixels = matplotlib.image.imread(io.BytesIO(png), format="png")
