@@ -53,19 +53,17 @@ def ended():
 
 def main(services, asset, month):
     """Start services in order; where there is a webserver, launch a month of an asset and wait for it."""
-    running, said = [], {}
+    running = []
     try:
         for name, service in services.items():
             running.append(subprocess.Popen(service["command"], stdout=sys.stderr))
             until(f"{name} is healthy", lambda test=service["healthcheck"]: healthy(test))
             if running[-1].poll() is not None:
                 sys.exit(f"{name} ended with {running[-1].returncode}")
-            if name == "webserver":
-                # Before the daemon is there: it looks at backfills when it starts, and then twice a minute only.
-                said = {"loaded": ask(LOADED)}
-                parameters = {"assetSelection": [{"path": [asset]}], "partitionNames": [month]}
-                said["launched"] = ask(LAUNCH, parameters=parameters)
-        if said:
+        if "webserver" in services:
+            said = {"loaded": ask(LOADED)}
+            parameters = {"assetSelection": [{"path": [asset]}], "partitionNames": [month]}
+            said["launched"] = ask(LAUNCH, parameters=parameters)
             said["runs"] = until("the run ends", ended)
             sys.stdout.write(json.dumps(said))
         else:
