@@ -156,17 +156,21 @@ def test_a_month_in_a_queue_is_not_asked_for_again(tmp_path: Path, instance: dg.
     assert daemon.evaluate() == {}
 
 
+def on_time_of_summaries(instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
+    key = dg.AssetCheckKey(dg.AssetKey("rfm_summary"), "on_time")
+    said = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key].event
+    assert said is not None
+    assert said.dagster_event is not None
+    return said.dagster_event.asset_check_evaluation_data
+
+
 def test_on_time_speaks_when_its_answer_changes(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     daemon = daemon_of(tmp_path, instance, end_month="2011-02")
 
     daemon.evaluate()
     assert daemon.checks == assets(daemon), "months of long ago are overdue"
     daemon.answer_checks()
-    key = dg.AssetCheckKey(dg.AssetKey("rfm_summary"), "on_time")
-    said = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key].event
-    assert said is not None
-    assert said.dagster_event is not None
-    answer = said.dagster_event.asset_check_evaluation_data
+    answer = on_time_of_summaries(instance)
     assert not answer.passed
     assert "rfm_summary lacks 2011-01, 2011-02" in str(answer.description)
     assert "2011-02 was due on 2011-03-02 00:00 (Europe/London)" in str(answer.description)
@@ -180,6 +184,7 @@ def test_on_time_speaks_when_its_answer_changes(tmp_path: Path, instance: dg.Dag
     assert daemon.evaluate() == {}
     assert daemon.checks == assets(daemon)
     daemon.answer_checks()
+    assert on_time_of_summaries(instance).passed
     daemon.evaluate()
     assert daemon.checks == set()
 
