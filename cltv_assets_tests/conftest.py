@@ -39,7 +39,7 @@ OF_THE_TESTS = ("CLTV_ONLINE_RETAIL", "CLTV_TEST_", "CLTV_WHEEL_PYTHONS")
 ON_EVERY_ENGINE = ("expressions", "checks", "engines")
 ENGINES = ("duckdb", "spark")
 
-#: Modules whose tests read the lake of the fixture ``ran``, which takes as long as all of them.
+#: Modules whose tests read the lake of the fixture ``ran``: one process makes it, once.
 OF_THE_SHOP_THAT_RAN = tuple(
     f"{name}.py"
     for name in (
