@@ -108,7 +108,8 @@ def _shows(line: str, customer: str) -> bool:
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    return [field.strip() for row in csv.reader([line], delimiter=delimiter) for field in row]
+    # A quoted line break of the delivery may have left its carriage return, which csv refuses outside quotes.
+    return [field.strip() for row in csv.reader([line.replace("\r", " ")], delimiter=delimiter) for field in row]
 
 
 def forget_free_pages(file: str) -> None:

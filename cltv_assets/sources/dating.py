@@ -56,7 +56,7 @@ def _dating_sql(fmt: str, zone: ZoneInfo, first_year: int, last_year: int, day: 
     if fmt == "iso":
         plain = texts.text.re_search(PLAIN_TIME).fill_null(False)
         odd = with_event_times(texts.filter(~plain), "text", fmt, zone, first_year, last_year)
-        dated = with_plain_times(texts.filter(plain), "text", fmt, zone, first_year, last_year).union(odd)
+        dated = with_plain_times(texts.filter(plain), "text", zone, first_year, last_year).union(odd)
     month = dated[LOCAL].year().cast("int32") * 12 + dated[LOCAL].month().cast("int32") - 1
     expression = dated.select(
         "place",

@@ -46,16 +46,15 @@ class MonthParts:
 
     def add(self, lines: pa.Table, months: pa.Array) -> None:
         """File lines with the month of each (int32); a null month waits for `place`."""
-        distinct = months.unique().to_pylist()
-        if len(distinct) == 1:
-            self._put(distinct[0], lines)
+        sizes = {found["values"]: found["counts"] for found in months.value_counts().to_pylist()}
+        if len(sizes) == 1:
+            self._put(next(iter(sizes)), lines)
         else:
             # One chunk, because taking from many is slow; copies, because a slice would keep all lines in memory.
             whole = lines.combine_chunks()
             order = pc.sort_indices(months)
-            sizes = Counter(months.to_pylist())
             begin = 0
-            for month in sorted(distinct, key=lambda one: (one is None, one)):
+            for month in sorted(sizes, key=lambda one: (one is None, one)):
                 self._put(month, whole.take(order.slice(begin, sizes[month])))
                 begin += sizes[month]
         while self._lines.total() > _MOST_WAITING:

@@ -95,10 +95,8 @@ def with_event_times(
     )
 
 
-def with_plain_times(
-    table: ir.Table, column: str, _fmt: str, zone: ZoneInfo, first_year: int, last_year: int
-) -> ir.Table:
-    """Do as `with_event_times` does, for a column whose texts match ``PLAIN_TIME``."""
+def with_plain_times(table: ir.Table, column: str, zone: ZoneInfo, first_year: int, last_year: int) -> ir.Table:
+    """Do as `with_event_times` does with ``'iso'``, for a column whose texts match ``PLAIN_TIME``."""
     walled = table.mutate(_wall=table[column].try_cast("timestamp(6)"))
     instant = _instant(_as_local(walled["_wall"], zone, first_year, last_year))
     return walled.select(*table.columns, **{LOCAL: walled["_wall"], UTC: instant})

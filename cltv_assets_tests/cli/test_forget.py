@@ -210,6 +210,21 @@ def test_one_database_for_all_events_and_another_graph_s_customer() -> None:
         assert shown_in_history(instance, {ours}, "C002") == 2
 
 
+def test_a_line_that_could_not_be_split_names_the_customer_as_csv_does() -> None:
+    key, quoted = dg.AssetKey("raw_transactions"), ZEBRA.replace('"', '""')
+    # Markdown has a blank for the line feed of a quoted line break; its carriage return stays.
+    lines = [f'| 1,"{quoted}",5,"a\r b | 5 |', f'| 2;"{quoted}";5 | 6 |', "| 3,C002,5,a\r b | 7 |"]
+    shown = {"preview": dg.MetadataValue.md("\n".join(["| source_text | source_line |", "| --- | --- |", *lines]))}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=shown, partition="2011-01"))
+        assert shown_in_history(instance, {key}, ZEBRA, remove=True) == 2
+        assert shown_in_history(instance, {key}, ZEBRA) == 0
+        event = instance.get_latest_materialization_event(key)
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert str(event.asset_materialization.metadata["preview"].value).split("\n")[2:] == lines[2:]
+
+
 def test_what_a_database_file_keeps_of_deleted_rows_goes(tmp_path: Path) -> None:
     file = tmp_path / "run.db"
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:

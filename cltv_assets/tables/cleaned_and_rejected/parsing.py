@@ -34,16 +34,7 @@ _Reader = Callable[[ir.StringValue, str, str], ir.DecimalValue]
 
 
 def with_values(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
-    """Parse every delivered line.
-
-    Parameters
-    ----------
-    raw : ibis table
-        ``raw_transactions`` of one month.
-    month : Month
-        The month of ``raw``.
-    settings : Settings
-        Say how times and numbers are written.
+    """Parse every delivered line; the parameters are those of `verdict.classify`.
 
     Returns
     -------
@@ -68,16 +59,22 @@ def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
 
 def plain_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
     """Parse lines that `is_plain` recognises."""
-    with_times = with_plain_times if settings.source.timestamp_format == "iso" else with_event_times
-    timed = with_times(raw, "transacted_at", settings.source.timestamp_format, settings.zone, *_years(month, settings))
+    if settings.source.timestamp_format == "iso":
+        timed = with_plain_times(raw, "transacted_at", settings.zone, *_years(month, settings))
+    else:
+        timed = _with_times(raw, month, settings)
     return _selected(timed, timed.customer_id, _plain_number, settings)
 
 
 def odd_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
     """Parse lines of any spelling."""
-    fmt, zone = settings.source.timestamp_format, settings.zone
-    timed = with_event_times(raw, "transacted_at", fmt, zone, *_years(month, settings))
+    timed = _with_times(raw, month, settings)
     return _selected(timed, customer_key(timed.customer_id), decimal_number, settings)
+
+
+def _with_times(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
+    fmt = settings.source.timestamp_format
+    return with_event_times(raw, "transacted_at", fmt, settings.zone, *_years(month, settings))
 
 
 def _years(month: Month, settings: Settings) -> tuple[int, int]:
