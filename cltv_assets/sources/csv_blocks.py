@@ -2,8 +2,9 @@
 
 Making columns of Python's fields takes more time than splitting them. Arrow's reader makes
 columns, but reports no line numbers and has its own way with blank lines and unclosed quotes.
-In a stretch without them both agree, and the records are numbered as the lines are. So a file is read in blocks of whole lines: a regular
-block goes to Arrow, any other to Python's reader.
+In a stretch without them both agree, and the records are numbered as the lines are. So a
+file is read in blocks of whole lines: a regular block goes to Arrow, any other to Python's
+reader.
 """
 
 from __future__ import annotations
