@@ -12,11 +12,10 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,7 +23,7 @@ import pyarrow.parquet as pq
 from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.sources.contents import CONTENTS, MonthContent
+from cltv_assets.sources.contents import MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
@@ -35,14 +34,18 @@ from cltv_assets.sources.reading import Reader
 Dating = Literal["dated", "malformed", "undatable", "future"]
 
 #: Number of lines dated together; many small files share one batch.
-_STAGE_LINES = 131_072
+_STAGE_LINES = 122_880
 
 
 @dataclass(frozen=True)
 class FileTally:
-    """How many lines of a file belong to each (month index, dating)."""
+    """What a file holds.
+
+    ``lines`` counts them by (month index, dating); ``contents`` summarises those of each kept month.
+    """
 
     lines: Mapping[tuple[int, Dating], int]
+    contents: Mapping[int, MonthContent]
 
     def months(self) -> Counter[int]:
         """Lines by month index."""
@@ -60,11 +63,12 @@ class FileTally:
 class _Batch:
     """Files parsed together: a folder with a parquet file for each month.
 
-    ``files`` are those that no later batch has parsed again.
+    ``holds`` says whose lines a month's parquet file holds; ``files`` are those that no later
+    batch has parsed again.
     """
 
     folder: Path
-    parsed: frozenset[str]
+    holds: Mapping[int, frozenset[str]]
     files: frozenset[str]
 
 
@@ -111,8 +115,10 @@ class LandingCache:
             if batch.files <= names:
                 shutil.rmtree(batch.folder, ignore_errors=True)
             else:
-                kept.append(_Batch(batch.folder, batch.parsed, batch.files - names))
-        self._batches = [*kept, _Batch(folder, names, names)]
+                kept.append(replace(batch, files=batch.files - names))
+        months = {at for tally in tallies.values() for at in tally.contents}
+        holds = {at: frozenset(name for name, tally in tallies.items() if at in tally.contents) for at in months}
+        self._batches = [*kept, _Batch(folder, holds, names)]
         self._known |= {file.name: (file, tallies[file.name]) for file in fresh}
 
     def tally(self, file: SourceFile) -> FileTally:
@@ -122,55 +128,25 @@ class LandingCache:
     def land(self, month: Month, files: Sequence[SourceFile], into: Path) -> list[Path]:
         """Put the lines of ``files`` that belong to ``month`` into a folder, as parquet files."""
         landed: list[Path] = []
-        for names, parsed, part in self._filed(files, part_of(month_index(month))):
-            landed.append(into / f"part-{len(landed):05d}.parquet")
-            if names == parsed:
-                shutil.copyfile(part, landed[-1])
-            else:
-                _select(part, names, landed[-1])
+        at, wanted = month_index(month), {file.name for file in files}
+        for batch in self._batches:
+            held = batch.holds.get(at, frozenset())
+            names = held & batch.files & wanted
+            if names:
+                landed.append(into / f"part-{len(landed):05d}.parquet")
+                part = batch.folder / part_of(at)
+                if names == held:
+                    shutil.copyfile(part, landed[-1])
+                else:
+                    _select(part, names, landed[-1])
         if not landed:
             landed.append(into / "part-00000.parquet")
             pq.write_table(RAW_TRANSACTIONS.arrow.empty_table(), landed[0], compression="zstd")
         return landed
 
-    def contents(self, files: Sequence[SourceFile], month: Month | None = None) -> dict[tuple[str, int], MonthContent]:
-        """Summarise what parsed files hold, by name and month index.
-
-        If ``month`` is given, only that month is included; by default every closed month is.
-        """
-        contents: dict[tuple[str, int], MonthContent] = {}
-        by_names: dict[frozenset[str], list[str]] = defaultdict(list)
-        for names, _, part in self._filed(files, part_of(month_index(month)) if month else part_of("*")):
-            by_names[names].append(str(part))
-        with self._connect() as connection:
-            for names, parts in by_names.items():
-                connection.read_parquet(parts, hive_partitioning=True).create_view("filed", replace=True)
-                found = connection.execute(CONTENTS, {"names": sorted(names)}).fetchall()
-                contents |= {
-                    (name, int(slot)): MonthContent(lines, f"{int(total):x}") for name, slot, lines, total in found
-                }
-        return contents
-
     def close(self) -> None:
         """Remove everything."""
         self._scratch.close()
-
-    def _filed(self, files: Sequence[SourceFile], part: str) -> Iterator[tuple[frozenset[str], frozenset[str], Path]]:
-        """Yield the months' parquet files: which files are wanted of each, which it was made of, and where it is."""
-        wanted = {file.name for file in files}
-        for batch in self._batches:
-            if names := batch.files & wanted:
-                for path in sorted(batch.folder.glob(part)):
-                    yield names, batch.parsed, path
-
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(
-            config={
-                "memory_limit": self._settings.duckdb_memory_limit,
-                "temp_directory": str(self._scratch.path / "spill"),
-                "preserve_insertion_order": "false",
-            }
-        )
 
     def _parse(self, files: Sequence[SourceFile], folder: Path) -> dict[str, FileTally]:
         counts: dict[str, dict[tuple[int | None, Dating], int]] = {file.name: defaultdict(int) for file in files}
@@ -187,7 +163,10 @@ class LandingCache:
         for name, found in counts.items():
             for (at, dating), lines in found.items():
                 tallies[name][loose[name] if at is None else at, dating] += lines
-        return {name: FileTally(tallies[name]) for name in counts}
+        contents: dict[str, dict[int, MonthContent]] = defaultdict(dict)
+        for (name, at), content in parts.contents().items():
+            contents[name][at] = content
+        return {name: FileTally(tallies[name], contents[name]) for name in counts}
 
     def _loose_month(self, file: SourceFile, counts: Mapping[tuple[int | None, Dating], int]) -> int:
         """Return the month for those of the file's lines that have no month of their own."""

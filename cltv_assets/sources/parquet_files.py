@@ -24,7 +24,7 @@ from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import find_columns, reading, split_batch
 
 #: Rows in a batch; this bounds the memory that wide text takes.
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 122_880
 #: Numbers whose plain spelling would have more digits than this keep their exponent.
 _PLAIN_DIGITS = 40
 
@@ -50,12 +50,12 @@ class ParquetReader:
             places = self._places(file, parquet.schema_arrow)
             names = {canonical: parquet.schema_arrow.names[at] for canonical, at in places.items()}
             row = 1
-            for batch in parquet.iter_batches(_BATCH_ROWS, columns=list(names.values())):
+            for batch in parquet.iter_batches(_BATCH_ROWS, columns=list(names.values()), use_threads=False):
                 delivered = {
                     canonical: self._text(file, canonical, name, batch.column(name))
                     for canonical, name in names.items()
                 }
-                lines = pa.array(range(row, row + batch.num_rows), pa.int64())
+                lines = pa.array(np.arange(row, row + batch.num_rows), pa.int64())
                 yield split_batch(file.name, lines, delivered)
                 row += batch.num_rows
 
@@ -139,8 +139,7 @@ def as_text(values: pa.Array) -> pa.Array:
     if pt.is_dictionary(type_):
         values, type_ = values.dictionary_decode(), type_.value_type
     if pt.is_floating(type_):
-        # NumPy spells each width in its shortest form: 2.55 as float32 does not become 2.549999952316284.
-        return _distinct(values, lambda distinct: map(_plain, distinct.to_numpy(zero_copy_only=False)))
+        return _float_text(values)
     if pt.is_timestamp(type_):
         return _timestamp_text(values)
     if pt.is_date64(type_):
@@ -151,6 +150,20 @@ def as_text(values: pa.Array) -> pa.Array:
     return text
 
 
+def _float_text(values: pa.Array) -> pa.Array:
+    # Arrow and NumPy spell each width in its shortest form: 2.55 as float32 does not become
+    # 2.549999952316284. Outside these bounds Arrow writes exponents.
+    if not pt.is_float16(values.type):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        size = pc.abs(values)
+        usual = pc.or_(pc.and_(pc.greater_equal(size, 1e-4), pc.less(size, 1e6)), pc.equal(size, 0))
+        if pc.all(usual).as_py() is not False:
+            # Arrow writes a whole number without the point.
+            point = pc.if_else(pc.equal(pc.trunc(values), values), ".0", "")
+            return pc.binary_join_element_wise(values.cast(pa.string()), point, "")
+    return _distinct(values, lambda distinct: map(_plain, distinct.to_numpy(zero_copy_only=False)))
+
+
 def _distinct(values: pa.Array, spell: Callable[[pa.Array], Iterable[str | None]]) -> pa.Array:
     """Spell each distinct value only once, because prices repeat."""
     encoded = values.dictionary_encode()
@@ -159,6 +172,7 @@ def _distinct(values: pa.Array, spell: Callable[[pa.Array], Iterable[str | None]
 
 
 def _plain(value: np.floating[Any]) -> str | None:
+    # A null became NaN on its way to NumPy.
     if np.isnan(value):
         return None
     text = str(value)
@@ -176,7 +190,11 @@ def _timestamp_text(values: pa.Array) -> pa.Array:
     naive = values.cast(pa.int64()).cast(pa.timestamp(values.type.unit))
     if values.type.unit == "ns":
         naive = pc.floor_temporal(naive, unit="microsecond")
-    # This gives the same text as strftime, which takes fifty times as long.
-    text = naive.cast(pa.timestamp("us")).cast(pa.string())
-    text = pc.replace_substring_regex(text, r"\.000000$", "")
+    naive = naive.cast(pa.timestamp("us"))
+    seconds = naive.cast(pa.timestamp("s"), safe=False)
+    # A cast gives the same text as strftime, which takes fifty times as long.
+    if pc.all(pc.equal(seconds, naive)).as_py() is not False:
+        text = seconds.cast(pa.string())
+    else:
+        text = pc.replace_substring_regex(naive.cast(pa.string()), r"\.000000$", "")
     return pc.binary_join_element_wise(text, "+00:00", "") if aware else text

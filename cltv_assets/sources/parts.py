@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cltv_assets.sources.contents import ContentDigest, MonthContent
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 
 #: Lines that are written together. Where many months wait at once, fewer are.
 _ROW_GROUP = 122_880
 _MOST_WAITING = 4 * _ROW_GROUP
+
+#: Line numbers follow each other and lines of one order share its id: such columns are shorter
+#: and faster to write as differences than with a dictionary.
+_DIFFERENCES = {"source_line": "DELTA_BINARY_PACKED", "transaction_id": "DELTA_BYTE_ARRAY"}
+_LAYOUT: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": [name for name in RAW_TRANSACTIONS.arrow.names if name not in _DIFFERENCES],
+    "column_encoding": _DIFFERENCES,
+}
 
 #: Holds lines without a month until their file's month is known.
 _LOOSE = "loose"
@@ -24,6 +35,15 @@ _LOOSE = "loose"
 def part_of(slot: int | str) -> str:
     """Return where a month's parquet file is in its folder."""
     return f"slot={slot}/lines.parquet"
+
+
+def by_file(lines: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the stretches of lines that come from one file, with its name."""
+    names = pc.run_end_encode(lines["source_file"].combine_chunks())
+    begin = 0
+    for name, end in zip(names.values.to_pylist(), names.run_ends.to_pylist(), strict=True):
+        yield name, lines.slice(begin, end - begin)
+        begin = end
 
 
 class MonthParts:
@@ -43,10 +63,15 @@ class MonthParts:
         self._writers: dict[int | str, pq.ParquetWriter] = {}
         self._waiting: dict[int | str, list[pa.Table]] = defaultdict(list)
         self._lines: Counter[int | str] = Counter()
+        self._digests: dict[tuple[str, int], ContentDigest] = defaultdict(ContentDigest)
+
+    def contents(self) -> dict[tuple[str, int], MonthContent]:
+        """Return what was filed under each file's name and each kept month."""
+        return {place: digest.content() for place, digest in self._digests.items()}
 
     def add(self, lines: pa.Table, months: pa.Array) -> None:
         """File lines with the month of each (int32); a null month waits for `place`."""
-        sizes = {found["values"]: found["counts"] for found in months.value_counts().to_pylist()}
+        sizes = {found["values"]: found["counts"] for found in pc.value_counts(months).to_pylist()}
         if len(sizes) == 1:
             self._put(next(iter(sizes)), lines)
         else:
@@ -91,6 +116,9 @@ class MonthParts:
     def _put(self, month: int | None, lines: pa.Table) -> None:
         if month is None or month in self._months:
             slot = _LOOSE if month is None else month
+            if month is not None:
+                for name, own in by_file(lines):
+                    self._digests[name, month].add(own)
             self._waiting[slot].append(lines)
             self._lines[slot] += lines.num_rows
             if self._lines[slot] >= _ROW_GROUP:
@@ -104,5 +132,5 @@ class MonthParts:
         if slot not in self._writers:
             path = self._folder / part_of(slot)
             path.parent.mkdir()
-            self._writers[slot] = pq.ParquetWriter(path, RAW_TRANSACTIONS.arrow, compression="zstd")
+            self._writers[slot] = pq.ParquetWriter(path, RAW_TRANSACTIONS.arrow, **_LAYOUT)
         self._writers[slot].write_table(pa.concat_tables(waiting), row_group_size=_ROW_GROUP)

@@ -104,9 +104,13 @@ def split_batch(name: str, lines: pa.Array, delivered: Mapping[Any, pa.Array]) -
     ``name`` is the file's name, relative to the source; ``lines`` are the line numbers (int64);
     ``delivered`` holds the text by canonical name.
     """
-    no_text = pa.scalar(None, pa.string())
-    values = {field: pc.if_else(pc.equal(text, ""), no_text, text) for field, text in delivered.items()}
-    return _batch(name, lines, values)
+    return _batch(name, lines, {field: _without_empty(text) for field, text in delivered.items()})
+
+
+def _without_empty(text: pa.Array) -> pa.Array:
+    if pc.min(pc.binary_length(text)).as_py() == 0:
+        return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    return text
 
 
 def in_batches(

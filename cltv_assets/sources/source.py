@@ -152,16 +152,16 @@ class TransactionSource:
         """
         with self._lock:
             cache = self._parsed(files)
-            found = cache.contents(files)
-            months: dict[str, dict[Month, MonthContent]] = {file.name: {} for file in files}
-            by_name = {file.name: file for file in files}
+            found = {}
             for file in files:
+                months: dict[Month, MonthContent] = {}
                 if file.delivery is not None:
-                    months[file.name][file.delivery] = NO_LINES
-            for (name, at), content in found.items():
-                if self._reaches(by_name[name], month_at(at)):
-                    months[name][month_at(at)] = content
-            return {file: FileContent(self._lines_of_months(file), months[file.name]) for file in files}
+                    months[file.delivery] = NO_LINES
+                for at, content in cache.tally(file).contents.items():
+                    if self._reaches(file, month_at(at)):
+                        months[month_at(at)] = content
+                found[file] = FileContent(self._lines_of_months(file), months)
+            return found
 
     def inspect(self) -> SourceReport:
         """Inspect the source without landing it: the files, their headers, a sample.
@@ -215,10 +215,9 @@ class TransactionSource:
 
     def _records(self, files: Sequence[SourceFile], month: Month) -> dict[str, FileRecord]:
         assert self._cache is not None
-        found = self._cache.contents(files, month)
         records = {}
         for file in files:
-            content = found.get((file.name, month_index(month)), NO_LINES)
+            content = self._cache.tally(file).contents.get(month_index(month), NO_LINES)
             if content.lines or file.delivery == month:
                 total = self._lines_of_months(file)
                 records[file.name] = FileRecord(file.size, file.mtime_ns, content.lines, content.digest, total)

@@ -78,6 +78,14 @@ def test_floats_read_back_the_same(values: list[float]) -> None:
     assert all("e" not in text for text, value in zip(texts, values, strict=True) if 1e-20 < abs(value) < 1e20)
 
 
+@given(st.lists(st.floats(-1e7, 1e7, width=32) | st.integers(-(10**6), 10**6).map(float) | st.none()), st.booleans())
+def test_floats_are_spelled_alike_in_any_company(values: list[float | None], single: bool) -> None:
+    width = pa.float32() if single else pa.float64()
+    alone = as_text(pa.array(values, width))
+    with_odd_ones = as_text(pa.array([*values, 1e20, 1e-9], width))
+    assert alone.to_pylist() == with_odd_ones.to_pylist()[:-2]
+
+
 def test_float32_is_spelled_as_float32() -> None:
     values = np.random.default_rng(1).lognormal(3, 2, 1_000).astype("float32")
     texts = as_text(pa.array(values)).to_pylist()
