@@ -15,7 +15,7 @@ from cltv_assets.errors import EngineError
 from cltv_assets.months import Month
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import rfm_summary
-from cltv_assets.tables.cleaned_and_rejected import split, verdict
+from cltv_assets.tables.cleaned_and_rejected import parsing, split, verdict
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets_tests.engines import contract
 from cltv_assets_tests.engines.contract import EVERY_TYPE
@@ -106,11 +106,15 @@ def test_no_plan_needs_a_python_worker(spark, spark_lease, shop_settings):
     month = Month.parse("2011-03")
     raw = spark.from_arrow(RAW_TRANSACTIONS.arrow.empty_table())
     settings = shop_settings(source={"duplicates": "drop_exact"})
-    cleaned = split.kept_lines(
-        split.treat_outliers(verdict.classify(raw, month, settings), split.OutlierBound(Decimal(1), "cap"))
-    )
+    parsed = [way(raw, month, settings) for way in (parsing.plain_lines, parsing.odd_lines)]
+    cleaned = [
+        split.kept_lines(
+            split.treat_outliers(verdict.classify(lines, month, settings), split.OutlierBound(Decimal(1), "cap"))
+        )
+        for lines in parsed
+    ]
     days = spark.from_arrow(PURCHASE_DAYS.arrow.empty_table())
-    for expression in (cleaned, rfm_summary.observed_customers(days, month, settings)):
+    for expression in (*cleaned, rfm_summary.observed_customers(days, month, settings)):
         plan = session.sql(spark._backend.compile(expression))._jdf.queryExecution().toString()
         assert "Physical Plan" in plan
         assert "Python" not in plan

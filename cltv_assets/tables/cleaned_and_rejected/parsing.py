@@ -33,19 +33,6 @@ _PLAIN_ID = r"^([0-9A-Za-z_-]+|[A-Za-z][0-9A-Za-z_.@+-]*)\z"
 _Reader = Callable[[ir.StringValue, str, str], ir.DecimalValue]
 
 
-def with_values(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
-    """Parse every delivered line; the parameters are those of `verdict.classify`.
-
-    Returns
-    -------
-    ibis table
-        The delivered columns under ``raw_*`` and the line's place; ``customer_id``, ``local`` and
-        ``transacted_at``, and the numbers, each null where the text is none.
-    """
-    plain = is_plain(raw, settings)
-    return plain_lines(raw.filter(plain), month, settings).union(odd_lines(raw.filter(~plain), month, settings))
-
-
 def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
     """Return whether casts read a line as the rules for odd spellings would; a missing text is plain."""
     mark = r"\." if settings.source.decimal_separator == "." else ","
@@ -58,7 +45,14 @@ def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
 
 
 def plain_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
-    """Parse lines that `is_plain` recognises."""
+    """Parse lines that `is_plain` recognises.
+
+    Returns
+    -------
+    ibis table
+        The delivered columns under ``raw_*`` and the line's place; ``customer_id``, ``local`` and
+        ``transacted_at``, and the numbers, each null where the text is none.
+    """
     if settings.source.timestamp_format == "iso":
         timed = with_plain_times(raw, "transacted_at", settings.zone, *_years(month, settings))
     else:
@@ -67,7 +61,7 @@ def plain_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
 
 
 def odd_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
-    """Parse lines of any spelling."""
+    """Parse lines of any spelling, into the columns of `plain_lines`."""
     timed = _with_times(raw, month, settings)
     return _selected(timed, customer_key(timed.customer_id), decimal_number, settings)
 

@@ -9,8 +9,12 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONEY
+from cltv_assets.engines import Engine
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED, RAW_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.parsing import is_plain, odd_lines, plain_lines
 from cltv_assets.tables.cleaned_and_rejected.verdict import classify
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.quantiles import binned_money_counts, quantiles
@@ -18,7 +22,7 @@ from cltv_assets.tables.quantiles import binned_money_counts, quantiles
 
 def make(run: MonthRun) -> dict[str, ir.Table]:
     """Return cleaned and rejected lines, split by one verdict."""
-    classified = run.engine.cache(classify(run.inputs[RAW_TRANSACTIONS.name], run.month, run.settings))
+    classified = classified_lines(run.engine, run.inputs[RAW_TRANSACTIONS.name], run.month, run.settings)
     bound = outlier_bound(run, classified)
     treated = treat_outliers(classified, bound)
     if bound.upper is not None:
@@ -27,6 +31,18 @@ def make(run: MonthRun) -> dict[str, ir.Table]:
         CLEANED_TRANSACTIONS.name: kept_lines(treated),
         REJECTED_TRANSACTIONS.name: lost_lines(treated),
     }
+
+
+def classified_lines(engine: Engine, raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
+    """Parse a month's delivered lines and judge each, once; see `verdict.classify`."""
+    # Usually no line is spelled oddly, and the long rules need not even be compiled.
+    plain = is_plain(raw, settings)
+    odd = engine.cache(raw.filter(~plain))
+    if engine.measure(odd, {"lines": odd.count()})["lines"]:
+        lines = plain_lines(raw.filter(plain), month, settings).union(odd_lines(odd, month, settings))
+    else:
+        lines = plain_lines(raw, month, settings)
+    return engine.cache(classify(lines, month, settings))
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,7 @@ def clean(
     engine: Engine, config: Settings, rows: list[dict[str, Any]], bound: split.OutlierBound | None = None
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
     """Return cleaned and rejected lines by line number."""
-    # Kept, as the step does: the query is long.
-    classified = engine.cache(verdict.classify(engine.from_arrow(raw_table(rows)), MONTH, config))
+    classified = split.classified_lines(engine, engine.from_arrow(raw_table(rows)), MONTH, config)
     treated = split.treat_outliers(classified, bound or split.OutlierBound(None, "cap"))
     halves = (split.kept_lines(treated), split.lost_lines(treated))
     cleaned, rejected = ({r["source_line"]: r for r in engine.collect(half).to_pylist()} for half in halves)
