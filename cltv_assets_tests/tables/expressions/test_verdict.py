@@ -116,6 +116,10 @@ def test_large_and_small_products_are_exact(engine, config):
         ("123456789.1234", "1000.000001", "123456789246.85"),
         ("0.0001", "0.5", "0.0001"),
         ("9999999", "99999", "999989900001"),
+        # At the bound of what is multiplied in 64 bits, and beyond it with either number.
+        ("9999.9999", "9999.999999", "99999999"),
+        ("9999.9999", "10000", "99999999"),
+        ("10000.5", "0.00005", "0.5"),
     ]
     cleaned, _ = clean(engine, config, [{"quantity": quantity, "unit_price": price} for quantity, price, _ in lines])
     for n, (quantity, price, amount) in enumerate(lines, 2):
