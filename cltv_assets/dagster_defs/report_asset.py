@@ -95,6 +95,6 @@ def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, i
 
     def publish(_value: None) -> Mapping[str, Any]:
         path = run.lake.files(REPORT.name).publish(month, REPORT_FILE, html.encode())
-        return report_metadata(month, path, len(html.encode()), shown)
+        return report_metadata(run, path, len(html.encode()), shown)
 
     return MonthMade([result], refusal, [dg.MaterializeResult(asset_key=key)], publish)
