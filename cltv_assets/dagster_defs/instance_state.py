@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -205,14 +206,31 @@ def calm_sqlite() -> Iterator[None]:
     for storage in storages:
         storage.create_engine = kept_engine
     events: Any = SqliteEventLogStorage
-    one, many, size = events.store_event, events.store_event_batch, os.environ.get(_BATCH_SIZE)
+    own_ways = {name: getattr(events, name) for name in ("store_event", "store_event_batch", "_initdb")}
+    size, empty = os.environ.get(_BATCH_SIZE), b""
+
+    def initdb(storage: Any, engine: sa.Engine, for_index_shard: bool = False) -> None:
+        # Every run has a database of its own, which Alembic takes as long to make as fifty events to store.
+        nonlocal empty
+        database = Path(str(engine.url.database))
+        if empty and not for_index_shard and not database.exists():
+            database.write_bytes(empty)
+            return
+        new = not database.exists()
+        own_ways["_initdb"](storage, engine, for_index_shard)
+        if new and not for_index_shard:
+            with contextlib.closing(sqlite3.connect(database)) as connection:
+                empty = connection.serialize()
+
+    events._initdb = initdb
     events.store_event = lambda self, event: _store_events(self, [event])
     events.store_event_batch = _store_events
     os.environ[_BATCH_SIZE] = size or "500"
     try:
         yield
     finally:
-        events.store_event, events.store_event_batch = one, many
+        for name, way in own_ways.items():
+            setattr(events, name, way)
         os.environ.pop(_BATCH_SIZE) if size is None else os.environ.update({_BATCH_SIZE: size})
         for storage, function in zip(storages, own, strict=True):
             storage.create_engine = function
