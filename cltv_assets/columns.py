@@ -8,6 +8,7 @@ Which tables there are, and how they are made, stands in ``tables``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import ibis
 import pyarrow as pa
@@ -107,7 +108,7 @@ class TableSchema:
         """Return the column called ``name``."""
         return next(column for column in self.columns if column.name == name)
 
-    @property
+    @cached_property
     def ibis(self) -> IbisSchema:
         """Ibis schema of a month's rows, without ``month``.
 
@@ -116,22 +117,22 @@ class TableSchema:
         """
         return ibis.schema({column.name: column.type for column in self.columns})
 
-    @property
+    @cached_property
     def arrow(self) -> pa.Schema:
         """Arrow schema of a month's rows as files hold them, without ``month``."""
         return pa.schema([pa.field(c.name, c.arrow_type) for c in self.columns])
 
-    @property
+    @cached_property
     def ibis_with_month(self) -> IbisSchema:
         """Ibis schema of a published table."""
         return ibis.schema({**dict(self.ibis.items()), MONTH: "date"})
 
-    @property
+    @cached_property
     def arrow_with_month(self) -> pa.Schema:
         """Arrow schema of a published table as engines read it."""
         return pa.schema([*self.arrow, pa.field(MONTH, pa.date32())])
 
-    @property
+    @cached_property
     def delta(self) -> pa.Schema:
         """Arrow schema of the Delta table: nullability declared, ``month`` last."""
         fields = [pa.field(c.name, c.arrow_type, nullable=c.nullable) for c in self.columns]

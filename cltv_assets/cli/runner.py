@@ -15,6 +15,7 @@ import dagster as dg
 
 from cltv_assets.dagster_defs.build import MONTH_JOB, ON_TIME_JOB, build_definitions
 from cltv_assets.dagster_defs.collection import rare_collection
+from cltv_assets.dagster_defs.io_managers import NEWEST_MONTH
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
@@ -118,6 +119,8 @@ class MonthRunner:
     assets : sequence of str, optional
         Names of assets; ``+`` after or before a name adds all that is downstream or
         upstream of it (``rfm_summary+``). All by default.
+    newest : Month, optional
+        The newest month, if several are made: the older ones' metadata have no pictures.
 
     Raises
     ------
@@ -125,12 +128,19 @@ class MonthRunner:
         If the selection names no asset.
     """
 
-    def __init__(self, settings: Settings, instance: dg.DagsterInstance, assets: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        instance: dg.DagsterInstance,
+        assets: Sequence[str] | None = None,
+        newest: Month | None = None,
+    ) -> None:
         definitions = build_definitions(settings)
         names = Names(settings.asset_prefix)
         whole = definitions.resolve_job_def(names.name(MONTH_JOB))
         self._job = part_of(whole, _selected(definitions, assets, names)) if assets else whole
         self._instance = instance
+        self._tags = {NEWEST_MONTH: newest.key} if newest else {}
 
     def run(self, month: Month, run_id: str | None = None) -> MonthResult:
         """Materialise one month; a failure is in the result, not raised.
@@ -149,6 +159,7 @@ class MonthRunner:
             partition_key=month.key,
             raise_on_error=False,
             run_id=run_id,
+            tags=self._tags,
         )
         warnings = [
             f"{Names.table(found.asset_key)}.{found.check_name}: {found.description}"
@@ -182,7 +193,7 @@ def run_months(
     after : callable
         Called with the result of each month when it has ended.
     """
-    runner = MonthRunner(settings, instance, assets)
+    runner = MonthRunner(settings, instance, assets, max(months, default=None))
     results = []
     with rare_collection():
         for month in months:

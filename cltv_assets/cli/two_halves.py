@@ -61,7 +61,10 @@ def run_two_halves(
     prepared: multiprocessing.Queue[str | None] = context.Queue()
     modelled: multiprocessing.Queue[MonthResult] = context.Queue()
     worker = context.Process(
-        target=_model_months, args=(settings.model_dump_json(), prepared, modelled), name="cltv-model", daemon=True
+        target=_model_months,
+        args=(settings.model_dump_json(), months[-1], prepared, modelled),
+        name="cltv-model",
+        daemon=True,
     )
     first_halves: dict[Month, MonthResult] = {}
     results: dict[Month, MonthResult] = {}
@@ -77,7 +80,7 @@ def run_two_halves(
 
     worker.start()
     try:
-        runner = MonthRunner(settings, instance, assets_of_half("preprocess"))
+        runner = MonthRunner(settings, instance, assets_of_half("preprocess"), months[-1])
         with rare_collection():
             for month in months:
                 first = runner.run(month)
@@ -112,13 +115,16 @@ def _arrived(modelled: multiprocessing.Queue[MonthResult], worker: BaseProcess, 
 
 
 def _model_months(
-    settings_json: str, prepared: multiprocessing.Queue[str | None], modelled: multiprocessing.Queue[MonthResult]
+    settings_json: str,
+    newest: Month,
+    prepared: multiprocessing.Queue[str | None],
+    modelled: multiprocessing.Queue[MonthResult],
 ) -> None:
     """Model each month as soon as it is prepared; ``None`` in the queue ends this process."""
     settings = Settings.model_validate_json(settings_json)
     # An interrupt reaches both processes; the first one prints the message and ends this one.
     with contextlib.suppress(KeyboardInterrupt), _ending_with_parent(), open_instance(settings) as instance:
-        runner = MonthRunner(settings, instance, assets_of_half("model"))
+        runner = MonthRunner(settings, instance, assets_of_half("model"), newest)
         with rare_collection():
             while (key := prepared.get()) is not None:
                 modelled.put(runner.run(Month.parse(key)))

@@ -7,16 +7,20 @@ publish; ``test_instance_state.py`` fails when Dagster changes one of these.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.errors import DagsterDefinitionChangedDeserializationError, DagsterUserCodeUnreachableError
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
@@ -180,6 +184,8 @@ def calm_sqlite() -> Iterator[None]:
     The public way (SQLAlchemy's ``connect`` event on every engine, and one held connection
     for each file) took 36 instead of 24 processor seconds for three months of the demo,
     because statements are still compiled each time.
+
+    An event, and the events that Dagster hands over together, are stored by `_store_events`.
     """
     engines: dict[str, sa.Engine] = {}
 
@@ -199,13 +205,71 @@ def calm_sqlite() -> Iterator[None]:
     own = [storage.create_engine for storage in storages]
     for storage in storages:
         storage.create_engine = kept_engine
+    events: Any = SqliteEventLogStorage
+    own_ways = {name: getattr(events, name) for name in ("store_event", "store_event_batch", "_initdb")}
+    size, empty = os.environ.get(_BATCH_SIZE), b""
+
+    def initdb(storage: Any, engine: sa.Engine, for_index_shard: bool = False) -> None:
+        # Every run has a database of its own, which Alembic takes as long to make as fifty events to store.
+        nonlocal empty
+        database = Path(str(engine.url.database))
+        if empty and not for_index_shard and not database.exists():
+            database.write_bytes(empty)
+            return
+        new = not database.exists()
+        own_ways["_initdb"](storage, engine, for_index_shard)
+        if new and not for_index_shard:
+            with contextlib.closing(sqlite3.connect(database)) as connection:
+                empty = connection.serialize()
+
+    events._initdb = initdb
+    events.store_event = lambda self, event: _store_events(self, [event])
+    events.store_event_batch = _store_events
+    os.environ[_BATCH_SIZE] = size or "500"
     try:
         yield
     finally:
+        for name, way in own_ways.items():
+            setattr(events, name, way)
+        os.environ.pop(_BATCH_SIZE) if size is None else os.environ.update({_BATCH_SIZE: size})
         for storage, function in zip(storages, own, strict=True):
             storage.create_engine = function
         for engine in engines.values():
             sa.Engine.dispose(engine)
+
+
+#: Dagster's own variable: how many events that belong together are stored together, such as a run's plan.
+_BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
+_MIRRORED = {*ASSET_EVENTS, *ASSET_CHECK_EVENTS, *EVENT_TYPE_TO_PIPELINE_RUN_STATUS}
+
+
+def _store_events(storage: Any, events: Sequence[Any]) -> None:
+    """Store events of one run as Dagster does, in one transaction for each of the two databases.
+
+    Dagster takes up to three for each event, compiles a statement for each, and asks each time whether
+    the database has tables for checks: half the time that it needs for a month.
+    """
+    rows = [storage._event_to_row(event) for event in events]
+    insert = SqlEventLogStorageTable.insert()
+    with storage.run_connection(events[0].run_id) as connection:
+        connection.execute(insert, rows)
+    kinds = [event.dagster_event_type if event.is_dagster_event else None for event in events]
+    if _MIRRORED.isdisjoint(kinds):
+        return
+    with storage.index_connection() as connection:
+        # Dagster's own methods, inside this transaction.
+        inside = copy.copy(storage)
+        inside.index_connection = lambda: contextlib.nullcontext(connection)
+        inside.has_table = cache(sa.inspect(connection).has_table)
+        for event, kind, row in zip(events, kinds, rows, strict=True):
+            if kind not in _MIRRORED:
+                continue
+            number = connection.execute(insert, row).inserted_primary_key[0]
+            if kind in ASSET_EVENTS:
+                inside._store_asset_event_tags(connection, [event], [number])
+                inside._store_asset_event(connection, event, number)
+            elif kind in ASSET_CHECK_EVENTS:
+                inside.store_asset_check_event(event, number)
 
 
 def _relax_commits(connection: sqlite3.Connection, _record: object) -> None:

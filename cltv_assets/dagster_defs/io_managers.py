@@ -28,6 +28,10 @@ from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
 from cltv_assets.tables.table import Input
 
+#: Tag of a run that is one of several by the same command: the newest of their months.
+NEWEST_MONTH = "cltv/newest_month"
+_END_OF_RANGE = "dagster/asset_partition_range_end"
+
 
 @dataclass(frozen=True)
 class LakeWindow:
@@ -107,9 +111,11 @@ class LakeIOManager(dg.ConfigurableIOManager):
         assert self._platform is not None, "only while a run has the resource"
         return self._platform
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Make the platform; nothing is opened yet."""
-        self._platform = Platform(self.settings, self._objects(), self._session())
+        tags = context.run.tags if context.run else {}
+        newest = tags.get(NEWEST_MONTH, tags.get(_END_OF_RANGE))
+        self._platform = Platform(self.settings, self._objects(), self._session(), newest)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
         """Release what was opened."""

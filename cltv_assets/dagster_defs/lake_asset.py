@@ -21,7 +21,7 @@ from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
 from cltv_assets.dagster_defs.presentation import check_result, column_schema, metadata_of
-from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months
+from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months, outputs_of_checks, record_checks
 from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
 from cltv_assets.lake import StagedMonth, Staging
 from cltv_assets.months import Month
@@ -89,7 +89,8 @@ def lake_asset(
                 return _make(platform, names, tables, month, read)
 
         if context.has_partition_key:
-            yield from _yield_one(make(month_of(context.partition_key)))
+            month = month_of(context.partition_key)
+            yield from _yield_one(context, make(month), month)
             return
 
         def make_in_range(month: Month) -> MonthMade:
@@ -121,13 +122,12 @@ def _make(
     return MonthMade(outcome.check_results, refusal + " ".join(outcome.blocking), outcome.outputs, discard=discard)
 
 
-def _yield_one(made: MonthMade) -> Events:
+def _yield_one(context: dg.AssetExecutionContext, made: MonthMade, month: Month) -> Events:
     """Hand the only month of a run to Dagster, whose IO manager publishes it."""
     try:
-        yield from made.check_results
-        if made.refusal:
-            raise dg.Failure(description=made.refusal, allow_retries=False)
+        record_checks(context, made, month)
         yield from made.outputs
+        yield from outputs_of_checks(context)
     finally:
         made.discard()
 

@@ -13,7 +13,6 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.files.storage import month_folder
-from cltv_assets.months import Month
 from cltv_assets.tables.check import Finding
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
@@ -25,6 +24,8 @@ REPORT_URL_VARIABLE = "CLTV_REPORT_URL"
 _PREVIEW_ROWS = 5
 #: The most characters in a cell, because one long text makes a whole table hard to read.
 _CELL = 80
+#: The command that opens a month's report.
+_SHOW = "cltv report --month"
 
 
 def column_schema(table: TableSchema) -> dg.TableSchema:
@@ -77,29 +78,29 @@ def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any
     run : MonthRun
         The month's run; its inputs include the written tables.
     """
-    metadata = highlights_metadata(_highlights(table, run))
+    metadata = _highlights(table, run)
     preview = run.engine.collect(written.limit(_PREVIEW_ROWS)).to_pylist()
     return metadata | shown(run.notes) | {"preview": dg.MetadataValue.md(markdown_table(preview))}
 
 
-def _highlights(table: Table, run: MonthRun) -> Highlights:
+def _highlights(table: Table, run: MonthRun) -> dict[str, Any]:
     """Return the month's highlights, or why there are none: they never stop a month that passed its checks."""
     if table.highlights is None:
-        return Highlights()
+        return {}
     try:
-        return table.highlights(run)
+        return highlights_metadata(table.highlights(run), run)
     except Exception as error:
         logging.getLogger(__name__).exception("No highlights of %s, %s", table.name, run.month)
-        return Highlights({"highlights": f"could not be made: {type(error).__name__}: {error}"})
+        return {"highlights": f"could not be made: {type(error).__name__}: {error}"}
 
 
-def report_metadata(month: Month, path: str, size: int, essentials: Highlights) -> dict[str, Any]:
+def report_metadata(run: MonthRun, path: str, size: int, essentials: Highlights) -> dict[str, Any]:
     """Return what the report's materialisation shows: where it is, and its main figures.
 
     Parameters
     ----------
-    month : Month
-        The report's month.
+    run : MonthRun
+        The report's run.
     path : str
         Where the file is.
     size : int
@@ -110,21 +111,23 @@ def report_metadata(month: Month, path: str, size: int, essentials: Highlights) 
     base = os.environ.get(REPORT_URL_VARIABLE, "").rstrip("/")
     name = path.rsplit("/", 1)[-1]
     report = (
-        {"report": dg.MetadataValue.url(f"{base}/{month_folder(month)}/{name}")}
+        {"report": dg.MetadataValue.url(f"{base}/{month_folder(run.month)}/{name}")}
         if base
-        else {"report": dg.MetadataValue.path(path), "open_with": f"cltv report --month {month}"}
+        else {"report": dg.MetadataValue.path(path), "open_with": f"{_SHOW} {run.month}"}
     )
-    return report | highlights_metadata(essentials) | {"dagster/uri": path, "bytes": size}
+    return report | highlights_metadata(essentials, run) | {"dagster/uri": path, "bytes": size}
 
 
-def highlights_metadata(found: Highlights) -> dict[str, Any]:
-    """Return numbers, tables and pictures as metadata; Dagster plots the numbers over months."""
+def highlights_metadata(found: Highlights, run: MonthRun) -> dict[str, Any]:
+    """Return numbers, tables and, unless ``run`` leaves them out, pictures as metadata; Dagster plots the numbers."""
     metadata = shown(found.numbers)
     for name, rows in found.tables.items():
         metadata[name] = dg.MetadataValue.md(markdown_table(rows))
-    for name, (png, says) in found.pictures.items():
-        metadata[name] = picture(png, says)
-    return metadata
+    if found.pictures and not run.pictures:
+        return metadata | {
+            "pictures": f"in the month's report, and here if the month is made by itself: {_SHOW} {run.month}"
+        }
+    return metadata | {name: picture(draw(), says) for name, (draw, says) in found.pictures.items()}
 
 
 def picture(png: bytes, says: str) -> dg.MarkdownMetadataValue:

@@ -98,6 +98,23 @@ def make_months(
         raise dg.Failure(description=failed.sentence(len(months)), allow_retries=False)
     for table in tables:
         yield dg.MaterializeResult(asset_key=names.key(table), metadata=RECORDED)
+    yield from outputs_of_checks(context)
+
+
+def record_checks(context: dg.AssetExecutionContext, made: MonthMade, month: Month) -> None:
+    """Record the check results of a month, and raise if it must not be published.
+
+    They are logged, not yielded: Dagster would stop a step of many months that yields a failed blocking
+    check, and would look for the last materialisation again for each result.
+    """
+    for result in made.check_results:
+        context.log_event(_evaluation(result, month))
+    if made.refusal:
+        raise dg.Failure(description=made.refusal, allow_retries=False)
+
+
+def outputs_of_checks(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+    """Yield the outputs that Dagster expects of checks whose results are recorded."""
     for output, spec in context.assets_def.check_specs_by_output_name.items():
         if spec.key in context.selected_asset_check_keys:
             yield dg.Output(None, output)
@@ -108,11 +125,7 @@ def _make_one(
 ) -> Iterator[dg.AssetMaterialization]:
     made = make(month)
     try:
-        for result in made.check_results:
-            # Logged, not yielded: Dagster stops a step that yields a failed blocking check.
-            context.log_event(_evaluation(result, month))
-        if made.refusal:
-            raise dg.Failure(description=made.refusal, allow_retries=False)
+        record_checks(context, made, month)
         for output in made.outputs:
             metadata = {**(output.metadata or {}), **made.publish(output.value)}
             assert output.asset_key is not None

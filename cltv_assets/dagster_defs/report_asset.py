@@ -14,7 +14,7 @@ from cltv_assets.dagster_defs.lake_asset import HALF
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
 from cltv_assets.dagster_defs.presentation import report_metadata
-from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months
+from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months, outputs_of_checks, record_checks
 from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE, collect, essentials, problems, render
@@ -69,11 +69,11 @@ def report_asset(
                 return _make(platform, names, month, {name: window.of(month) for name, window in upstream.items()})
 
         if context.has_partition_key:
-            made = make(month_of(context.partition_key))
-            yield from made.check_results
-            if made.refusal:
-                raise dg.Failure(description=made.refusal, allow_retries=False)
+            month = month_of(context.partition_key)
+            made = make(month)
+            record_checks(context, made, month)
             yield dg.MaterializeResult(metadata=made.publish(None))
+            yield from outputs_of_checks(context)
             return
 
         yield from make_months(context, [REPORT.name], names, platform.failed, make)
@@ -95,6 +95,6 @@ def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, i
 
     def publish(_value: None) -> Mapping[str, Any]:
         path = run.lake.files(REPORT.name).publish(month, REPORT_FILE, html.encode())
-        return report_metadata(month, path, len(html.encode()), shown)
+        return report_metadata(run, path, len(html.encode()), shown)
 
     return MonthMade([result], refusal, [dg.MaterializeResult(asset_key=key)], publish)

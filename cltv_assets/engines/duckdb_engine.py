@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ _ROW_GROUP = 122_880
 #: Distinct values of a column in a row group that make a dictionary. DuckDB's own bound is a tenth of
 #: the rows; ids then get dictionaries that take a quarter of the time and make the files larger.
 _DICTIONARY = 1_000
+#: Up to so many bytes of input, a step's queries take one thread: waking and joining more costs more than they do.
+_ONE_THREAD = 16 << 20
 _MONTH_FOLDER = re.compile(rf"/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 
 
@@ -52,6 +55,8 @@ class DuckDBEngine(Engine):
         self._backend.raw_sql(f"SET temp_directory = '{self._spill.name}'")
         self._backend.raw_sql("SET TimeZone = 'UTC'")
         self._held: list[str] = []
+        self._few = False
+        self._weigh_anew()
 
     def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table:
         if not files:
@@ -59,8 +64,11 @@ class DuckDBEngine(Engine):
         name = next(self._names)
         if self._objects is not None and is_s3(files[0]):
             self._backend.con.register(name, _on_s3(self._objects, files, arrow, hive))
+            # Reading from S3 is waiting, whatever the size.
+            self._weigh(_ONE_THREAD)
             self._held.append(f'VIEW "{name}"')
             return self._table(name, schema)
+        self._weigh(sum(map(os.path.getsize, files)))
         columns = ", ".join(f'"{column}"' for column in schema.names)
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
         types = (
@@ -74,6 +82,7 @@ class DuckDBEngine(Engine):
     def from_arrow(self, table: pa.Table) -> ir.Table:
         """Hand a small table to the engine."""
         name = next(self._names)
+        self._weigh(table.nbytes)
         self._backend.con.register(name, table)
         self._held.append(f'VIEW "{name}"')
         return self._table(name, ibis.Schema.from_pyarrow(table.schema))
@@ -92,8 +101,22 @@ class DuckDBEngine(Engine):
         for what in self._held:
             self._backend.raw_sql(f"DROP {what}")
         self._held.clear()
+        self._weigh_anew()
         # The next month's tables get the names of this one's, so that its queries are the same.
         self._names = self._fresh_names()
+
+    def _weigh(self, size: int) -> None:
+        """Use every core as soon as what the step reads is more than a little."""
+        self._weight += size
+        if self._few and self._weight >= _ONE_THREAD:
+            self._few = False
+            self._backend.raw_sql("RESET threads")
+
+    def _weigh_anew(self) -> None:
+        self._weight = 0
+        if not self._few:
+            self._few = True
+            self._backend.raw_sql("SET threads = 1")
 
     def write(self, expression: ir.Table, schema: TableSchema, path: str) -> None:
         """Compute ``expression`` into one parquet file, cast to ``schema``."""

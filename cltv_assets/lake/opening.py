@@ -8,6 +8,8 @@ table, so it travels with it, survives overwrites, and other readers ignore it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -38,6 +40,9 @@ _GRAPH_KEY = "cltv_assets.graph"
 _NOT_OURS = "Move that folder away, or set lake_uri in cltv.yaml (or CLTV_LAKE_URI) to a folder of its own."
 
 
+T = TypeVar("T")
+
+
 class Opener:
     """Opens the tables under one root and keeps them open, because updating a table is much faster than opening it."""
 
@@ -45,6 +50,18 @@ class Opener:
         self._storage = storage
         #: Each with the options that it was opened with: renewed credentials need a new handle.
         self._open: dict[str, tuple[DeltaTable, dict[str, str] | None]] = {}
+        self._known: dict[str, tuple[DeltaTable, int, dict[Hashable, Any]]] = {}
+
+    def known(self, table: DeltaTable, what: Hashable, look: Callable[[], T]) -> T:
+        """Return what ``look`` finds in this version of a table, and look only once."""
+        of, version, answers = self._known.get(table.table_uri, (None, None, {}))
+        if of is not table or version != table.version():
+            answers = {}
+            self._known[table.table_uri] = table, table.version(), answers
+        if what not in answers:
+            answers[what] = look()
+        found: T = answers[what]
+        return found
 
     def newest(self, schema: TableSchema) -> DeltaTable | None:
         """Return the newest version of a table of any format, or None if there is none.

@@ -255,7 +255,9 @@ class LakeTable:
         """Return the newest version of the table, or None if there is none."""
         table = self._opener.newest(self.schema)
         if table is not None:
-            check_table(table, self.schema, self.uri, self._graph)
+            # Metadata change with a new version only.
+            checked = self.schema, self._graph
+            self._opener.known(table, checked, lambda: check_table(table, self.schema, self.uri, self._graph))
         return table
 
     def _load(self) -> DeltaTable:
@@ -269,10 +271,8 @@ class LakeTable:
         if table is None:
             return []
         wanted = None if months is None else set(months)
-        added = pa.table(table.get_add_actions(flatten=True))
-        columns = (added[name].to_pylist() for name in (f"partition.{MONTH}", "path", "num_records"))
-        files = [_File(Month(first_day), path, rows) for first_day, path, rows in zip(*columns, strict=True)]
-        return sorted(file for file in files if wanted is None or file.month in wanted)
+        files = self._opener.known(table, _File, lambda: _files_of(table))
+        return [file for file in files if wanted is None or file.month in wanted]
 
     def _refuse_foreign_folder(self) -> None:
         held = [e.name for e in self._storage.entries(self.uri) if not e.name.startswith((".", LOG))]
@@ -314,6 +314,12 @@ class LakeTable:
         log = f"{self.uri}/{LOG}"
         written = (f"{log}/{name}" for name in names)
         return [path for path in written if self._storage.size(path) is not None] + [log]
+
+
+def _files_of(table: DeltaTable) -> list[_File]:
+    added = pa.table(table.get_add_actions(flatten=True))
+    columns = (added[name].to_pylist() for name in (f"partition.{MONTH}", "path", "num_records"))
+    return sorted(_File(Month(first_day), path, rows) for first_day, path, rows in zip(*columns, strict=True))
 
 
 def _ranges(months: Iterable[Month]) -> list[tuple[Month, Month]]:

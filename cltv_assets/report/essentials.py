@@ -25,10 +25,10 @@ def essentials(data: ReportData) -> Highlights:
     found.tables["what_changed"] = [{"since last month": text} for text in cast("list[str]", head["changes"])]
     if data.holdout:
         found.tables["how_wrong_earlier_predictions_were"] = [_case(case) for case in data.holdout]
-    found.pictures["picture"] = (key_plot_png(data), "The month's key picture.")
-    if data.tracking is not None:
+    found.pictures["picture"] = (lambda: key_plot_png(data), "The month's key picture.")
+    if (tracking := data.tracking) is not None:
         found.pictures["tracking"] = (
-            png(cumulative_figure(data.tracking)),
+            lambda: png(cumulative_figure(tracking)),
             "Cumulative repeat purchases of all customers by week: what happened, and what the models expect.",
         )
     numbers = {

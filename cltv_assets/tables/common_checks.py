@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from functools import reduce
+from functools import cache, reduce
 
 import ibis
 import ibis.expr.types as ir
@@ -24,6 +24,7 @@ def _count(condition: ir.BooleanValue) -> ir.Scalar:
     return condition.cast("int64").sum().fill_null(ibis.literal(0))
 
 
+@cache
 def column_schema(schema: TableSchema) -> Check:
     """Promise that only nullable columns hold nulls.
 
@@ -53,6 +54,7 @@ def column_schema(schema: TableSchema) -> Check:
     )
 
 
+@cache
 def unique_grain(schema: TableSchema) -> Check:
     """Promise that the grain's columns identify a row."""
     grain = list(schema.grain)
@@ -128,6 +130,7 @@ def no_rows(
     return lambda wrong: rows_where(wrong.__name__, description, wrong, remedy, blocking)
 
 
+@cache
 def finite_numbers(schema: TableSchema, non_negative: bool = True) -> Check:
     """Promise that no float is NaN or infinite, nor negative where that is impossible."""
     floats = [column.name for column in schema.columns if column.type == "float64"]

@@ -5,6 +5,7 @@ Each table's own function makes them from aggregates, so no data per customer le
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +21,12 @@ class Highlights:
     tables : dict
         A few rows for each name.
     pictures : dict
-        For each name, a PNG and what it shows.
+        For each name, what draws it as PNG, and what it shows.
     """
 
     numbers: dict[str, object] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    pictures: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    pictures: dict[str, tuple[Callable[[], bytes], str]] = field(default_factory=dict)
 
 
 def money(amount: object) -> float:

@@ -38,6 +38,8 @@ class MonthRun:
         What ``make`` reports beside its table; shown as metadata.
     scratch : callable, optional
         Returns a local folder for temporary files; the system's own by default.
+    pictures : bool
+        Whether the month's metadata shows pictures.
     """
 
     month: Month
@@ -48,6 +50,7 @@ class MonthRun:
     inputs: Mapping[str, ir.Table] = field(default_factory=dict)
     notes: dict[str, object] = field(default_factory=dict)
     scratch: Callable[[], Path] | None = None
+    pictures: bool = True
 
     def earlier(self, schema: TableSchema, months_back: int = 1) -> ir.Table | None:
         """Return an earlier month of a table, None if it was not published."""

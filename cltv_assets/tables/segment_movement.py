@@ -285,7 +285,7 @@ def month_highlights(run: MonthRun) -> Highlights:
     if not moved.rose + moved.fell + moved.stayed + moved.new:
         return Highlights(numbers)
     says = "Customers of each value tier by the tier that they were in a month before."
-    return Highlights(numbers, {}, {"movement": (png(movement_figure(moves.into_tiers)), says)})
+    return Highlights(numbers, {}, {"movement": (lambda: png(movement_figure(moves.into_tiers)), says)})
 
 
 TABLE = Table(

@@ -2,6 +2,11 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotation of the context as a class.
 
+import contextlib
+import re
+import sqlite3
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -9,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.storage import tags
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 
 from cltv_assets.cli.deployment import orphaned_runs
@@ -75,12 +81,50 @@ def test_recorded_events_can_be_found_and_rewritten() -> None:
 
 
 def test_the_storages_are_dagsters_own_again_afterwards() -> None:
+    own = SqliteEventLogStorage.store_event
     with open_instance(Settings()):
         # The names that are replaced must exist, or months run slowly without a word.
         assert sqlite_event_log.create_engine is not sa.create_engine
         assert sqlite_run_storage.create_engine is not sa.create_engine
+        assert SqliteEventLogStorage.store_event is not own
+    assert SqliteEventLogStorage.store_event is own
     assert sqlite_event_log.create_engine is sa.create_engine
     assert sqlite_run_storage.create_engine is sa.create_engine
+
+
+def stored(home: Path) -> dict[str, list[list[Any]]]:
+    """Return what a run left in Dagster's databases, without what differs from run to run."""
+    found: dict[str, list[list[Any]]] = defaultdict(list)
+    for database in sorted((home / "history" / "runs").glob("*.db")):
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                rows = connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+                name = "index" if database.stem == "index" else "run"
+                # A run's file is called by its id.
+                found[f"{name}.{table}"] += [[_lasting(value) for value in row] for row in rows]
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+
+def _lasting(value: Any) -> Any:
+    run_id = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    log, time = r'(?<="log_key": ")\w+', r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*|\d+\.\d+s?|\d+ms"
+    return re.sub(rf"{run_id}|{log}|{time}", "…", value) if isinstance(value, str) else value
+
+
+def test_events_are_stored_as_dagster_stores_them(tmp_path: Path) -> None:
+    homes = tmp_path / "ours", tmp_path / "dagsters"
+    calm: Any
+    for home, calm in zip(homes, (instance_state.calm_sqlite, contextlib.nullcontext), strict=True):
+        home.mkdir()
+        with calm(), dg.DagsterInstance.local_temp(str(home)) as instance:
+            assert dg.materialize([made], instance=instance, partition_key=KEYS[0]).success
+            assert dg.materialize([made], instance=instance, partition_key=KEYS[0]).success
+            assert not dg.materialize([made], instance=instance, partition_key=KEYS[2], raise_on_error=False).success
+    ours, dagsters = map(stored, homes)
+    assert ours == dagsters
+    assert {name for name, rows in ours.items() if rows} >= {
+        "run.event_logs", "index.event_logs", "index.asset_keys", "index.asset_check_executions",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

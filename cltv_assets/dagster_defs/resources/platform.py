@@ -39,6 +39,8 @@ class Platform:
         Returns the access to S3; called once, on first use.
     session : callable, optional
         Returns the run's Spark session.
+    newest : str, optional
+        Key of the newest of several months that are made together.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class Platform:
         settings: Settings,
         objects: Callable[[], ObjectStore] | None = None,
         session: Callable[[], Any] | None = None,
+        newest: str | None = None,
     ) -> None:
         self.settings = settings
         self._find_objects = objects
         self._session = session
+        self._newest = newest
         #: The months that failed, so that later steps of the run skip them.
         self.failed = FailedMonths()
         self._engine: Engine | None = None
@@ -92,7 +96,15 @@ class Platform:
         """Return what a table's ``make`` and its checks get."""
         source = open_source(self.settings, objects=self.objects)
         return MonthRun(
-            month, self.settings, self.engine, self.lake, source, dict(inputs), scratch=lambda: self.scratch
+            month,
+            self.settings,
+            self.engine,
+            self.lake,
+            source,
+            dict(inputs),
+            scratch=lambda: self.scratch,
+            # Drawing takes a tenth of a small month's time, and of many months nobody looks at the older ones.
+            pictures=self._newest in (None, month.key),
         )
 
     def close(self) -> None:

@@ -30,11 +30,14 @@ def month_highlights(run: MonthRun) -> Highlights:
         }
         for one in found.segments
     ]
-    drawn = png(segments_figure([(one.name, one.customers, one.value) for one in found.segments]))
+    shares = [(one.name, one.customers, one.value) for one in found.segments]
     says = f"Each value segment's share of customers and of the value expected in {ahead}."
-    pictures = {"value_by_segment": (drawn, says)}
+    pictures = {"value_by_segment": (lambda: png(segments_figure(shares)), says)}
     curve = found.concentration
     if curve is not None:
         says = f"Share of the value expected in {ahead} by share of customers, the most valuable first."
-        pictures["concentration"] = (png(concentration_figure(curve.customers, curve.value, curve.marked)), says)
+        pictures["concentration"] = (
+            lambda: png(concentration_figure(curve.customers, curve.value, curve.marked)),
+            says,
+        )
     return Highlights(numbers, {"segments": shown}, pictures)

@@ -24,15 +24,15 @@ def month_highlights(run: MonthRun) -> Highlights:
     contenders = [case.labelled for case in drawn]
     labels = {label for found in contenders for label in found}
     totals = {label: [found[label].predicted if label in found else 0.0 for found in contenders] for label in labels}
-    figure = totals_by_contender_figure([case.horizon for case in drawn], [case.actual for case in drawn], totals)
+    horizons, actual = [case.horizon for case in drawn], [case.actual for case in drawn]
     says = f"Purchases in the months up to {wording.day(run.month)}: what happened, and what was predicted before."
-    pictures = {"predicted_and_actual": (png(figure), says)}
+    pictures = {"predicted_and_actual": (lambda: png(totals_by_contender_figure(horizons, actual, totals)), says)}
     tenths = drawn[-1].deciles
     if tenths:
         says = (
             f"Customers in tenths by the purchases predicted {wording.months(drawn[-1].horizon)} ago: what was "
             "predicted and what they made."
         )
-        predicted, actual = [one.predicted for one in tenths], [one.actual for one in tenths]
-        pictures["calibration"] = (png(deciles_figure(predicted, actual, "Purchases a customer")), says)
+        means = [one.predicted for one in tenths], [one.actual for one in tenths]
+        pictures["calibration"] = (lambda: png(deciles_figure(*means, "Purchases a customer")), says)
     return Highlights(numbers, {}, pictures)

@@ -27,14 +27,14 @@ def month_highlights(run: MonthRun) -> Highlights:
     view = model_view(chosen, run.settings)
     counted = histogram(run, view, customer_counts(run))
     says = "Customers by repeat purchases so far" + (": counted, and as the fitted model has it." if view else ".")
-    pictures = {"repeat_purchases": (png(histogram_figure(counted.actual, counted.expected)), says)}
+    pictures = {"repeat_purchases": (lambda: png(histogram_figure(counted.actual, counted.expected)), says)}
     compared = comparison(candidates)
     if compared is not None:
         rows, what, how_to_read = compared
-        pictures["candidates"] = (png(candidates_figure(rows, what)), how_to_read)
-    if chosen.seasonal_index is not None:
+        pictures["candidates"] = (lambda: png(candidates_figure(rows, what)), how_to_read)
+    if (season := chosen.seasonal_index) is not None:
         says = "Purchase intensity by calendar month; a year's mean is 1."
-        pictures["seasonality"] = (png(seasonality_figure(chosen.seasonal_index)), says)
+        pictures["seasonality"] = (lambda: png(seasonality_figure(season)), says)
     return Highlights(numbers, {}, pictures)
 
 
