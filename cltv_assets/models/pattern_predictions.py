@@ -106,8 +106,8 @@ def purchase_quantiles(
 
     def likely(active: npt.NDArray[np.int64], counts: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether at least that many purchases are too likely for the quantile to be smaller."""
-        number = Distinct.of(counts.astype(np.int64))
-        alike = Distinct.of(number.index * len(times) + kind[active])
+        number = Distinct.whole(counts.astype(np.int64))
+        alike = Distinct.whole(number.index * len(times) + kind[active])
         at, of = alike.values % len(times), number.values[alike.values // len(times)].astype(np.float64)
         tails = model.at_least_given_alive(parameters, kinds.take(at), times[at], of)
         return np.asarray(alive[active] * tails[alike.index] > exceed)

@@ -106,9 +106,9 @@ def log_probabilities(
     """
     pairs, counts = Pairs.of(patterns.frequency, Distinct.of(patterns.T)), int(bought.max(initial=0)) + 2
     # One whole number for each (frequency, T, bought), and for what its tails are taken at.
-    alike = Distinct.of(pairs.index * counts + bought)
+    alike = Distinct.whole(pairs.index * counts + bought)
     some = alike.values % counts > 0
-    ends = Distinct.of(np.concatenate((alike.values + 1, alike.values[some])))
+    ends = Distinct.whole(np.concatenate((alike.values + 1, alike.values[some])))
     at, m = np.divmod(ends.values, counts)
     known = Patterns.unchecked(pairs.x[at], np.zeros(len(at)), pairs.ages[at])
     tails = model.at_least_given_alive(parameters, known, np.full(len(at), horizon), m.astype(np.float64))

@@ -43,14 +43,14 @@ class BetaGeometricLikelihood:
 
     def __init__(self, statistics: PurchaseStatistics, *, first_purchase: bool) -> None:
         weights, x = statistics.weights, statistics.frequency
-        self._counts = Distinct.of(x)
+        self._counts = Distinct.whole(x)
         self._customers_by_count = self._counts.total(weights)
         ages = statistics.ages
         self._ages = ages.values
         self._customers_by_age = ages.total(weights)
         self._purchases_by_age = ages.total(weights * x)
         # In the order of the counts: an occasion more for everyone changes no order.
-        self._occasions = Distinct.of(x + int(first_purchase))
+        self._occasions = Distinct.whole(x + int(first_purchase))
         tempted = x + int(first_purchase) > 0
         recencies = statistics.recencies.at(tempted)
         self._recencies = recencies.values

@@ -22,7 +22,7 @@ class NbdLikelihood:
     """
 
     def __init__(self, statistics: PurchaseStatistics) -> None:
-        self._counts = Distinct.of(statistics.frequency)
+        self._counts = Distinct.whole(statistics.frequency)
         self._customers_by_count = self._counts.total(statistics.weights)
         ages = statistics.ages
         self._ages = ages.values

@@ -101,7 +101,7 @@ class ParetoNbdLikelihood:
     def __init__(self, statistics: PurchaseStatistics) -> None:
         x, weights = statistics.frequency, statistics.weights
         self._weights = weights
-        self._counts = Distinct.of(x)
+        self._counts = Distinct.whole(x)
         self._customers_by_count = self._counts.total(weights)
         self._at_end = Pairs.of(x, statistics.ages)
         self._at_last = Pairs.of(x, statistics.recencies)

@@ -155,8 +155,7 @@ def _quantiles(curve: ValueCurve, weights: FloatArray, at: IntArray, p_alive: Fl
     any_purchase = np.maximum(weights @ curve.any_purchase, g[:, :, 0]).ravel()
     # One sorted array of all rows: row i lies within [2 i, 2 i + 1].
     flat = (1.0 - g + 2.0 * np.arange(len(g) * H).reshape(-1, H, 1)).ravel()
-    g = g.ravel()
-    levels = np.array([1.0 - LOW, 1.0 - HIGH])
+    points, levels = g.ravel(), np.array([1.0 - LOW, 1.0 - HIGH])
     exceed = np.broadcast_to((levels / np.maximum(p_alive, 1e-300)[:, None])[:, None, :], (len(at), H, 2)).ravel()
     lines = np.repeat((at[:, None] * H + np.arange(H)).ravel(), 2)
     found = np.zeros(len(lines))
@@ -169,7 +168,7 @@ def _quantiles(curve: ValueCurve, weights: FloatArray, at: IntArray, p_alive: Fl
         left = np.searchsorted(flat, 1.0 - np.minimum(level, 1.0) + 2.0 * line, side="left") - line * J
         left = np.clip(left - 1, 0, J - 2)[:, None] + np.arange(-1, 3)
         place = np.clip(left, 0, J - 1)
-        found[some] = _solve(level, any_purchase[line], g[(line * J)[:, None] + place], curve.log_z[place])
+        found[some] = _solve(level, any_purchase[line], points[(line * J)[:, None] + place], curve.log_z[place])
     return found.reshape(len(at), H, 2)
 
 
