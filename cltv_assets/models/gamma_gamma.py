@@ -30,7 +30,7 @@ class GammaGammaLikelihood:
     """
 
     def __init__(self, statistics: SpendStatistics) -> None:
-        self._counts = Distinct.of(statistics.frequency)
+        self._counts = Distinct.whole(statistics.frequency)
         self._customers_by_count = self._counts.total(statistics.weights)
         self._weights = statistics.weights
         self._x = statistics.frequency.astype(np.float64)

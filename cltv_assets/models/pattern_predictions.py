@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.purchase.registry import PurchaseModel, at_least, model_named
+from cltv_assets.models.purchase.registry import PurchaseModel, model_named
 from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, inner
 
 #: Ends of the prediction interval: 80 % of outcomes lie within, a tenth at most on each side.
@@ -94,12 +95,22 @@ def purchase_quantiles(
     """
     exceed = 1.0 - probability
     rows = np.repeat(np.arange(len(patterns)), len(horizons))
-    times = np.tile(horizons, len(patterns))
+    alive = model.p_alive(parameters, patterns)[rows]
+    # The future of a living customer depends on frequency and T: there are far fewer of these than patterns.
+    pairs = Pairs.of(patterns.frequency, Distinct.of(patterns.T))
+    kinds = Patterns.unchecked(
+        *(np.repeat(each, len(horizons)) for each in (pairs.x, np.zeros(len(pairs.x)), pairs.ages))
+    )
+    times = np.tile(horizons, len(pairs.x))
+    kind = (pairs.index[:, None] * len(horizons) + np.arange(len(horizons))).ravel()
 
     def likely(active: npt.NDArray[np.int64], counts: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether at least that many purchases are too likely for the quantile to be smaller."""
-        tail = at_least(model, parameters, patterns.take(rows[active]), times[active], counts)
-        return np.asarray(tail > exceed)
+        number = Distinct.whole(counts.astype(np.int64))
+        alike = Distinct.whole(number.index * len(times) + kind[active])
+        at, of = alike.values % len(times), number.values[alike.values // len(times)].astype(np.float64)
+        tails = model.at_least_given_alive(parameters, kinds.take(at), times[at], of)
+        return np.asarray(alive[active] * tails[alike.index] > exceed)
 
     # Always: the quantile is at least `known`, and below `above` once that is finite.
     known = np.zeros(len(rows))

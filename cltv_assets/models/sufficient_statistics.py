@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.distinct import Distinct
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -105,15 +107,28 @@ class PurchaseStatistics:
         few = _distinct_rows(self.frequency[first], self.recency[first], self.T[first])
         return few >= least or self.distinct_patterns >= least
 
+    @cached_property
+    def ages(self) -> Distinct[FloatArray]:
+        """Distinct values of T: all models need them, and finding them is a sort."""
+        return Distinct.of(self.T)
+
+    @cached_property
+    def recencies(self) -> Distinct[FloatArray]:
+        """Distinct recencies."""
+        return Distinct.of(self.recency)
+
     @property
     def mean_age(self) -> float:
         """Mean of T over customers, in the time unit; 0 without customers."""
         return inner(self.weights, self.T) / float(self.weights.sum()) if len(self.weights) else 0.0
 
-    def in_units_of(self, scale: float) -> PurchaseStatistics:
-        """Return the same customers with times divided by ``scale``."""
+    @cached_property
+    def scaled(self) -> PurchaseStatistics:
+        """The same customers with times in units of their mean age."""
+        scale = self.mean_age
         return PurchaseStatistics(self.frequency, self.recency / scale, self.T / scale, self.weights)
 
+    @cached_property
     def coarsened(self) -> PurchaseStatistics | None:
         """Merge patterns of equal frequency whose recency and T lie in the same cells.
 

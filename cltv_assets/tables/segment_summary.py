@@ -99,6 +99,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     for scheme, segment, chosen in _members(groups):
         before = customers_before(moves, f"from_{scheme}" if scheme != ALL else "from_value")
         count = sum(before.values()) if scheme == ALL else before.get(segment, 0)
+        intervals = totals.intervals(chosen, error)
         rows += [
             {
                 "scheme": scheme,
@@ -106,7 +107,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
                 "horizon_months": h,
                 "customers_before": count if before else None,
                 **_sums(groups, chosen, h),
-                **_interval_columns(totals.intervals(chosen, error), i),
+                **_interval_columns(intervals, i),
             }
             for i, h in enumerate(horizons)
         ]

@@ -104,7 +104,7 @@ def test_a_quick_search_from_far_away_is_a_whole_fit(weeks: PurchaseStatistics) 
 
 
 def test_merging_patterns_keeps_customers_purchases_and_times(master: PurchaseStatistics) -> None:
-    coarse = master.coarsened()
+    coarse = master.coarsened
     assert len(coarse.frequency) < len(master.frequency) / 2
     assert coarse.customers == master.customers
     for x in (0, 1, 5):
@@ -115,7 +115,7 @@ def test_merging_patterns_keeps_customers_purchases_and_times(master: PurchaseSt
         assert after == pytest.approx(before, rel=2e-3)
     assert (coarse.recency[coarse.frequency == 0] == 0).all()
     n = WORTHWHILE - 1
-    assert one_each(np.ones(n), np.arange(n) / n, np.ones(n)).coarsened() is None
+    assert one_each(np.ones(n), np.arange(n) / n, np.ones(n)).coarsened is None
 
 
 def test_the_whole_likelihood_is_evaluated_a_few_times_only(

@@ -130,6 +130,8 @@ def score_candidates(
     """
     scores: dict[str, list[FoldScore]] = {}
     null = fits.get(NULL_MODEL)
+    # One for all models, so that what they share is found once.
+    known = [fold.histories.statistics(clock) for fold in folds]
     # The null model first: others may have its scores.
     for name, fit in sorted(fits.items(), key=lambda item: item[0] != NULL_MODEL):
         if not folds or fit.status == "not_fitted":
@@ -137,7 +139,7 @@ def score_candidates(
         if name != NULL_MODEL and not gains_on(fit, null) and NULL_MODEL in scores:
             scores[name] = scores[NULL_MODEL]
             continue
-        found = [_score_refitted(fit, clock, fold) for fold in folds]
+        found = [_score_refitted(fit, clock, fold, each) for fold, each in zip(folds, known, strict=True)]
         scored = [score for score in found if score is not None]
         if len(scored) == len(folds):
             scores[name] = scored
@@ -151,10 +153,12 @@ def gains_on(fit: PurchaseFit, null: PurchaseFit | None) -> bool:
     return fit.log_likelihood - null.log_likelihood >= _NO_GAIN
 
 
-def _score_refitted(known: PurchaseFit, clock: OperationalTime, fold: Fold) -> FoldScore | None:
+def _score_refitted(
+    known: PurchaseFit, clock: OperationalTime, fold: Fold, statistics: PurchaseStatistics
+) -> FoldScore | None:
     """Score a model fitted at a fold's origin; None where it cannot be."""
     try:
-        parameters = quick_parameters(fold.histories.statistics(clock), known.model_name, known.usable_parameters())
+        parameters = quick_parameters(statistics, known.model_name, known.usable_parameters())
     except ModelError:
         return None
     return score_fold(known.model_name, parameters, clock, fold)

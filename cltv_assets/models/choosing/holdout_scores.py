@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cltv_assets.models.choosing.histories import Fold, OperationalTime
+from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
 from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns, inner
 
@@ -103,20 +104,18 @@ def log_probabilities(
     They are differences of tails: P(N = n) = P(N >= n) - P(N >= n + 1), with P(N >= 0) = 1. The future
     of a customer who is alive depends on frequency and T, so tails are computed once for each of these.
     """
-    ages, age = np.unique(patterns.T, return_inverse=True)
-    # One whole number for each (frequency, T, bought): sorting those is ten times as fast as sorting rows.
-    codes = (patterns.frequency * len(ages) + age) * (int(bought.max(initial=0)) + 1) + bought
-    _, at_first, index = np.unique(codes, return_index=True, return_inverse=True)
-    n = bought[at_first].astype(np.float64)
-    some = n > 0
-    known = Patterns.unchecked(patterns.frequency[at_first], np.zeros(len(n)), patterns.T[at_first])
-    again = model.at_least_given_alive(parameters, known, np.full(len(n), horizon), n + 1.0)
-    tail = np.ones(len(n))
-    if some.any():
-        at = np.flatnonzero(some)
-        tail[at] = model.at_least_given_alive(parameters, known.take(at), np.full(len(at), horizon), n[at])
+    pairs, counts = Pairs.of(patterns.frequency, Distinct.of(patterns.T)), int(bought.max(initial=0)) + 2
+    # One whole number for each (frequency, T, bought), and for what its tails are taken at.
+    alike = Distinct.whole(pairs.index * counts + bought)
+    some = alike.values % counts > 0
+    ends = Distinct.whole(np.concatenate((alike.values + 1, alike.values[some])))
+    at, m = np.divmod(ends.values, counts)
+    known = Patterns.unchecked(pairs.x[at], np.zeros(len(at)), pairs.ages[at])
+    tails = model.at_least_given_alive(parameters, known, np.full(len(at), horizon), m.astype(np.float64))
+    again, tail = tails[ends.index[: len(some)]], np.ones(len(some))
+    tail[some] = tails[ends.index[len(some) :]]
     alive = model.p_alive(parameters, patterns)
-    exactly = np.where(some[index], alive * (tail - again)[index], 1.0 - alive * again[index])
+    exactly = np.where(some[alike.index], alive * (tail - again)[alike.index], 1.0 - alive * again[alike.index])
     return np.asarray(np.log(np.maximum(exactly, _LEAST)), dtype=np.float64)
 
 

@@ -80,7 +80,7 @@ def fit_purchase_model(
         return purchase_model_not_fitted(statistics, name, reason, truncated=truncated)
     # In units of the mean age the search is the same in weeks and in days.
     scale = statistics.mean_age
-    scaled = statistics.in_units_of(scale)
+    scaled = statistics.scaled
     purchases = inner(statistics.weights, statistics.frequency)
     rate = purchases / inner(scaled.weights, scaled.T)
     units = _units(model, scale)
@@ -88,7 +88,7 @@ def fit_purchase_model(
     def likelihood(of: PurchaseStatistics) -> Objective:
         return truncated_likelihood(model, of) if truncated else model.likelihood(of)
 
-    coarse = scaled.coarsened() if start is None else None
+    coarse = scaled.coarsened if start is None else None
     best = maximise(
         likelihood(scaled),
         _starts(model, rate, truncated) if start is None else [_given_start(start, units)],
@@ -200,7 +200,7 @@ def quick_parameters(statistics: PurchaseStatistics, name: str, start: Parameter
     units = _units(model, scale)
     known = _given_start(start, units)
     found = minimize(
-        loss_per_customer(model.likelihood(statistics.in_units_of(scale)), float(statistics.weights.sum())),
+        loss_per_customer(model.likelihood(statistics.scaled), float(statistics.weights.sum())),
         known,
         jac=True,
         method="L-BFGS-B",

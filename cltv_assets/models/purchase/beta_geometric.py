@@ -43,16 +43,16 @@ class BetaGeometricLikelihood:
 
     def __init__(self, statistics: PurchaseStatistics, *, first_purchase: bool) -> None:
         weights, x = statistics.weights, statistics.frequency
-        self._counts = Distinct.of(x)
+        self._counts = Distinct.whole(x)
         self._customers_by_count = self._counts.total(weights)
-        ages = Distinct.of(statistics.T)
+        ages = statistics.ages
         self._ages = ages.values
         self._customers_by_age = ages.total(weights)
         self._purchases_by_age = ages.total(weights * x)
         # In the order of the counts: an occasion more for everyone changes no order.
-        self._occasions = Distinct.of(x + int(first_purchase))
+        self._occasions = Distinct.whole(x + int(first_purchase))
         tempted = x + int(first_purchase) > 0
-        recencies = Distinct.of(statistics.recency[tempted])
+        recencies = statistics.recencies.at(tempted)
         self._recencies = recencies.values
         self._at_age, self._at_recency = ages.index[tempted], recencies.index
         self._at_count = self._counts.index[tempted]
@@ -181,7 +181,7 @@ class BetaGeometricNbd:
         depend on recency and is computed once for each (x, T).
         """
         r, alpha, a, b = (parameters[name] for name in self.parameter_names)
-        pairs = Pairs.of(patterns.frequency, patterns.T)
+        pairs = Pairs.of(patterns.frequency, Distinct.of(patterns.T))
         given_alive = mean_purchases_before_dropout(
             frequency=pairs.x.astype(np.int64),
             rate_shape=r,

@@ -22,9 +22,9 @@ class NbdLikelihood:
     """
 
     def __init__(self, statistics: PurchaseStatistics) -> None:
-        self._counts = Distinct.of(statistics.frequency)
+        self._counts = Distinct.whole(statistics.frequency)
         self._customers_by_count = self._counts.total(statistics.weights)
-        ages = Distinct.of(statistics.T)
+        ages = statistics.ages
         self._ages = ages.values
         self._customers_by_age = ages.total(statistics.weights)
         self._purchases_by_age = ages.total(statistics.weights * statistics.frequency)

@@ -127,12 +127,15 @@ def decay_integral(shapes: FloatArray, q: float, ages: FloatArray, scales: tuple
     by_a, by_b = q * spread, -shapes * spread
     grid = _grid(shapes, k, by_a, by_b, q)
     sums = np.empty((5, n))
+    # v and y depend on p alone, of which there are few.
+    each, at = np.unique(k, return_inverse=True)
+    all_v = grid.nodes / each[:, None]
+    all_y = -np.expm1(-all_v)
     size = max(1, _BLOCK // len(grid.nodes))
     for first in range(0, n, size):
         rows = slice(first, first + size)
         p, a, b = shapes[rows, None], by_a[rows, None], by_b[rows, None]
-        v = grid.nodes / k[rows, None]
-        y = -np.expm1(-v)
+        v, y = all_v[at[rows]], all_y[at[rows]]
         over_a, over_b = 1.0 + a * y, 1.0 + b * y
         log_a, log_b = np.log(over_a), np.log(over_b)
         weights = np.exp(grid.log_weights - p * log_a - q * log_b)

@@ -101,10 +101,10 @@ class ParetoNbdLikelihood:
     def __init__(self, statistics: PurchaseStatistics) -> None:
         x, weights = statistics.frequency, statistics.weights
         self._weights = weights
-        self._counts = Distinct.of(x)
+        self._counts = Distinct.whole(x)
         self._customers_by_count = self._counts.total(weights)
-        self._at_end = Pairs.of(x, statistics.T)
-        self._at_last = Pairs.of(x, statistics.recency)
+        self._at_end = Pairs.of(x, statistics.ages)
+        self._at_last = Pairs.of(x, statistics.recencies)
 
     def __call__(self, log_parameters: FloatArray) -> tuple[float, FloatArray]:
         """Return the log-likelihood (nats) and its gradient by ln r, ln alpha, ln s, ln beta."""
@@ -178,7 +178,7 @@ class ParetoNbd:
         """Return P(alive | pattern), shape (n,): the density of being alive at T by the likelihood."""
         values = _values(parameters)
         x = patterns.frequency.astype(np.float64)
-        ends, lasts = Pairs.of(patterns.frequency, patterns.T), Pairs.of(patterns.frequency, patterns.recency)
+        ends, lasts = (Pairs.of(patterns.frequency, Distinct.of(times)) for times in (patterns.T, patterns.recency))
         on = purchase_first(ends.x, ends.ages, values).log_value[ends.index]
         left = dropout_first(lasts.x, lasts.ages, values).log_value[lasts.index]
         return np.minimum(np.exp(alive(x, patterns.T, values) - np.logaddexp(on, left)), 1.0)

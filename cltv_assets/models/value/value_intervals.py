@@ -34,6 +34,9 @@ _POINTS = 25
 #: Below this quantile of a single purchase G is taken to be linear.
 _LEAST = 1e-3
 
+#: Quantiles found at once: their temporary arrays stay within the cache.
+_BLOCK = 8_192
+
 
 @dataclass(frozen=True, eq=False)
 class ValueCurve:
@@ -135,74 +138,70 @@ def value_quantiles(
         Times after the observation end, in the time unit of the fit.
     """
     grid = AgeGrid.of(patterns.frequency, patterns.T, float(horizons.min()))
-    searches = []
+    quantiles = np.zeros((len(patterns), len(horizons), 2))
     for group in grid.groups:
         tails = count_tails(model, parameters, group.frequency, group.nodes, horizons, spend["p"])
         curve = value_curve(spend, group.frequency, tails)
-        searches.append(_search(curve, group.weights, group.at, p_alive[group.rows]))
-    quantiles = np.zeros((len(patterns), len(horizons), 2))
-    if searches:
-        quantiles[np.concatenate([group.rows for group in grid.groups])] = _solve(
-            *(np.concatenate(parts) for parts in zip(*searches, strict=True))
-        )
+        quantiles[group.rows] = _quantiles(curve, group.weights, group.at, p_alive[group.rows])
     return quantiles[:, :, 0], quantiles[:, :, 1]
 
 
-def _search(
-    curve: ValueCurve, weights: FloatArray, at: IntArray, p_alive: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Find the grid's interval of each quantile.
-
-    Returns
-    -------
-    exceed : array of float64, shape (n, H, 2)
-        What G is to be at the quantile.
-    any_purchase : array of float64, shape (n, H, 1)
-        G at 0.
-    g, log_z : arrays of float64, shape (n, H, 2, 4)
-        G at the point before the interval, its two ends and the point after; and where they are.
-    """
+def _quantiles(curve: ValueCurve, weights: FloatArray, at: IntArray, p_alive: FloatArray) -> FloatArray:
+    """Return both quantiles of the customers of one frequency, shape (n, H, 2)."""
     K, H, J = curve.exceed.shape
     g = (weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
     # Interpolation in T leaves errors of 1e-6 where G hardly falls.
     g = np.minimum.accumulate(np.clip(g, 0.0, 1.0), axis=2)
-    any_purchase = np.maximum(weights @ curve.any_purchase, g[:, :, 0])
-    levels = np.array([1.0 - LOW, 1.0 - HIGH])
-    exceed = np.broadcast_to((levels / np.maximum(p_alive, 1e-300)[:, None])[:, None, :], (len(at), H, 2))
+    any_purchase = np.maximum(weights @ curve.any_purchase, g[:, :, 0]).ravel()
     # One sorted array of all rows: row i lies within [2 i, 2 i + 1].
-    line = (at[:, None] * H + np.arange(H))[:, :, None]
     flat = (1.0 - g + 2.0 * np.arange(len(g) * H).reshape(-1, H, 1)).ravel()
-    wanted = 1.0 - np.minimum(exceed, 1.0) + 2.0 * line
-    # The number of points where G is still above.
-    left = np.searchsorted(flat, wanted.ravel(), side="left").reshape(wanted.shape) - line * J
-    left = np.clip(left - 1, 0, J - 2)[..., None] + np.arange(-1, 3)
-    place = np.clip(left, 0, J - 1)
-    around = g.reshape(-1)[(line * J)[..., None] + place]
-    return exceed, any_purchase[at][:, :, None], around, curve.log_z[place]
+    points, levels = g.ravel(), np.array([1.0 - LOW, 1.0 - HIGH])
+    exceed = np.broadcast_to((levels / np.maximum(p_alive, 1e-300)[:, None])[:, None, :], (len(at), H, 2)).ravel()
+    lines = np.repeat((at[:, None] * H + np.arange(H)).ravel(), 2)
+    found = np.zeros(len(lines))
+    # Elsewhere the quantile is 0.
+    wanted = np.flatnonzero(exceed < any_purchase[lines])
+    for first in range(0, len(wanted), _BLOCK):
+        some = wanted[first : first + _BLOCK]
+        line, level = lines[some], exceed[some]
+        # The number of points where G is still above.
+        left = np.searchsorted(flat, 1.0 - np.minimum(level, 1.0) + 2.0 * line, side="left") - line * J
+        left = np.clip(left - 1, 0, J - 2)[:, None] + np.arange(-1, 3)
+        place = np.clip(left, 0, J - 1)
+        found[some] = _solve(level, any_purchase[line], points[(line * J)[:, None] + place], curve.log_z[place])
+    return found.reshape(len(at), H, 2)
 
 
 def _solve(exceed: FloatArray, any_purchase: FloatArray, g: FloatArray, log_z: FloatArray) -> FloatArray:
-    """Return z where G is ``exceed``, shape (n, H, 2), by bisection of monotone cubics in ln z; see `_search`."""
-    steps = np.diff(log_z, axis=-1)
-    step = steps[..., 1]
-    slope = np.diff(g, axis=-1) / np.where(steps > 0, steps, 1.0)
-    begin, end = (step * _slope(slope[..., i : i + 2], steps[..., i : i + 2]) for i in (0, 1))
-    low, high = g[..., 1], g[..., 2]
-    left, right = np.zeros_like(step), np.ones_like(step)
+    """Return z where G is ``exceed``, by bisection of monotone cubics in ln z.
+
+    Parameters
+    ----------
+    exceed : array of float64, shape (n,)
+        What G is to be at the quantile, below ``any_purchase``.
+    any_purchase : array of float64, shape (n,)
+        G at 0.
+    g, log_z : arrays of float64, shape (n, 4)
+        G at the grid's point before the interval of the quantile, its two ends and the point after; and where they
+        are.
+    """
+    steps = np.diff(log_z, axis=1)
+    step = steps[:, 1]
+    slope = np.diff(g, axis=1) / np.where(steps > 0, steps, 1.0)
+    begin, end = (step * _slope(slope[:, i : i + 2], steps[:, i : i + 2]) for i in (0, 1))
+    low, high = g[:, 1], g[:, 2]
+    # Hermite's cubic through both ends with both slopes.
+    square, cube = 3.0 * (high - low) - 2.0 * begin - end, 2.0 * (low - high) + begin + end
+    left, width = np.zeros_like(step), 0.5
     for _ in range(20):
-        t = (left + right) / 2.0
-        # Hermite's cubic through both ends with both slopes.
-        value = low + t * (
-            begin + t * (3.0 * (high - low) - 2.0 * begin - end + t * (2.0 * (low - high) + begin + end))
-        )
-        above = value > exceed
-        left, right = np.where(above, t, left), np.where(above, right, t)
-    found = np.exp(log_z[..., 1] + step * (left + right) / 2.0)
-    first = np.exp(log_z[..., 1])
-    # Before the grid's first point, or never.
+        t = left + width
+        above = low + t * (begin + t * (square + t * cube)) > exceed
+        left += width * above
+        width /= 2.0
+    found = np.exp(log_z[:, 1] + step * (left + width))
+    # Before the grid's first point.
     share = (any_purchase - exceed) / np.maximum(any_purchase - low, 1e-300)
-    found = np.where(exceed > low, first * np.clip(share, 0.0, 1.0), found)
-    return np.where(exceed >= any_purchase, 0.0, found)
+    return np.where(exceed > low, np.exp(log_z[:, 1]) * np.clip(share, 0.0, 1.0), found)
 
 
 def _slope(sides: FloatArray, steps: FloatArray) -> FloatArray:
