@@ -23,6 +23,7 @@ from cltv_assets.dagster_defs.partitions import input_of
 from cltv_assets.dagster_defs.resources import Platform, bound
 from cltv_assets.files.object_store import ObjectStore, uses_s3
 from cltv_assets.lake import StagedMonth
+from cltv_assets.lake.opening import Handles
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
@@ -79,7 +80,7 @@ def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, A
     table = platform.lake.table(staged.schema)
     with faults_as_failures():
         published = table.publish(staged, {"dagster_run_id": run_id})
-        rows = sum(table.row_counts(table.months()).values())
+        rows = table.rows()
     return {
         # Rows of the whole table, which the asset's page shows first.
         "dagster/row_count": rows,
@@ -103,6 +104,8 @@ class LakeIOManager(dg.ConfigurableIOManager):
     time_zone: str = Field(description="Time zone of days and months.")
     settings: ClassVar[Settings]
     schemas: ClassVar[Mapping[str, TableSchema]]
+    #: The runs of one command look for newer versions of tables that they hold open already.
+    handles: ClassVar[Handles]
     _platform: Platform | None = PrivateAttr(default=None)
 
     @property
@@ -115,7 +118,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
         """Make the platform; nothing is opened yet."""
         tags = context.run.tags if context.run else {}
         newest = tags.get(NEWEST_MONTH, tags.get(_END_OF_RANGE))
-        self._platform = Platform(self.settings, self._objects(), self._session(), newest)
+        self._platform = Platform(self.settings, self._objects(), self._session(), newest, self.handles)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
         """Release what was opened."""
@@ -190,6 +193,6 @@ def lake_io_manager(settings: Settings, **needed: Any) -> LakeIOManager:
     chosen = IO_MANAGERS[settings.engine, uses_s3(settings)]
     schemas = {schema.name: schema for schema in all_schemas(settings.horizons_months)}
     source = " ".join(filter(None, (settings.source.kind, settings.source.path)))
-    return bound(chosen, settings=settings, schemas=schemas)(
+    return bound(chosen, settings=settings, schemas=schemas, handles={})(
         engine=settings.engine, lake_uri=settings.lake_root, source=source, time_zone=settings.time_zone, **needed
     )

@@ -84,7 +84,7 @@ def lake_asset(
         platform: Platform = getattr(context.resources, lake_key).platform
 
         def make(month: Month) -> MonthMade:
-            with faults_as_failures(platform.engine):
+            with faults_as_failures(platform.engine), platform.lake.opener.steady():
                 read = {name: window.of(month) for name, window in upstream.items()}
                 return _make(platform, names, tables, month, read)
 

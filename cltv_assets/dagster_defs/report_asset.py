@@ -65,7 +65,7 @@ def report_asset(
         platform: Platform = getattr(context.resources, lake_key).platform
 
         def make(month: Month) -> MonthMade:
-            with faults_as_failures(platform.engine):
+            with faults_as_failures(platform.engine), platform.lake.opener.steady():
                 return _make(platform, names, month, {name: window.of(month) for name, window in upstream.items()})
 
         if context.has_partition_key:

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
@@ -25,6 +26,8 @@ _ROW_GROUP = 122_880
 _DICTIONARY = 1_000
 #: Up to so many bytes of input, a step's queries take one thread: waking and joining more costs more than they do.
 _ONE_THREAD = 16 << 20
+#: Up to so many bytes, a file on S3 is fetched once, because a month's queries ask for it several times.
+_COPIED = 8 << 20
 _MONTH_FOLDER = re.compile(rf"/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 
 
@@ -63,11 +66,14 @@ class DuckDBEngine(Engine):
             return self.from_arrow(arrow.empty_table())
         name = next(self._names)
         if self._objects is not None and is_s3(files[0]):
-            self._backend.con.register(name, _on_s3(self._objects, files, arrow, hive))
-            # Reading from S3 is waiting, whatever the size.
-            self._weigh(_ONE_THREAD)
-            self._held.append(f'VIEW "{name}"')
-            return self._table(name, schema)
+            copies = [self._copied(self._objects, file) for file in files]
+            if None in copies:
+                self._backend.con.register(name, _on_s3(self._objects, files, arrow, hive))
+                # Reading from S3 is waiting, whatever the size.
+                self._weigh(_ONE_THREAD)
+                self._held.append(f'VIEW "{name}"')
+                return self._table(name, schema)
+            files = [str(copy) for copy in copies]
         self._weigh(sum(map(os.path.getsize, files)))
         columns = ", ".join(f'"{column}"' for column in schema.names)
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
@@ -124,8 +130,30 @@ class DuckDBEngine(Engine):
         if self._objects is None or not is_s3(path):
             self._copy(query, path)
             return
-        with Storage(path, self._objects).replacing(path) as local:
-            self._copy(query, str(local))
+        local = self._place_of_copy(path)
+        self._copy(query, str(local))
+        self._objects.upload(local, path)
+        if local.stat().st_size > _COPIED:
+            local.unlink()
+
+    def _copied(self, objects: ObjectStore, file: str) -> Path | None:
+        """Return a local copy of a file on S3, None if it is large. The lake's files never change."""
+        local = self._place_of_copy(file)
+        if not local.exists():
+            storage = Storage(file, objects)
+            with storage.asking(file), storage.open(file) as stream:
+                if stream.size() > _COPIED:
+                    return None
+                content = stream.read()
+            begun = local.with_suffix(".begun")
+            begun.write_bytes(content)
+            begun.rename(local)
+        return local
+
+    def _place_of_copy(self, file: str) -> Path:
+        local = Path(self._spill.name, "copies", file.removeprefix(S3))
+        local.parent.mkdir(parents=True, exist_ok=True)
+        return local
 
     def _copy(self, query: str, path: str) -> None:
         target = path.replace("'", "''")

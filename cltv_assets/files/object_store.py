@@ -135,6 +135,8 @@ class ObjectStore:
                 connect_timeout=_CONNECT_SECONDS,
                 request_timeout=_REQUEST_SECONDS,
                 background_writes=False,
+                # A small file is one request then, not three.
+                allow_delayed_open=True,
                 **named,
             )
             self._arrow = (now, made)

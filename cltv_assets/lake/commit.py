@@ -60,12 +60,16 @@ def publications(table: DeltaTable, month: Month) -> int:
 
 
 def replace_month(
-    load: Callable[[], DeltaTable], folder: str, staged: StagedMonth, metadata: Mapping[str, str]
+    load: Callable[[], DeltaTable],
+    count: Callable[[DeltaTable, Month], int],
+    folder: str,
+    staged: StagedMonth,
+    metadata: Mapping[str, str],
 ) -> Commit:
     """Make the staged files the month's only files.
 
-    ``load`` returns the newest version of the table that lies in ``folder``; ``metadata`` is kept
-    in the commit.
+    ``load`` returns the newest version of the table that lies in ``folder``, ``count`` a month's
+    `publications` in it; ``metadata`` is kept in the commit.
 
     Raises
     ------
@@ -85,7 +89,7 @@ def replace_month(
     error: Exception | None = None
     remote = "://" in folder
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        if publications(table, staged.month) != staged.base_version:
+        if count(table, staged.month) != staged.base_version:
             raise ConcurrentPublishError(
                 f"Another run published month {staged.month} of table {staged.schema.name} while this one was "
                 "writing it; that run's rows stand, this run's are dropped.",

@@ -12,7 +12,7 @@ from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.probe import CHOOSE_ROOT, check_folder, check_object_store
 from cltv_assets.files.storage import Storage, month_folder, month_of_folder
-from cltv_assets.lake.opening import Opener
+from cltv_assets.lake.opening import Handles, Opener
 from cltv_assets.lake.table import LakeTable
 from cltv_assets.months import Month
 
@@ -28,6 +28,8 @@ class Lake:
         How to reach it, where ``root`` is not a folder.
     graph : str
         Prefix of the graph that it belongs to. Tables of another graph are refused.
+    handles : dict, optional
+        Keeps tables open for the next ``Lake`` that gets it.
 
     Raises
     ------
@@ -35,12 +37,14 @@ class Lake:
         If the folder's name is one that Delta cannot express.
     """
 
-    def __init__(self, root: str, objects: ObjectStore | None = None, graph: str = "") -> None:
+    def __init__(
+        self, root: str, objects: ObjectStore | None = None, graph: str = "", handles: Handles | None = None
+    ) -> None:
         self.graph = graph
         #: The files under the root, for what tables and monthly files do not offer.
         self.storage = Storage(root, objects)
         self.root = self.storage.root
-        self.opener = Opener(self.storage)
+        self.opener = Opener(self.storage, handles)
         self._objects = objects
         if self.storage.local and (unquote(self.root) != self.root or "#" in self.root or "?" in self.root):
             # delta-rs treats paths as URLs in some places. It would write to one folder and read from another, or

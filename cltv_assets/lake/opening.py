@@ -8,7 +8,8 @@ table, so it travels with it, survives overwrites, and other readers ignore it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -43,13 +44,17 @@ _NOT_OURS = "Move that folder away, or set lake_uri in cltv.yaml (or CLTV_LAKE_U
 T = TypeVar("T")
 
 
+#: Open tables by address, each with the options that it was opened with: renewed credentials need a new handle.
+Handles = dict[str, tuple[DeltaTable, dict[str, str] | None]]
+
+
 class Opener:
     """Opens the tables under one root and keeps them open, because updating a table is much faster than opening it."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, handles: Handles | None = None) -> None:
         self._storage = storage
-        #: Each with the options that it was opened with: renewed credentials need a new handle.
-        self._open: dict[str, tuple[DeltaTable, dict[str, str] | None]] = {}
+        self._open: Handles = {} if handles is None else handles
+        self._steady: set[str] | None = None
         self._known: dict[str, tuple[DeltaTable, int, dict[Hashable, Any]]] = {}
 
     def known(self, table: DeltaTable, what: Hashable, look: Callable[[], T]) -> T:
@@ -62,6 +67,18 @@ class Opener:
             answers[what] = look()
         found: T = answers[what]
         return found
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Look for newer versions of a table only once in a ``with`` block.
+
+        What reads several tables several times sees one version of each, with few requests.
+        """
+        self._steady = set()
+        try:
+            yield
+        finally:
+            self._steady = None
 
     def newest(self, schema: TableSchema) -> DeltaTable | None:
         """Return the newest version of a table of any format, or None if there is none.
@@ -93,6 +110,8 @@ class Opener:
             ) from error
 
     def _newest(self, uri: str) -> DeltaTable:
+        if self._steady is not None and uri in self._steady:
+            return self._open[uri][0]
         options = self._storage.options
         kept, of = self._open.pop(uri, (None, None))
         if kept is not None and (of != options or not self._has_version(uri, kept.version(), checkpointed=True)):
@@ -106,6 +125,8 @@ class Opener:
                 kept = None
         table = kept or DeltaTable(uri, storage_options=options)
         self._open[uri] = table, options
+        if self._steady is not None:
+            self._steady.add(uri)
         return table
 
     def _has_version(self, uri: str, version: int, checkpointed: bool = False) -> bool:

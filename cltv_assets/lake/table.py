@@ -93,7 +93,7 @@ class LakeTable:
 
         Publishing fails if another process publishes the month after this call.
         """
-        return Staging(self._storage, self.schema, month, commit.publications(self._ensured(), month))
+        return Staging(self._storage, self.schema, month, self._publications(self._ensured(), month))
 
     def publish(self, staged: StagedMonth, commit_metadata: Mapping[str, str] | None = None) -> PublishedMonth:
         """Replace a month by what was staged for it, in one atomic commit.
@@ -114,7 +114,7 @@ class LakeTable:
             raise ValueError(f"{staged.month} of {staged.schema.name} is not for {self.schema.name}, or was published")
         try:
             self._check_staged(staged)
-            made = commit.replace_month(self._load, self.uri, staged, commit_metadata or {})
+            made = commit.replace_month(self._load, self._publications, self.uri, staged, commit_metadata or {})
         except BaseException:
             staged.discard()  # keeps the files where the commit's outcome is unknown
             raise
@@ -147,7 +147,7 @@ class LakeTable:
         # The log itself is read only for what has no files: an empty month, or none at all.
         wanted = set(months)
         with_rows = {file.month for file in self._files(wanted, table)}
-        return with_rows | {month for month in wanted - with_rows if commit.publications(table, month)}
+        return with_rows | {month for month in wanted - with_rows if self._publications(table, month)}
 
     def months(self) -> list[Month]:
         """Return every month that has rows, oldest first, whatever the settings say."""
@@ -178,6 +178,10 @@ class LakeTable:
         """
         return [f"{self.uri}/{file.path}" for file in self._files(months)]
 
+    def rows(self) -> int:
+        """Return the rows of all months, from the log alone."""
+        return sum(file.rows for file in self._files(None))
+
     def row_counts(self, months: Iterable[Month]) -> dict[Month, int]:
         """Return the rows of those of ``months`` that are published, from the log alone."""
         table = self._open()
@@ -187,7 +191,7 @@ class LakeTable:
         rows: Counter[Month] = Counter()
         for file in self._files(wanted, table):
             rows[file.month] += file.rows
-        empty = [month for month in wanted - set(rows) if commit.publications(table, month)]
+        empty = [month for month in wanted - set(rows) if self._publications(table, month)]
         return dict(sorted({**rows, **dict.fromkeys(empty, 0)}.items()))
 
     def vacuum(self, older_than_hours: int) -> int:
@@ -265,6 +269,10 @@ class LakeTable:
         if table is None:
             raise LakeError(f"Table {self.schema.name} at {self.uri} is gone.", "Run the month again.")
         return table
+
+    def _publications(self, table: DeltaTable, month: Month) -> int:
+        # Delta replays the log for this.
+        return self._opener.known(table, month, lambda: commit.publications(table, month))
 
     def _files(self, months: Iterable[Month] | None, table: DeltaTable | None = None) -> list[_File]:
         table = table or self._open()

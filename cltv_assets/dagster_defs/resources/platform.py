@@ -17,6 +17,7 @@ from cltv_assets.dagster_defs.failures import FailedMonths
 from cltv_assets.engines import Engine, open_engine
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.lake import Lake
+from cltv_assets.lake.opening import Handles
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import open_source
@@ -41,6 +42,8 @@ class Platform:
         Returns the run's Spark session.
     newest : str, optional
         Key of the newest of several months that are made together.
+    handles : dict, optional
+        Keeps the lake's tables open between runs.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class Platform:
         objects: Callable[[], ObjectStore] | None = None,
         session: Callable[[], Any] | None = None,
         newest: str | None = None,
+        handles: Handles | None = None,
     ) -> None:
         self.settings = settings
         self._find_objects = objects
         self._session = session
         self._newest = newest
+        self._handles = handles
         #: The months that failed, so that later steps of the run skip them.
         self.failed = FailedMonths()
         self._engine: Engine | None = None
@@ -80,7 +85,7 @@ class Platform:
         LakeError
             If it is on an object store that cannot be written to, or on which commits are not safe.
         """
-        lake = Lake(self.settings.lake_root, self.objects, self.settings.asset_prefix)
+        lake = Lake(self.settings.lake_root, self.objects, self.settings.asset_prefix, self._handles)
         if self.objects is not None:
             lake.check_writable()
         return lake
