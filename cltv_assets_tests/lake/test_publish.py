@@ -59,6 +59,16 @@ def test_replacing_a_month_leaves_the_others(place: Place, table: LakeTable) -> 
     assert sorted(table.files([JAN, FEB])) == table.files([FEB, JAN]) == before + table.files([FEB])
 
 
+def test_a_step_reads_one_version(place: Place, lake: Lake, table: LakeTable) -> None:
+    publish(table, JAN, 1)
+    with lake.opener.steady():
+        before = table.files([JAN])
+        publish(place.lake().table(ORDERS), JAN, 2)
+        assert table.files([JAN]) == before
+        assert table.row_counts([JAN, FEB]) == {JAN: ROWS}
+    assert generation_of(read(table, JAN)) == 2
+
+
 def test_staged_files_are_invisible_until_published(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     staged = stage(table, JAN, 2)
