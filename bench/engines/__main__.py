@@ -25,8 +25,12 @@ from bench.engines.processes import Sampler
 from bench.engines.results import Result, measured
 from bench.engines.stages import read_stages
 from bench.engines.tables import all_tables, table_of
+from bench.peers import peers_python
 
-ENGINES = ("duckdb", "spark", "cluster", "pandas")
+#: What is no engine of ours: the notebook that users have today, and two bounds.
+PEERS = {"pandas": "notebook", "bare": "bare", "polars": "polars_rfm"}
+ENGINES = ("duckdb", "spark", "cluster", *PEERS)
+REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")
 _GIB = 2**30
 _LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
@@ -72,7 +76,7 @@ def _measure(options: argparse.Namespace) -> Result:
     shutil.rmtree(home, ignore_errors=True)
     (home / "out").mkdir(parents=True)
     values = _engine(options, home)
-    command = _command(values, source, home, options.session)
+    command = _command(options, values, source, home)
     environment = os.environ | {
         "DAGSTER_HOME": str(home / "dagster"),
         "TMPDIR": str(home / "tmp"),
@@ -101,19 +105,20 @@ def _measure(options: argparse.Namespace) -> Result:
     return measured(options.transactions, options.engine, ended, begin, stages, answer, sampler.samples, settings)
 
 
-def _command(values: dict[str, Any] | None, source: Path, home: Path, session: str) -> list[str]:
+def _command(options: argparse.Namespace, values: dict[str, Any] | None, source: Path, home: Path) -> list[str]:
     if values is None:
-        return [sys.executable, "-m", "bench.engines.notebook", str(source), str(home / "out")]
+        python = peers_python(options.folder / "peers", REQUIREMENTS) if options.engine == "polars" else sys.executable
+        return [python, "-m", f"bench.engines.{PEERS[options.engine]}", str(source), str(home / "out")]
     from bench.engines.pipeline import settings_for
 
     settings = home / "settings.json"
     settings.write_text(settings_for(source, home, values).model_dump_json())
-    return [sys.executable, "-m", "bench.engines.pipeline", str(settings), str(home / "out"), session]
+    return [sys.executable, "-m", "bench.engines.pipeline", str(settings), str(home / "out"), options.session]
 
 
 def _engine(options: argparse.Namespace, home: Path) -> dict[str, Any] | None:
-    """Return the settings of the engine; None for the notebook, which has none."""
-    if options.engine == "pandas":
+    """Return the settings of the engine; None for a peer, which has none."""
+    if options.engine in PEERS:
         return None
     elif options.engine == "duckdb":
         return {"engine": "duckdb", "duckdb_memory_limit": options.duckdb_memory}

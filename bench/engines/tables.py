@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from bench.engines.results import HOLDOUT_S_OWN, Result, StageResult
 
-_ORDER = {"duckdb": 0, "spark": 1, "cluster": 2, "pandas": 3}
+_ORDER = {"duckdb": 0, "spark": 1, "cluster": 2, "pandas": 3, "bare": 4, "polars": 5}
 NAMES = {
     "duckdb": "DuckDB",
     "spark": "Spark local[2]",
     "cluster": "Spark cluster, 2 workers",
     "pandas": "pandas + lifetimes",
+    "bare": "bare DuckDB, landing and cleaning only",
+    "polars": "Polars streaming, to RFM only",
 }
 _KINDS = ("Python", "driver JVM", "executors", "master and workers")
 

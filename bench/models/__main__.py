@@ -12,26 +12,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 from typing import Any
 
 from bench.models import population
 from bench.models.tables import agreement_table, cost_table
+from bench.peers import peers_python
 
 HERE = Path(__file__).parent
 PEERS = ("lifetimes", "pymc-marketing")
 SIZES = (10_000, 100_000, 1_000_000)
-
-
-def peers_python(folder: Path) -> str:
-    """Return the Python of the peers' environment, made and filled if it is not there."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-        requirements = HERE / "requirements-peers.txt"
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)
-    return str(python)
 
 
 def run(contender: str, model: str, customers: int, folder: Path, python: str, limit: float) -> dict[str, Any]:
@@ -65,7 +55,7 @@ def main() -> None:
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="bench-models-"))
     folder.mkdir(parents=True, exist_ok=True)
-    peers = peers_python(chosen.peers or folder / "peers")
+    peers = peers_python(chosen.peers or folder / "peers", HERE / "requirements-peers.txt")
     results: dict[tuple[str, str, int], dict[str, Any]] = {}
     for model in chosen.models:
         for contender in ("ours", *PEERS):

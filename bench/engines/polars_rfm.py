@@ -1,0 +1,51 @@
+"""The limit to look at: Polars' streaming engine from the same rows to RFM, and nothing else.
+
+``python -m bench.engines.polars_rfm SOURCE OUT``, in an environment with
+``requirements-peers.txt``: the notebook's cleaning and summary as one lazy query. No line is
+kept, judged or checked, no model fitted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+
+
+def run(source: Path, out: Path) -> None:
+    """Summarise all files.
+
+    Parameters
+    ----------
+    source : Path
+        Folder of the months' Parquet files.
+    out : Path
+        Folder for the time that it took and the summary.
+    """
+    begin = time.time()
+    lines = pl.scan_parquet(source / "*.parquet").filter(
+        pl.col("customer").is_not_null() & (pl.col("quantity") > 0) & (pl.col("price") > 0)
+    )
+    days = lines.group_by("customer", pl.col("ordered_at").dt.date().alias("day")).agg(
+        (pl.col("quantity") * pl.col("price")).sum().alias("amount")
+    )
+    end = pl.date(2024, 12, 31)
+    first, repeats = pl.col("day").min(), pl.col("day") != pl.col("day").min()
+    rfm = days.group_by("customer").agg(
+        frequency=pl.len() - 1,
+        recency=(pl.col("day").max() - first).dt.total_days(),
+        T=(end - first).dt.total_days(),
+        monetary_value=pl.col("amount").filter(repeats).mean().fill_null(0),
+    )
+    rfm.sink_parquet(out / "rfm.parquet")
+    stage = {"name": "read to RFM", "begin": begin, "end": time.time(), "month": ""}
+    (out / "stages.jsonl").write_text(json.dumps(stage) + "\n")
+    customers = pl.scan_parquet(out / "rfm.parquet").select(pl.len()).collect().item()
+    (out / "answer.json").write_text(json.dumps({"customers": customers}))
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), Path(sys.argv[2]))
