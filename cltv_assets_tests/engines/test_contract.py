@@ -110,6 +110,27 @@ def test_text_in_an_expression_is_text(engine):
         assert found == [row["small"]]
 
 
+def test_queries_that_differ_in_dates_only_are_compiled_once_and_each_has_its_own_dates(engine, monkeypatch):
+    t = engine.from_arrow(contract.table())
+    compiled = []
+    plain = type(engine._backend).compile
+    monkeypatch.setattr(type(engine._backend), "compile", lambda self, e: compiled.append(e) or plain(self, e))
+
+    def asked(first: dt.date, last: dt.date, text: str = "none") -> list[dict[str, object]]:
+        return engine.collect(
+            t.filter(t.small == 0).select(first=ibis.literal(first), last=ibis.literal(last), text=ibis.literal(text))
+        ).to_pylist()
+
+    # As many days in a different order, days that stand for others within, and the same day twice.
+    days = [dt.date(2011, 1, 1), dt.date(2011, 1, 31), dt.date(9001, 1, 1), dt.date(9000, 1, 1)]
+    for first in days:
+        for last in days:
+            assert asked(first, last) == [{"first": first, "last": last, "text": "none"}]
+    assert len(compiled) == 3
+    looks_like_one = "MAKE_DATE(9000, 1, 1)"
+    assert asked(days[0], days[1], looks_like_one) == [{"first": days[0], "last": days[1], "text": looks_like_one}]
+
+
 def test_what_is_cached_is_kept_until_the_release(engine, tmp_path):
     path = tmp_path / "gone.parquet"
     pq.write_table(contract.table(), path)
