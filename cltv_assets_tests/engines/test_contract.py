@@ -6,12 +6,14 @@ import datetime as dt
 import re
 from decimal import Decimal
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cltv_assets.engines import open_engine
+from cltv_assets.engines import duckdb_engine, open_engine
+from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.settings import Settings
 from cltv_assets_tests.engines import contract
 from cltv_assets_tests.engines.contract import EVERY_TYPE, ROWS
@@ -154,6 +156,27 @@ def test_measures_are_one_query_and_equal_ones_are_computed_once(engine, monkeyp
     assert found == {"one": 4, "again": 4, "largest": 2**31 - 1}
     assert [len(columns) for columns in asked] == [2]
     assert engine.measure(t, {}) == {}
+
+
+def test_little_data_are_queried_on_one_thread_and_more_on_all(tmp_path, monkeypatch):
+    engine = DuckDBEngine()
+    threads = "SELECT current_setting('threads')"
+
+    def now() -> int:
+        return int(engine._backend.con.sql(threads).fetchall()[0][0])
+
+    cores = int(duckdb.connect().sql(threads).fetchall()[0][0])
+    path = tmp_path / "rows.parquet"
+    pq.write_table(contract.table(), path)
+    monkeypatch.setattr(duckdb_engine, "_ONE_THREAD", 2 * path.stat().st_size)
+    assert now() == 1
+    engine.read_files(EVERY_TYPE, [str(path)])
+    assert now() == 1
+    engine.read_files(EVERY_TYPE, [str(path)])
+    assert now() == cores
+    engine.release()
+    assert now() == 1
+    engine.close()
 
 
 def test_opening_an_engine_starts_nothing():
