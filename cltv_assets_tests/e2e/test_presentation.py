@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from deltalake import DeltaTable
 
 from cltv_assets.cli.runner import run_months
 from cltv_assets.dagster_defs.graph import all_assets
+from cltv_assets.dagster_defs.io_managers import lake_io_manager
 from cltv_assets.dagster_defs.presentation import REPORT_URL_VARIABLE, markdown_table
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.ran import Ran
@@ -121,6 +123,34 @@ def test_pictures_are_pictures_and_small(ran: Ran, asset: str, name: str) -> Non
     assert min(pixels.shape[:2]) > 200
     # Something is drawn in colour: black text alone leaves no difference between the channels.
     assert (abs(pixels[..., 0] - pixels[..., 2]) > 0.3).mean() > 0.005
+
+
+def test_of_several_months_the_newest_has_pictures_and_the_others_say_where_theirs_are(ran: Ran) -> None:
+    earlier = ran.months[-2].key
+    for asset in ("cltv_predictions", "cltv_report"):
+        shown = told(ran.instance, asset, earlier)
+        assert not any(_IMAGE.search(str(value)) for value in shown.values())
+        assert f"cltv report --month {earlier}" in shown["pictures"]
+        assert "pictures" not in told(ran.instance, asset)
+    # Each month's page has every drawing.
+    assert Path(told(ran.instance, "cltv_report", earlier)["report"]).read_text(encoding="utf-8").count("<svg") > 3
+
+
+@pytest.mark.parametrize(
+    ("tags", "drawn"),
+    [
+        ({}, ["2011-01", "2011-02"]),
+        ({"cltv/newest_month": "2011-02"}, ["2011-02"]),
+        ({"dagster/asset_partition_range_end": "2011-01"}, ["2011-01"]),
+    ],
+)
+def test_a_month_that_is_made_by_itself_is_drawn(tmp_path: Path, tags: dict[str, str], drawn: list[str]) -> None:
+    resource = lake_io_manager(settings_in(tmp_path, end_month="2011-02"))
+    context: Any = SimpleNamespace(run=SimpleNamespace(tags=tags))
+    resource.setup_for_execution(context)
+    months = months_of("2011-01", 2)
+    assert [month.key for month in months if resource.platform.month_run(month, {}).pictures] == drawn
+    resource.teardown_after_execution(context)
 
 
 def test_the_report_leads_to_itself(ran: Ran) -> None:

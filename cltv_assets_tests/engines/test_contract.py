@@ -6,12 +6,14 @@ import datetime as dt
 import re
 from decimal import Decimal
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cltv_assets.engines import open_engine
+from cltv_assets.engines import duckdb_engine, open_engine
+from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.settings import Settings
 from cltv_assets_tests.engines import contract
 from cltv_assets_tests.engines.contract import EVERY_TYPE, ROWS
@@ -110,6 +112,27 @@ def test_text_in_an_expression_is_text(engine):
         assert found == [row["small"]]
 
 
+def test_queries_that_differ_in_dates_only_are_compiled_once_and_each_has_its_own_dates(engine, monkeypatch):
+    t = engine.from_arrow(contract.table())
+    compiled = []
+    plain = type(engine._backend).compile
+    monkeypatch.setattr(type(engine._backend), "compile", lambda self, e: compiled.append(e) or plain(self, e))
+
+    def asked(first: dt.date, last: dt.date, text: str = "none") -> list[dict[str, object]]:
+        return engine.collect(
+            t.filter(t.small == 0).select(first=ibis.literal(first), last=ibis.literal(last), text=ibis.literal(text))
+        ).to_pylist()
+
+    # As many days in a different order, days that stand for others within, and the same day twice.
+    days = [dt.date(2011, 1, 1), dt.date(2011, 1, 31), dt.date(9001, 1, 1), dt.date(9000, 1, 1)]
+    for first in days:
+        for last in days:
+            assert asked(first, last) == [{"first": first, "last": last, "text": "none"}]
+    assert len(compiled) == 3
+    looks_like_one = "MAKE_DATE(9000, 1, 1)"
+    assert asked(days[0], days[1], looks_like_one) == [{"first": days[0], "last": days[1], "text": looks_like_one}]
+
+
 def test_what_is_cached_is_kept_until_the_release(engine, tmp_path):
     path = tmp_path / "gone.parquet"
     pq.write_table(contract.table(), path)
@@ -133,6 +156,27 @@ def test_measures_are_one_query_and_equal_ones_are_computed_once(engine, monkeyp
     assert found == {"one": 4, "again": 4, "largest": 2**31 - 1}
     assert [len(columns) for columns in asked] == [2]
     assert engine.measure(t, {}) == {}
+
+
+def test_little_data_are_queried_on_one_thread_and_more_on_all(tmp_path, monkeypatch):
+    engine = DuckDBEngine()
+    threads = "SELECT current_setting('threads')"
+
+    def now() -> int:
+        return int(engine._backend.con.sql(threads).fetchall()[0][0])
+
+    cores = int(duckdb.connect().sql(threads).fetchall()[0][0])
+    path = tmp_path / "rows.parquet"
+    pq.write_table(contract.table(), path)
+    monkeypatch.setattr(duckdb_engine, "_ONE_THREAD", 2 * path.stat().st_size)
+    assert now() == 1
+    engine.read_files(EVERY_TYPE, [str(path)])
+    assert now() == 1
+    engine.read_files(EVERY_TYPE, [str(path)])
+    assert now() == cores
+    engine.release()
+    assert now() == 1
+    engine.close()
 
 
 def test_opening_an_engine_starts_nothing():
