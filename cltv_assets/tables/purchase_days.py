@@ -43,7 +43,7 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
         cleaned.group_by("customer_id", "purchase_day")
         .aggregate(
             order_count=cleaned.transaction_id.nunique(where=bought),
-            line_count=bought.cast("int64").sum(),
+            line_count=cleaned.count(where=bought),
             spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
             refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum().cast(MONEY),
         )

@@ -54,7 +54,7 @@ def repeaters_in_window(days: ir.Table, month: Month, window_months: int) -> ir.
     window = days.filter(days.purchase_day.between(start, end))
     bought = window.order_count > 0
     found = window.group_by("customer_id").aggregate(
-        purchase_day_count=bought.cast("int64").sum(),
+        purchase_day_count=window.count(where=bought),
         order_count=window.order_count.sum(),
         spend=window.spend.sum().cast(MONEY),
         refunds=window.refunds.sum().cast(MONEY),

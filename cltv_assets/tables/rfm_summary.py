@@ -91,7 +91,7 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
     bought = history.order_count > 0
     # Arg-min needs one pass; a window function would sort by customer.
     customers = history.group_by("customer_id").aggregate(
-        days=bought.cast("int64").sum(),
+        days=history.count(where=bought),
         first_purchase=history.purchase_day.min(where=bought),
         last_purchase=history.purchase_day.max(where=bought),
         first_spend=history.spend.argmin(history.purchase_day, where=bought),

@@ -67,11 +67,14 @@ class AgeGrid:
         By rising frequency.
     frequency, T : arrays, shape (N,)
         Of each node.
+    place : array of int64, shape (n,)
+        Row that each customer has in what `interpolate` returns.
     """
 
     groups: list[FrequencyGroup]
     frequency: IntArray
     T: FloatArray
+    place: IntArray
 
     @classmethod
     def of(cls, frequency: IntArray, T: FloatArray, scale: float) -> AgeGrid:
@@ -79,25 +82,26 @@ class AgeGrid:
         order = np.lexsort((T, frequency))
         frequencies, begins = np.unique(frequency[order], return_index=True)
         groups: list[FrequencyGroup] = []
-        first = 0
+        first = known = 0
+        place = np.zeros(len(T), dtype=np.int64)
         for x, rows in zip(frequencies.tolist(), np.split(order, begins[1:]), strict=False):
             ages, at = np.unique(T[rows], return_inverse=True)
             groups.append(FrequencyGroup(x, rows, *_nodes(ages, scale), at, first))
             first += len(groups[-1].nodes)
+            place[rows] = known + at
+            known += len(ages)
         empty = [np.zeros(0)]
         return cls(
             groups,
             np.repeat(frequencies, [len(group.nodes) for group in groups]).astype(np.int64),
             np.concatenate([group.nodes for group in groups] or empty),
+            place,
         )
 
     def interpolate(self, values: FloatArray) -> FloatArray:
-        """Return what the nodes have, shape (N, H), at the customers' ages, shape (n, H)."""
-        found = np.empty((sum(len(group.rows) for group in self.groups), values.shape[1]))
-        for group in self.groups:
-            here = values[group.first : group.first + len(group.nodes)]
-            found[group.rows] = (group.weights @ here)[group.at]
-        return found
+        """Return what the nodes have, shape (N, H), at the distinct frequencies and ages, shape (A, H)."""
+        parts = [group.weights @ values[group.first : group.first + len(group.nodes)] for group in self.groups]
+        return np.concatenate(parts or [values])
 
 
 def _nodes(ages: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:

@@ -49,6 +49,9 @@ _STEP = 1e-3
 #: Up to this shape q + p x values are cut, at what any customer exceeds with this chance.
 HEAVY_TAIL, _CUT = 3.0, 0.1
 
+#: Groups worked on at once: their temporary arrays stay within the cache. Fresh memory is dearer than arithmetic.
+_BLOCK = 8_192
+
 
 @dataclass(frozen=True, eq=False)
 class CustomerGroups:
@@ -101,7 +104,8 @@ class Sums:
         mean = self.centre[rows].sum(axis=0)
         variance = self.variance[rows].sum(axis=0)
         if with_parameters:
-            slope = self.gradient[:, rows].sum(axis=1)
+            # One parameter at a time takes less memory.
+            slope = np.array([by_parameter[rows].sum(axis=0) for by_parameter in self.gradient]).reshape(-1, len(mean))
             variance = variance + np.einsum("ph,pq,qh->h", slope, self.covariance, slope)
         return gamma_interval(mean, variance + (error * mean) ** 2)
 
@@ -174,73 +178,75 @@ def totals_of(
     at = [h - 1 for h in horizons]
     ends = month_ends[at]
     grid = AgeGrid.of(patterns.frequency, patterns.T, float(ends.min()))
-    monthly = _expected(model, parameters, patterns, grid, month_ends)
-    expected = monthly[:, at]
-    present = np.cumsum(np.diff(monthly, axis=1, prepend=0.0) * factors, axis=1)[:, at]
-    factor = np.divide(present, expected, out=np.zeros_like(expected), where=expected > 0)
-
-    squares, value_means, value_squares = _moments(model, parameters, spend, grid, groups, ends)
-    alive = model.p_alive(parameters, patterns)[:, None]
-    customers = groups.customers[:, None]
-    p, q, v = (spend[name] for name in ("p", "q", "v"))
-    x = groups.frequency.astype(np.float64)
-    shape = q + p * x
-    # Sums over customers of v + x m and of its square.
-    scale = v * groups.customers + x * groups.value_sum
-    scale_squares = v * v * groups.customers + 2.0 * v * x * groups.value_sum + x * x * groups.value_squares
-    worth = p / (shape - 1.0)
-    means = worth[:, None] * expected
-    centre = np.where(shape[:, None] > HEAVY_TAIL, means, alive * value_means)
-    spread = alive * value_squares - centre**2
-
+    by_month = _given_alive(model, parameters, grid, month_ends)
+    moments = _moments(model, parameters, spend, grid, groups, ends)
     names, covariance = _matrix(fit.log_covariance, tuple(parameters))
     spend_names, spend_matrix = _matrix(spend_covariance, ("p", "q", "v"))
-    moved = [
-        _expected(model, {**parameters, name: parameters[name] * np.exp(sign * _STEP)}, patterns, grid, ends)
-        for name in names
-        for sign in (1.0, -1.0)
-    ]
-    by_parameter = [(up - down) / (2.0 * _STEP) for up, down in zip(moved[::2], moved[1::2], strict=True)]
-    value_of_purchase = (worth * scale)[:, None] * factor
-    # Derivatives of the sum of p (v + x m) / (q + p x - 1).
-    by_spend = {
-        "p": (q - 1.0) / (shape - 1.0) * worth * scale,
-        "q": -q / (shape - 1.0) * worth * scale,
-        "v": worth * v * groups.customers,
-    }
-    value_gradient = [slope * value_of_purchase for slope in by_parameter]
-    value_gradient += [by_spend[name][:, None] * expected * factor for name in spend_names]
-    both = np.zeros((len(value_gradient), len(value_gradient)))
+    shifted = [{**parameters, name: parameters[name] * np.exp(sign * _STEP)} for name in names for sign in (1.0, -1.0)]
+    moved = [(each, _given_alive(model, each, grid, ends)) for each in shifted]
+    both = np.zeros((len(names) + len(spend_names),) * 2)
     both[: len(names), : len(names)] = covariance
     both[len(names) :, len(names) :] = spend_matrix
-    empty = np.zeros((0, *expected.shape))
-    return Totals(
-        Sums(
-            expected * customers,
-            expected * customers,
-            np.maximum(alive * squares - expected**2, 0.0) * customers,
-            np.stack([slope * customers for slope in by_parameter]) if names else empty,
-            covariance,
-        ),
-        Sums(
-            expected * value_of_purchase,
-            centre * factor * scale[:, None],
-            np.maximum(spread, 0.0) * factor**2 * scale_squares[:, None],
-            np.stack(value_gradient) if value_gradient else empty,
-            both,
-        ),
-    )
+    purchases, value = (_empty(len(patterns), len(at), matrix) for matrix in (covariance, both))
+    p, q, v = (spend[name] for name in ("p", "q", "v"))
+
+    for first in range(0, len(patterns), _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        place = grid.place[rows]
+        some = Patterns.unchecked(patterns.frequency[rows], patterns.recency[rows], patterns.T[rows])
+        alive = model.p_alive(parameters, some)[:, None]
+        monthly = alive * by_month[place]
+        expected = monthly[:, at]
+        present = np.cumsum(np.diff(monthly, axis=1, prepend=0.0) * factors, axis=1)[:, at]
+        factor = np.divide(present, expected, out=np.zeros_like(expected), where=expected > 0)
+        squares, value_means, value_squares = (each[place] for each in moments)
+        count, spent = groups.customers[rows], groups.value_sum[rows]
+        customers = count[:, None]
+        x = some.frequency.astype(np.float64)
+        shape = q + p * x
+        # Sums over customers of v + x m and of its square.
+        scale = v * count + x * spent
+        scale_squares = v * v * count + 2.0 * v * x * spent + x * x * groups.value_squares[rows]
+        worth = p / (shape - 1.0)
+        means = worth[:, None] * expected
+        centre = np.where(shape[:, None] > HEAVY_TAIL, means, alive * value_means)
+        spread = alive * value_squares - centre**2
+        value_of_purchase = (worth * scale)[:, None] * factor
+        # Derivatives of the sum of p (v + x m) / (q + p x - 1).
+        by_spend = {
+            "p": (q - 1.0) / (shape - 1.0) * worth * scale,
+            "q": -q / (shape - 1.0) * worth * scale,
+            "v": worth * v * count,
+        }
+        purchases.expected[rows] = purchases.centre[rows] = expected * customers
+        purchases.variance[rows] = np.maximum(alive * squares - expected**2, 0.0) * customers
+        value.expected[rows] = expected * value_of_purchase
+        value.centre[rows] = centre * factor * scale[:, None]
+        value.variance[rows] = np.maximum(spread, 0.0) * factor**2 * scale_squares[:, None]
+        near = [model.p_alive(each, some)[:, None] * given_alive[place] for each, given_alive in moved]
+        for i, (up, down) in enumerate(zip(near[::2], near[1::2], strict=True)):
+            slope = (up - down) / (2.0 * _STEP)
+            purchases.gradient[i, rows] = slope * customers
+            value.gradient[i, rows] = slope * value_of_purchase
+        for i, name in enumerate(spend_names, start=len(names)):
+            value.gradient[i, rows] = by_spend[name][:, None] * expected * factor
+    return Totals(purchases, value)
 
 
-def _expected(
-    model: PurchaseModel, parameters: Parameters, patterns: Patterns, grid: AgeGrid, horizons: FloatArray
-) -> FloatArray:
-    """Return expected purchases, shape (n, H), computed at the grid's nodes only."""
+def _empty(n: int, horizons: int, covariance: FloatArray) -> Sums:
+    """Return sums to be filled in."""
+    expected, centre, variance = (np.empty((n, horizons)) for _ in range(3))
+    return Sums(expected, centre, variance, np.empty((len(covariance), n, horizons)), covariance)
+
+
+def _given_alive(model: PurchaseModel, parameters: Parameters, grid: AgeGrid, horizons: FloatArray) -> FloatArray:
+    """Return expected purchases of the living at the grid's frequencies and ages, computed at its nodes only."""
     # Recency decides whether a customer is alive; one who bought on this day is likeliest to be.
     recency = np.where(grid.frequency > 0, grid.T, 0.0)
     nodes = Patterns.unchecked(grid.frequency, recency, grid.T)
-    given_alive = model.expected_purchases(parameters, nodes, horizons) / model.p_alive(parameters, nodes)[:, None]
-    return np.asarray(model.p_alive(parameters, patterns)[:, None] * grid.interpolate(given_alive), dtype=np.float64)
+    return grid.interpolate(
+        model.expected_purchases(parameters, nodes, horizons) / model.p_alive(parameters, nodes)[:, None]
+    )
 
 
 def _moments(
@@ -250,8 +256,8 @@ def _moments(
     grid: AgeGrid,
     groups: CustomerGroups,
     horizons: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return E[N^2], E[S] / (v + x m) and E[S^2] / (v + x m)^2, each given alive, shape (n, H)."""
+) -> list[FloatArray]:
+    """Return E[N^2], E[S] / (v + x m) and E[S^2] / (v + x m)^2 of the living, at the grid's frequencies and ages."""
     found: list[FloatArray] = []
     for group in grid.groups:
         tails = count_tails(model, parameters, group.frequency, group.nodes, horizons, spend["p"])
@@ -264,8 +270,7 @@ def _moments(
             value = bounded_moments(spend, group.frequency, tails, _CUT / customers)
         found.append(np.stack((square, *value)))
     nodes = np.concatenate(found, axis=1) if found else np.zeros((3, 0, len(horizons)))
-    squares, means, value_squares = (grid.interpolate(values) for values in nodes)
-    return squares, means, value_squares
+    return [grid.interpolate(values) for values in nodes]
 
 
 def _matrix(covariance: Covariance | None, names: Sequence[str]) -> tuple[list[str], FloatArray]:

@@ -53,7 +53,7 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
     if predicted is None:
         return None
     # Select columns first, because the engine compiles a query column by column.
-    listed = _listed(run.inputs["cltv_predictions"], _spent(run), run.settings.horizons_months[-1])
+    listed = run.engine.cache(_listed(run.inputs["cltv_predictions"], _spent(run), run.settings.horizons_months[-1]))
     spent = run.engine.measure(listed, {"past": listed.past.sum(), "at_risk": listed.at_risk.sum()})
     return ValueFacts(
         predicted,

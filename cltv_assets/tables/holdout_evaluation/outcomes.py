@@ -153,7 +153,7 @@ def _totals(days: ir.Table, first: Month, last: Month, settings: Settings, prefi
     spend = period.spend - period.refunds if settings.refunds == "net" else period.spend
     return period.group_by("customer_id").aggregate(
         **{
-            f"{prefix}_purchases": (period.order_count > 0).cast("int64").sum().cast("float64"),
+            f"{prefix}_purchases": period.count(where=period.order_count > 0).cast("float64"),
             f"{prefix}_revenue": spend.sum().cast("float64"),
         }
     )

@@ -71,9 +71,10 @@ def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window]) -> 
     columns: dict[str, ir.Scalar] = {"first_purchase": day.min()}
     for k, fold in enumerate(folds):
         known = day <= fold.origin.last_day
-        columns[f"days_{k}"] = known.cast("int64").sum()
+        # Not a sum of ones: counting takes half the time.
+        columns[f"days_{k}"] = history.count(where=known)
         columns[f"last_{k}"] = day.max(where=known)
-        columns[f"bought_{k}"] = (~known & (day <= fold.last.last_day)).cast("int64").sum()
+        columns[f"bought_{k}"] = history.count(where=~known & (day <= fold.last.last_day))
     return history.group_by("customer_id").aggregate(**columns).drop("customer_id")
 
 
