@@ -39,13 +39,19 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
     """Merge a customer's orders of a day into one row."""
     bought = cleaned.kind == "purchase"
     zero = ibis.literal(0).cast(MONEY)
+    # By transaction first: counting distinct ones takes half as long again.
+    orders = cleaned.group_by("customer_id", "purchase_day", "transaction_id").aggregate(
+        line_count=cleaned.count(where=bought),
+        spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
+        refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum().cast(MONEY),
+    )
     return (
-        cleaned.group_by("customer_id", "purchase_day")
+        orders.group_by("customer_id", "purchase_day")
         .aggregate(
-            order_count=cleaned.transaction_id.nunique(where=bought),
-            line_count=cleaned.count(where=bought),
-            spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
-            refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum().cast(MONEY),
+            order_count=orders.count(where=orders.line_count > 0),
+            line_count=orders.line_count.sum(),
+            spend=orders.spend.sum().cast(MONEY),
+            refunds=orders.refunds.sum().cast(MONEY),
         )
         .select(*PURCHASE_DAYS.column_names)
     )

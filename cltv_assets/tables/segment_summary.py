@@ -9,6 +9,7 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.figures import wording
@@ -21,6 +22,7 @@ from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
 from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, fixed_point
@@ -91,7 +93,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     if not len(groups):
         return []
     # Sums of floats depend on their order, so a fixed order makes a re-run equal.
-    groups = groups.sort_by([(key, "ascending") for key in GROUP_KEY])
+    groups = in_order(groups, GROUP_KEY)
     totals = group_totals(run, groups)
     purchase = chosen_row(run, PURCHASE_MODEL.name)
     error = model_error(purchase["holdout_total_error"], purchase["holdout_folds"])
@@ -123,8 +125,7 @@ def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
     """Return (scheme, segment, rows of its groups), with the whole base first; segments may be empty."""
     found = [(ALL, ALL, np.arange(len(groups)))]
     for scheme, (column, names) in SCHEMES.items():
-        values = np.asarray(groups[column].to_pylist())
-        found += [(scheme, name, np.flatnonzero(values == name)) for name in names]
+        found += [(scheme, name, np.flatnonzero(pc.equal(groups[column], name))) for name in names]
     return found
 
 
