@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cltv_assets.models.sufficient_statistics import FloatArray, PurchaseStatistics, SpendStatistics
+from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 
 CALIBRATION_END = pd.Timestamp("1997-09-30")
 _START = pd.Timestamp("1997-01-01")

@@ -13,10 +13,11 @@ import numpy as np
 
 from bench.published import cdnow
 from cltv_assets.models import gamma_gamma
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
 from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.models.purchase.registry import model_named
-from cltv_assets.models.sufficient_statistics import FloatArray, Patterns, PurchaseStatistics
+from cltv_assets.models.sufficient_statistics import Patterns, PurchaseStatistics
 
 FHL = "Fader, Hardie and Lee (2005)"
 CLVTOOLS = "tests of CLVTools"

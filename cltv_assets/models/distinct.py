@@ -8,14 +8,13 @@ makes an exact gradient cheap.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from cltv_assets.models.sufficient_statistics import BoolArray, FloatArray, IntArray
+from cltv_assets.models.arrays import BoolArray, FloatArray, IntArray
 
-Values = TypeVar("Values", "FloatArray", "IntArray")
+Values = TypeVar("Values", FloatArray, IntArray)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from scipy.special import betaln, digamma
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct
-from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, SpendStatistics, inner
+from cltv_assets.models.sufficient_statistics import Parameters, SpendStatistics, inner
 
 NAME = "gamma_gamma"
 PARAMETER_NAMES = ("p", "q", "v")

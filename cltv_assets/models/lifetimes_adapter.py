@@ -18,9 +18,10 @@ import pandas as pd
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models import gamma_gamma
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
-from cltv_assets.models.sufficient_statistics import FloatArray, Patterns, PurchaseStatistics, SpendStatistics
+from cltv_assets.models.sufficient_statistics import Patterns, PurchaseStatistics, SpendStatistics
 
 #: Our model's name to the fitter of lifetimes and to its function that simulates customers.
 _FITTERS = {

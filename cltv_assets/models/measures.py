@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri
 
-from cltv_assets.models.sufficient_statistics import FloatArray, inner
+from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.sufficient_statistics import inner
 
 #: Groups of equal size that calibration looks at.
 DECILES = 10

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
-from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, inner
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns, inner
 
 #: Ends of the prediction interval: 80 % of outcomes lie within, a tenth at most on each side.
 LOW, HIGH = 0.1, 0.9

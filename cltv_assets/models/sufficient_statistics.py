@@ -17,11 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.arrays import BoolArray, FloatArray, IntArray
 from cltv_assets.models.distinct import Distinct
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 #: Parameter values by name.
 Parameters = Mapping[str, float]

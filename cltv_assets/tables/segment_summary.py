@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.figures import wording
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
 from cltv_assets.models.value.totals import CustomerGroups, Totals, model_error, totals_of
 from cltv_assets.months import DAYS_PER_UNIT

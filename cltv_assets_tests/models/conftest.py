@@ -12,9 +12,10 @@ import pytest
 from bench.models.population import simulate_pareto as simulate_pareto
 from bench.models.population import simulate_purchases as simulate_purchases
 from bench.published import cdnow
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, PurchaseStatistics, SpendStatistics
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 
 CdnowFit = Callable[..., PurchaseFit]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.choosing.histories import Fold, Histories
 from cltv_assets.models.choosing.seasonality import MonthCounts
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
 
 #: A shop with a Christmas: intensities of the calendar months.
 CHRISTMAS = np.array([0.7, 0.7, 0.8, 0.9, 1.0, 0.9, 0.8, 0.8, 1.0, 1.1, 1.5, 1.8])

@@ -13,16 +13,12 @@ import pytest
 from bench.published import cdnow
 from bench.published.figures import PUBLISHED
 from cltv_assets.errors import ModelError
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.estimation.fits import Fit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model, quick_parameters
 from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.sufficient_statistics import (
-    MIN_REPEAT_CUSTOMERS,
-    FloatArray,
-    PurchaseStatistics,
-    SpendStatistics,
-)
+from cltv_assets.models.sufficient_statistics import MIN_REPEAT_CUSTOMERS, PurchaseStatistics, SpendStatistics
 from cltv_assets.tables.spend_model import spend_patterns
 from cltv_assets_tests.models.conftest import CdnowFit, grouped, one_each, simulate_purchases
 

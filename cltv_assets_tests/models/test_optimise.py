@@ -9,17 +9,12 @@ import pytest
 
 from bench.published.figures import PUBLISHED
 from cltv_assets.errors import ModelError
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model, quick_parameters
 from cltv_assets.models.estimation.optimise import maximise
 from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
-from cltv_assets.models.sufficient_statistics import (
-    WORTHWHILE,
-    FloatArray,
-    Objective,
-    PurchaseStatistics,
-    SpendStatistics,
-)
+from cltv_assets.models.sufficient_statistics import WORTHWHILE, Objective, PurchaseStatistics, SpendStatistics
 from cltv_assets_tests.models.conftest import CdnowFit, one_each
 from cltv_assets_tests.models.test_fitting import covariance
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.choosing.histories import Fold, OperationalTime
 from cltv_assets.models.choosing.holdout_scores import FoldScore, Standing, score_fold
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, purchase_model_not_fitted, quick_parameters
 from cltv_assets.models.purchase.registry import model_named
-from cltv_assets.models.sufficient_statistics import FloatArray, PurchaseStatistics, inner
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics, inner
 
 #: The model without dropout that every other one is held against.
 NULL_MODEL = "nbd"

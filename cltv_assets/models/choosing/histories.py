@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Patterns, PurchaseStatistics
+from cltv_assets.models.arrays import FloatArray, IntArray
+from cltv_assets.models.sufficient_statistics import Patterns, PurchaseStatistics
 
 DateArray = npt.NDArray[np.datetime64]
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.choosing.histories import Fold, OperationalTime
 from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns, inner
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns, inner
 
 #: A difference of log scores below so many standard errors is taken for chance. Three, because
 #: the standard error rests on two or three holdouts and is itself uncertain: with two the choice

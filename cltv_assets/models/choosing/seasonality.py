@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cltv_assets.models.arrays import BoolArray, FloatArray, IntArray
 from cltv_assets.models.choosing.histories import (
     AVERAGE_DAYS,
     DateArray,
@@ -30,7 +31,7 @@ from cltv_assets.models.choosing.histories import (
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, quick_parameters
 from cltv_assets.models.purchase.registry import model_named
-from cltv_assets.models.sufficient_statistics import BoolArray, FloatArray, IntArray, Parameters, Patterns
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns
 
 #: Models that are exact on operational time: their customers drop out at purchases, or never.
 SEASONAL_MODELS = ("bg_nbd", "mbg_nbd", "nbd")

@@ -12,17 +12,11 @@ from scipy.optimize import minimize
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models import gamma_gamma
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
 from cltv_assets.models.estimation.optimise import Bounds, Maximum, loss_per_customer, maximise
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
-from cltv_assets.models.sufficient_statistics import (
-    FloatArray,
-    Objective,
-    Parameters,
-    PurchaseStatistics,
-    SpendStatistics,
-    inner,
-)
+from cltv_assets.models.sufficient_statistics import Objective, Parameters, PurchaseStatistics, SpendStatistics, inner
 
 #: Where parameters are searched, in units of the mean age and the mean order value. At
 #: 1e4, shape parameters make customers alike to one percent, and even millions of customers

@@ -20,7 +20,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.sufficient_statistics import BoolArray, FloatArray, Objective
+from cltv_assets.models.arrays import BoolArray, FloatArray
+from cltv_assets.models.sufficient_statistics import Objective
 
 #: Least and largest log parameters.
 Bounds = tuple[FloatArray, FloatArray]

@@ -19,10 +19,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc, betaln, expit
 
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.purchase.dropout_integral import mean_purchases_before_dropout
 from cltv_assets.models.purchase.nbd import dropout_reason, log_any_purchase
-from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns, PurchaseStatistics, inner
 
 #: A mean dropout probability after a purchase below this is none to speak of.
 NEGLIGIBLE_DROPOUT = 1e-3

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
+from cltv_assets.models.arrays import FloatArray, IntArray
 
 #: Largest step in the logit of p. For large b' the density tends to a log-gamma one, whose
 #: characteristic function decays like exp(-pi w / 2); at w = 2 pi / 0.3 that is exp(-33).

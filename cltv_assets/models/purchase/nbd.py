@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc
 
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct
-from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns, PurchaseStatistics, inner
 
 
 class NbdLikelihood:

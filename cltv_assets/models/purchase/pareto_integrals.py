@@ -40,7 +40,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import betainc, expit, roots_legendre
 
-from cltv_assets.models.sufficient_statistics import FloatArray
+from cltv_assets.models.arrays import FloatArray
 
 #: Half-width of the strip in ln E where the integrand is analytic and of its size on the
 #: axis: pi/2 less a margin. Narrower where A and B are far apart, see `_grid`.

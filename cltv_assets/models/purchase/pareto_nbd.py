@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.purchase.nbd import dropout_reason
 from cltv_assets.models.purchase.pareto_integrals import arrivals_before_dropout, decay_integral
-from cltv_assets.models.sufficient_statistics import FloatArray, Parameters, Patterns, PurchaseStatistics, inner
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns, PurchaseStatistics, inner
 
 #: A mean time to dropout of so many times the mean age is none to speak of.
 _NEVER = 1e3

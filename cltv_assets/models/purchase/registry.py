@@ -8,10 +8,11 @@ from typing import Protocol
 import numpy as np
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.purchase.beta_geometric import BgNbd, MbgNbd
 from cltv_assets.models.purchase.nbd import Nbd
 from cltv_assets.models.purchase.pareto_nbd import ParetoNbd
-from cltv_assets.models.sufficient_statistics import FloatArray, Objective, Parameters, Patterns, PurchaseStatistics
+from cltv_assets.models.sufficient_statistics import Objective, Parameters, Patterns, PurchaseStatistics
 
 
 class PurchaseModel(Protocol):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.months import Month
 
 #: Mean length of a year, leap years included.

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.purchase.registry import PurchaseModel
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns
 
 #: Ages at which a frequency is computed; fewer distinct ones are taken as they are.
 NODES = 16

@@ -33,10 +33,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaincinv, ndtri, stdtrit
 
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.pattern_predictions import HIGH, LOW
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns
 from cltv_assets.models.value.future_counts import AgeGrid, count_tails
 from cltv_assets.models.value.value_intervals import bounded_moments
 

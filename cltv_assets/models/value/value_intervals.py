@@ -20,9 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincc, betainccinv, betaincinv
 
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.pattern_predictions import HIGH, LOW
 from cltv_assets.models.purchase.registry import PurchaseModel
-from cltv_assets.models.sufficient_statistics import FloatArray, IntArray, Parameters, Patterns
+from cltv_assets.models.sufficient_statistics import Parameters, Patterns
 from cltv_assets.models.value.future_counts import AgeGrid, CountTails, count_tails
 
 #: Neighbouring grid points differ at most by this in G, if refining this often gets there.
