@@ -24,8 +24,6 @@ from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of, 
 
 #: Bytes of shuffled rows that become one file; parquet compresses them to between a quarter and a half.
 _ROWS_TO_A_FILE = "768m"
-#: A result without a shuffle in as few partitions is written as they are: a shuffle would take a third of the write.
-_FEW_FILES = 8
 
 
 class SparkEngine(Engine):
@@ -131,7 +129,7 @@ class SparkEngine(Engine):
         """Compute ``expression`` into a folder of parquet files, cast to ``schema``.
 
         The files have some hundred megabytes where there is that much: a small
-        month has a few, an empty one has one without rows.
+        month has one, an empty one has one without rows.
         """
         query = self._typed(expression.select(*schema.column_names), schema.ibis)
         options = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": _ROWS_TO_A_FILE}
@@ -140,26 +138,15 @@ class SparkEngine(Engine):
                 options |= MAGIC_COMMITTER
             self._reach(path)
             frame = self._session.sql(query)
-            shuffled = "Exchange" in self._plan(frame, query)
-            if shuffled:
+            if "Exchange" in self._session.sql(f"EXPLAIN {query}").collect()[0][0]:
                 # The size asked for below would count for these exchanges too, and leave a large
                 # aggregation a handful of tasks: they run before it is asked for.
                 frame = self._persisted(frame)
                 after.callback(frame.unpersist)
                 frame.count()
             after.enter_context(_settings(self._session, options))
-            # A Connect server does not tell the number of partitions.
-            if shuffled or self._is_remote or frame.rdd.getNumPartitions() > _FEW_FILES:
-                # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
-                frame = frame.hint("rebalance")
-            frame.write.option("compression", "zstd").parquet(spark_path(path))
-
-    def _plan(self, frame: Any, query: str) -> str:
-        if self._is_remote:
-            plan: str = self._session.sql(f"EXPLAIN {query}").collect()[0][0]
-            return plan
-        # The plan that the frame itself will run, because another one takes as long to make.
-        return str(frame._jdf.queryExecution().simpleString())
+            # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
+            frame.hint("rebalance").write.option("compression", "zstd").parquet(spark_path(path))
 
     def collect(self, expression: ir.Table) -> pa.Table:
         """Compute a small result and bring it here."""
