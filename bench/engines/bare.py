@@ -56,15 +56,7 @@ COPY (
 
 
 def run(source: Path, out: Path) -> None:
-    """Land and clean every month.
-
-    Parameters
-    ----------
-    source : Path
-        Folder of the months' Parquet files.
-    out : Path
-        Folder for the stages' times and the tables.
-    """
+    """Land and clean every month's Parquet file in ``source``; times and tables go into ``out``."""
     stages = Stages(out)
     connection = duckdb.connect(config={"memory_limit": "2GB", "preserve_insertion_order": False})
     connection.execute("SET TimeZone = 'UTC'")

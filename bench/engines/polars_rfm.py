@@ -7,25 +7,17 @@ kept, judged or checked, no model fitted.
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
 
+from bench.engines.stages import Stages
+
 
 def run(source: Path, out: Path) -> None:
-    """Summarise all files.
-
-    Parameters
-    ----------
-    source : Path
-        Folder of the months' Parquet files.
-    out : Path
-        Folder for the time that it took and the summary.
-    """
-    begin = time.time()
+    """Summarise all Parquet files in ``source``; the time and the summary go into ``out``."""
+    stages = Stages(out)
     lines = pl.scan_parquet(source / "*.parquet").filter(
         pl.col("customer").is_not_null() & (pl.col("quantity") > 0) & (pl.col("price") > 0)
     )
@@ -40,11 +32,9 @@ def run(source: Path, out: Path) -> None:
         T=(end - first).dt.total_days(),
         monetary_value=pl.col("amount").filter(repeats).mean().fill_null(0),
     )
-    rfm.sink_parquet(out / "rfm.parquet")
-    stage = {"name": "read to RFM", "begin": begin, "end": time.time(), "month": ""}
-    (out / "stages.jsonl").write_text(json.dumps(stage) + "\n")
-    customers = pl.scan_parquet(out / "rfm.parquet").select(pl.len()).collect().item()
-    (out / "answer.json").write_text(json.dumps({"customers": customers}))
+    with stages.stage("read to RFM"):
+        rfm.sink_parquet(out / "rfm.parquet")
+    stages.finish({"customers": pl.scan_parquet(out / "rfm.parquet").select(pl.len()).collect().item()})
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class DuckDBEngine(Engine):
         self._backend.raw_sql("SET TimeZone = 'UTC'")
         self._held: list[str] = []
         self._few = False
-        self._weigh_anew()
+        self._begin_small()
 
     def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table:
         if not files:
@@ -107,7 +107,7 @@ class DuckDBEngine(Engine):
         for what in self._held:
             self._backend.raw_sql(f"DROP {what}")
         self._held.clear()
-        self._weigh_anew()
+        self._begin_small()
         # The next month's tables get the names of this one's, so that its queries are the same.
         self._names = self._fresh_names()
 
@@ -118,7 +118,7 @@ class DuckDBEngine(Engine):
             self._few = False
             self._backend.raw_sql("RESET threads")
 
-    def _weigh_anew(self) -> None:
+    def _begin_small(self) -> None:
         self._weight = 0
         if not self._few:
             self._few = True

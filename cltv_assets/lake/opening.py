@@ -54,6 +54,7 @@ class Opener:
     def __init__(self, storage: Storage, handles: Handles | None = None) -> None:
         self._storage = storage
         self._open: Handles = {} if handles is None else handles
+        #: The tables that were looked at in a block of `steady`.
         self._steady: set[str] | None = None
         self._known: dict[str, tuple[DeltaTable, int, dict[Hashable, Any]]] = {}
 
@@ -110,10 +111,11 @@ class Opener:
             ) from error
 
     def _newest(self, uri: str) -> DeltaTable:
-        if self._steady is not None and uri in self._steady:
-            return self._open[uri][0]
         options = self._storage.options
         kept, of = self._open.pop(uri, (None, None))
+        if kept is not None and of == options and uri in (self._steady or ()):
+            self._open[uri] = kept, of
+            return kept
         if kept is not None and (of != options or not self._has_version(uri, kept.version(), checkpointed=True)):
             # Renewed credentials, or the table was deleted, perhaps made again.
             kept = None

@@ -27,14 +27,11 @@ from cltv_assets.sources.contents import MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.parts import MonthParts, part_of
+from cltv_assets.sources.parts import ROW_GROUP, MonthParts, part_of
 from cltv_assets.sources.reading import Reader
 
 #: Why a line has the month of its file, and 'dated' where it has its own.
 Dating = Literal["dated", "malformed", "undatable", "future"]
-
-#: Number of lines dated together; many small files share one batch.
-_STAGE_LINES = 122_880
 
 
 @dataclass(frozen=True)
@@ -181,14 +178,14 @@ class LandingCache:
         return min(max(usual, self._first), self._last)
 
     def _collected(self, files: Sequence[SourceFile]) -> Iterator[pa.Table]:
-        """Yield the lines of all files in larger batches."""
+        """Yield the lines of all files in larger batches; many small files share one."""
         waiting: list[pa.RecordBatch] = []
         count = 0
         for file in files:
             for batch in self._reader.read(file):
                 waiting.append(batch)
                 count += batch.num_rows
-                if count >= _STAGE_LINES:
+                if count >= ROW_GROUP:
                     yield pa.Table.from_batches(waiting)
                     waiting, count = [], 0
         if waiting:

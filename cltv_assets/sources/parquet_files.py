@@ -21,10 +21,9 @@ from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import CanonicalName, Source
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.parts import ROW_GROUP
 from cltv_assets.sources.reading import find_columns, reading, split_batch
 
-#: Rows in a batch; this bounds the memory that wide text takes.
-_BATCH_ROWS = 122_880
 #: Numbers whose plain spelling would have more digits than this keep their exponent.
 _PLAIN_DIGITS = 40
 
@@ -50,7 +49,7 @@ class ParquetReader:
             places = self._places(file, parquet.schema_arrow)
             names = {canonical: parquet.schema_arrow.names[at] for canonical, at in places.items()}
             row = 1
-            for batch in parquet.iter_batches(_BATCH_ROWS, columns=list(names.values()), use_threads=False):
+            for batch in parquet.iter_batches(ROW_GROUP, columns=list(names.values()), use_threads=False):
                 delivered = {
                     canonical: self._text(file, canonical, name, batch.column(name))
                     for canonical, name in names.items()

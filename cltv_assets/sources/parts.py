@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from cltv_assets.sources.contents import ContentDigest, MonthContent
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 
-#: Lines that are written together. Where many months wait at once, fewer are.
-_ROW_GROUP = 122_880
-_MOST_WAITING = 4 * _ROW_GROUP
+#: Lines that are read, dated and written together. Where many months wait at once, fewer are written.
+ROW_GROUP = 122_880
+_MOST_WAITING = 4 * ROW_GROUP
 
 #: Line numbers follow each other and lines of one order share its id: such columns are shorter
 #: and faster to write as differences than with a dictionary.
@@ -121,7 +121,7 @@ class MonthParts:
                     self._digests[name, month].add(own)
             self._waiting[slot].append(lines)
             self._lines[slot] += lines.num_rows
-            if self._lines[slot] >= _ROW_GROUP:
+            if self._lines[slot] >= ROW_GROUP:
                 self._write(slot)
 
     def _write(self, slot: int | str) -> None:
@@ -133,4 +133,4 @@ class MonthParts:
             path = self._folder / part_of(slot)
             path.parent.mkdir()
             self._writers[slot] = pq.ParquetWriter(path, RAW_TRANSACTIONS.arrow, **_LAYOUT)
-        self._writers[slot].write_table(pa.concat_tables(waiting), row_group_size=_ROW_GROUP)
+        self._writers[slot].write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)

