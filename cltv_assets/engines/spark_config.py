@@ -45,12 +45,12 @@ DEFAULTS: dict[str, str] = {
 
 #: Java leaves methods of more than 8,000 bytes to its interpreter for good, and those that Spark generates for wide
 #: tables are longer. A user's own options stand in extraJavaOptions and are added to these.
-_COMPILE_LONG_METHODS = "-XX:-DontCompileHugeMethods"
+COMPILE_LONG_METHODS = "-XX:-DontCompileHugeMethods"
 
 #: Defaults that only a session started here accepts, not one on a Connect server.
 STATIC_DEFAULTS: dict[str, str] = {
-    "spark.driver.defaultJavaOptions": _COMPILE_LONG_METHODS,
-    "spark.executor.defaultJavaOptions": _COMPILE_LONG_METHODS,
+    "spark.driver.defaultJavaOptions": COMPILE_LONG_METHODS,
+    "spark.executor.defaultJavaOptions": COMPILE_LONG_METHODS,
     # A run of the graph generates more classes than the 100 that Spark keeps, and the next month needs most of them.
     "spark.sql.codegen.cache.maxEntries": "1000",
     "spark.app.name": "cltv_assets",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from cltv_assets.engines.spark_config import PINNED, demanded, spark_config
+from cltv_assets.engines.spark_config import COMPILE_LONG_METHODS, PINNED, demanded, spark_config
 from cltv_assets.engines.spark_faults import explain, is_sparks
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
@@ -224,7 +224,8 @@ def _fit_running_jvm(config: Mapping[str, str]) -> None:
 
 
 def _jvm_part(config: Mapping[str, str]) -> dict[str, str]:
-    part = {key: value for key, value in config.items() if key.startswith(_OF_THE_JVM)}
+    # A process that others started runs without the default option as well, only slower.
+    part = {k: value for k, value in config.items() if k.startswith(_OF_THE_JVM) and value != COMPILE_LONG_METHODS}
     # These masters change what is on the class path.
     kind = re.match(r"yarn|k8s", config.get("spark.master", ""))
     return part | {"spark.master": kind[0] if kind else ""}

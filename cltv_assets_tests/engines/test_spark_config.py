@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from cltv_assets.engines.spark_config import PINNED, s3a_conf, spark_config, spark_path
+from cltv_assets.engines import spark_session
+from cltv_assets.engines.spark_config import COMPILE_LONG_METHODS, PINNED, s3a_conf, spark_config, spark_path
 from cltv_assets.engines.spark_faults import explain, spark_faults
 from cltv_assets.errors import ConfigError, EngineError
 from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of
@@ -27,6 +28,14 @@ def test_own_settings_lie_on_top_of_the_defaults():
     # What suits one machine does not suit a cluster.
     assert "spark.sql.shuffle.partitions" in config
     assert "spark.sql.shuffle.partitions" not in spark_config(settings(master="spark://host:7077"))
+
+
+def test_options_of_java_are_added_to_the_users_own_and_are_not_demanded_of_a_process_of_others():
+    on_cluster = settings(master="spark://host:7077", conf={"spark.driver.extraJavaOptions": "-Dx=1"})
+    config = spark_config(on_cluster)
+    for part in ("driver", "executor"):
+        assert config[f"spark.{part}.defaultJavaOptions"] == COMPILE_LONG_METHODS
+    assert spark_session._jvm_part(config) == {"spark.driver.extraJavaOptions": "-Dx=1", "spark.master": ""}
 
 
 def test_a_connect_session_gets_no_settings_of_a_process():
