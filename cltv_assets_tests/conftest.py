@@ -136,6 +136,8 @@ def spark_settings() -> Settings:
     """Return the settings of the one Spark session of the tests."""
     # Few partitions: the tests' tables have few rows, and a task costs more than they do.
     conf = {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "2g"}
+    # Nor are they worth the better of Java's two compilers, which would take half of the tests' time.
+    conf["spark.driver.extraJavaOptions"] = "-XX:TieredStopAtLevel=1"
     return Settings.model_validate({"engine": "spark", "spark": {"master": "local[2]", "conf": conf}})
 
 

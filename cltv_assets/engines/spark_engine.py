@@ -24,6 +24,9 @@ from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of, 
 
 #: Bytes of shuffled rows that become one file; parquet compresses them to between a quarter and a half.
 _ROWS_TO_A_FILE = "768m"
+#: A result that needs no shuffle is written as its partitions are, if they are few and neither tiny nor larger than
+#: that: a shuffle would take a third of the write. The bytes are of rows, as Spark estimates them.
+_FEW_FILES, _LARGE_ENOUGH = 8, 4 << 20
 
 
 class SparkEngine(Engine):
@@ -129,7 +132,7 @@ class SparkEngine(Engine):
         """Compute ``expression`` into a folder of parquet files, cast to ``schema``.
 
         The files have some hundred megabytes where there is that much: a small
-        month has one, an empty one has one without rows.
+        month has one or a few, an empty one has one without rows.
         """
         query = self._typed(expression.select(*schema.column_names), schema.ibis)
         options = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": _ROWS_TO_A_FILE}
@@ -138,15 +141,34 @@ class SparkEngine(Engine):
                 options |= MAGIC_COMMITTER
             self._reach(path)
             frame = self._session.sql(query)
-            if "Exchange" in self._session.sql(f"EXPLAIN {query}").collect()[0][0]:
+            shuffled = "Exchange" in self._plan(frame, query)
+            if shuffled:
                 # The size asked for below would count for these exchanges too, and leave a large
                 # aggregation a handful of tasks: they run before it is asked for.
                 frame = self._persisted(frame)
                 after.callback(frame.unpersist)
                 frame.count()
             after.enter_context(_settings(self._session, options))
-            # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
-            frame.hint("rebalance").write.option("compression", "zstd").parquet(spark_path(path))
+            if shuffled or not self._in_few_partitions(frame):
+                # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
+                frame = frame.hint("rebalance")
+            frame.write.option("compression", "zstd").parquet(spark_path(path))
+
+    def _plan(self, frame: Any, query: str) -> str:
+        if self._is_remote:
+            plan: str = self._session.sql(f"EXPLAIN {query}").collect()[0][0]
+            return plan
+        # The plan that the frame itself will run, because another one takes as long to make.
+        return str(frame._jdf.queryExecution().simpleString())
+
+    def _in_few_partitions(self, frame: Any) -> bool:
+        # A Connect server does not tell the number.
+        if self._is_remote:
+            return False
+        partitions = int(frame.rdd.getNumPartitions())
+        size = int(str(frame._jdf.queryExecution().optimizedPlan().stats().sizeInBytes()))
+        largest = int(_ROWS_TO_A_FILE.removesuffix("m")) << 20
+        return partitions <= _FEW_FILES and (partitions - 1) * _LARGE_ENOUGH <= size <= partitions * largest
 
     def collect(self, expression: ir.Table) -> pa.Table:
         """Compute a small result and bring it here."""

@@ -69,6 +69,23 @@ def test_much_data_makes_files_of_the_size_asked_for(spark, spark_lease, tmp_pat
     assert max(rows) < 5 * min(rows)
 
 
+def test_a_large_scan_is_written_without_a_shuffle(spark, spark_lease, tmp_path):
+    pq.write_table(wide(1_000_000), tmp_path / "a.parquet", row_group_size=100_000)
+    session = spark_lease.session()
+    given = spark.read_files(EVERY_TYPE, [str(tmp_path / "a.parquet")])
+    session.sparkContext.setJobGroup("a write", "")
+    try:
+        spark.write(given.filter(given.small.isnull()), EVERY_TYPE, str(tmp_path / "b.parquet"))
+    finally:
+        session.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    tracker = session.sparkContext.statusTracker()
+    stages = [tracker.getJobInfo(job).stageIds for job in tracker.getJobIdsForGroup("a write")]
+    assert [len(of_job) for of_job in stages] == [1]
+    files = contract.data_files(str(tmp_path / "b.parquet"))
+    assert 2 <= len(files) <= 8
+    assert sum(pq.ParquetFile(file).metadata.num_rows for file in files) == 1_000_000
+
+
 def test_a_write_leaves_the_session_as_it_was(spark, spark_lease, tmp_path):
     session = spark_lease.session()
     before = session.conf.get(SIZE)
