@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import itertools
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -112,25 +113,36 @@ def _compiled(backend: Any, operation: Any) -> str:
     """Return the query of an expression.
 
     In a backfill most of a month's expressions equal those of the month before, or differ in dates
-    only: they are compiled once, because Ibis takes some 15 milliseconds for each.
+    and in a model's parameters only: they are compiled once, because Ibis takes some 15 milliseconds
+    for each.
     """
     literals = operation.find(ops.Literal)
-    dates = sorted({one for one in literals if one.dtype.is_date() and one.value is not None}, key=lambda d: d.value)
-    places = {date: ops.Literal(dt.date(_PLACES + i, 1, 1), date.dtype) for i, date in enumerate(dates)}
-    # A text that looks like a date is left to Ibis.
-    if not places or any(_PLACE.search(str(one.value)) for one in literals if one.dtype.is_string()):
+    # A text that looks like a place is left to Ibis.
+    if any(_PLACE.search(str(one.value)) for one in literals if one.dtype.is_string()):
         return _compiled_shape(backend, operation)
+    given = [one for one in literals if _has_place(one)][:_PLACES]
+    places = {one: ops.Literal(_place(i, one.dtype), one.dtype) for i, one in enumerate(given)}
 
     def spelled(place: re.Match[str]) -> str:
-        value = dates[int(place[1]) - _PLACES].value
-        return f"MAKE_DATE({value.year}, {value.month}, {value.day})"
+        value = given[int(place[1] or place[2]) - _FIRST_PLACE].value
+        return f"MAKE_DATE({value.year}, {value.month}, {value.day})" if isinstance(value, dt.date) else str(value)
 
     return _PLACE.sub(spelled, _compiled_shape(backend, operation.replace(places)))
 
 
-#: The years of the dates that stand for an expression's own, and how both engines spell these.
-_PLACES = 9000
-_PLACE = re.compile(r"MAKE_DATE\((9\d{3}), 1, 1\)")
+def _has_place(literal: Any) -> bool:
+    dtype, value = literal.dtype, literal.value
+    return value is not None and bool(dtype.is_date() or (dtype.is_float64() and math.isfinite(value)))
+
+
+#: Values that stand for an expression's own, numbered from 100, and how both engines spell them.
+_FIRST_PLACE, _PLACES = 100, 200
+_PLACE = re.compile(r"MAKE_DATE\(9(\d{3}), 1, 1\)|\b1e\+(\d{3})\b")
+
+
+def _place(i: int, dtype: Any) -> dt.date | float:
+    number = _FIRST_PLACE + i
+    return dt.date(9000 + number, 1, 1) if dtype.is_date() else float(f"1e{number}")
 
 
 @functools.lru_cache(maxsize=256)

@@ -124,13 +124,24 @@ def test_queries_that_differ_in_dates_only_are_compiled_once_and_each_has_its_ow
         ).to_pylist()
 
     # As many days in a different order, days that stand for others within, and the same day twice.
-    days = [dt.date(2011, 1, 1), dt.date(2011, 1, 31), dt.date(9001, 1, 1), dt.date(9000, 1, 1)]
+    days = [dt.date(2011, 1, 1), dt.date(2011, 1, 31), dt.date(9101, 1, 1), dt.date(9100, 1, 1)]
     for first in days:
         for last in days:
             assert asked(first, last) == [{"first": first, "last": last, "text": "none"}]
-    assert len(compiled) == 3
-    looks_like_one = "MAKE_DATE(9000, 1, 1)"
+    assert len(compiled) == 2
+    looks_like_one = "MAKE_DATE(9100, 1, 1)"
     assert asked(days[0], days[1], looks_like_one) == [{"first": days[0], "last": days[1], "text": looks_like_one}]
+
+
+def test_queries_that_differ_in_numbers_only_are_compiled_once_and_each_has_its_own_numbers(engine, monkeypatch):
+    t = engine.from_arrow(contract.table([{"T": 1 / 3}]))
+    compiled = []
+    plain = type(engine._backend).compile
+    monkeypatch.setattr(type(engine._backend), "compile", lambda self, e: compiled.append(e) or plain(self, e))
+    for number in [0.1, -1.25, 12345678.123456789, 3.5e-07, 1e101, 2.0, 5e-324]:
+        found = engine.collect(t.select(less=t["T"] - ibis.literal(number, "float64"))).to_pylist()
+        assert found == [{"less": 1 / 3 - number}]
+    assert len(compiled) == 1
 
 
 def test_what_is_cached_is_kept_until_the_release(engine, tmp_path):

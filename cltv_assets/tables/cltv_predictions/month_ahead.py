@@ -45,7 +45,8 @@ def frequency_of_known(run: MonthRun) -> ir.IntegerScalar:
     """Return this month's repeat purchases so far of the customers known before it, as an aggregate."""
     rfm = run.inputs[RFM_SUMMARY.name]
     known = rfm.first_purchase <= ibis.literal(run.month.shift(-1).last_day)
-    return rfm.frequency.sum(where=known).fill_null(0).as_scalar()
+    # Named, because the name that Ibis gives holds the day.
+    return rfm.frequency.sum(where=known).fill_null(0).name("purchases").as_scalar()
 
 
 def expected_this_month(run: MonthRun) -> Expected | None:
