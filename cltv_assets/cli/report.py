@@ -1,4 +1,4 @@
-"""``cltv report``: opens a month's report in the browser."""
+"""``cltv report``: opens a month's report in the browser, and draws its pictures if they are not there yet."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 import typer
 
 from cltv_assets.cli.reading import open_lake
-from cltv_assets.cli.runner import parse_month
+from cltv_assets.cli.runner import parse_month, run_months
+from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import MissingMonthsError
-from cltv_assets.report import REPORT, REPORT_FILE
+from cltv_assets.months import Month
+from cltv_assets.report import REPORT, REPORT_FILE, is_drawn
+from cltv_assets.settings import Settings
 
 
 def open_report(config: Path | None, month: str | None, show: bool) -> None:
@@ -25,12 +28,16 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
     MissingMonthsError
         If there is no such report.
     """
-    files = open_lake(load_settings(config)).files(REPORT.name)
+    settings = load_settings(config)
+    files = open_lake(settings).files(REPORT.name)
     published = files.months(REPORT_FILE) if month is None else ()
     if month is None and not published:
         raise MissingMonthsError(f"There is no report under {files.uri}.", "Materialise a month first: cltv run")
     wanted = max(published) if month is None else parse_month(month)
     content = files.read(wanted, REPORT_FILE)
+    if not is_drawn(content.decode()):
+        _draw(settings, wanted)
+        content = files.read(wanted, REPORT_FILE)
     typer.echo(files.path(wanted, REPORT_FILE))
     if not show:
         return
@@ -41,3 +48,11 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
         local.write_bytes(content)
     if not webbrowser.open(local.as_uri()):
         typer.echo(f"There is no browser here. Open {local} in one.", err=True)
+
+
+def _draw(settings: Settings, month: Month) -> None:
+    """Make a month's report again, with its pictures."""
+    with open_instance(settings) as instance:
+        (result,) = run_months(settings, [month], instance, [REPORT.name])
+    if not result.succeeded:
+        typer.echo(f"The pictures of {month} could not be drawn: {' '.join(result.errors)}", err=True)

@@ -85,7 +85,7 @@ def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, i
     """Render a month's report and check it."""
     run = platform.month_run(month, inputs)
     data = collect(run)
-    html = render(data)
+    html = render(data, run.pictures)
     found = problems(html, data)
     shown = essentials(data)
     message = " ".join(found) or "Whole and self-contained."

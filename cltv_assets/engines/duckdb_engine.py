@@ -161,7 +161,8 @@ class DuckDBEngine(Engine):
         target = path.replace("'", "''")
         self._backend.raw_sql(
             f"COPY ({query}) TO '{target}' "
-            f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_LEVEL}, ROW_GROUP_SIZE {_ROW_GROUP}, DICTIONARY_SIZE_LIMIT {_DICTIONARY})"
+            f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_LEVEL}, "
+            f"ROW_GROUP_SIZE {_ROW_GROUP}, DICTIONARY_SIZE_LIMIT {_DICTIONARY})"
         )
 
     def collect(self, expression: ir.Table) -> pa.Table:

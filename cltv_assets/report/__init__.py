@@ -12,7 +12,7 @@ this package.
 from cltv_assets.report.audit import problems
 from cltv_assets.report.data import INPUTS, ReportData, collect
 from cltv_assets.report.essentials import essentials
-from cltv_assets.report.page import key_plot_png, render
+from cltv_assets.report.page import is_drawn, key_plot_png, render
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, EVALUATION, Asset, Input
 
@@ -34,6 +34,7 @@ __all__ = [
     "ReportData",
     "collect",
     "essentials",
+    "is_drawn",
     "key_plot_png",
     "problems",
     "render",

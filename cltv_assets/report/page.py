@@ -35,8 +35,12 @@ SECTIONS: dict[str, Callable[[ReportData], Section]] = {
 }
 
 
-def render(data: ReportData) -> str:
-    """Return the page as one self-contained HTML document."""
+#: The id of what a page without pictures says instead.
+_UNDRAWN = "not-drawn"
+
+
+def render(data: ReportData, drawn: bool = True) -> str:
+    """Return the page as one self-contained HTML document; unless ``drawn``, words stand for its pictures."""
     sections = [build(data) for build in SECTIONS.values()]
     return (
         _environment()
@@ -48,8 +52,16 @@ def render(data: ReportData) -> str:
             currency=data.settings.currency,
             version=__version__,
             sections=sections,
+            drawn=drawn,
+            undrawn=_UNDRAWN,
+            key=data.month.key,
         )
     )
+
+
+def is_drawn(page: str) -> bool:
+    """Return whether a rendered page has its pictures."""
+    return f'<p id="{_UNDRAWN}">' not in page
 
 
 def page_title(data: ReportData) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from cltv_assets.figures import canvas, wording
 from cltv_assets.figures.canvas import DASHED, DOTTED, Key
 from cltv_assets.figures.holdout import CONTENDERS, deciles_figure
-from cltv_assets.figures.svg import FIRST, MUTED, SECOND, TEXT, THIRD, svg
+from cltv_assets.figures.svg import FIRST, MUTED, SECOND, TEXT, THIRD
 from cltv_assets.months import Month
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.report.sections.section import Drawing, Picture, Section
 from cltv_assets.tables.fitted_rows import model_title
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE, NBD
@@ -101,7 +101,7 @@ def _bias(data: ReportData) -> tuple[Picture, ...]:
         f"{wording.month_name(cases[-1].ended)}"
         for cases in shown
     )
-    drawing = svg(bias_figure(shown), "bias", f"Bias of predicted purchases over the months: {newest}.")
+    drawing = Drawing(lambda: bias_figure(shown), "bias", f"Bias of predicted purchases over the months: {newest}.")
     return (
         Picture(
             "Bias of the predicted total, by month",
@@ -124,8 +124,8 @@ def _errors(data: ReportData) -> tuple[Picture, ...]:
     newest = cases[-1]
     shown = ", ".join(f"{contender_title(one.name)} {wording.decimal(one.mae, 3)}" for one in newest.contenders)
     ahead = wording.months(newest.horizon)
-    drawing = svg(
-        errors_figure(cases), "errors", f"Mean absolute error {ahead} ahead over the months; newest: {shown}."
+    drawing = Drawing(
+        lambda: errors_figure(cases), "errors", f"Mean absolute error {ahead} ahead over the months; newest: {shown}."
     )
     return (
         Picture(
@@ -187,8 +187,8 @@ def _picture(data: ReportData, case: HoldoutCase) -> Picture:
     )
     return Picture(
         f"{'Purchases' if purchases else 'Revenue'}, {wording.months(case.horizon)} ahead",
-        svg(
-            deciles_figure([one.predicted for one in case.deciles], [one.actual for one in case.deciles], axis),
+        Drawing(
+            lambda: deciles_figure([one.predicted for one in case.deciles], [one.actual for one in case.deciles], axis),
             f"deciles-{case.target}",
             f"Mean {axis} by tenth of prediction. {pairs}.",
         ),

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.figures import canvas, wording
-from cltv_assets.figures.svg import MUTED, TEXT, svg
+from cltv_assets.figures.svg import MUTED, TEXT
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.matrices import Matrices
-from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.report.sections.section import Drawing, Picture, Section
 from cltv_assets.tables.fitted_rows import in_words
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def _pictures(facts: Matrices, unit: str) -> tuple[Picture, ...]:
     return (
         Picture(
             "Probability of still being a customer",
-            svg(
-                p_alive_figure(facts, unit),
+            Drawing(
+                lambda: p_alive_figure(facts, unit),
                 "alive",
                 f"Heat map of P(alive) by repeat purchases and recency; highest at the upper edge.{silent}",
             ),
@@ -77,8 +77,8 @@ def _pictures(facts: Matrices, unit: str) -> tuple[Picture, ...]:
         ),
         Picture(
             f"Expected purchases in the next {wording.months(facts.months)}",
-            svg(
-                purchases_figure(facts, unit),
+            Drawing(
+                lambda: purchases_figure(facts, unit),
                 "expected",
                 f"Heat map of expected purchases in the next {wording.months(facts.months)} by repeat purchases and "
                 f"recency; highest at the upper right with {most}.",

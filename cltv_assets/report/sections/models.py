@@ -7,10 +7,9 @@ from typing import Any
 
 from cltv_assets.figures import wording
 from cltv_assets.figures.models import candidates_figure, seasonality_figure
-from cltv_assets.figures.svg import svg
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.report.sections.section import Drawing, Picture, Section
 from cltv_assets.tables.fitted_rows import FittedModel, in_words, model_title
 from cltv_assets.tables.purchase_model.highlights import MILLI, comparison
 
@@ -71,7 +70,7 @@ def _comparison(data: ReportData) -> tuple[Picture, ...]:
     return (
         Picture(
             "Candidates: how far behind the best",
-            svg(candidates_figure(rows, what), "candidates", f"{what}: {listed}."),
+            Drawing(lambda: candidates_figure(rows, what), "candidates", f"{what}: {listed}."),
             how_to_read,
         ),
     )
@@ -86,8 +85,8 @@ def _seasonality(model: FittedModel) -> tuple[Picture, ...]:
     return (
         Picture(
             "Seasonality",
-            svg(
-                seasonality_figure(index),
+            Drawing(
+                lambda: seasonality_figure(index),
                 "seasonality",
                 "Purchase intensity by calendar month: "
                 + ", ".join(f"{month} {wording.decimal(value)}" for month, value in named)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cltv_assets.figures import wording
+from cltv_assets.figures.svg import svg
 from cltv_assets.report.data import ReportData
 from cltv_assets.tables.fitted_rows import named
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing that is made when the page is; the parameters are those of `svg`."""
+
+    figure: Callable[[], Figure]
+    name: str
+    label: str
+
+    def svg(self) -> str:
+        """Return an ``<svg>`` element, safe to insert."""
+        return svg(self.figure(), self.name, self.label)
 
 
 @dataclass(frozen=True)
@@ -18,14 +36,14 @@ class Picture:
     ----------
     title : str
         What is seen.
-    svg : str
-        An ``<svg>`` element, safe to insert.
+    drawing : Drawing
+        What is drawn.
     caption : str
         How to read it.
     """
 
     title: str
-    svg: str
+    drawing: Drawing
     caption: str
 
 

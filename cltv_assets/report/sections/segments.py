@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cltv_assets.figures import wording
-from cltv_assets.figures.svg import svg
 from cltv_assets.figures.value import movement_figure, segments_figure
 from cltv_assets.report.data import ReportData, Row
-from cltv_assets.report.sections.section import Picture, Section, why_no_predictions
+from cltv_assets.report.sections.section import Drawing, Picture, Section, why_no_predictions
 from cltv_assets.tables.segment_movement import Move, tier_place
 from cltv_assets.tables.segmentation import GONE, NEW, VALUE_SEGMENTS
 
@@ -127,7 +126,7 @@ def _pictures(data: ReportData) -> tuple[Picture, ...]:
         found.append(
             Picture(
                 "Customers and value by tier",
-                svg(segments_figure(rows), "tiers", f"Shares of the value tiers: {shares}."),
+                Drawing(lambda: segments_figure(rows), "tiers", f"Shares of the value tiers: {shares}."),
                 "Tiers are set by the predicted value of each customer, so that their sizes are given and their "
                 "shares of value are the finding.",
             )
@@ -137,8 +136,8 @@ def _pictures(data: ReportData) -> tuple[Picture, ...]:
         found.append(
             Picture(
                 "Where each tier's customers came from",
-                svg(
-                    movement_figure(facts.moves.into_tiers),
+                Drawing(
+                    lambda: movement_figure(facts.moves.into_tiers),
                     "movement",
                     f"Value tiers since last month: {wording.count(moved.rose)} customers rose, "
                     f"{wording.count(moved.fell)} fell, {wording.count(moved.stayed)} stayed, "

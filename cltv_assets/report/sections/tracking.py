@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from cltv_assets.figures import canvas, wording
 from cltv_assets.figures.canvas import DASHED, Key
 from cltv_assets.figures.models import histogram_figure
-from cltv_assets.figures.svg import FIRST, MUTED, SECOND, THIRD, svg
+from cltv_assets.figures.svg import FIRST, MUTED, SECOND, THIRD
 from cltv_assets.months import Month
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.tracking import Earlier, Tracking
-from cltv_assets.report.sections.section import Picture, Section
+from cltv_assets.report.sections.section import Drawing, Picture, Section
 from cltv_assets.tables.fitted_rows import in_words, model_title
 from cltv_assets.tables.purchase_model.facts import Histogram
 
@@ -88,12 +88,12 @@ def _tracking(data: ReportData, facts: Tracking) -> tuple[Picture, ...]:
     return (
         Picture(
             "Tracking: repeat purchases so far",
-            svg(cumulative_figure(facts), "tracking", f"Cumulative repeat purchases: {seen}. {label}"),
+            Drawing(lambda: cumulative_figure(facts), "tracking", f"Cumulative repeat purchases: {seen}. {label}"),
             caption,
         ),
         Picture(
             "Tracking: repeat purchases a week",
-            svg(weekly_figure(facts), "weekly", f"Weekly repeat purchases up to {end}. {label}"),
+            Drawing(lambda: weekly_figure(facts), "weekly", f"Weekly repeat purchases up to {end}. {label}"),
             weekly,
         ),
     )
@@ -113,8 +113,10 @@ def _histogram(data: ReportData) -> Picture:
             "How many customers made so many repeat purchases so far, and how many the model has, given when each of "
             f"them came first{given}. Bars of a pair should be alike."
         )
-    drawing = svg(
-        histogram_figure(facts.actual, facts.expected), "frequencies", f"Customers by repeat purchases. {label}."
+    drawing = Drawing(
+        lambda: histogram_figure(facts.actual, facts.expected),
+        "frequencies",
+        f"Customers by repeat purchases. {label}.",
     )
     return Picture("Frequency of repeat purchases", drawing, caption)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cltv_assets.figures import canvas, wording
 from cltv_assets.figures.canvas import Key
-from cltv_assets.figures.svg import FIRST, SECOND, svg
+from cltv_assets.figures.svg import FIRST, SECOND
 from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections.section import Picture, Section, why_no_predictions
+from cltv_assets.report.sections.section import Drawing, Picture, Section, why_no_predictions
 from cltv_assets.tables.cltv_predictions.totals import READ_AT, Concentration
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 
@@ -94,7 +94,7 @@ def _earlier_totals(data: ReportData) -> tuple[Picture, ...]:
         f"Predicted {wording.amount(newest.model.predicted)} for the {wording.months(horizon)} to "
         f"{wording.day(newest.ended)}, actual {wording.amount(newest.actual)}."
     )
-    drawing = svg(totals_figure(cases, f"Revenue in {data.settings.currency}"), "totals", f"{seen}{record}")
+    drawing = Drawing(lambda: totals_figure(cases, f"Revenue in {data.settings.currency}"), "totals", f"{seen}{record}")
     return (
         Picture(
             f"Earlier forecasts of {wording.months(horizon)} of revenue",
@@ -110,8 +110,8 @@ def _concentration(curve: Concentration | None) -> tuple[Picture, ...]:
         return ()
     read = ", ".join(f"the top {share:.0%} hold {wording.percent(curve.held_by(share), 0)}" for share in _READ_AT)
     held = wording.percent(curve.held_by(_FIFTH), 0)
-    drawing = svg(
-        concentration_figure(curve.customers, curve.value, curve.marked),
+    drawing = Drawing(
+        lambda: concentration_figure(curve.customers, curve.value, curve.marked),
         "concentration",
         f"Concentration curve of predicted value: {read}.",
     )
