@@ -125,7 +125,7 @@ def highlights_metadata(found: Highlights, run: MonthRun) -> dict[str, Any]:
         metadata[name] = dg.MetadataValue.md(markdown_table(rows))
     if found.pictures and not run.pictures:
         return metadata | {
-            "pictures": f"in the month's report, and here if the month is made by itself: {_SHOW} {run.month}"
+            "pictures": f"drawn in the month's report by {_SHOW} {run.month}, and here if the month is made by itself"
         }
     return metadata | {name: picture(draw(), says) for name, (draw, says) in found.pictures.items()}
 

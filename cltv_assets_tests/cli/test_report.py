@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import webbrowser
 from pathlib import Path
 
@@ -33,9 +34,27 @@ def test_the_newest_report_opens(ran: Ran, config: Path, opened: list[str], caps
 def test_a_named_report_is_only_shown_where_it_lies(
     ran: Ran, config: Path, opened: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert code_of("report", "--config", str(config), "--month", "2011-02", "--no-open") == 0
-    assert capsys.readouterr().out.strip().endswith("cltv_report/month=2011-02-01/report.html")
+    assert code_of("report", "--config", str(config), "--month", "2011-04", "--no-open") == 0
+    assert capsys.readouterr().out.strip().endswith("cltv_report/month=2011-04-01/report.html")
     assert opened == []
+
+
+def test_a_report_without_pictures_is_drawn_when_it_is_asked_for(
+    ran: Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = shutil.copytree(ran.lake, tmp_path / "lake")
+    config = write_config(tmp_path, lake_uri=str(lake), end_month="2011-04")
+    page = lake / "cltv_report" / "month=2011-03-01" / "report.html"
+    without = page.read_text(encoding="utf-8")
+    assert "<svg" not in without
+    for _ in range(2):
+        assert code_of("report", "--config", str(config), "--month", "2011-03", "--no-open") == 0
+        assert capsys.readouterr().out.strip() == str(page)
+    drawn = page.read_text(encoding="utf-8")
+    assert drawn.count("<svg") > 3
+    assert "cltv report --month" not in drawn
+    # The second time there was nothing left to draw.
+    assert len(list((tmp_path / ".dagster").glob("history/runs/*.db"))) == 2
 
 
 def test_without_a_browser_it_says_what_to_do(

@@ -132,8 +132,13 @@ def test_of_several_months_the_newest_has_pictures_and_the_others_say_where_thei
         assert not any(_IMAGE.search(str(value)) for value in shown.values())
         assert f"cltv report --month {earlier}" in shown["pictures"]
         assert "pictures" not in told(ran.instance, asset)
-    # Each month's page has every drawing.
-    assert Path(told(ran.instance, "cltv_report", earlier)["report"]).read_text(encoding="utf-8").count("<svg") > 3
+    newest, older = (Path(told(ran.instance, "cltv_report", month)["report"]) for month in (MONTH, earlier))
+    assert newest.read_text(encoding="utf-8").count("<svg") > 3
+    # Words say what is seen, and how to see it.
+    page = older.read_text(encoding="utf-8")
+    assert "<svg" not in page
+    assert f"cltv report --month {earlier}" in page
+    assert "Customers by repeat purchases." in page
 
 
 @pytest.mark.parametrize(
