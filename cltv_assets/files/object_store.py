@@ -101,6 +101,10 @@ class ObjectStore:
             for name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
                 os.environ.setdefault(name, "when_required")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process with the credentials of now, which are never logged; boto3's client stays here."""
+        return _with_fixed_credentials, (self.credentials(), self.endpoint_url, self.region)
+
     @property
     def insecure(self) -> bool:
         """Whether the endpoint is reached by plain http."""
@@ -155,3 +159,10 @@ class ObjectStore:
             )
         except OSError as error:
             raise fault_of(error, uri) from error
+
+
+def _with_fixed_credentials(credentials: Credentials, endpoint_url: str | None, region: str) -> ObjectStore:
+    def no_client() -> Any:
+        raise NotImplementedError("boto3's client did not travel along")
+
+    return ObjectStore(lambda: credentials, no_client, endpoint_url, region)

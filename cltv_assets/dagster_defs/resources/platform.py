@@ -20,7 +20,7 @@ from cltv_assets.lake import Lake
 from cltv_assets.lake.opening import Handles
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.sources import open_source
+from cltv_assets.sources import Workers, open_source
 from cltv_assets.tables.month_run import MonthRun
 
 #: Plain keys of the resources; `Names` puts the prefix before them.
@@ -100,6 +100,8 @@ class Platform:
     def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
         """Return what a table's ``make`` and its checks get."""
         source = open_source(self.settings, objects=self.objects)
+        if self.engine.has_workers:
+            source.workers = Workers(self.engine.run_tasks, self.lake.storage)
         return MonthRun(
             month,
             self.settings,
@@ -115,6 +117,9 @@ class Platform:
     def close(self) -> None:
         """Release what was opened."""
         if self._engine is not None:
+            if self._engine.has_workers:
+                # What was parsed stays for the next run; its machines end with this one.
+                open_source(self.settings, objects=self.objects).workers = None
             self._engine.close()
         if self._folder is not None:
             self._folder.cleanup()
