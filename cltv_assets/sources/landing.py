@@ -161,10 +161,10 @@ class LandingCache:
                 continue
             if batch.parts is not None:
                 loose = frozenset(name for name in names if batch.loose[name] == at)
-                own = Part(batch.parts.get(at, ()), None if names == held else names)
-                parts += [
-                    part for part in (own, Part(batch.parts.get(LOOSE, ()), loose)) if part.uris and part.names != set()
-                ]
+                if uris := batch.parts.get(at):
+                    parts.append(Part(uris, None if names == held else names))
+                if loose and (uris := batch.parts.get(LOOSE)):
+                    parts.append(Part(uris, loose))
                 continue
             landed.append(into / f"part-{len(landed):05d}.parquet")
             part = batch.folder / part_of(at)
