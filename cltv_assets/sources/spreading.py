@@ -150,7 +150,9 @@ class _Task:
                 found = self.source.stat(file.path)
             except OSError:
                 found = None
-            if found is None or (found.size, found.mtime_ns) != (file.size, file.mtime_ns):
+            # An object store lists times to the millisecond and answers for one object to the second.
+            unit = 1 if self.source.local else 10**9
+            if found is None or (found.size, found.mtime_ns // unit) != (file.size, file.mtime_ns // unit):
                 return (
                     f"the executors do not find {file.path} as it is on the driver: put deliveries on storage "
                     "that all of them share"
