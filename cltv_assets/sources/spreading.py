@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cltv_assets import __version__
-from cltv_assets.errors import SourceError
+from cltv_assets.errors import CltvError
 from cltv_assets.files.storage import LANDING_FOLDER, Storage
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import MonthContent
@@ -148,7 +148,8 @@ class _Task:
         for file in files:
             try:
                 found = self.source.stat(file.path)
-            except OSError:
+            except (OSError, CltvError):
+                # Refused there counts as not there; the driver may still be let in.
                 found = None
             # An object store lists times to the millisecond and answers for one object to the second.
             unit = 1 if self.source.local else 10**9
@@ -208,7 +209,8 @@ def _run(workers: Workers, task: Callable[[int], bytes], count: int) -> list:  #
         raise NotSpreadError(refused)
     for answer in answers:
         if isinstance(answer, tuple):
-            raise SourceError(*answer)
+            error, problem, remedy = answer
+            raise error(problem, remedy)
     return answers
 
 
@@ -243,8 +245,8 @@ def _parse(task: _Task, units: Sequence[Sequence[Work]], storage: Storage, folde
 def _answer(work: Callable[[], object]) -> bytes:
     try:
         return pickle.dumps(work())
-    except SourceError as error:
-        return pickle.dumps((error.problem, error.remedy))
+    except CltvError as error:
+        return pickle.dumps((type(error), error.problem, error.remedy))
 
 
 def new_folder(storage: Storage) -> str:

@@ -56,6 +56,7 @@ def test_executors_read_a_bucket_and_land_what_one_process_lands(
     bucket: str,
     s3_server: Radosgw,
     s3_environment: Radosgw,
+    spark_jars: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -65,7 +66,9 @@ def test_executors_read_a_bucket_and_land_what_one_process_lands(
     s3_server.upload(tmp_path / "in", f"s3://{bucket}/in")
     source = {"kind": "csv", "path": f"s3://{bucket}/in", "columns": COLUMNS}
     s3 = {"endpoint_url": s3_server.endpoint_url, "region": "us-east-1"}
-    settings = cluster_settings("cluster", "local", source=source, s3=s3, start_month="2024-01", end_month="2024-05")
+    given = {"source": source, "s3": s3, "start_month": "2024-01", "end_month": "2024-05"}
+    spark = cluster_settings("cluster", "local").spark.model_dump() | {"jars": str(spark_jars)}
+    settings = cluster_settings("cluster", "local", spark=spark, **given)
     with Apart(land, settings, tmp_path / "made") as process:
         seen = process.result(SECONDS)
     monkeypatch.setattr(landing_module, "BLOCK", 300)
