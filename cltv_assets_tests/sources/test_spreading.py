@@ -250,3 +250,21 @@ def test_the_digest_of_a_file_below_one_block_is_that_of_its_lines(tmp_path, mon
     digest = ContentDigest()
     digest.add(pq.read_table(landing.files[0]))
     assert landing.records["a.csv"].content == digest.content()
+
+
+@pytest.mark.parametrize("at", [30, 90, 250, 290])
+@pytest.mark.parametrize("undatable", [False, True])
+def test_the_digest_changes_with_a_line_of_any_block(tmp_path, at, undatable):
+    lines = [line(12, "2024-03-01") for _ in range(300)]
+    # Lines without a month of their own are in each block too, before and after.
+    for odd in range(0, 300, 10):
+        lines[odd] = line(odd, "whenever")
+    digests = set()
+    place = at if undatable else at + 1
+    for other in (lines[place], line(7, "whenever" if undatable else "2024-03-02")):
+        lines[place] = other
+        (tmp_path / "a.csv").write_text("\n".join([HEADER, *lines]))
+        source = new_source(settings_of(tmp_path, "a.csv"), TODAY)
+        digests.add(source.land(Month.parse("2024-03"), tmp_path / "x").records["a.csv"].digest)
+        source.close()
+    assert len(digests) == 2
