@@ -70,3 +70,7 @@ class EngineError(CltvError):
     """The engine has too few machines, too little memory or disk, or lacks rights."""
 
     exit_code = 6
+
+
+class NoWorkersError(EngineError):
+    """The engine's machines cannot run Python functions of this package."""

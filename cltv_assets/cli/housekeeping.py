@@ -25,7 +25,7 @@ def vacuum_lake(config: Path | None, keep_days: int) -> None:
 def delete_unread(lake: Lake, settings: Settings, older_than_hours: int) -> int:
     """Delete replaced and left-over files of all tables and reports; return how many."""
     tables = sum(lake.table(schema).vacuum(older_than_hours) for schema in all_schemas(settings.horizons_months))
-    return tables + lake.files(REPORT.name).vacuum(older_than_hours)
+    return tables + lake.files(REPORT.name).vacuum(older_than_hours) + lake.vacuum_landings(older_than_hours)
 
 
 def adopt_lake(config: Path | None) -> None:

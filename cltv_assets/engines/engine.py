@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ibis
@@ -78,6 +78,19 @@ class Engine(ABC):
     @abstractmethod
     def collect(self, expression: ir.Table) -> pa.Table:
         """Compute a small result and bring it here."""
+
+    #: Whether `run_tasks` works: whether other processes can do a part of the work in Python.
+    has_workers = False
+
+    def run_tasks(self, task: Callable[[int], bytes], count: int) -> list[bytes]:
+        """Run ``task`` with each number below ``count`` on the engine's machines; return its answers in order.
+
+        Raises
+        ------
+        NoWorkersError
+            If these machines lack this package, or have another Python.
+        """
+        return [task(number) for number in range(count)]
 
     @abstractmethod
     def close(self) -> None:

@@ -1,15 +1,16 @@
 """The engine for more than one machine: Ibis on Spark, compiled to SQL.
 
-No Python function runs on the cluster, so its machines need nothing of this
-package. Works with a classic session and through Spark Connect alike.
+Tables are computed without Python. Only large deliveries are parsed by functions of this package
+on the executors (`run_tasks`). Works with a classic session and through Spark Connect alike.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import ibis
@@ -20,6 +21,7 @@ from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.engines.engine import Engine
 from cltv_assets.engines.spark_config import MAGIC_COMMITTER, literal_path, s3a_conf, spark_path
 from cltv_assets.engines.spark_faults import is_sparks, spark_faults
+from cltv_assets.errors import NoWorkersError
 from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of, is_s3
 
 #: Bytes of shuffled rows that become one file; parquet compresses them to between a quarter and a half.
@@ -27,6 +29,9 @@ _ROWS_TO_A_FILE = "768m"
 #: A result that needs no shuffle is written as its partitions are, if they are few and neither tiny nor larger than
 #: that: a shuffle would take a third of the write. The bytes are of rows, as Spark estimates them.
 _FEW_FILES, _LARGE_ENOUGH = 8, 4 << 20
+#: How executors say that they cannot run this package.
+_LACKING = re.compile(r"No module named '[\w.]+'|PYTHON_VERSION_MISMATCH|Can't get attribute '\w+'")
+_INSTALL = "Install the driver's wheel of cltv-assets, with its Python version, on every worker (docs/scaling.md)."
 
 
 class SparkEngine(Engine):
@@ -43,6 +48,7 @@ class SparkEngine(Engine):
     """
 
     name = "spark"
+    has_workers = True
     _quote = "`"
 
     def __init__(
@@ -176,6 +182,20 @@ class SparkEngine(Engine):
             found: pa.Table = self._session.sql(self._sql(expression)).toArrow()
         return found.cast(expression.schema().to_pyarrow())
 
+    def run_tasks(self, task: Callable[[int], bytes], count: int) -> list[bytes]:
+        """Run a task for each number in the executors' Python processes."""
+        frame = self._session.range(0, count, 1, count).mapInArrow(partial(_answers, task), "id long, answer binary")
+        try:
+            with spark_faults():
+                found: pa.Table = frame.toArrow()
+        except Exception as error:
+            lacking = _LACKING.search(str(error)) if is_sparks(error) else None
+            if lacking is None:
+                raise
+            raise NoWorkersError(f"Spark's executors cannot run this package ({lacking[0]}).", _INSTALL) from None
+        answers: list[bytes] = found.sort_by("id")["answer"].to_pylist()
+        return answers
+
     def close(self) -> None:
         """Release what this engine made. The session is its owner's."""
         self.release()
@@ -199,6 +219,14 @@ class SparkEngine(Engine):
             # Hadoop keeps a file system by bucket, with the keys it was opened with.
             self._session._jvm.org.apache.hadoop.fs.FileSystem.closeAll()
         self._told[bucket] = now
+
+
+def _answers(task: Callable[[int], bytes], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Run a task for the numbers of a partition. Runs on executors."""
+    for batch in batches:
+        for number in batch["id"].to_pylist():
+            answer = pa.array([task(number)], pa.binary())
+            yield pa.RecordBatch.from_arrays([pa.array([number], pa.int64()), answer], names=["id", "answer"])
 
 
 def _spark_schema(schema: ibis.Schema) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -150,6 +151,9 @@ def _classic(config: dict[str, str], wanted: frozenset[str]) -> _Active:
         builder = builder.config(key, value)
     with _starting(f"spark.master {master}"):
         session = builder.getOrCreate()
+    if master.startswith("local") and "PYSPARK_PYTHON" not in os.environ:
+        # By default Spark starts whichever python3 is found first, which need not be the one with this package.
+        session.sparkContext.pythonExec = sys.executable
     if not _launched:
         _launched.update(config)
     return _Active(config, session, ours=True)

@@ -93,6 +93,8 @@ class ObjectStore:
     ) -> None:
         self.endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
         self.region = region or "us-east-1"
+        #: Whether the credentials travel along to another process, or those there are used.
+        self.shared = True
         self.credentials = credentials
         self.client = client
         self._arrow: tuple[Credentials, fs.S3FileSystem] | None = None
@@ -100,6 +102,10 @@ class ObjectStore:
             # Amazon's libraries add checksums that other stores may not know; they read these variables only.
             for name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
                 os.environ.setdefault(name, "when_required")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process with the credentials of now, which are never logged; boto3's client stays here."""
+        return _elsewhere, (self.credentials() if self.shared else None, self.endpoint_url, self.region)
 
     @property
     def insecure(self) -> bool:
@@ -123,24 +129,24 @@ class ObjectStore:
         """Return Arrow's file system; a new one when the credentials changed."""
         now = self.credentials()
         if self._arrow is None or self._arrow[0] != now:
-            named: dict[str, Any] = {}
-            if self.endpoint_url:
-                named |= {"endpoint_override": self.endpoint_url, "scheme": urlsplit(self.endpoint_url).scheme}
-            made = fs.S3FileSystem(
-                access_key=now.access_key_id,
-                secret_key=now.secret_access_key,
-                session_token=now.session_token,
-                region=self.region,
-                retry_strategy=fs.AwsDefaultS3RetryStrategy(max_attempts=_ARROW_ATTEMPTS),
-                connect_timeout=_CONNECT_SECONDS,
-                request_timeout=_REQUEST_SECONDS,
-                background_writes=False,
-                # A small file is one request then, not three.
-                allow_delayed_open=True,
-                **named,
-            )
-            self._arrow = (now, made)
+            keys = {"access_key": now.access_key_id, "secret_key": now.secret_access_key}
+            self._arrow = (now, self._opened(**keys, session_token=now.session_token))
         return self._arrow[1]
+
+    def _opened(self, **keys: str | None) -> fs.S3FileSystem:
+        named: dict[str, Any] = dict(keys)
+        if self.endpoint_url:
+            named |= {"endpoint_override": self.endpoint_url, "scheme": urlsplit(self.endpoint_url).scheme}
+        return fs.S3FileSystem(
+            region=self.region,
+            retry_strategy=fs.AwsDefaultS3RetryStrategy(max_attempts=_ARROW_ATTEMPTS),
+            connect_timeout=_CONNECT_SECONDS,
+            request_timeout=_REQUEST_SECONDS,
+            background_writes=False,
+            # A small file is one request then, not three.
+            allow_delayed_open=True,
+            **named,
+        )
 
     def upload(self, source: Path, uri: str) -> None:
         """Copy a local file to the store, where nobody sees it before it is complete."""
@@ -155,3 +161,23 @@ class ObjectStore:
             )
         except OSError as error:
             raise fault_of(error, uri) from error
+
+
+class _OwnKeys(ObjectStore):
+    """Uses what its machine has: variables or a role."""
+
+    def filesystem(self) -> fs.S3FileSystem:
+        if self._found is None:
+            self._found = self._opened()
+        return self._found
+
+    _found: fs.S3FileSystem | None = None
+
+
+def _elsewhere(credentials: Credentials | None, endpoint_url: str | None, region: str) -> ObjectStore:
+    def none() -> Any:
+        raise NotImplementedError("it did not travel along")
+
+    if credentials is None:
+        return _OwnKeys(none, none, endpoint_url, region)
+    return ObjectStore(lambda: credentials, none, endpoint_url, region)

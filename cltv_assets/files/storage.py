@@ -31,6 +31,8 @@ from cltv_assets.months import Month
 Kind = Literal["file", "folder", "broken", "special"]
 
 _MONTH_PREFIX = "month="
+#: Holds deliveries that executors have parsed, below the lake's root, as long as the process runs that asked for it.
+LANDING_FOLDER = "_landing"
 #: Bytes that one read asks for.
 _BUFFER = 1 << 20
 

@@ -11,7 +11,7 @@ from cltv_assets.columns import TableSchema
 from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.probe import CHOOSE_ROOT, check_folder, check_object_store
-from cltv_assets.files.storage import Storage, month_folder, month_of_folder
+from cltv_assets.files.storage import LANDING_FOLDER, Storage, month_folder, month_of_folder
 from cltv_assets.lake.opening import Handles, Opener
 from cltv_assets.lake.table import LakeTable
 from cltv_assets.months import Month
@@ -62,6 +62,13 @@ class Lake:
     def files(self, name: str) -> MonthlyFiles:
         """Return the monthly files kept under ``name``, such as the reports."""
         return MonthlyFiles(self.storage, name)
+
+    def vacuum_landings(self, older_than_hours: int) -> int:
+        """Delete the parsed deliveries that killed runs left behind; return how many files."""
+        oldest = (time.time() - older_than_hours * 3600) * 1e9
+        found = self.storage.entries(self.storage.uri(LANDING_FOLDER), recursive=True)
+        stale = [entry.uri for entry in found if entry.kind == "file" and entry.mtime_ns <= oldest]
+        return sum(map(self.storage.delete, stale))
 
     def check_writable(self) -> None:
         """Raise a ``LakeError`` now, rather than at the first publish, if the root cannot be written safely."""

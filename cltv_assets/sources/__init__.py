@@ -20,8 +20,9 @@ from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.parquet_files import ParquetReader
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
+from cltv_assets.sources.spreading import Workers
 
-__all__ = ["Landing", "SourceReport", "TransactionSource", "new_source", "open_source"]
+__all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_source", "open_source"]
 
 _open: dict[tuple[str, dt.date | None], TransactionSource] = {}
 _lock = threading.Lock()

@@ -1,7 +1,9 @@
 """Records in a few bytes what was landed of a file for each month.
 
 A month's lines of a file are summarised by a digest that changes when any line changes.
-Each line includes its number. SHA-256 is what processors have instructions for.
+Each line includes its number. SHA-256 is what processors have instructions for. It cannot be
+joined, so stretches of a long file have digests of their own, and these are digested together:
+whoever reads a stretch of the file comes to the same digest.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ import pyarrow.types as pt
 
 from cltv_assets.months import Month
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+
+#: Lines of a file that are digested together: those with the same quotient of line number and this.
+BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,21 @@ class ContentDigest:
         """Return what all lines so far come to."""
         whole = hashlib.sha256(b"".join(one.digest() + other.digest() for _, one, other in self._hashes))
         return MonthContent(self._lines, whole.hexdigest()[:32])
+
+
+def joined(blocks: Mapping[tuple[bool, int], MonthContent]) -> MonthContent:
+    """Return the content of a file's month from those of its blocks.
+
+    Parameters
+    ----------
+    blocks : mapping of (bool, int) to MonthContent
+        By whether the lines have no month of their own, and the block's number.
+    """
+    lines = sum(content.lines for content in blocks.values())
+    if list(blocks) == [(False, 0)]:
+        return blocks[False, 0]
+    spelled = "".join(f"{int(loose)} {block} {blocks[loose, block].digest}\n" for loose, block in sorted(blocks))
+    return MonthContent(lines, hashlib.sha256(spelled.encode()).hexdigest()[:32])
 
 
 #: The file's name is no content.

@@ -29,11 +29,11 @@ _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 class Blocks:
     """A text in blocks of whole lines, of which some or all lines are taken one by one."""
 
-    def __init__(self, text: TextIO) -> None:
+    def __init__(self, text: TextIO, line: int = 1) -> None:
         self._text = text
         self._lines: deque[str] = deque()
         #: Number of the next line.
-        self.line = 1
+        self.line = line
 
     @property
     def inside(self) -> bool:
@@ -106,10 +106,15 @@ def regular_columns(block: str, delimiter: str, width: int, wanted: Sequence[int
 
 
 def _lines_are_records(data: bytes, delimiter: int) -> bool:
-    """Whether a block has no blank line, no quoted or other line break than the usual ones, and no stray quote."""
-    if b"\0" in data or data.count(b"\r") != data.count(b"\r\n"):
-        return False
+    """Whether a block has no blank line and none that is not a record of its own."""
     if data[0] in (_LINE_FEED, _RETURN) or b"\n\n" in data or b"\n\r\n" in data:
+        return False
+    return lines_are_whole(data, delimiter)
+
+
+def lines_are_whole(data: bytes, delimiter: int) -> bool:
+    """Whether whole lines have no quoted or other line break than the usual ones, and no stray quote."""
+    if b"\0" in data or data.count(b"\r") != data.count(b"\r\n"):
         return False
     if b'"' not in data:
         return True

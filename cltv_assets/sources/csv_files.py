@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from operator import itemgetter
 
 import numpy as np
@@ -18,13 +19,27 @@ import pyarrow as pa
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
-from cltv_assets.sources.csv_blocks import Blocks, regular_columns
+from cltv_assets.sources.csv_blocks import Blocks, lines_are_whole, regular_columns
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.reading import find_columns, in_batches, open_text, reading, split_batch
+from cltv_assets.sources.reading import (
+    Stretch,
+    Survey,
+    find_columns,
+    in_batches,
+    open_span,
+    open_text,
+    reading,
+    split_batch,
+)
 
 #: Longest field, in characters. A longer one is the rest of a file after an unclosed
 #: quote, and must be refused before it fills the memory.
 _FIELD_LIMIT = 16 << 20
+
+#: A longer line is no reason to read much more than a range to survey it; its file is not cut.
+_LONGEST_LINE = 1 << 20
+#: The encodings in which the byte of a line feed is a line feed wherever it is.
+_CUTS = re.compile(r"utf-8|utf-8-sig|ascii|iso8859-\d+|cp125\d")
 
 #: First bytes of other formats that are sometimes named .csv.
 _OTHER_FORMATS = {
@@ -50,13 +65,50 @@ class CsvReader:
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
         """Return the header's names."""
-        with self._blocks(file) as blocks:
+        with self._blocks(file) as (blocks, _):
             return tuple(name.strip() for name in self._header(file, _Records(file.path, blocks, self._delimiter)))
 
-    def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
-        """Yield all lines; those that cannot be split keep their text."""
-        with self._blocks(file) as blocks:
-            records = _Records(file.path, blocks, self._delimiter)
+    def ranges(self, file: SourceFile, size: int) -> list[tuple[int, int]]:
+        """Return the file in ranges; none if it is small, packed, or in an encoding that cannot be cut."""
+        uncut = file.path.lower().endswith(".gz") or not self._delimiter.isascii()
+        if uncut or file.size < 2 * size or not _CUTS.fullmatch(_codec(self._source.encoding)):
+            return []
+        return [(begin, min(begin + size, file.size)) for begin in range(0, file.size, size)]
+
+    def survey(self, file: SourceFile, begin: int, end: int) -> Survey:
+        """Count the line feeds of the lines that begin in a range, and see whether a cut between them is safe."""
+        with (
+            reading(self._storage, file.path),
+            open_span(self._storage, file.path, max(begin - 1, 0), file.size) as text,
+        ):
+            # The rest of a line that began in the range before.
+            rest = text.readline(_LONGEST_LINE) if begin else b"\n"
+            begin += len(rest) - 1
+            data = text.read(end - begin) if end > begin else b""
+            if data and not data.endswith(b"\n"):
+                data += text.readline(_LONGEST_LINE)
+        whole = begin + len(data) == file.size or ((rest + data).endswith(b"\n") and rest.endswith(b"\n"))
+        return Survey(begin, data.count(b"\n"), whole and lines_are_whole(data, ord(self._delimiter)))
+
+    def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:  # noqa: ARG002
+        """Cut the file into whole blocks of lines, if all surveys allow it."""
+        if not surveys or not all(survey.plain for survey in surveys):
+            return [None]
+        #: The number of the first line of each survey, and of the line after all.
+        lines = np.cumsum([1, *(survey.feeds for survey in surveys)])
+
+        def place(line: int) -> tuple[int, int]:
+            at = int(np.searchsorted(lines[:-1], line, "right")) - 1
+            return surveys[at].begin, line - int(lines[at])
+
+        firsts = [1, *range(block, int(lines[-1]) + 1, block)]
+        ends = [*((first - 1, place(first)) for first in firsts[1:]), (int(lines[-1]), None)]
+        return [Stretch(first, last, place(first), end) for first, (last, end) in zip(firsts, ends, strict=True)]
+
+    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield all lines or those of a stretch; those that cannot be split keep their text."""
+        with self._blocks(file, stretch) as (start, blocks):
+            records = _Records(file.path, start, self._delimiter)
             header = self._header(file, records)
             places = find_columns(header, self._source.columns, f"{file.path}, line {records.line}", self._delimiter)
             fields, width = tuple(places), len(header)
@@ -93,8 +145,8 @@ class CsvReader:
         return header
 
     @contextmanager
-    def _blocks(self, file: SourceFile) -> Iterator[Blocks]:
-        """Open a file; report whatever is wrong with its text as a SourceError."""
+    def _blocks(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[tuple[Blocks, Blocks]]:
+        """Open a file at its header and at a stretch; report whatever is wrong with its text as a SourceError."""
         encoding = self._source.encoding
         with reading(self._storage, file.path):
             head = self._storage.head(file.path, 4)
@@ -104,10 +156,29 @@ class CsvReader:
             # This applies to the whole process and is never reset, because a reader obeys the current limit.
             csv.field_size_limit(max(_FIELD_LIMIT, csv.field_size_limit()))
             try:
-                with open_text(self._storage, file.path, encoding) as text:
-                    yield Blocks(text)
+                with ExitStack() as opened:
+                    if stretch is None:
+                        blocks = Blocks(opened.enter_context(open_text(self._storage, file.path, encoding)))
+                        yield blocks, blocks
+                        return
+                    begin = self._place(file, *stretch.begin)
+                    end = self._place(file, *stretch.end) if stretch.end else file.size
+                    own = opened.enter_context(open_text(self._storage, file.path, encoding, span=(begin, end)))
+                    blocks = Blocks(own, stretch.first)
+                    if stretch.first == 1:
+                        yield blocks, blocks
+                        return
+                    start = opened.enter_context(open_text(self._storage, file.path, encoding))
+                    yield Blocks(start), blocks
             except UnicodeError as error:
                 raise self._undecodable(file, head, error) from None
+
+    def _place(self, file: SourceFile, begin: int, feeds: int) -> int:
+        """Return where the line begins that so many line feeds separate from the one that begins at a byte."""
+        with open_span(self._storage, file.path, begin, file.size) as text:
+            for _ in range(feeds):
+                begin += len(text.readline())
+        return begin
 
     def _undecodable(self, file: SourceFile, head: bytes, error: UnicodeError) -> SourceError:
         """Return the error for bytes that are not text, with their line number."""
@@ -178,6 +249,14 @@ class _Records:
             f"{self._path}, line {self.line}: the record that begins there has {what}.",
             'Close the quote; a quote inside a quoted field is written twice ("").',
         )
+
+
+def _codec(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        # Reading the file says so.
+        return ""
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:

@@ -8,30 +8,43 @@ The cache is valid for one day, because the boundary of the future moves at midn
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import shutil
+import weakref
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cltv_assets.errors import NoWorkersError
 from cltv_assets.files.scratch import ScratchFolder
+from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.sources.contents import MonthContent
-from cltv_assets.sources.dating import Dater
+from cltv_assets.sources.contents import BLOCK, MonthContent, joined
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.parts import ROW_GROUP, MonthParts, part_of
-from cltv_assets.sources.reading import Reader
+from cltv_assets.sources.parts import LOOSE, Slot, part_of
+from cltv_assets.sources.reading import CuttingReader, Reader
+from cltv_assets.sources.spreading import (
+    SPREAD_BYTES,
+    Counts,
+    Dating,
+    NotSpreadError,
+    Parsed,
+    Parsing,
+    Workers,
+    new_folder,
+    spread,
+)
 
-#: Why a line has the month of its file, and 'dated' where it has its own.
-Dating = Literal["dated", "malformed", "undatable", "future"]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,16 +70,28 @@ class FileTally:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Lines on shared storage: parquet files, and of which source files the lines are wanted; None for all."""
+
+    uris: Sequence[str]
+    names: frozenset[str] | None
+
+
+@dataclass(frozen=True)
 class _Batch:
-    """Files parsed together: a folder with a parquet file for each month.
+    """Files parsed together: a folder with a parquet file for each month, or shared parts.
 
     ``holds`` says whose lines a month's parquet file holds; ``files`` are those that no later
-    batch has parsed again.
+    batch has parsed again. ``parts`` are by slot, on shared storage, where lines without a month
+    of their own stay apart; ``loose`` is the month of each file for those.
     """
 
     folder: Path
     holds: Mapping[int, frozenset[str]]
     files: frozenset[str]
+    parts: Mapping[Slot, Sequence[str]] | None = None
+    loose: Mapping[str, int] = field(default_factory=dict)
+    remove: Callable[[], object] = lambda: None
 
 
 def month_index(month: Month) -> int:
@@ -82,19 +107,19 @@ def month_at(index: int) -> Month:
 class LandingCache:
     """Parsed files on disk. ``day`` is the current day in the configured zone."""
 
-    def __init__(self, settings: Settings, reader: Reader, day: dt.date) -> None:
+    def __init__(self, settings: Settings, reader: Reader, day: dt.date, storage: Storage) -> None:
         self.day = day
-        self._settings = settings
-        self._reader = reader
-        self._first = month_index(settings.first_month)
-        self._last = max(self._first, month_index(settings.last_month(day)))
+        first = month_index(settings.first_month)
+        last = max(first, month_index(settings.last_month(day)))
+        self._parsing = Parsing(settings, reader, day, first, last, BLOCK)
+        self._storage = storage
         self._scratch = ScratchFolder()
         self._batches: list[_Batch] = []
         self._batch_count = 0
         self._known: dict[str, tuple[SourceFile, FileTally]] = {}
 
-    def ensure(self, files: Sequence[SourceFile]) -> None:
-        """Parse those of ``files`` that are new or have changed since they were parsed."""
+    def ensure(self, files: Sequence[SourceFile], workers: Workers | None = None) -> None:
+        """Parse those of ``files`` that are new or have changed since they were parsed; large ones on ``workers``."""
         fresh = [file for file in files if file.name not in self._known or self._known[file.name][0] != file]
         if not fresh:
             return
@@ -102,108 +127,131 @@ class LandingCache:
         folder = self._scratch.path / f"batch-{self._batch_count}"
         folder.mkdir()
         try:
-            tallies = self._parse(fresh, folder)
+            found = self._spread(fresh, folder, workers) if workers is not None else None
+            tallies, made = found if found is not None else self._parse(fresh, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        names = frozenset(file.name for file in fresh)
+        names = made.files
         kept = []
         for batch in self._batches:
             if batch.files <= names:
-                shutil.rmtree(batch.folder, ignore_errors=True)
+                batch.remove()
             else:
                 kept.append(replace(batch, files=batch.files - names))
-        months = {at for tally in tallies.values() for at in tally.contents}
-        holds = {at: frozenset(name for name, tally in tallies.items() if at in tally.contents) for at in months}
-        self._batches = [*kept, _Batch(folder, holds, names)]
+        self._batches = [*kept, made]
         self._known |= {file.name: (file, tallies[file.name]) for file in fresh}
 
     def tally(self, file: SourceFile) -> FileTally:
         """Return what a parsed file holds."""
         return self._known[file.name][1]
 
-    def land(self, month: Month, files: Sequence[SourceFile], into: Path) -> list[Path]:
-        """Put the lines of ``files`` that belong to ``month`` into a folder, as parquet files."""
+    def land(self, month: Month, files: Sequence[SourceFile], into: Path) -> tuple[list[Path], list[Part]]:
+        """Put the lines of ``files`` that belong to ``month`` into a folder, as parquet files.
+
+        Lines that others parsed stay where they are; their parts are returned too.
+        """
         landed: list[Path] = []
+        parts: list[Part] = []
         at, wanted = month_index(month), {file.name for file in files}
         for batch in self._batches:
             held = batch.holds.get(at, frozenset())
             names = held & batch.files & wanted
-            if names:
-                landed.append(into / f"part-{len(landed):05d}.parquet")
-                part = batch.folder / part_of(at)
-                if names == held:
-                    shutil.copyfile(part, landed[-1])
-                else:
-                    _select(part, names, landed[-1])
-        if not landed:
+            if not names:
+                continue
+            if batch.parts is not None:
+                loose = frozenset(name for name in names if batch.loose[name] == at)
+                if uris := batch.parts.get(at):
+                    parts.append(Part(uris, None if names == held else names))
+                if loose and (uris := batch.parts.get(LOOSE)):
+                    parts.append(Part(uris, loose))
+                continue
+            landed.append(into / f"part-{len(landed):05d}.parquet")
+            part = batch.folder / part_of(at)
+            if names == held:
+                shutil.copyfile(part, landed[-1])
+            else:
+                _select(part, names, landed[-1])
+        if not landed and not parts:
             landed.append(into / "part-00000.parquet")
             pq.write_table(RAW_TRANSACTIONS.arrow.empty_table(), landed[0], compression="zstd")
-        return landed
+        return landed, parts
 
     def close(self) -> None:
         """Remove everything."""
+        for batch in self._batches:
+            batch.remove()
         self._scratch.close()
 
-    def _parse(self, files: Sequence[SourceFile], folder: Path) -> dict[str, FileTally]:
-        counts: dict[str, dict[tuple[int | None, Dating], int]] = {file.name: defaultdict(int) for file in files}
-        with closing(Dater(self._settings, self.day)) as dater, MonthParts(folder, self._first, self._last) as parts:
-            for lines in self._collected(files):
-                months, dating = _dated(lines, dater)
-                found = pa.table({"name": lines["source_file"], "month": months, "dating": dating})
-                for row in found.group_by(found.column_names).aggregate([([], "count_all")]).to_pylist():
-                    counts[row["name"]][row["month"], row["dating"]] += row["count_all"]
-                parts.add(lines, months)
-            loose = {file.name: self._loose_month(file, counts[file.name]) for file in files}
+    def _parse(self, files: Sequence[SourceFile], folder: Path) -> tuple[dict[str, FileTally], _Batch]:
+        with self._parsing.parts(folder) as parts:
+            counts = self._parsing.parse([(file, None) for file in files], parts)
+            loose = self._loose_months(files, counts)
             parts.place(loose)
-        tallies: dict[str, Counter[tuple[int, Dating]]] = defaultdict(Counter)
-        for name, found in counts.items():
-            for (at, dating), lines in found.items():
-                tallies[name][loose[name] if at is None else at, dating] += lines
-        contents: dict[str, dict[int, MonthContent]] = defaultdict(dict)
-        for (name, at), content in parts.contents().items():
-            contents[name][at] = content
-        return {name: FileTally(tallies[name], contents[name]) for name in counts}
+        tallies, batch = self._tallied(Parsed(counts, parts.contents()), loose, folder)
+        return tallies, replace(batch, parts=None, remove=partial(shutil.rmtree, folder, ignore_errors=True))
 
-    def _loose_month(self, file: SourceFile, counts: Mapping[tuple[int | None, Dating], int]) -> int:
-        """Return the month for those of the file's lines that have no month of their own."""
+    def _spread(
+        self, files: Sequence[SourceFile], folder: Path, workers: Workers
+    ) -> tuple[dict[str, FileTally], _Batch] | None:
+        """Parse files on the workers; None if that is not worth it, or not possible."""
+        small = sum(file.size for file in files) < SPREAD_BYTES
+        if small or not isinstance(self._parsing.reader, CuttingReader):
+            return None
+        shared = new_folder(workers.storage)
+        # A process that is killed leaves it to `cltv vacuum`.
+        remove = weakref.finalize(self, _delete, workers.storage, shared)
+        try:
+            parsed = spread(workers, self._storage, self._parsing, files, shared)
+        except (NotSpreadError, NoWorkersError) as reason:
+            remove()
+            log.warning("Deliveries are parsed by the driver alone: %s", reason)
+            return None
+        except BaseException:
+            remove()
+            raise
+        tallies, batch = self._tallied(parsed, self._loose_months(files, parsed.counts), folder)
+        return tallies, replace(batch, remove=remove)
+
+    def _tallied(self, parsed: Parsed, loose: Mapping[str, int], folder: Path) -> tuple[dict[str, FileTally], _Batch]:
+        """Give each line that has no month of its own that of its file."""
+        tallies: dict[str, Counter[tuple[int, Dating]]] = defaultdict(Counter)
+        for (name, at, dating), lines in parsed.counts.items():
+            tallies[name][loose[name] if at is None else at, dating] += lines
+        blocks: dict[tuple[str, int], dict[tuple[bool, int], MonthContent]] = defaultdict(dict)
+        for (name, slot, block), content in parsed.contents.items():
+            month = loose[name] if slot == LOOSE else slot
+            if self._parsing.first <= month <= self._parsing.last:
+                blocks[name, month][slot == LOOSE, block] = content
+        contents: dict[str, dict[int, MonthContent]] = defaultdict(dict)
+        holds: dict[int, set[str]] = defaultdict(set)
+        for (name, month), found in blocks.items():
+            contents[name][month] = joined(found)
+            holds[month].add(name)
+        held = {month: frozenset(names) for month, names in holds.items()}
+        batch = _Batch(folder, held, frozenset(loose), parsed.parts, loose)
+        return {name: FileTally(tallies[name], contents[name]) for name in loose}, batch
+
+    def _loose_months(self, files: Sequence[SourceFile], counts: Counts) -> dict[str, int]:
+        dated: dict[str, Counter[int]] = defaultdict(Counter)
+        for (name, month, _), lines in counts.items():
+            if month is not None:
+                dated[name][month] += lines
+        return {file.name: self._loose_month(file, dated[file.name]) for file in files}
+
+    def _loose_month(self, file: SourceFile, lines: Mapping[int, int]) -> int:
+        """Return the month for those of the file's lines that have none, from the lines by month of the others."""
         if file.delivery is not None:
             return month_index(file.delivery)
-        lines: Counter[int] = Counter()
-        for (month, _), count in counts.items():
-            if month is not None:
-                lines[month] += count
         # Take the month of most of its lines. One late line must not move all undatable lines into its month.
-        usual = min(lines, key=lambda month: (-lines[month], month), default=self._first)
-        return min(max(usual, self._first), self._last)
-
-    def _collected(self, files: Sequence[SourceFile]) -> Iterator[pa.Table]:
-        """Yield the lines of all files in larger batches; many small files share one."""
-        waiting: list[pa.RecordBatch] = []
-        count = 0
-        for file in files:
-            for batch in self._reader.read(file):
-                waiting.append(batch)
-                count += batch.num_rows
-                if count >= ROW_GROUP:
-                    yield pa.Table.from_batches(waiting)
-                    waiting, count = [], 0
-        if waiting:
-            yield pa.Table.from_batches(waiting)
+        usual = min(lines, key=lambda month: (-lines[month], month), default=self._parsing.first)
+        return min(max(usual, self._parsing.first), self._parsing.last)
 
 
-def _dated(lines: pa.Table, dater: Dater) -> tuple[pa.Array, pa.Array]:
-    """Return each line's own month index, null where it has none, and its dating."""
-    months, in_future = dater.date(lines["transacted_at"])
-    future = pc.fill_null(in_future, False)
-    dating = pc.case_when(
-        pc.make_struct(pc.is_valid(lines["source_text"].combine_chunks()), pc.is_null(months), future),
-        pa.scalar("malformed"),
-        pa.scalar("undatable"),
-        pa.scalar("future"),
-        pa.scalar("dated"),
-    )
-    return pc.if_else(future, pa.scalar(None, pa.int32()), months), dating
+def _delete(storage: Storage, folder: str) -> None:
+    # At the process's end the store may be out of reach already.
+    with suppress(Exception):
+        storage.delete(folder)
 
 
 def _select(part: Path, names: frozenset[str], target: Path) -> None:

@@ -6,7 +6,7 @@ where a person would not write one, and reads back as the same value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -22,7 +22,7 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import CanonicalName, Source
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.parts import ROW_GROUP
-from cltv_assets.sources.reading import find_columns, reading, split_batch
+from cltv_assets.sources.reading import Stretch, Survey, find_columns, reading, split_batch
 
 #: Numbers whose plain spelling would have more digits than this keep their exponent.
 _PLAIN_DIGITS = 40
@@ -43,20 +43,50 @@ class ParquetReader:
             self._places(file, parquet.schema_arrow)
             return tuple(parquet.schema_arrow.names)
 
-    def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
-        """Yield all rows, each value as text."""
+    def ranges(self, file: SourceFile, size: int) -> list[tuple[int, int]]:  # noqa: ARG002 - the protocol's
+        """Return no range: the footer says where which rows are."""
+        return []
+
+    def survey(self, file: SourceFile, begin: int, end: int) -> Survey:
+        """Refuse, because there are no ranges."""
+        raise NotImplementedError
+
+    def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:  # noqa: ARG002
+        """Cut the file into whole blocks of rows, so that no row group is read by more than two."""
+        with self._open(file) as parquet:
+            self._places(file, parquet.schema_arrow)
+            found: list[Stretch | None] = []
+            first, end = 1, 0
+            for group in range(parquet.num_row_groups):
+                end += parquet.metadata.row_group(group).num_rows
+                if end >= first:
+                    last = (end // block + 1) * block - 1
+                    found.append(Stretch(first, last))
+                    first = last + 1
+            return found or [None]
+
+    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield all rows or those of a stretch, each value as text."""
         with self._open(file) as parquet:
             places = self._places(file, parquet.schema_arrow)
             names = {canonical: parquet.schema_arrow.names[at] for canonical, at in places.items()}
-            row = 1
-            for batch in parquet.iter_batches(ROW_GROUP, columns=list(names.values()), use_threads=False):
+            groups, row = _groups(parquet.metadata, stretch)
+            for batch in parquet.iter_batches(
+                ROW_GROUP, row_groups=groups, columns=list(names.values()), use_threads=False
+            ):
+                first, row = row, row + batch.num_rows
+                if stretch is not None:
+                    skipped = min(max(stretch.first - first, 0), batch.num_rows)
+                    first += skipped
+                    batch = batch.slice(skipped, max(stretch.last + 1 - first, 0))
+                    if not batch.num_rows:
+                        continue
                 delivered = {
                     canonical: self._text(file, canonical, name, batch.column(name))
                     for canonical, name in names.items()
                 }
-                lines = pa.array(np.arange(row, row + batch.num_rows), pa.int64())
+                lines = pa.array(np.arange(first, first + batch.num_rows), pa.int64())
                 yield split_batch(file.name, lines, delivered)
-                row += batch.num_rows
 
     @contextmanager
     def _open(self, file: SourceFile) -> Iterator[Any]:
@@ -100,6 +130,16 @@ class ParquetReader:
                 f"{' '.join(str(error).split())}.",
                 "Write that column as text, number, date or timestamp.",
             ) from None
+
+
+def _groups(metadata: pq.FileMetaData, stretch: Stretch | None) -> tuple[list[int], int]:
+    """Return the row groups that hold a stretch, and the number of the first row in them."""
+    ends = np.cumsum([metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)])
+    if stretch is None:
+        return list(range(len(ends))), 1
+    begins = np.concatenate(([0], ends[:-1]))
+    groups = [at for at in range(len(ends)) if ends[at] >= stretch.first and begins[at] < stretch.last]
+    return groups, int(begins[groups[0]]) + 1 if groups else 1
 
 
 #: Types of plain values. Old writers do not mark bytes as text, so binary is included.

@@ -6,13 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cltv_assets.sources.contents import ContentDigest, MonthContent
+from cltv_assets.sources.contents import BLOCK, ContentDigest, MonthContent
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 
 #: Lines that are read, dated and written together. Where many months wait at once, fewer are written.
@@ -29,10 +30,13 @@ _LAYOUT: dict[str, Any] = {
 }
 
 #: Holds lines without a month until their file's month is known.
-_LOOSE = "loose"
+LOOSE: Literal["loose"] = "loose"
+
+#: A kept month, or where the lines without one are.
+Slot: TypeAlias = int | Literal["loose"]
 
 
-def part_of(slot: int | str) -> str:
+def part_of(slot: Slot) -> str:
     """Return where a month's parquet file is in its folder."""
     return f"slot={slot}/lines.parquet"
 
@@ -46,6 +50,19 @@ def by_file(lines: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         begin = end
 
 
+def _by_block(lines: pa.Table, block: int) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the stretches of one file's lines, which are in order, that are digested together."""
+    numbers = lines["source_line"]
+    first, last = numbers[0].as_py() // block, numbers[-1].as_py() // block
+    if first == last:
+        yield first, lines
+        return
+    edges = np.searchsorted(numbers.to_numpy(), np.arange(first, last + 2) * block)
+    for at in range(last + 1 - first):
+        if edges[at] < edges[at + 1]:
+            yield first + at, lines.slice(edges[at], edges[at + 1] - edges[at])
+
+
 class MonthParts:
     """A context manager that files lines by month and writes what still waits at its end.
 
@@ -55,19 +72,26 @@ class MonthParts:
         Where the files go, see `part_of`.
     first, last : int
         The months that are kept, as numbers of months since year 0.
+    block : int
+        Lines that are digested together, see `contents.BLOCK`.
     """
 
-    def __init__(self, folder: Path, first: int, last: int) -> None:
+    def __init__(self, folder: Path, first: int, last: int, block: int = BLOCK) -> None:
         self._folder = folder
         self._months = range(first, last + 1)
-        self._writers: dict[int | str, pq.ParquetWriter] = {}
-        self._waiting: dict[int | str, list[pa.Table]] = defaultdict(list)
-        self._lines: Counter[int | str] = Counter()
-        self._digests: dict[tuple[str, int], ContentDigest] = defaultdict(ContentDigest)
+        self._block = block
+        self._writers: dict[Slot, pq.ParquetWriter] = {}
+        self._waiting: dict[Slot, list[pa.Table]] = defaultdict(list)
+        self._lines: Counter[Slot] = Counter()
+        self._digests: dict[tuple[str, Slot, int], ContentDigest] = defaultdict(ContentDigest)
 
-    def contents(self) -> dict[tuple[str, int], MonthContent]:
-        """Return what was filed under each file's name and each kept month."""
+    def contents(self) -> dict[tuple[str, Slot, int], MonthContent]:
+        """Return what was added for each file's name, slot and block of lines."""
         return {place: digest.content() for place, digest in self._digests.items()}
+
+    def slots(self) -> list[Slot]:
+        """Return what has a parquet file, once the block of the context manager is left."""
+        return list(self._writers)
 
     def add(self, lines: pa.Table, months: pa.Array) -> None:
         """File lines with the month of each (int32); a null month waits for `place`."""
@@ -82,22 +106,19 @@ class MonthParts:
             for month in sorted(sizes, key=lambda one: (one is None, one)):
                 self._put(month, whole.take(order.slice(begin, sizes[month])))
                 begin += sizes[month]
-        while self._lines.total() > _MOST_WAITING:
-            self._write(self._lines.most_common(1)[0][0])
 
     def place(self, months: Mapping[str, int]) -> None:
         """File the lines that have no month under the month of their source file."""
-        self._write(_LOOSE)
-        if _LOOSE not in self._writers:
+        self._write(LOOSE)
+        if LOOSE not in self._writers:
             return
-        self._writers.pop(_LOOSE).close()
-        path = self._folder / part_of(_LOOSE)
+        self._writers.pop(LOOSE).close()
+        path = self._folder / part_of(LOOSE)
         with pq.ParquetFile(path) as loose:
             for group in range(loose.num_row_groups):
-                lines = loose.read_row_group(group)
-                names = lines["source_file"].combine_chunks().dictionary_encode()
-                places = pa.array([months[name] for name in names.dictionary.to_pylist()], pa.int32())
-                self.add(lines, places.take(names.indices))
+                for name, own in by_file(loose.read_row_group(group)):
+                    if months[name] in self._months:
+                        self._wait(months[name], own)
         path.unlink()
         path.parent.rmdir()
 
@@ -115,16 +136,21 @@ class MonthParts:
 
     def _put(self, month: int | None, lines: pa.Table) -> None:
         if month is None or month in self._months:
-            slot = _LOOSE if month is None else month
-            if month is not None:
-                for name, own in by_file(lines):
-                    self._digests[name, month].add(own)
-            self._waiting[slot].append(lines)
-            self._lines[slot] += lines.num_rows
-            if self._lines[slot] >= ROW_GROUP:
-                self._write(slot)
+            slot: Slot = LOOSE if month is None else month
+            for name, own in by_file(lines):
+                for block, part in _by_block(own, self._block):
+                    self._digests[name, slot, block].add(part)
+            self._wait(slot, lines)
 
-    def _write(self, slot: int | str) -> None:
+    def _wait(self, slot: Slot, lines: pa.Table) -> None:
+        self._waiting[slot].append(lines)
+        self._lines[slot] += lines.num_rows
+        if self._lines[slot] >= ROW_GROUP:
+            self._write(slot)
+        while self._lines.total() > _MOST_WAITING:
+            self._write(self._lines.most_common(1)[0][0])
+
+    def _write(self, slot: Slot) -> None:
         waiting = self._waiting.pop(slot, [])
         self._lines.pop(slot, None)
         if not waiting:

@@ -6,7 +6,8 @@ import difflib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,10 +22,51 @@ from cltv_assets.sources.files import SourceFile
 #: Python's objects stay in the processor's cache (with 50,000, each line took twice as long).
 _BATCH_LINES = 5_000
 
+#: Bytes of a span that one request reads.
+_SPAN_BYTES = 4 << 20
+
 #: Other delimiters to suggest, with the spelling that YAML needs.
 _DELIMITERS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
 #: Largest number of column names that an error message quotes.
 _SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a look at a range of a file's bytes found.
+
+    Parameters
+    ----------
+    begin : int
+        Where the first line that begins in the range begins.
+    feeds : int
+        Line feeds from there to the end of the last line that begins in the range.
+    plain : bool
+        Whether every line there is a record of its own, so that the file may be cut at any of them.
+    """
+
+    begin: int
+    feeds: int
+    plain: bool
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some whole lines of a file.
+
+    Parameters
+    ----------
+    first, last : int
+        Numbers of its first and last line.
+    begin, end : tuple of int
+        For text, a byte where a line begins and how many line feeds are between it and the first line, or
+        the line after the last one.
+    """
+
+    first: int
+    last: int
+    begin: tuple[int, int] = (0, 0)
+    end: tuple[int, int] | None = None
 
 
 class Reader(Protocol):
@@ -41,7 +83,28 @@ class Reader(Protocol):
         ...
 
     def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
-        """Yield all lines of a file, in the schema of ``raw_transactions``."""
+        """Yield all lines of a file in their order, in the schema of ``raw_transactions``."""
+        ...
+
+
+@runtime_checkable
+class CuttingReader(Reader, Protocol):
+    """A reader of files of which several machines can read a stretch each."""
+
+    def ranges(self, file: SourceFile, size: int) -> list[tuple[int, int]]:
+        """Return the ranges of bytes, of about ``size``, that must be surveyed before the file is cut."""
+        ...
+
+    def survey(self, file: SourceFile, begin: int, end: int) -> Survey:
+        """Look at the lines that begin in a range of bytes."""
+        ...
+
+    def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:
+        """Cut a file into whole blocks of lines; None stands for all of a file that cannot be cut."""
+        ...
+
+    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the lines of a stretch, by default all."""
         ...
 
 
@@ -83,11 +146,15 @@ def reading(storage: Storage, path: str) -> Iterator[None]:
         )
 
 
-def open_text(storage: Storage, path: str, encoding: str, errors: str = "strict") -> io.TextIOWrapper:
-    """Open a file as text whose lines keep their own endings; refuse an unknown encoding."""
+def open_text(
+    storage: Storage, path: str, encoding: str, errors: str = "strict", span: tuple[int, int] | None = None
+) -> io.TextIOWrapper:
+    """Open a file, or a span of its bytes, as text whose lines keep their own endings; refuse an unknown encoding."""
     # Plain utf-8 would read the byte order mark that Excel writes as part of the first header.
-    name = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
-    stream = storage.open_stream(path)
+    utf8 = encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}
+    # Further on such a mark is text.
+    name = ("utf-8" if span and span[0] else "utf-8-sig") if utf8 else encoding
+    stream = open_span(storage, path, *span) if span else storage.open_stream(path)
     try:
         return io.TextIOWrapper(stream, encoding=name, errors=errors, newline="")
     except LookupError:
@@ -98,13 +165,46 @@ def open_text(storage: Storage, path: str, encoding: str, errors: str = "strict"
         ) from None
 
 
-def split_batch(name: str, lines: pa.Array, delivered: Mapping[Any, pa.Array]) -> pa.RecordBatch:
-    """Return lines that could be split; an empty field becomes null.
+def open_span(storage: Storage, path: str, begin: int, end: int) -> BinaryIO:
+    """Open a span of a file's bytes."""
+    return cast("BinaryIO", io.BufferedReader(_Span(storage.open(path), begin, end), _SPAN_BYTES))
+
+
+class _Span(io.RawIOBase):
+    """Some bytes of a file that can be read at any place."""
+
+    def __init__(self, stream: Any, begin: int, end: int) -> None:
+        self._stream, self._left = stream, end - begin
+        stream.seek(begin)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found: bytes = self._stream.read(min(len(buffer), self._left))
+        buffer[: len(found)] = found
+        self._left -= len(found)
+        return len(found)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def split_batch(
+    name: str, lines: pa.Array, delivered: Mapping[Any, pa.Array], others: Mapping[str, pa.Array] | None = None
+) -> pa.RecordBatch:
+    """Return lines of a file; an empty field becomes null.
 
     ``name`` is the file's name, relative to the source; ``lines`` are the line numbers (int64);
-    ``delivered`` holds the text by canonical name.
+    ``delivered`` holds the text by canonical name, ``others`` further columns.
     """
-    return _batch(name, lines, {field: _without_empty(text) for field, text in delivered.items()})
+    count = len(lines)
+    columns = {"source_file": pa.repeat(pa.scalar(name, pa.string()), count), "source_line": lines, **(others or {})}
+    columns |= {field: _without_empty(text) for field, text in delivered.items()}
+    schema = RAW_TRANSACTIONS.arrow
+    arrays = [columns[f.name] if f.name in columns else pa.nulls(count, f.type) for f in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _without_empty(text: pa.Array) -> pa.Array:
@@ -127,42 +227,30 @@ def in_batches(
     records : iterable of tuple
         The number of a record's first line, and its values, or its text if it could not be split.
     """
-    rows: list[Sequence[str]] = []
+    nothing = (None,) * len(fields)
+    rows: list[Sequence[str | None]] = []
     lines: list[int] = []
-    unsplit: list[tuple[int, str]] = []
+    texts: dict[int, str] = {}
 
-    def split() -> pa.RecordBatch:
+    def batch() -> pa.RecordBatch:
         values = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
-        return split_batch(name, pa.array(lines, pa.int64()), dict(zip(fields, values, strict=True)))
-
-    def not_split() -> pa.RecordBatch:
-        numbers, texts = zip(*unsplit, strict=True)
-        return _batch(name, pa.array(numbers, pa.int64()), {"source_text": pa.array(texts, pa.string())})
+        delivered = dict(zip(fields, values, strict=True))
+        # Lines stay in their order, on which a file's digest depends.
+        unsplit = {"source_text": pa.array(map(texts.get, lines), pa.string())} if texts else {}
+        return split_batch(name, pa.array(lines, pa.int64()), delivered, unsplit)
 
     for line, record in records:
         if isinstance(record, str):
-            unsplit.append((line, record))
+            texts[line] = record
+            rows.append(nothing)
         else:
             rows.append(record)
-            lines.append(line)
+        lines.append(line)
         if len(rows) == _BATCH_LINES:
-            yield split()
-            rows, lines = [], []
-        if len(unsplit) == _BATCH_LINES:
-            yield not_split()
-            unsplit = []
+            yield batch()
+            rows, lines, texts = [], [], {}
     if rows:
-        yield split()
-    if unsplit:
-        yield not_split()
-
-
-def _batch(name: str, lines: pa.Array, given: Mapping[Any, pa.Array]) -> pa.RecordBatch:
-    count = len(lines)
-    columns = {"source_file": pa.repeat(pa.scalar(name, pa.string()), count), "source_line": lines, **given}
-    schema = RAW_TRANSACTIONS.arrow
-    arrays = [columns[f.name] if f.name in columns else pa.nulls(count, f.type) for f in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+        yield batch()
 
 
 def find_columns(

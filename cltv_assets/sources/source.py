@@ -22,8 +22,9 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, MonthContent
 from cltv_assets.sources.files import SourceFile, has_months, list_files
 from cltv_assets.sources.inspection import SourceReport, inspect_files
-from cltv_assets.sources.landing import LandingCache, month_at, month_index
+from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
 from cltv_assets.sources.reading import Reader
+from cltv_assets.sources.spreading import Workers
 
 #: Largest number of months that an error message lists.
 _SHOWN = 24
@@ -43,6 +44,8 @@ class Landing:
         Which month.
     files : list of Path
         Parquet files in the schema of ``raw_transactions``.
+    parts : list of Part
+        Further lines, which the workers left on the storage that they share.
     lines, source_files : int
         Lines written, which belong to the month; and files that were searched for them.
     malformed, undatable, future, late : int
@@ -60,6 +63,7 @@ class Landing:
 
     month: Month
     files: list[Path]
+    parts: list[Part]
     lines: int
     source_files: int
     malformed: int
@@ -85,6 +89,8 @@ class TransactionSource:
     path: str
     reader: Reader
     today: dt.date | None = None
+    #: Machines that parse large deliveries, and the storage that they share.
+    workers: Workers | None = field(default=None, init=False, repr=False)
     _cache: LandingCache | None = field(default=None, init=False, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
@@ -107,7 +113,7 @@ class TransactionSource:
                 own = files
             cache = self._parsed(files)
             into.mkdir(parents=True, exist_ok=True)
-            landed = cache.land(month, files, into)
+            landed, parts = cache.land(month, files, into)
             at = month_index(month)
             dated: Counter[str] = Counter()
             for file in files:
@@ -116,6 +122,7 @@ class TransactionSource:
             return Landing(
                 month=month,
                 files=landed,
+                parts=parts,
                 lines=sum(cache.tally(file).months()[at] for file in files),
                 source_files=len(files),
                 malformed=dated["malformed"],
@@ -202,8 +209,8 @@ class TransactionSource:
         if self._cache is not None and self._cache.day != day:
             self.close()
         if self._cache is None:
-            self._cache = LandingCache(self.settings, self.reader, day)
-        self._cache.ensure(files)
+            self._cache = LandingCache(self.settings, self.reader, day, self.storage)
+        self._cache.ensure(files, self.workers)
         return self._cache
 
     def _reaches(self, file: SourceFile, month: Month) -> bool:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import ibis
+import ibis.expr.types as ir
+import pyarrow.parquet as pq
+
+from cltv_assets.sources import Landing
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.common_checks import usual_volume
@@ -15,14 +20,15 @@ from cltv_assets.tables.table import DATA_PLATFORM, INGESTION, SOURCE, Table
 SOURCE_FILES = "source_files"
 
 
-def make(run: MonthRun) -> list[Path]:
+def make(run: MonthRun) -> list[Path] | ir.Table:
     """Land the month's delivered lines.
 
     Returns
     -------
-    list of Path
+    list of Path or ibis table
         Local parquet files with the table's columns. No engine reads them here, because
-        an engine on a cluster cannot see them before they are in the lake.
+        an engine on a cluster cannot see them before they are in the lake. Or a table of those lines that
+        the engine's own machines have parsed.
     """
     folder = Path(tempfile.mkdtemp(dir=run.scratch() if run.scratch else None))
     landing = run.source.land(run.month, folder)
@@ -33,7 +39,17 @@ def make(run: MonthRun) -> list[Path]:
     # Lines that belong to no month are shown with every month, so that no loss goes unnoticed.
     outside = {name: getattr(landing, name) for name in ("before_first", "after_last", "out_of_reach")}
     run.notes["lines_of_no_month"] = {name: count for name, count in outside.items() if count} or "none"
-    return landing.files
+    return _union(run, landing) if landing.parts else landing.files
+
+
+def _union(run: MonthRun, landing: Landing) -> ir.Table:
+    """Return all lines as the engine sees them: those that were parsed here are small, and go to it."""
+    tables = []
+    for part in landing.parts:
+        table = run.engine.read_files(RAW_TRANSACTIONS, part.uris)
+        tables.append(table if part.names is None else table.filter(table.source_file.isin(sorted(part.names))))
+    tables += [run.engine.from_arrow(pq.read_table(file, schema=RAW_TRANSACTIONS.arrow)) for file in landing.files]
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
 
 
 @check("The month has at least one line.", measures=lambda table, _run: {"rows": table.count()}, blocking=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-NEEDS_SPARK = ("test_generated_code.py", "test_on_spark.py", "test_sessions.py")
+NEEDS_SPARK = ("test_generated_code.py", "test_landing_on_spark.py", "test_on_spark.py", "test_sessions.py")
 NEEDS_SERVERS = ("test_on_servers.py",)
 
 

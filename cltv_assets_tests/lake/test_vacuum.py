@@ -78,3 +78,14 @@ def test_what_a_writer_killed_within_a_commit_leaves_in_the_log(place: Place, ta
     assert table.vacuum(1) == 1
     assert not left.exists()
     assert generation_of(read(table, JAN)) == 2
+
+
+@pytest.mark.local
+def test_parsed_deliveries_of_a_killed_run_are_removed_once_they_are_old(place: Place) -> None:
+    old, new = (f"{place.storage.root}/_landing/{name}/0-24288-x.parquet" for name in ("a", "b"))
+    for uri in (old, new):
+        place.write(uri, b"lines")
+    os.utime(old, (time.time() - 7200,) * 2)
+    assert place.lake().vacuum_landings(1) == 1
+    assert (place.exists(old), place.exists(new)) == (False, True)
+    assert place.lake().vacuum_landings(0) == 1

@@ -27,7 +27,7 @@ from deltalake import DeltaTable
 from cltv_assets.dagster_defs.resources import object_store_for
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError, LakeError
-from cltv_assets.files.storage import Storage
+from cltv_assets.files.storage import LANDING_FOLDER, Storage
 from cltv_assets.lake import Lake
 from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
@@ -148,7 +148,7 @@ def _plain_files(storage: Storage, tables: set[str]) -> list[str]:
     """Return the files outside the tables, the reports, relative to the root."""
     found = []
     for folder in storage.entries(storage.root):
-        if folder.kind == "folder" and folder.name not in tables:
+        if folder.kind == "folder" and folder.name not in tables | {LANDING_FOLDER}:
             entries = storage.entries(storage.uri(folder.name), recursive=True)
             found += [entry.uri.removeprefix(storage.root + "/") for entry in entries if entry.kind == "file"]
     return sorted(found)

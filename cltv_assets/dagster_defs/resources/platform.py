@@ -20,7 +20,7 @@ from cltv_assets.lake import Lake
 from cltv_assets.lake.opening import Handles
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.sources import open_source
+from cltv_assets.sources import TransactionSource, Workers, open_source
 from cltv_assets.tables.month_run import MonthRun
 
 #: Plain keys of the resources; `Names` puts the prefix before them.
@@ -62,6 +62,7 @@ class Platform:
         #: The months that failed, so that later steps of the run skip them.
         self.failed = FailedMonths()
         self._engine: Engine | None = None
+        self._working_for: TransactionSource | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -100,6 +101,12 @@ class Platform:
     def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
         """Return what a table's ``make`` and its checks get."""
         source = open_source(self.settings, objects=self.objects)
+        if self.engine.has_workers:
+            source.workers = Workers(self.engine.run_tasks, self.lake.storage)
+            self._working_for = source
+            if self.objects is not None:
+                # A Connect server has credentials of its own.
+                self.objects.shared = not self.settings.spark.remote
         return MonthRun(
             month,
             self.settings,
@@ -115,6 +122,9 @@ class Platform:
     def close(self) -> None:
         """Release what was opened."""
         if self._engine is not None:
+            if self._working_for is not None:
+                # What was parsed stays for the next run; its machines end with this one.
+                self._working_for.workers = None
             self._engine.close()
         if self._folder is not None:
             self._folder.cleanup()

@@ -1,0 +1,268 @@
+"""Parses large deliveries on many machines: each reads some stretches of files.
+
+What a stretch holds is read, dated and written by the same code as on one machine, so the lines,
+their numbers and their digests are the same. The parts stay on the lake's storage, out of every table's folder,
+until a month is made from them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import pickle
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cltv_assets import __version__
+from cltv_assets.errors import CltvError
+from cltv_assets.files.storage import LANDING_FOLDER, Storage
+from cltv_assets.settings import Settings
+from cltv_assets.sources.contents import MonthContent
+from cltv_assets.sources.dating import Dater
+from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.parts import ROW_GROUP, MonthParts, Slot, part_of
+from cltv_assets.sources.reading import CuttingReader, Reader, Stretch, Survey
+
+#: Why a line has the month of its file, and 'dated' where it has its own.
+Dating = Literal["dated", "malformed", "undatable", "future"]
+#: Lines by file, month (None where they have none) and dating.
+Counts: TypeAlias = Counter[tuple[str, int | None, Dating]]
+#: A file, and which part of it; None for all.
+Work: TypeAlias = tuple[SourceFile, Stretch | None]
+
+#: Smaller deliveries are parsed by the driver, because starting Python processes takes longer.
+SPREAD_BYTES = 64 << 20
+#: Bytes of small files that one task parses.
+UNIT_BYTES = 64 << 20
+#: Bytes of a CSV file that one task surveys.
+RANGE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Other machines, and the storage that they share.
+
+    Parameters
+    ----------
+    run : callable
+        Runs a task for each number below a count on them, and returns the answers in order.
+    storage : Storage
+        Where parts are left.
+    """
+
+    run: Callable[[Callable[[int], bytes], int], list[bytes]]
+    storage: Storage
+
+
+@dataclass(frozen=True)
+class Parsing:
+    """How lines are parsed and filed. It travels to other machines."""
+
+    settings: Settings
+    reader: Reader
+    day: dt.date
+    first: int
+    last: int
+    block: int
+
+    def parse(self, works: Iterable[Work], parts: MonthParts) -> Counts:
+        """File the lines of some files or stretches by month and count them."""
+        counts: Counts = Counter()
+        with closing(Dater(self.settings, self.day)) as dater:
+            for lines in self._collected(works):
+                months, dating = _dated(lines, dater)
+                found = pa.table({"name": lines["source_file"], "month": months, "dating": dating})
+                for row in found.group_by(found.column_names).aggregate([([], "count_all")]).to_pylist():
+                    counts[row["name"], row["month"], row["dating"]] += row["count_all"]
+                parts.add(lines, months)
+        return counts
+
+    def parts(self, folder: Path) -> MonthParts:
+        """Return what files lines by month."""
+        return MonthParts(folder, self.first, self.last, self.block)
+
+    def _collected(self, works: Iterable[Work]) -> Iterator[pa.Table]:
+        """Yield the lines in larger batches; many small files share one."""
+        waiting: list[pa.RecordBatch] = []
+        count = 0
+        for file, stretch in works:
+            read = self.reader.read(file) if stretch is None else self._cutting.read(file, stretch)
+            for batch in read:
+                waiting.append(batch)
+                count += batch.num_rows
+                if count >= ROW_GROUP:
+                    yield pa.Table.from_batches(waiting)
+                    waiting, count = [], 0
+        if waiting:
+            yield pa.Table.from_batches(waiting)
+
+    @property
+    def _cutting(self) -> CuttingReader:
+        assert isinstance(self.reader, CuttingReader)
+        return self.reader
+
+
+@dataclass
+class Parsed:
+    """What tasks found and wrote: counts, digests by file, slot and block, and the addresses of parts by slot."""
+
+    counts: Counts = field(default_factory=Counter)
+    contents: dict[tuple[str, Slot, int], MonthContent] = field(default_factory=dict)
+    parts: dict[Slot, list[str]] = field(default_factory=dict)
+
+    def add(self, other: Parsed) -> None:
+        """Take what another task found."""
+        self.counts.update(other.counts)
+        self.contents |= other.contents
+        for slot, uris in other.parts.items():
+            self.parts.setdefault(slot, []).extend(uris)
+
+
+class NotSpreadError(Exception):
+    """The workers cannot do it; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What all tasks of a job get. A file is looked at before it is read."""
+
+    parsing: Parsing
+    source: Storage
+    version: str
+
+    def refusal(self, files: Iterable[SourceFile]) -> str | None:
+        if self.version != __version__:
+            return (
+                f"the executors have version {__version__} of this package and the driver {self.version}: "
+                "install the driver's on every worker (docs/scaling.md)"
+            )
+        for file in files:
+            try:
+                found = self.source.stat(file.path)
+            except (OSError, CltvError):
+                # Refused there counts as not there; the driver may still be let in.
+                found = None
+            # An object store lists times to the millisecond and answers for one object to the second.
+            unit = 1 if self.source.local else 10**9
+            if found is None or (found.size, found.mtime_ns // unit) != (file.size, file.mtime_ns // unit):
+                return (
+                    f"the executors do not find {file.path} as it is on the driver: put deliveries on storage "
+                    "that all of them share"
+                )
+        return None
+
+
+def spread(workers: Workers, source: Storage, parsing: Parsing, files: Sequence[SourceFile], folder: str) -> Parsed:
+    """Parse files on the workers, with the parts in a folder of theirs.
+
+    Raises
+    ------
+    NotSpreadError
+        If they cannot see the files, or have another version of this package.
+    SourceError
+        If a file cannot be read as configured: the first such error in the order of the files and their lines.
+    """
+    task = _Task(parsing, source, __version__)
+    units = _units(workers, task, files)
+    parsed = Parsed()
+    for found in _run(workers, partial(_parse, task, units, workers.storage, folder), len(units)):
+        parsed.add(found)
+    return parsed
+
+
+def _units(workers: Workers, task: _Task, files: Sequence[SourceFile]) -> list[list[Work]]:
+    """Divide the work: a stretch of a large file is a unit, and so are several small files."""
+    reader = task.parsing._cutting
+    ranges = [(file, *span) for file in files for span in reader.ranges(file, RANGE_BYTES)]
+    surveys: dict[str, list[Survey]] = {file.name: [] for file in files}
+    answers: list[Survey] = _run(workers, partial(_survey, task, ranges), len(ranges))
+    for (file, *_), survey in zip(ranges, answers, strict=True):
+        surveys[file.name].append(survey)
+    units: list[list[Work]] = []
+    size = UNIT_BYTES
+    for file in files:
+        stretches = reader.stretches(file, task.parsing.block, surveys[file.name])
+        for stretch in stretches:
+            share = file.size // len(stretches)
+            if size + share > UNIT_BYTES or len(stretches) > 1:
+                units.append([])
+                size = 0
+            units[-1].append((file, stretch))
+            size = UNIT_BYTES if len(stretches) > 1 else size + share
+    return units
+
+
+def _run(workers: Workers, task: Callable[[int], bytes], count: int) -> list:  # type: ignore[type-arg]
+    """Return what tasks answer; raise what the first one met."""
+    answers = [pickle.loads(answer) for answer in workers.run(task, count)] if count else []  # noqa: S301 - our tasks'
+    refused = next((answer for answer in answers if isinstance(answer, str)), None)
+    if refused is not None:
+        raise NotSpreadError(refused)
+    for answer in answers:
+        if isinstance(answer, tuple):
+            error, problem, remedy = answer
+            raise error(problem, remedy)
+    return answers
+
+
+def _survey(task: _Task, ranges: Sequence[tuple[SourceFile, int, int]], number: int) -> bytes:
+    """Survey a range of a file. Runs on executors."""
+    file, begin, end = ranges[number]
+    return _answer(lambda: task.refusal([file]) or task.parsing._cutting.survey(file, begin, end))
+
+
+def _parse(task: _Task, units: Sequence[Sequence[Work]], storage: Storage, folder: str, number: int) -> bytes:
+    """Parse a unit into parts on the shared storage. Runs on executors."""
+
+    def parsed() -> Parsed | str:
+        refusal = task.refusal(file for file, _ in units[number])
+        if refusal is not None:
+            return refusal
+        found = Parsed()
+        with tempfile.TemporaryDirectory(prefix="cltv-unit-") as local:
+            with task.parsing.parts(Path(local)) as parts:
+                found.counts = task.parsing.parse(units[number], parts)
+            found.contents = parts.contents()
+            storage.make_folder(folder)
+            for slot in parts.slots():
+                # A task that is tried again writes under new names, and only the answer says which ones count.
+                found.parts[slot] = [f"{folder}/{number}-{slot}-{uuid.uuid4().hex}.parquet"]
+                storage.move_in(Path(local) / part_of(slot), found.parts[slot][0])
+        return found
+
+    return _answer(parsed)
+
+
+def _answer(work: Callable[[], object]) -> bytes:
+    try:
+        return pickle.dumps(work())
+    except CltvError as error:
+        return pickle.dumps((type(error), error.problem, error.remedy))
+
+
+def new_folder(storage: Storage) -> str:
+    """Return where the parts of one landing go."""
+    return storage.uri(LANDING_FOLDER, uuid.uuid4().hex)
+
+
+def _dated(lines: pa.Table, dater: Dater) -> tuple[pa.Array, pa.Array]:
+    """Return each line's own month index, null where it has none, and its dating."""
+    months, in_future = dater.date(lines["transacted_at"])
+    future = pc.fill_null(in_future, False)
+    dating = pc.case_when(
+        pc.make_struct(pc.is_valid(lines["source_text"].combine_chunks()), pc.is_null(months), future),
+        pa.scalar("malformed"),
+        pa.scalar("undatable"),
+        pa.scalar("future"),
+        pa.scalar("dated"),
+    )
+    return pc.if_else(future, pa.scalar(None, pa.int32()), months), dating

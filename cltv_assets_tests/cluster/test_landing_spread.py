@@ -1,0 +1,80 @@
+"""A delivery in a bucket, parsed by the executors of a cluster in Python processes of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import cltv_assets.sources.landing as landing_module
+from cltv_assets.dagster_defs.resources.platform import Platform
+from cltv_assets.dagster_defs.resources.s3 import object_store_for
+from cltv_assets.months import Month
+from cltv_assets.settings import Settings
+from cltv_assets.sources import new_source, spreading
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables import raw_transactions
+from cltv_assets_tests.cluster.apart import Apart
+from cltv_assets_tests.cluster.radosgw import Radosgw
+from cltv_assets_tests.sources.conftest import COLUMNS, HEADER
+from cltv_assets_tests.sources.test_spreading import delivered
+
+SECONDS = 240
+MARCH = Month.parse("2024-03")
+
+
+def land(settings: Settings, into: Path) -> dict[str, Any]:
+    """Land a month as the step does, with everything large."""
+    landing_module.SPREAD_BYTES, landing_module.BLOCK, spreading.RANGE_BYTES = 0, 300, 9000  # type: ignore[misc]
+    objects = object_store_for(settings)
+    assert objects is not None
+    platform = Platform(settings, lambda: objects)
+    run = platform.month_run(MARCH, {})
+    made = raw_transactions.make(run)
+    on_executors = isinstance(made, ir.Table)
+    if on_executors:
+        platform.engine.write(made, RAW_TRANSACTIONS, str(into))
+    secret = objects.credentials().secret_access_key
+    shown = str(run.engine._session.sparkContext.getConf().getAll())
+    platform.close()
+    run.source.close()
+    return {"on executors": on_executors, "records": run.notes["source_files"], "secret shown": secret in shown}
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    return table.cast(RAW_TRANSACTIONS.arrow).sort_by([("source_file", "ascending"), ("source_line", "ascending")])
+
+
+def test_executors_read_a_bucket_and_land_what_one_process_lands(
+    cluster_settings: Callable[..., Settings],
+    bucket: str,
+    s3_server: Radosgw,
+    s3_environment: Radosgw,
+    spark_jars: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("\n".join([HEADER, *delivered()]), encoding="utf-8")
+    s3_server.upload(tmp_path / "in", f"s3://{bucket}/in")
+    source = {"kind": "csv", "path": f"s3://{bucket}/in", "columns": COLUMNS}
+    s3 = {"endpoint_url": s3_server.endpoint_url, "region": "us-east-1"}
+    given = {"source": source, "s3": s3, "start_month": "2024-01", "end_month": "2024-05"}
+    spark = cluster_settings("cluster", "local").spark.model_dump() | {"jars": str(spark_jars)}
+    settings = cluster_settings("cluster", "local", spark=spark, **given)
+    with Apart(land, settings, tmp_path / "made") as process:
+        seen = process.result(SECONDS)
+    monkeypatch.setattr(landing_module, "BLOCK", 300)
+    alone = new_source(settings, objects=object_store_for(settings))
+    landing = alone.land(MARCH, tmp_path / "alone")
+    records = {name: record.as_json() for name, record in landing.records.items()}
+    assert seen == {"on executors": True, "records": records, "secret shown": False}
+    assert in_order(pq.read_table(tmp_path / "made")).equals(in_order(pq.read_table(landing.files[0])))
+    alone.close()
