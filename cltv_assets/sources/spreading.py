@@ -8,22 +8,21 @@ until a month is made from them.
 from __future__ import annotations
 
 import datetime as dt
-import pickle
+import json
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cltv_assets import __version__
-from cltv_assets.errors import CltvError
+from cltv_assets import __version__, errors
 from cltv_assets.files.storage import LANDING_FOLDER, Storage
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import MonthContent
@@ -126,6 +125,24 @@ class Parsed:
         for slot, uris in other.parts.items():
             self.parts.setdefault(slot, []).extend(uris)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it travels."""
+        contents = [[*place, content.lines, content.digest] for place, content in self.contents.items()]
+        return {
+            "counts": [[*place, lines] for place, lines in self.counts.items()],
+            "contents": contents,
+            "parts": list(self.parts.items()),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Parsed:
+        """Read what `as_json` returned."""
+        return cls(
+            Counter({(name, month, dating): lines for name, month, dating, lines in value["counts"]}),
+            {(name, slot, block): MonthContent(*content) for name, slot, block, *content in value["contents"]},
+            dict(value["parts"]),
+        )
+
 
 class NotSpreadError(Exception):
     """The workers cannot do it; the message says why and what would help."""
@@ -148,7 +165,7 @@ class _Task:
         for file in files:
             try:
                 found = self.source.stat(file.path)
-            except (OSError, CltvError):
+            except (OSError, errors.CltvError):
                 # Refused there counts as not there; the driver may still be let in.
                 found = None
             # An object store lists times to the millisecond and answers for one object to the second.
@@ -175,7 +192,7 @@ def spread(workers: Workers, source: Storage, parsing: Parsing, files: Sequence[
     units = _units(workers, task, files)
     parsed = Parsed()
     for found in _run(workers, partial(_parse, task, units, workers.storage, folder), len(units)):
-        parsed.add(found)
+        parsed.add(Parsed.from_json(found))
     return parsed
 
 
@@ -184,9 +201,9 @@ def _units(workers: Workers, task: _Task, files: Sequence[SourceFile]) -> list[l
     reader = task.parsing._cutting
     ranges = [(file, *span) for file in files for span in reader.ranges(file, RANGE_BYTES)]
     surveys: dict[str, list[Survey]] = {file.name: [] for file in files}
-    answers: list[Survey] = _run(workers, partial(_survey, task, ranges), len(ranges))
+    answers = _run(workers, partial(_survey, task, ranges), len(ranges))
     for (file, *_), survey in zip(ranges, answers, strict=True):
-        surveys[file.name].append(survey)
+        surveys[file.name].append(Survey(**survey))
     units: list[list[Work]] = []
     size = UNIT_BYTES
     for file in files:
@@ -201,32 +218,28 @@ def _units(workers: Workers, task: _Task, files: Sequence[SourceFile]) -> list[l
     return units
 
 
-def _run(workers: Workers, task: Callable[[int], bytes], count: int) -> list:  # type: ignore[type-arg]
-    """Return what tasks answer; raise what the first one met."""
-    answers = [pickle.loads(answer) for answer in workers.run(task, count)] if count else []  # noqa: S301 - our tasks'
-    refused = next((answer for answer in answers if isinstance(answer, str)), None)
-    if refused is not None:
-        raise NotSpreadError(refused)
+def _run(workers: Workers, task: Callable[[int], bytes], count: int) -> list[dict[str, Any]]:
+    """Return what tasks found; raise what the first one met."""
+    answers = [json.loads(answer) for answer in workers.run(task, count)] if count else []
     for answer in answers:
-        if isinstance(answer, tuple):
-            error, problem, remedy = answer
-            raise error(problem, remedy)
-    return answers
+        if "refused" in answer:
+            raise NotSpreadError(answer["refused"])
+    for answer in answers:
+        if "error" in answer:
+            raise getattr(errors, answer["error"])(answer["problem"], answer["remedy"])
+    return [answer["found"] for answer in answers]
 
 
 def _survey(task: _Task, ranges: Sequence[tuple[SourceFile, int, int]], number: int) -> bytes:
     """Survey a range of a file. Runs on executors."""
     file, begin, end = ranges[number]
-    return _answer(lambda: task.refusal([file]) or task.parsing._cutting.survey(file, begin, end))
+    return _answer(task, [file], lambda: asdict(task.parsing._cutting.survey(file, begin, end)))
 
 
 def _parse(task: _Task, units: Sequence[Sequence[Work]], storage: Storage, folder: str, number: int) -> bytes:
     """Parse a unit into parts on the shared storage. Runs on executors."""
 
-    def parsed() -> Parsed | str:
-        refusal = task.refusal(file for file, _ in units[number])
-        if refusal is not None:
-            return refusal
+    def parsed() -> dict[str, Any]:
         found = Parsed()
         with tempfile.TemporaryDirectory(prefix="cltv-unit-") as local:
             with task.parsing.parts(Path(local)) as parts:
@@ -237,16 +250,19 @@ def _parse(task: _Task, units: Sequence[Sequence[Work]], storage: Storage, folde
                 # A task that is tried again writes under new names, and only the answer says which ones count.
                 found.parts[slot] = [f"{folder}/{number}-{slot}-{uuid.uuid4().hex}.parquet"]
                 storage.move_in(Path(local) / part_of(slot), found.parts[slot][0])
-        return found
+        return found.as_json()
 
-    return _answer(parsed)
+    return _answer(task, (file for file, _ in units[number]), parsed)
 
 
-def _answer(work: Callable[[], object]) -> bytes:
+def _answer(task: _Task, files: Iterable[SourceFile], work: Callable[[], dict[str, Any]]) -> bytes:
+    """Return what a piece of work found, or why it could not be done, as JSON."""
+    refusal = task.refusal(files)
     try:
-        return pickle.dumps(work())
-    except CltvError as error:
-        return pickle.dumps((type(error), error.problem, error.remedy))
+        answer = {"refused": refusal} if refusal else {"found": work()}
+    except errors.CltvError as error:
+        answer = {"error": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
+    return json.dumps(answer).encode()
 
 
 def new_folder(storage: Storage) -> str:
