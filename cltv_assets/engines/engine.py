@@ -55,7 +55,7 @@ class Engine(ABC):
         for scalar in measures.values():
             names.setdefault(scalar.op(), f"m{len(names)}")
         distinct = {name: op.to_expr() for op, name in names.items()}
-        row: dict[str, Any] = self.collect(table.aggregate(**distinct)).to_pylist()[0]
+        row = dict(zip(distinct, self._row(table.aggregate(**distinct)), strict=True))
         return {name: row[names[scalar.op()]] for name, scalar in measures.items()}
 
     @abstractmethod
@@ -77,6 +77,10 @@ class Engine(ABC):
     @abstractmethod
     def collect(self, expression: ir.Table) -> pa.Table:
         """Compute a small result and bring it here."""
+
+    def _row(self, expression: ir.Table) -> tuple[Any, ...]:
+        """Compute a result of one row and bring it here."""
+        return tuple(self.collect(expression).to_pylist()[0].values())
 
     @abstractmethod
     def close(self) -> None:
