@@ -111,7 +111,8 @@ class Engine(ABC):
         return _compiled(self._backend, expression.op())
 
 
-@functools.lru_cache(maxsize=256)
+# Room for a month's expressions, some hundred, and not for those of many months, which hold memory and do not come back.
+@functools.lru_cache(maxsize=128)
 def _compiled(backend: Any, operation: Any) -> str:
     """Return the query of an expression.
 
@@ -137,7 +138,8 @@ _PLACES = 9000
 _PLACE = re.compile(r"MAKE_DATE\((9\d{3}), 1, 1\)")
 
 
-@functools.lru_cache(maxsize=256)
+# Expressions without dates are looked up here once only, so this needs room for the others: a fifth of a month's.
+@functools.lru_cache(maxsize=64)
 def _compiled_shape(backend: Any, operation: Any) -> str:
     query: str = backend.compile(operation.to_expr())
     return query
