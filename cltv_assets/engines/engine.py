@@ -111,7 +111,7 @@ class Engine(ABC):
         return _compiled(self._backend, expression.op())
 
 
-# Room for a month's expressions, some hundred, and not for those of many months, which hold memory and do not come back.
+# Room for the expressions of a month, some hundred. Those of past months would hold memory and do not come back.
 @functools.lru_cache(maxsize=128)
 def _compiled(backend: Any, operation: Any) -> str:
     """Return the query of an expression.
