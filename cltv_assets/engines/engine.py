@@ -56,7 +56,7 @@ class Engine(ABC):
         for scalar in measures.values():
             names.setdefault(scalar.op(), f"m{len(names)}")
         distinct = {name: op.to_expr() for op, name in names.items()}
-        row: dict[str, Any] = self.collect(table.aggregate(**distinct)).to_pylist()[0]
+        row = dict(zip(distinct, self._row(table.aggregate(**distinct)), strict=True))
         return {name: row[names[scalar.op()]] for name, scalar in measures.items()}
 
     @abstractmethod
@@ -92,6 +92,10 @@ class Engine(ABC):
         """
         return [task(number) for number in range(count)]
 
+    def _row(self, expression: ir.Table) -> tuple[Any, ...]:
+        """Compute a result of one row and bring it here."""
+        return tuple(self.collect(expression).to_pylist()[0].values())
+
     @abstractmethod
     def close(self) -> None:
         """Release what the engine holds."""
@@ -121,7 +125,8 @@ class Engine(ABC):
         return _compiled(self._backend, expression.op())
 
 
-@functools.lru_cache(maxsize=256)
+# Room for the expressions of a month, some hundred. Those of past months would hold memory and do not come back.
+@functools.lru_cache(maxsize=128)
 def _compiled(backend: Any, operation: Any) -> str:
     """Return the query of an expression.
 
@@ -158,7 +163,7 @@ def _place(i: int, dtype: Any) -> dt.date | float:
     return dt.date(9000 + number, 1, 1) if dtype.is_date() else float(f"1e{number}")
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=128)
 def _compiled_shape(backend: Any, operation: Any) -> str:
     query: str = backend.compile(operation.to_expr())
     return query

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
+import os
 import re
 from decimal import Decimal
 
 import duckdb
 import ibis
+import ibis.expr.operations as ops
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -161,8 +164,8 @@ def test_what_is_cached_is_kept_until_the_release(engine, tmp_path):
 def test_measures_are_one_query_and_equal_ones_are_computed_once(engine, monkeypatch):
     t = engine.from_arrow(contract.table())
     asked = []
-    plain = type(engine).collect
-    monkeypatch.setattr(type(engine), "collect", lambda self, e: asked.append(e.columns) or plain(self, e))
+    plain = type(engine)._row
+    monkeypatch.setattr(type(engine), "_row", lambda self, e: asked.append(e.columns) or plain(self, e))
     found = engine.measure(t, {"one": t.count(), "again": t.count(), "largest": t.small.max()})
     assert found == {"one": 4, "again": 4, "largest": 2**31 - 1}
     assert [len(columns) for columns in asked] == [2]
@@ -195,3 +198,31 @@ def test_opening_an_engine_starts_nothing():
     engine = open_engine(Settings.model_validate({"engine": "spark", "spark": {"master": "spark://127.0.0.1:1"}}))
     assert engine.name == "spark"
     engine.close()
+
+
+def test_a_backfill_keeps_no_expressions_of_past_months(engine, monkeypatch):
+    # Text instead of Ibis' compiler, which is what makes this slow.
+    monkeypatch.setattr(type(engine._backend), "compile", lambda _self, _expression: "")
+    t = engine.from_arrow(contract.table())
+
+    def kept_after(months: range) -> int:
+        for month in months:
+            # A threshold of the month's own, as those of quantiles are.
+            engine._sql(t.filter(t.small < month).select(day=ibis.literal(dt.date(2011 + month, 1, 1))))
+        gc.collect()
+        return sum(isinstance(one, ops.Filter) for one in gc.get_objects())
+
+    assert kept_after(range(300)) == kept_after(range(300, 600)) < 200
+
+
+def test_the_footer_of_a_file_is_read_once(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(contract.table(), path)
+    duckdb_itself = DuckDBEngine()
+    t = duckdb_itself.read_files(EVERY_TYPE, [str(path)])
+    assert duckdb_itself.measure(t, {"rows": t.count()}) == {"rows": len(ROWS)}
+    before, content = path.stat(), path.read_bytes()
+    path.write_bytes(b"x" * len(content))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert duckdb_itself.measure(t, {"rows": t.count()}) == {"rows": len(ROWS)}
+    duckdb_itself.close()
