@@ -15,6 +15,7 @@ import pytest
 import cltv_assets.sources.landing as landing_module
 from cltv_assets.dagster_defs.resources.platform import Platform
 from cltv_assets.dagster_defs.resources.s3 import object_store_for
+from cltv_assets.files.storage import LANDING_FOLDER
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import new_source, spreading
@@ -37,14 +38,24 @@ def land(settings: Settings, into: Path) -> dict[str, Any]:
     platform = Platform(settings, lambda: objects)
     run = platform.month_run(MARCH, {})
     made = raw_transactions.make(run)
-    on_executors = isinstance(made, ir.Table)
+    on_executors, waiting = isinstance(made, ir.Table), []
     if on_executors:
+        waiting = [
+            entry.uri for entry in run.lake.storage.entries(run.lake.storage.uri(LANDING_FOLDER), recursive=True)
+        ]
         platform.engine.write(made, RAW_TRANSACTIONS, str(into))
     secret = objects.credentials().secret_access_key
     shown = str(run.engine._session.sparkContext.getConf().getAll())
     platform.close()
     run.source.close()
-    return {"on executors": on_executors, "records": run.notes["source_files"], "secret shown": secret in shown}
+    left = run.lake.storage.entries(run.lake.storage.uri(LANDING_FOLDER), recursive=True)
+    return {
+        "on executors": on_executors,
+        "records": run.notes["source_files"],
+        "secret shown": secret in shown,
+        "parts in the bucket": bool(waiting),
+        "left": [entry.uri for entry in left if entry.kind == "file"],
+    }
 
 
 def in_order(table: pa.Table) -> pa.Table:
@@ -56,7 +67,6 @@ def test_executors_read_a_bucket_and_land_what_one_process_lands(
     bucket: str,
     s3_server: Radosgw,
     s3_environment: Radosgw,
-    spark_jars: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -65,16 +75,20 @@ def test_executors_read_a_bucket_and_land_what_one_process_lands(
     (tmp_path / "in" / "a.csv").write_text("\n".join([HEADER, *delivered()]), encoding="utf-8")
     s3_server.upload(tmp_path / "in", f"s3://{bucket}/in")
     source = {"kind": "csv", "path": f"s3://{bucket}/in", "columns": COLUMNS}
-    s3 = {"endpoint_url": s3_server.endpoint_url, "region": "us-east-1"}
-    given = {"source": source, "s3": s3, "start_month": "2024-01", "end_month": "2024-05"}
-    spark = cluster_settings("cluster", "local").spark.model_dump() | {"jars": str(spark_jars)}
-    settings = cluster_settings("cluster", "local", spark=spark, **given)
+    given = {"source": source, "start_month": "2024-01", "end_month": "2024-05"}
+    settings = cluster_settings("cluster", "s3", **given)
     with Apart(land, settings, tmp_path / "made") as process:
         seen = process.result(SECONDS)
     monkeypatch.setattr(landing_module, "BLOCK", 300)
     alone = new_source(settings, objects=object_store_for(settings))
     landing = alone.land(MARCH, tmp_path / "alone")
     records = {name: record.as_json() for name, record in landing.records.items()}
-    assert seen == {"on executors": True, "records": records, "secret shown": False}
+    assert seen == {
+        "on executors": True,
+        "records": records,
+        "secret shown": False,
+        "parts in the bucket": True,
+        "left": [],
+    }
     assert in_order(pq.read_table(tmp_path / "made")).equals(in_order(pq.read_table(landing.files[0])))
     alone.close()
