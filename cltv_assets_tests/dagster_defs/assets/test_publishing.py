@@ -165,7 +165,7 @@ def test_a_report_with_a_problem_is_not_published(home: Path, monkeypatch: pytes
     settings = settings_of(home)
     before = contents(settings.lake_root)
     render = report_asset.render
-    monkeypatch.setattr(report_asset, "render", lambda data: render(data).replace("</body>", "<p>nan</p></body>"))
+    monkeypatch.setattr(report_asset, "render", lambda *of: render(*of).replace("</body>", "<p>nan</p></body>"))
     with dg.DagsterInstance.ephemeral() as instance:
         result = MonthRunner(settings, instance, ["cltv_report"]).run(JAN)
         assert not result.succeeded

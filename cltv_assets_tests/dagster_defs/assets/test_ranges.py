@@ -15,7 +15,7 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import contents, differences, unfinished_files
-from cltv_assets_tests.e2e.running import settings_in
+from cltv_assets_tests.e2e.running import run, settings_in
 from cltv_assets_tests.e2e.shop import deliver, months_of
 
 MONTHS = months_of("2011-01", 3)
@@ -53,8 +53,11 @@ def settings(ran: Ran, tmp_path: Path) -> Settings:
 
 
 def differences_from(ran: Ran, settings: Settings) -> list[str]:
-    """Compare with the same months, run one by one."""
-    alone = {key: rows for key, rows in contents(ran.lake).items() if key[1] <= MONTHS[-1].key}
+    """Compare with the same months, run one by one, and the newest of them drawn."""
+    copy = settings_in(settings.home / "one-by-one", end_month=MONTHS[-1].key)
+    shutil.copytree(ran.lake, copy.lake_root)
+    assert [result.errors for result in run(copy, MONTHS[-1:], ["cltv_report"])] == [[]]
+    alone = {key: rows for key, rows in contents(copy.lake_root).items() if key[1] <= MONTHS[-1].key}
     return differences(alone, contents(settings.lake_root))
 
 
