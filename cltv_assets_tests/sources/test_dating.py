@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cltv_assets.settings import Settings
@@ -49,6 +49,7 @@ def dater() -> Iterator[Dater]:
         yield found
 
 
+@settings(deadline=None)  # Of the examples' time, which a busy machine makes long.
 @given(texts=st.lists(_DIGITS | _NEAR | st.none(), min_size=1, max_size=40))
 def test_both_ways_agree(dater: Dater, texts: list[str | None]) -> None:
     plain = [text for text in texts if plain_times(pa.array([text], pa.string())) is not None]
