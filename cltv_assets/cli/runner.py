@@ -120,7 +120,7 @@ class MonthRunner:
         Names of assets; ``+`` after or before a name adds all that is downstream or
         upstream of it (``rfm_summary+``). All by default.
     newest : Month, optional
-        The newest month, if several are made: the older ones' metadata have no pictures.
+        The newest month, if several are made: the older ones have no pictures.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import ibis
 import ibis.expr.operations as ops
@@ -17,6 +17,9 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from cltv_assets.columns import TableSchema
+
+#: See `Engine.workers`.
+RunTasks: TypeAlias = Callable[[Callable[[int], bytes], int], list[bytes]]
 
 
 class Engine(ABC):
@@ -79,18 +82,13 @@ class Engine(ABC):
     def collect(self, expression: ir.Table) -> pa.Table:
         """Compute a small result and bring it here."""
 
-    #: Whether `run_tasks` works: whether other processes can do a part of the work in Python.
-    has_workers = False
+    def workers(self) -> RunTasks | None:
+        """Return what runs Python on the engine's own machines; None if it has none.
 
-    def run_tasks(self, task: Callable[[int], bytes], count: int) -> list[bytes]:
-        """Run ``task`` with each number below ``count`` on the engine's machines; return its answers in order.
-
-        Raises
-        ------
-        NoWorkersError
-            If these machines lack this package, or have another Python.
+        It runs a task with each number below a count and returns the answers in order, or raises a
+        ``NoWorkersError`` if those machines lack this package or have another Python.
         """
-        return [task(number) for number in range(count)]
+        return None
 
     def _row(self, expression: ir.Table) -> tuple[Any, ...]:
         """Compute a result of one row and bring it here."""
@@ -135,10 +133,10 @@ def _compiled(backend: Any, operation: Any) -> str:
     for each.
     """
     literals = operation.find(ops.Literal)
-    # A text that looks like a place is left to Ibis.
-    if any(_PLACE.search(str(one.value)) for one in literals if one.dtype.is_string()):
+    given = [one for one in literals if _has_place(one)]
+    # Texts that look like a place, and more values than there are places, are left to Ibis.
+    if len(given) > _PLACES or any(_PLACE.search(str(one.value)) for one in literals if one.dtype.is_string()):
         return _compiled_shape(backend, operation)
-    given = [one for one in literals if _has_place(one)][:_PLACES]
     places = {one: ops.Literal(_place(i, one.dtype), one.dtype) for i, one in enumerate(given)}
 
     def spelled(place: re.Match[str]) -> str:

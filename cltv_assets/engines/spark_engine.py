@@ -1,7 +1,7 @@
 """The engine for more than one machine: Ibis on Spark, compiled to SQL.
 
 Tables are computed without Python. Only large deliveries are parsed by functions of this package
-on the executors (`run_tasks`). Works with a classic session and through Spark Connect alike.
+on the executors (`workers`). Works with a classic session and through Spark Connect alike.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from cltv_assets.columns import MONTH, TableSchema
-from cltv_assets.engines.engine import Engine
+from cltv_assets.engines.engine import Engine, RunTasks
 from cltv_assets.engines.spark_config import MAGIC_COMMITTER, literal_path, s3a_conf, spark_path
 from cltv_assets.engines.spark_faults import is_sparks, spark_faults
 from cltv_assets.errors import NoWorkersError
@@ -48,7 +48,6 @@ class SparkEngine(Engine):
     """
 
     name = "spark"
-    has_workers = True
     _quote = "`"
 
     def __init__(
@@ -182,8 +181,11 @@ class SparkEngine(Engine):
             found: pa.Table = self._session.sql(self._sql(expression)).toArrow()
         return found.cast(expression.schema().to_pyarrow())
 
-    def run_tasks(self, task: Callable[[int], bytes], count: int) -> list[bytes]:
-        """Run a task for each number in the executors' Python processes."""
+    def workers(self) -> RunTasks:
+        """Return what runs tasks in the executors' Python processes."""
+        return self._run_tasks
+
+    def _run_tasks(self, task: Callable[[int], bytes], count: int) -> list[bytes]:
         frame = self._session.range(0, count, 1, count).mapInArrow(partial(_answers, task), "id long, answer binary")
         try:
             with spark_faults():

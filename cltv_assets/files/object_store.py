@@ -69,7 +69,73 @@ class Credentials:
     renewed: bool = field(default=False, compare=False)
 
 
-class ObjectStore:
+class ArrowS3:
+    """S3 as Arrow reaches it. This much travels to other processes.
+
+    Parameters
+    ----------
+    endpoint_url : str, optional
+        Address of a store other than Amazon's.
+    region : str, optional
+        By default ``us-east-1``: every signature names a region, also where the store has none.
+    credentials : Credentials, optional
+        By default what this machine has: variables or a role.
+    """
+
+    def __init__(
+        self, endpoint_url: str | None = None, region: str | None = None, credentials: Credentials | None = None
+    ) -> None:
+        self.endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
+        self.region = region or "us-east-1"
+        self._credentials = credentials
+        self._arrow: tuple[Credentials | None, fs.S3FileSystem] | None = None
+        if self.endpoint_url:
+            # Amazon's libraries add checksums that other stores may not know; they read these variables only.
+            for name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
+                os.environ.setdefault(name, "when_required")
+
+    def _now(self) -> Credentials | None:
+        return self._credentials
+
+    def filesystem(self) -> fs.S3FileSystem:
+        """Return Arrow's file system; a new one when the credentials changed."""
+        now = self._now()
+        if self._arrow is None or self._arrow[0] != now:
+            named: dict[str, Any] = {}
+            if now is not None:
+                named |= {"access_key": now.access_key_id, "secret_key": now.secret_access_key}
+                named |= {"session_token": now.session_token}
+            if self.endpoint_url:
+                named |= {"endpoint_override": self.endpoint_url, "scheme": urlsplit(self.endpoint_url).scheme}
+            made = fs.S3FileSystem(
+                region=self.region,
+                retry_strategy=fs.AwsDefaultS3RetryStrategy(max_attempts=_ARROW_ATTEMPTS),
+                connect_timeout=_CONNECT_SECONDS,
+                request_timeout=_REQUEST_SECONDS,
+                background_writes=False,
+                # A small file is one request then, not three.
+                allow_delayed_open=True,
+                **named,
+            )
+            self._arrow = (now, made)
+        return self._arrow[1]
+
+    def upload(self, source: Path, uri: str) -> None:
+        """Copy a local file to the store, where nobody sees it before it is complete."""
+        try:
+            fs.copy_files(
+                str(source),
+                uri.removeprefix(S3),
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=self.filesystem(),
+                chunk_size=_CHUNK,
+                use_threads=False,
+            )
+        except OSError as error:
+            raise fault_of(error, uri) from error
+
+
+class ObjectStore(ArrowS3):
     """How to reach S3, for every library that does.
 
     Parameters
@@ -78,10 +144,8 @@ class ObjectStore:
         Returns the current credentials.
     client : callable
         Returns a boto3 client, for what the other libraries cannot do.
-    endpoint_url : str, optional
-        Address of a store other than Amazon's.
-    region : str, optional
-        By default ``us-east-1``: every signature names a region, also where the store has none.
+    endpoint_url, region : str, optional
+        As for `ArrowS3`.
     """
 
     def __init__(
@@ -91,21 +155,18 @@ class ObjectStore:
         endpoint_url: str | None = None,
         region: str | None = None,
     ) -> None:
-        self.endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
-        self.region = region or "us-east-1"
+        super().__init__(endpoint_url, region)
         #: Whether the credentials travel along to another process, or those there are used.
         self.shared = True
         self.credentials = credentials
         self.client = client
-        self._arrow: tuple[Credentials, fs.S3FileSystem] | None = None
-        if self.endpoint_url:
-            # Amazon's libraries add checksums that other stores may not know; they read these variables only.
-            for name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
-                os.environ.setdefault(name, "when_required")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process with the credentials of now, which are never logged; boto3's client stays here."""
-        return _elsewhere, (self.credentials() if self.shared else None, self.endpoint_url, self.region)
+        """Travel to another process, with the credentials of now, which are never logged."""
+        return ArrowS3, (self.endpoint_url, self.region, self.credentials() if self.shared else None)
+
+    def _now(self) -> Credentials:
+        return self.credentials()
 
     @property
     def insecure(self) -> bool:
@@ -124,60 +185,3 @@ class ObjectStore:
         if now.session_token:
             options["AWS_SESSION_TOKEN"] = now.session_token
         return options
-
-    def filesystem(self) -> fs.S3FileSystem:
-        """Return Arrow's file system; a new one when the credentials changed."""
-        now = self.credentials()
-        if self._arrow is None or self._arrow[0] != now:
-            keys = {"access_key": now.access_key_id, "secret_key": now.secret_access_key}
-            self._arrow = (now, self._opened(**keys, session_token=now.session_token))
-        return self._arrow[1]
-
-    def _opened(self, **keys: str | None) -> fs.S3FileSystem:
-        named: dict[str, Any] = dict(keys)
-        if self.endpoint_url:
-            named |= {"endpoint_override": self.endpoint_url, "scheme": urlsplit(self.endpoint_url).scheme}
-        return fs.S3FileSystem(
-            region=self.region,
-            retry_strategy=fs.AwsDefaultS3RetryStrategy(max_attempts=_ARROW_ATTEMPTS),
-            connect_timeout=_CONNECT_SECONDS,
-            request_timeout=_REQUEST_SECONDS,
-            background_writes=False,
-            # A small file is one request then, not three.
-            allow_delayed_open=True,
-            **named,
-        )
-
-    def upload(self, source: Path, uri: str) -> None:
-        """Copy a local file to the store, where nobody sees it before it is complete."""
-        try:
-            fs.copy_files(
-                str(source),
-                uri.removeprefix(S3),
-                source_filesystem=fs.LocalFileSystem(),
-                destination_filesystem=self.filesystem(),
-                chunk_size=_CHUNK,
-                use_threads=False,
-            )
-        except OSError as error:
-            raise fault_of(error, uri) from error
-
-
-class _OwnKeys(ObjectStore):
-    """Uses what its machine has: variables or a role."""
-
-    def filesystem(self) -> fs.S3FileSystem:
-        if self._found is None:
-            self._found = self._opened()
-        return self._found
-
-    _found: fs.S3FileSystem | None = None
-
-
-def _elsewhere(credentials: Credentials | None, endpoint_url: str | None, region: str) -> ObjectStore:
-    def none() -> Any:
-        raise NotImplementedError("it did not travel along")
-
-    if credentials is None:
-        return _OwnKeys(none, none, endpoint_url, region)
-    return ObjectStore(lambda: credentials, none, endpoint_url, region)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from cltv_assets.errors import CltvError, LakeError
-from cltv_assets.files.object_store import ObjectStore, is_s3
+from cltv_assets.files.object_store import ArrowS3, ObjectStore, is_s3
 from cltv_assets.files.store_faults import fault_of
 from cltv_assets.months import Month
 
@@ -85,7 +85,7 @@ class Storage:
     ----------
     root : str
         A folder (absolute, relative or ``file://``), or an address in an object store.
-    objects : ObjectStore, optional
+    objects : ArrowS3, optional
         How ``s3://`` is reached. Other stores are opened with what their own environment says.
     error : type of CltvError
         What a store's refusal is raised as.
@@ -96,7 +96,7 @@ class Storage:
         If the address cannot be opened here. It is of the type ``error``.
     """
 
-    def __init__(self, root: str, objects: ObjectStore | None = None, error: type[CltvError] = LakeError) -> None:
+    def __init__(self, root: str, objects: ArrowS3 | None = None, error: type[CltvError] = LakeError) -> None:
         scheme, _, rest = root.partition("://") if "://" in root else ("", "", root)
         self.local = scheme in {"", "file"}
         self._error = error
@@ -132,7 +132,7 @@ class Storage:
     @property
     def options(self) -> dict[str, str] | None:
         """The storage options for deltalake, with the current credentials."""
-        return None if self._objects is None else self._objects.delta_options()
+        return self._objects.delta_options() if isinstance(self._objects, ObjectStore) else None
 
     def uri(self, *parts: str) -> str:
         """Return the absolute path or address of something under the root."""

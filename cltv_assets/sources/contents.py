@@ -126,9 +126,9 @@ def joined(blocks: Mapping[tuple[bool, int], MonthContent]) -> MonthContent:
     blocks : mapping of (bool, int) to MonthContent
         By whether the lines have no month of their own, and the block's number.
     """
-    lines = sum(content.lines for content in blocks.values())
     if list(blocks) == [(False, 0)]:
         return blocks[False, 0]
+    lines = sum(content.lines for content in blocks.values())
     spelled = "".join(f"{int(loose)} {block} {blocks[loose, block].digest}\n" for loose, block in sorted(blocks))
     return MonthContent(lines, hashlib.sha256(spelled.encode()).hexdigest()[:32])
 

@@ -43,16 +43,8 @@ class ParquetReader:
             self._places(file, parquet.schema_arrow)
             return tuple(parquet.schema_arrow.names)
 
-    def ranges(self, file: SourceFile, size: int) -> list[tuple[int, int]]:  # noqa: ARG002 - the protocol's
-        """Return no range: the footer says where which rows are."""
-        return []
-
-    def survey(self, file: SourceFile, begin: int, end: int) -> Survey:
-        """Refuse, because there are no ranges."""
-        raise NotImplementedError
-
     def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:  # noqa: ARG002
-        """Cut the file into whole blocks of rows, so that no row group is read by more than two."""
+        """Cut the file by its footer into whole blocks of rows, so that no row group is read by more than two."""
         with self._open(file) as parquet:
             self._places(file, parquet.schema_arrow)
             found: list[Stretch | None] = []

@@ -91,20 +91,25 @@ class Reader(Protocol):
 class CuttingReader(Reader, Protocol):
     """A reader of files of which several machines can read a stretch each."""
 
-    def ranges(self, file: SourceFile, size: int) -> list[tuple[int, int]]:
-        """Return the ranges of bytes, of about ``size``, that must be surveyed before the file is cut."""
-        ...
-
-    def survey(self, file: SourceFile, begin: int, end: int) -> Survey:
-        """Look at the lines that begin in a range of bytes."""
-        ...
-
     def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:
         """Cut a file into whole blocks of lines; None stands for all of a file that cannot be cut."""
         ...
 
     def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the lines of a stretch, by default all."""
+        ...
+
+
+@runtime_checkable
+class SurveyingReader(CuttingReader, Protocol):
+    """A reader of files that tell where their lines are only when all their bytes have been looked at."""
+
+    def ranges(self, file: SourceFile, size: int) -> list[tuple[int, int]]:
+        """Return ranges of bytes, of about ``size``, that are the file; none if it cannot be cut."""
+        ...
+
+    def survey(self, file: SourceFile, begin: int, end: int) -> Survey:
+        """Look at the lines that begin in a range of bytes."""
         ...
 
 

@@ -29,7 +29,7 @@ from cltv_assets.sources.contents import MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.parts import ROW_GROUP, MonthParts, Slot, part_of
-from cltv_assets.sources.reading import CuttingReader, Reader, Stretch, Survey
+from cltv_assets.sources.reading import CuttingReader, Reader, Stretch, Survey, SurveyingReader
 
 #: Why a line has the month of its file, and 'dated' where it has its own.
 Dating = Literal["dated", "malformed", "undatable", "future"]
@@ -94,8 +94,7 @@ class Parsing:
         waiting: list[pa.RecordBatch] = []
         count = 0
         for file, stretch in works:
-            read = self.reader.read(file) if stretch is None else self._cutting.read(file, stretch)
-            for batch in read:
+            for batch in self._read(file, stretch):
                 waiting.append(batch)
                 count += batch.num_rows
                 if count >= ROW_GROUP:
@@ -104,10 +103,11 @@ class Parsing:
         if waiting:
             yield pa.Table.from_batches(waiting)
 
-    @property
-    def _cutting(self) -> CuttingReader:
+    def _read(self, file: SourceFile, stretch: Stretch | None) -> Iterator[pa.RecordBatch]:
+        if stretch is None:
+            return self.reader.read(file)
         assert isinstance(self.reader, CuttingReader)
-        return self.reader
+        return self.reader.read(file, stretch)
 
 
 @dataclass
@@ -198,12 +198,14 @@ def spread(workers: Workers, source: Storage, parsing: Parsing, files: Sequence[
 
 def _units(workers: Workers, task: _Task, files: Sequence[SourceFile]) -> list[list[Work]]:
     """Divide the work: a stretch of a large file is a unit, and so are several small files."""
-    reader = task.parsing._cutting
-    ranges = [(file, *span) for file in files for span in reader.ranges(file, RANGE_BYTES)]
+    reader = task.parsing.reader
+    assert isinstance(reader, CuttingReader)
     surveys: dict[str, list[Survey]] = {file.name: [] for file in files}
-    answers = _run(workers, partial(_survey, task, ranges), len(ranges))
-    for (file, *_), survey in zip(ranges, answers, strict=True):
-        surveys[file.name].append(Survey(**survey))
+    if isinstance(reader, SurveyingReader):
+        ranges = [(file, *span) for file in files for span in reader.ranges(file, RANGE_BYTES)]
+        answers = _run(workers, partial(_survey, task, reader, ranges), len(ranges))
+        for (file, *_), survey in zip(ranges, answers, strict=True):
+            surveys[file.name].append(Survey(**survey))
     units: list[list[Work]] = []
     size = UNIT_BYTES
     for file in files:
@@ -230,10 +232,10 @@ def _run(workers: Workers, task: Callable[[int], bytes], count: int) -> list[dic
     return [answer["found"] for answer in answers]
 
 
-def _survey(task: _Task, ranges: Sequence[tuple[SourceFile, int, int]], number: int) -> bytes:
+def _survey(task: _Task, reader: SurveyingReader, ranges: Sequence[tuple[SourceFile, int, int]], number: int) -> bytes:
     """Survey a range of a file. Runs on executors."""
     file, begin, end = ranges[number]
-    return _answer(task, [file], lambda: asdict(task.parsing._cutting.survey(file, begin, end)))
+    return _answer(task, [file], lambda: asdict(reader.survey(file, begin, end)))
 
 
 def _parse(task: _Task, units: Sequence[Sequence[Work]], storage: Storage, folder: str, number: int) -> bytes:

@@ -39,7 +39,7 @@ class MonthRun:
     scratch : callable, optional
         Returns a local folder for temporary files; the system's own by default.
     pictures : bool
-        Whether the month's metadata shows pictures.
+        Whether the month's metadata and report have pictures.
     """
 
     month: Month

@@ -147,6 +147,13 @@ def test_queries_that_differ_in_numbers_only_are_compiled_once_and_each_has_its_
     assert len(compiled) == 1
 
 
+def test_more_numbers_than_stand_for_others_are_all_their_own(engine):
+    t = engine.from_arrow(contract.table([{"T": 1.0}]))
+    numbers = [*(i / 7 for i in range(250)), 1e150]
+    row = engine.collect(t.select(**{f"n{i}": t["T"] * ibis.literal(n, "float64") for i, n in enumerate(numbers)}))
+    assert list(row.to_pylist()[0].values()) == numbers
+
+
 def test_what_is_cached_is_kept_until_the_release(engine, tmp_path):
     path = tmp_path / "gone.parquet"
     pq.write_table(contract.table(), path)

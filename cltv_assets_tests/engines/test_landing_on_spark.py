@@ -33,7 +33,7 @@ def spark(spark_lease, monkeypatch):
 def made(spark, settings, month):
     """Return what the step makes of a month, and what it tells."""
     source = new_source(settings, TODAY)
-    source.workers = Workers(spark.run_tasks, Storage(str(settings.home / "lake")))
+    source.workers = Workers(spark.workers(), Storage(str(settings.home / "lake")))
     run = SimpleNamespace(
         month=Month.parse(month),
         settings=settings,
@@ -95,10 +95,10 @@ def failing(at: int, number: int) -> bytes:
 
 def test_executors_without_the_package_are_told_from_faults(spark):
     with pytest.raises(NoWorkersError, match=r"No module named 'cltv_assets_0'.*Install"):
-        spark.run_tasks(lacking, 1)
+        spark.workers()(lacking, 1)
     with pytest.raises(Exception, match="ZeroDivisionError"):
-        spark.run_tasks(partial(failing, 1), 2)
+        spark.workers()(partial(failing, 1), 2)
 
 
 def test_answers_come_in_order(spark):
-    assert spark.run_tasks(bytes, 5) == [bytes(at) for at in range(5)]
+    assert spark.workers()(bytes, 5) == [bytes(at) for at in range(5)]

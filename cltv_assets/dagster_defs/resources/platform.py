@@ -101,8 +101,8 @@ class Platform:
     def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
         """Return what a table's ``make`` and its checks get."""
         source = open_source(self.settings, objects=self.objects)
-        if self.engine.has_workers:
-            source.workers = Workers(self.engine.run_tasks, self.lake.storage)
+        if run_tasks := self.engine.workers():
+            source.workers = Workers(run_tasks, self.lake.storage)
             self._working_for = source
             if self.objects is not None:
                 # A Connect server has credentials of its own.
@@ -115,7 +115,7 @@ class Platform:
             source,
             dict(inputs),
             scratch=lambda: self.scratch,
-            # Drawing takes a tenth of a small month's time, and of many months nobody looks at the older ones.
+            # Drawing takes a fifth of a small month's time, and of many months nobody looks at the older ones.
             pictures=self._newest in (None, month.key),
         )
 
