@@ -11,6 +11,7 @@ import copy
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -187,18 +188,25 @@ def calm_sqlite() -> Iterator[None]:
 
     An event, and the events that Dagster hands over together, are stored by `_store_events`.
     """
+    #: Those in use last are last.
     engines: dict[str, sa.Engine] = {}
+    lock = threading.Lock()
 
     def kept_engine(url: str, **options: Any) -> sa.Engine:
-        if url not in engines:
-            # A pool, not one connection: Dagster nests its transactions, and an inner one on the same
-            # connection would undo the outer one's writes.
-            engine = sa.create_engine(url, **options | {"poolclass": sa.QueuePool})
-            sa.event.listen(engine, "connect", _relax_commits)
-            # Dagster disposes of an engine after each use; here that happens once, at the end.
-            setattr(engine, "dispose", lambda: None)  # noqa: B010 - the type says it is no attribute
+        with lock:
+            engine = engines.pop(url, None)
+            if engine is None:
+                # A pool, not one connection: Dagster nests its transactions, and an inner one on the same
+                # connection would undo the outer one's writes.
+                engine = sa.create_engine(url, **options | {"poolclass": sa.QueuePool})
+                sa.event.listen(engine, "connect", _relax_commits)
+                # Dagster disposes of an engine after each use; here that happens when others are in use.
+                setattr(engine, "dispose", lambda: None)  # noqa: B010 - the type says it is no attribute
             engines[url] = engine
-        return engines[url]
+            # Every run has a database of its own, and an engine's statements take more than a megabyte.
+            if len(engines) > _ENGINES:
+                sa.Engine.dispose(engines.pop(next(iter(engines))))
+            return engine
 
     # Dagster offers no setting for this: its storages take the function from their own module.
     storages: tuple[Any, ...] = (sqlite_event_log, sqlite_run_storage)
@@ -238,6 +246,8 @@ def calm_sqlite() -> Iterator[None]:
             sa.Engine.dispose(engine)
 
 
+#: The databases of the instance's runs, events and schedules, and those of the newest runs.
+_ENGINES = 8
 #: Dagster's own variable: how many events that belong together are stored together, such as a run's plan.
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 _MIRRORED = {*ASSET_EVENTS, *ASSET_CHECK_EVENTS, *EVENT_TYPE_TO_PIPELINE_RUN_STATUS}
