@@ -7,7 +7,8 @@ Which tables there are, and how they are made, stands in ``tables``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import ibis
@@ -55,6 +56,8 @@ class Column:
         Days, currency, purchases, …; empty where a unit makes no sense.
     nullable : bool
         Whether null is a legal value. A non-nullable column is checked.
+    since : int
+        The lake's format version that brought it. Files of an earlier version lack it, and it is null there.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Column:
     meaning: str
     unit: str = ""
     nullable: bool = False
+    since: int = 1
 
     def __post_init__(self) -> None:
         if self.type not in _ARROW:
@@ -107,6 +111,16 @@ class TableSchema:
     def column(self, name: str) -> Column:
         """Return the column called ``name``."""
         return next(column for column in self.columns if column.name == name)
+
+    def without(self, names: Collection[str]) -> TableSchema:
+        """Return the table without some columns, which the grain does not name either."""
+        columns = tuple(column for column in self.columns if column.name not in names)
+        return replace(self, columns=columns, grain=tuple(name for name in self.grain if name not in names))
+
+    @cached_property
+    def added(self) -> frozenset[str]:
+        """Names of the columns that files of an earlier format version lack."""
+        return frozenset(column.name for column in self.columns if column.since > 1)
 
     @cached_property
     def ibis(self) -> IbisSchema:

@@ -86,7 +86,7 @@ def lines_in_source(settings: Settings, customer: str) -> dict[str, int]:
     source = configured_source(settings)
     found: dict[str, int] = {}
     for file in source.list_files():
-        for batch in source.reader.read(file):
+        for batch in source.transactions(file):
             if lines := names_customer(batch, customer).true_count:
                 found[file.name] = found.get(file.name, 0) + lines
     return found

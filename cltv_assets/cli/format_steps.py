@@ -6,7 +6,7 @@ from cltv_assets.lake.migrations import Step
 from cltv_assets.tables import TABLES
 
 #: The release that brought each format version, without a gap up to ``FORMAT_VERSION``.
-_RELEASES = {2: "0.2.0"}
+_RELEASES = {2: "0.2.0", 3: "0.3.0"}
 
 STEPS: tuple[Step, ...] = tuple(
     Step(

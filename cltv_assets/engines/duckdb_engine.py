@@ -14,6 +14,8 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from ibis.backends.sql.datatypes import DuckDBType
 
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.engines.engine import Engine
@@ -66,7 +68,9 @@ class DuckDBEngine(Engine):
         self._few = False
         self._begin_small()
 
-    def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table:
+    def _read(self, table: TableSchema, files: Sequence[str], *, hive: bool) -> ir.Table:
+        schema = table.ibis_with_month if hive else table.ibis
+        arrow = table.arrow_with_month if hive else table.arrow
         if not files:
             return self.from_arrow(arrow.empty_table())
         name = next(self._names)
@@ -80,13 +84,18 @@ class DuckDBEngine(Engine):
                 return self._table(name, schema)
             files = [str(copy) for copy in copies]
         self._weigh(sum(map(os.path.getsize, files)))
-        columns = ", ".join(f'"{column}"' for column in schema.names)
-        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
         types = (
             f", hive_partitioning = true, hive_types = {{'{MONTH}': DATE}}" if hive else ", hive_partitioning = false"
         )
-        query = f"SELECT {columns} FROM read_parquet([{paths}]{types})"  # noqa: S608 - our own files
-        self._backend.raw_sql(f'CREATE VIEW "{name}" AS {query}')
+        queries = []
+        for lacking, alike in _by_lacking(table, files).items():
+            columns = ", ".join(
+                f'NULL::{DuckDBType.to_string(schema[column])} AS "{column}"' if column in lacking else f'"{column}"'
+                for column in schema.names
+            )
+            paths = ", ".join("'" + path.replace("'", "''") + "'" for path in alike)
+            queries.append(f"SELECT {columns} FROM read_parquet([{paths}]{types})")  # noqa: S608 - our own files
+        self._backend.raw_sql(f'CREATE VIEW "{name}" AS {" UNION ALL ".join(queries)}')
         self._held.append(f'VIEW "{name}"')
         return self._table(name, schema)
 
@@ -190,6 +199,15 @@ class DuckDBEngine(Engine):
         """Release memory and the spill folder."""
         self._backend.disconnect()
         self._spill.cleanup()
+
+
+def _by_lacking(table: TableSchema, files: Sequence[str]) -> dict[frozenset[str], list[str]]:
+    """Group files by the columns of later releases that they do not have."""
+    found: dict[frozenset[str], list[str]] = {}
+    for file in files:
+        lacking = table.added.difference(pq.read_schema(file).names) if table.added else table.added
+        found.setdefault(lacking, []).append(file)
+    return found
 
 
 def _on_s3(objects: ObjectStore, files: Sequence[str], schema: pa.Schema, hive: bool) -> ds.Dataset:

@@ -44,11 +44,11 @@ class Engine(ABC):
 
     def read_lake(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
         """Return published files of a table, lazily, with its ``month`` column."""
-        return self._read(schema.ibis_with_month, schema.arrow_with_month, files, hive=True)
+        return self._read(schema, files, hive=True)
 
     def read_files(self, schema: TableSchema, files: Sequence[str]) -> ir.Table:
         """Return files of one month, lazily, without a ``month`` column."""
-        return self._read(schema.ibis, schema.arrow, files, hive=False)
+        return self._read(schema, files, hive=False)
 
     def measure(self, table: ir.Table, measures: dict[str, ir.Scalar]) -> dict[str, Any]:
         """Compute ``measures``, aggregates of ``table`` by name, in one pass, and equal ones only once."""
@@ -99,7 +99,7 @@ class Engine(ABC):
         """Release what the engine holds."""
 
     @abstractmethod
-    def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table: ...
+    def _read(self, table: TableSchema, files: Sequence[str], *, hive: bool) -> ir.Table: ...
 
     def _table(self, name: str, schema: ibis.Schema) -> ir.Table:
         # Ibis would ask the engine to describe the table, but the schema is known here.

@@ -78,9 +78,10 @@ class SparkEngine(Engine):
     def _is_remote(self) -> bool:
         return ".connect." in type(self._session).__module__
 
-    def _read(self, schema: ibis.Schema, arrow: pa.Schema, files: Sequence[str], hive: bool) -> ir.Table:
+    def _read(self, table: TableSchema, files: Sequence[str], *, hive: bool) -> ir.Table:
+        schema = table.ibis_with_month if hive else table.ibis
         if not files:
-            return self.from_arrow(arrow.empty_table())
+            return self.from_arrow((table.arrow_with_month if hive else table.arrow).empty_table())
         with spark_faults():
             for file in files:
                 self._reach(file)

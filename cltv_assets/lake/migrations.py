@@ -3,7 +3,7 @@
 A step says for each table what becomes of its months:
 
 - **keep**: rows and columns are still what they were; the table is stamped with the
-  new version.
+  new version. Columns that came later are added to it, and are null in its rows.
 - **renew**: its columns, or the meaning of its rows, have changed, and all of it is made
   from tables that are kept. The table is emptied and gets the current columns; its months
   are to be made again. Until ``LakeTable.vacuum`` the old rows can be read as the Delta
@@ -23,7 +23,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from cltv_assets.columns import MONTH, TableSchema
@@ -142,7 +144,7 @@ def plan(
             continue
         fate, reason = fate_of(schema.name, written, steps)
         if fate is Fate.KEEP:
-            check_columns(table, schema, uri)
+            check_columns(table, schema.without(_lacking(table, schema)), uri)
         months = tuple(_published(table, looked_at))
         found.append(TablePlan(schema, written, fate, reason, months, table.version()))
     return found
@@ -169,6 +171,10 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
             return
         try:
             if planned.fate is Fate.KEEP:
+                # The stamp comes last: a migration that breaks off in between adds nothing twice.
+                if lacking := _lacking(table, schema):
+                    fields = [field for field in schema.delta if field.name in lacking]
+                    table.alter.add_columns(list(DeltaSchema.from_arrow(pa.schema(fields)).fields))
                 stamp(table)
             else:
                 _empty(lake, table, schema, uri, looked_at)
@@ -187,6 +193,11 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
         f"Cannot migrate table {schema.name} ({uri}): other commits kept coming first ({error}).",
         "Stop the daemon and the runs that write this lake, then run cltv migrate again.",
     )
+
+
+def _lacking(table: DeltaTable, schema: TableSchema) -> frozenset[str]:
+    """Return the later columns that a table does not have yet."""
+    return schema.added - {field.name for field in table.schema().fields}
 
 
 def _empty(lake: Lake, table: DeltaTable, schema: TableSchema, uri: str, looked_at: set[Month]) -> None:

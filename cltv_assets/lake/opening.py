@@ -24,7 +24,7 @@ from cltv_assets.files.store_faults import fault_of, from_store
 
 #: Raise it when columns change, or when an older reader would misread what is written, and add a step to the
 #: list that ``cltv migrate`` follows. Release 0.1.0 wrote version 1.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 #: Delta's folder inside a table.
 LOG = "_delta_log"
@@ -156,8 +156,8 @@ def configuration(graph: str = "") -> dict[str, str]:
 def column_differences(expected: pa.Schema, actual: pa.Schema, *, nullability: bool) -> str:
     """Say in plain words where ``actual`` differs from ``expected``; empty if nowhere.
 
-    Names, order and types are compared, metadata is not; nullability only if asked for,
-    since engines write every column nullable.
+    Names and types are compared, metadata is not; nullability of a table, and order only of what engines
+    write, who make every column nullable.
     """
     missing = [name for name in expected.names if name not in actual.names]
     unknown = [name for name in actual.names if name not in expected.names]
@@ -174,7 +174,8 @@ def column_differences(expected: pa.Schema, actual: pa.Schema, *, nullability: b
             said.append(f"{field.name} is {found.type} instead of {field.type}")
         elif nullability and found.nullable != field.nullable:
             said.append(f"{field.name} is {'nullable' if found.nullable else 'not nullable'}")
-    if not said and expected.names != actual.names:
+    # A table that got columns later has them at its end; readers go by names.
+    if not said and not nullability and expected.names != actual.names:
         said.append(f"order is {', '.join(actual.names)} instead of {', '.join(expected.names)}")
     return "; ".join(said)
 

@@ -6,13 +6,12 @@ The descriptions are the text of docs/settings.md, which ``reference`` generates
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -24,7 +23,7 @@ from pydantic import (
 
 from cltv_assets.months import Month
 from cltv_assets.settings.pipes import Pipes
-from cltv_assets.settings.source import Section, Source
+from cltv_assets.settings.source import Section, Source, require_zone, zone_of_source
 
 #: Where the platform runs. ``cltv.<environment>.yaml`` beside ``cltv.yaml`` holds an environment's changes.
 EnvironmentName = Literal["development", "test", "production"]
@@ -299,11 +298,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.time_zone not in available_timezones():
-            near = difflib.get_close_matches(self.time_zone, sorted(available_timezones()), 1)
-            raise ValueError(
-                f"time_zone '{self.time_zone}' is not an IANA zone" + (f"; did you mean '{near[0]}'?" if near else "")
-            )
+        require_zone("time_zone", self.time_zone)
         if "://" in self.lake_uri and not re.match(r"file://|s3://[^/]+(/|$)", self.lake_uri):
             raise ValueError(f"lake_uri '{self.lake_uri}' is neither a folder nor s3://bucket/prefix")
         if self.source.kind != "cdnow" and self.start_month is None:
@@ -323,6 +318,11 @@ class Settings(Section):
     def zone(self) -> ZoneInfo:
         """The time zone that days and months are counted in."""
         return ZoneInfo(self.time_zone)
+
+    @property
+    def source_zone(self) -> ZoneInfo:
+        """The time zone of delivered times without an offset."""
+        return zone_of_source(self.source, self.zone)
 
     @property
     def first_month(self) -> Month:

@@ -1,19 +1,49 @@
-"""The section ``source``: where transactions come from and how to read them."""
+"""The section ``source``: where transactions come from, how to read them, and what a line means."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+import difflib
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cltv_assets.settings.timestamp_format import compile_format
 
 #: Canonical names that a source may map its columns to.
 CanonicalName = Literal[
-    "transaction_id", "customer_id", "transacted_at", "quantity", "unit_price", "amount", "currency"
+    "transaction_id",
+    "customer_id",
+    "transacted_at",
+    "quantity",
+    "unit_price",
+    "amount",
+    "currency",
+    "status",
+    "refund_amount",
+    "refunded_at",
 ]
+
+#: Names that may be mapped to several columns: the first that is filled, or all of them joined by a blank.
+_SEVERAL = ("customer_id", "transacted_at")
+
+#: The demo's columns in the file's order. ``dollar_value`` is the value of the whole line, not the price of one disc.
+_CDNOW_COLUMNS = {
+    "customer_id": ("customer_id",),
+    "transacted_at": ("date",),
+    "quantity": ("number_of_cds",),
+    "amount": ("dollar_value",),
+}
+
+#: What R, pandas, MySQL, PostgreSQL and spreadsheets write for a missing value, in lower case.
+MISSING_WORDS = (
+    "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "(null)", "<null>", "none", "nil", r"\n",
+    "#null!", "#value!", "#ref!", "(blank)", "(none)", "(not set)",
+)  # fmt: skip
 
 
 class Section(BaseModel):
@@ -22,8 +52,54 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _text(value: object) -> object:
+    """Read a YAML scalar as the text that it was written as."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _texts(value: object) -> object:
+    """Read one value or several as several."""
+    return tuple(map(_text, value)) if isinstance(value, list | tuple) else (_text(value),)
+
+
+#: A name or another text; YAML reads some of them as numbers.
+Text = Annotated[str, BeforeValidator(_text)]
+#: One text or several.
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+
+
+class Condition(Section):
+    """What a column must hold for a line to count. Letter case and blanks around do not matter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    any_of: Texts = Field((), alias="is", description="The field is one of these.")
+    none_of: Texts = Field((), alias="not", description="The field is none of these.")
+    empty: bool | None = Field(None, description="`true`: the field is empty. `false`: it is not.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return value if isinstance(value, Mapping) else {"is": value}
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.any_of or self.none_of) and self.empty is None:
+            raise ValueError("a condition is a value, a list of values, {not: …} or {empty: true}")
+        return self
+
+
+class Sign(Section):
+    """A column that marks lines as sales or as refunds, beside an amount without a sign."""
+
+    column: Text = Field(description="The column's name.")
+    refund: Texts = Field(min_length=1, description="What stands there for a refund (a credit); else it is a sale.")
+
+
 class Source(Section):
-    """Where transactions come from and how to read them."""
+    """Where transactions come from, how to read them, and what a line means."""
 
     kind: Literal["csv", "parquet", "cdnow"] = Field(
         "cdnow", description="The form of your files; `cdnow` is the demo, which brings its own."
@@ -33,16 +109,66 @@ class Source(Section):
         description="A file, a folder or a glob. `{month}` in it is replaced by the partition's `YYYY-MM`. "
         "Required except for `cdnow`.",
     )
-    columns: dict[CanonicalName, str] = Field(
+    columns: dict[CanonicalName, Texts] = Field(
         default_factory=dict,
         description="Canonical name to the name of the source's column. `customer_id`, `transacted_at`, and `amount` "
-        "or both `quantity` and `unit_price` are required; `transaction_id` and `currency` are optional.",
+        "or both `quantity` and `unit_price` are required. `customer_id` may be a list, of which the first that is "
+        "filled counts; `transacted_at` too, whose fields are joined by a blank (date and time).",
+    )
+    where: dict[Text, Condition] = Field(
+        default_factory=dict,
+        description="Column to what it must hold for a line to count: `{event_type: purchase}`, "
+        "`{Store: [1, 2]}`, `{Type: {not: [test, void]}}`, `{Cancelled at: {empty: true}}`. Lines that do not count "
+        "are rejected as `not_counted`.",
+    )
+    count_status: Texts = Field(
+        (),
+        description="Values of `columns.status` that count, such as `[paid, refunded]`. Other lines are rejected as "
+        "`not_counted`.",
+    )
+    fill_down: Texts = Field(
+        (),
+        description="Columns that an export fills on the first line of an order only: an empty field takes the value "
+        "of the line before with the same `transaction_id`.",
+    )
+    amount_level: Literal["line", "order"] = Field(
+        "line",
+        description="`order`: the amount is that of the whole order and counts once for each `transaction_id`, whether "
+        "it stands on the first line or on all.",
+    )
+    refund_level: Literal["line", "order"] | None = Field(
+        None, description="The same for `columns.refund_amount`; by default as `amount_level`."
+    )
+    sign: Sign | None = Field(
+        None, description="A debit or credit flag beside the amount: `{column: SH, refund: [H]}`."
+    )
+    scale: Decimal = Field(
+        Decimal(1),
+        gt=0,
+        le=1000,
+        description="What 1 in a column of money is worth: `0.01` where amounts are in cents.",
     )
     delimiter: str = Field(",", min_length=1, max_length=1, description="For CSV: the character between columns.")
     encoding: str = Field("utf-8", description="For CSV: the encoding of the text.")
     decimal_separator: Literal[".", ","] = Field(".", description="What stands before the decimals of a number.")
-    timestamp_format: str = Field(
-        "iso", description="`iso`, or a pattern of `%Y %y %m %d %H %M %S %f` such as `%d/%m/%Y %H:%M`."
+    timestamp_format: Texts = Field(
+        ("iso",),
+        min_length=1,
+        description="`iso`, a pattern such as `%d/%m/%Y %H:%M`, or a number: `epoch_s`, `epoch_ms`, `excel_serial`, "
+        "`days_since 1980-01-01`. A list is tried in its order.",
+    )
+    time_zone: str | None = Field(
+        None, description="IANA zone of times without an offset, if it is not the shop's `time_zone`."
+    )
+    customer_id_folding: tuple[Literal["trim", "nfc", "casefold"], ...] = Field(
+        ("trim", "nfc"),
+        description="Which spellings of an id are one customer: `trim` (blanks of any kind around it), `nfc` (composed "
+        "and decomposed letters), `casefold` (upper and lower case, for e-mail addresses).",
+    )
+    missing_values: Texts = Field(
+        (),
+        description="Further words for a missing value, such as `[guest, \"0\"]`, in upper or lower case. Known are "
+        "an empty field and what R, pandas, MySQL, PostgreSQL and spreadsheets write.",
     )
     cancellation_prefix: str | None = Field(
         None,
@@ -71,10 +197,11 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        try:
-            compile_format(self.timestamp_format)
-        except ValueError as error:
-            raise ValueError(f"timestamp_format: {error}") from None
+        for fmt in self.timestamp_format:
+            try:
+                compile_format(fmt)
+            except ValueError as error:
+                raise ValueError(f"timestamp_format: {error}") from None
         try:
             codecs.lookup(self.encoding)
         except LookupError:
@@ -83,14 +210,19 @@ class Source(Section):
             ) from None
         if self.delimiter in '"\r\n':
             raise ValueError("delimiter cannot be a quote or a line break")
+        require_zone("source.time_zone", self.time_zone)
         if self.kind == "cdnow":
-            if self.path is not None or self.columns or self.timestamp_format != "iso":
+            if self.path is not None or self.columns or self.timestamp_format != ("iso",):
                 raise ValueError(
                     "kind 'cdnow' brings its own path and columns; set kind to csv or parquet to read your own data"
                 )
             return self
         if not self.path:
             raise ValueError(f"kind '{self.kind}' needs path: a file, a folder or a glob")
+        self._check_columns()
+        return self
+
+    def _check_columns(self) -> None:
         missing = [name for name in ("customer_id", "transacted_at") if name not in self.columns]
         if missing:
             raise ValueError(f"columns lacks {' and '.join(missing)}: name the source's column for each")
@@ -99,8 +231,67 @@ class Source(Section):
             raise ValueError("columns names both amount and unit_price: keep one of them")
         if not priced and "amount" not in self.columns:
             raise ValueError("columns needs amount, or both quantity and unit_price")
-        if self.cancellation_prefix is not None and "transaction_id" not in self.columns:
-            raise ValueError("cancellation_prefix needs columns.transaction_id")
-        if len(set(self.columns.values())) < len(self.columns):
+        for name, there in self.columns.items():
+            if len(there) != 1 and (name not in _SEVERAL or not there):
+                raise ValueError(f"columns.{name} takes one column; only {' and '.join(_SEVERAL)} may be lists")
+        for setting, on, needs in (
+            ("cancellation_prefix", self.cancellation_prefix is not None, "transaction_id"),
+            ("amount_level: order", self.amount_level == "order", "transaction_id"),
+            ("refund_level: order", self.refund_level == "order", "transaction_id"),
+            ("fill_down", bool(self.fill_down), "transaction_id"),
+            ("count_status", bool(self.count_status), "status"),
+            ("columns.refunded_at", "refunded_at" in self.columns, "refund_amount"),
+        ):
+            if on and needs not in self.columns:
+                raise ValueError(f"{setting} needs columns.{needs}")
+        if "status" in self.columns and not self.count_status:
+            raise ValueError("columns.status needs count_status: the values that count, such as [paid]")
+        if priced and self.amount_level == "order":
+            raise ValueError("amount_level: order needs columns.amount, the order's total")
+        mapped = [name for there in self.columns.values() for name in there]
+        if len(set(mapped)) < len(mapped):
             raise ValueError("columns maps two names to one source column")
-        return self
+        if unknown := [name for name in self.fill_down if name not in self.wanted]:
+            raise ValueError(f"fill_down names {unknown[0]}, which no other setting of the source uses")
+
+    @property
+    def order_refunds(self) -> bool:
+        """Whether a refund beside the sale counts once for each order."""
+        return (self.refund_level or self.amount_level) == "order" and "transaction_id" in self.columns
+
+    @property
+    def mapping(self) -> Mapping[str, tuple[str, ...]]:
+        """The source's columns by canonical name."""
+        return _CDNOW_COLUMNS if self.kind == "cdnow" else self.columns
+
+    @cached_property
+    def missing_words(self) -> tuple[str, ...]:
+        """What stands for a missing value, trimmed and in lower case."""
+        return (*MISSING_WORDS, *(word.strip().lower() for word in self.missing_values))
+
+    @cached_property
+    def wanted(self) -> dict[str, str]:
+        """The source's columns that the settings use, each with the first setting that asks for it."""
+        found: dict[str, str] = {}
+        for name, setting in self._used():
+            found.setdefault(name, setting)
+        return found
+
+    def _used(self) -> Iterator[tuple[str, str]]:
+        for canonical, there in self.mapping.items():
+            yield from ((name, f"source.columns.{canonical}") for name in there)
+        yield from ((name, "source.where") for name in self.where)
+        if self.sign is not None:
+            yield self.sign.column, "source.sign"
+
+
+def require_zone(setting: str, name: str | None) -> None:
+    """Raise a ``ValueError`` for the name of a time zone that does not exist."""
+    if name is not None and name not in available_timezones():
+        near = difflib.get_close_matches(name, sorted(available_timezones()), 1)
+        raise ValueError(f"{setting} '{name}' is not an IANA zone" + (f"; did you mean '{near[0]}'?" if near else ""))
+
+
+def zone_of_source(source: Source, shop: ZoneInfo) -> ZoneInfo:
+    """Return the zone of delivered times without an offset."""
+    return ZoneInfo(source.time_zone) if source.time_zone else shop

@@ -66,7 +66,7 @@ def new_source(
     """
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
-        return TransactionSource(settings, storage, path, CdnowReader(storage), today)
+        return TransactionSource(settings, storage, path, CdnowReader(storage, settings.source), today)
     storage, path = storage_of(settings.source_path, objects)
     reader: Reader
     if settings.source.kind == "csv":

@@ -10,21 +10,11 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
+from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.reading import in_batches, open_text, reading
-
-#: The file's columns by canonical name, in the file's order. ``dollar_value`` is the
-#: value of the whole line, not the price of one disc.
-_COLUMNS = {
-    "customer_id": "customer_id",
-    "transacted_at": "date",
-    "quantity": "number_of_cds",
-    "amount": "dollar_value",
-}
+from cltv_assets.sources.reading import Lines, in_batches, open_text, reading
 
 
 def cdnow_path() -> str:
@@ -51,23 +41,24 @@ class CdnowReader:
 
     suffixes: tuple[str, ...] = (".txt",)
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, source: Source) -> None:
         self._storage = storage
+        self._columns = tuple(source.wanted)
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
         """Return the header's names."""
         with reading(self._storage, file.path), open_text(self._storage, file.path, "utf-8") as text:
             header = tuple(text.readline().split())
-        if header != tuple(_COLUMNS.values()):
+        if header != self._columns:
             raise SourceError(
                 f"{file.path}, line 1: the header is not that of the CDNOW data.", "Install lifetimes again."
             )
         return header
 
-    def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
+    def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield all lines after the header."""
         width = len(self.columns(file))
         with reading(self._storage, file.path), open_text(self._storage, file.path, "utf-8") as text:
             rows = ((number, line, line.split()) for number, line in enumerate(text, 1) if number > 1)
             split = ((n, row if len(row) == width else line.rstrip("\r\n")) for n, line, row in rows if row)
-            yield from in_batches(file.name, tuple(_COLUMNS), split)
+            yield from in_batches(self._columns, split)

@@ -22,6 +22,7 @@ from cltv_assets.settings import Source
 from cltv_assets.sources.csv_blocks import Blocks, lines_are_whole, regular_columns
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import (
+    Lines,
     Stretch,
     Survey,
     find_columns,
@@ -29,7 +30,6 @@ from cltv_assets.sources.reading import (
     open_span,
     open_text,
     reading,
-    split_batch,
 )
 
 #: Longest field, in characters. A longer one is the rest of a file after an unclosed
@@ -61,6 +61,7 @@ class CsvReader:
     def __init__(self, storage: Storage, source: Source) -> None:
         self._storage = storage
         self._source = source
+        self._wanted = source.wanted
         self._delimiter = source.delimiter
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
@@ -105,12 +106,12 @@ class CsvReader:
         ends = [*((first - 1, place(first)) for first in firsts[1:]), (int(lines[-1]), None)]
         return [Stretch(first, last, place(first), end) for first, (last, end) in zip(firsts, ends, strict=True)]
 
-    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[pa.RecordBatch]:
+    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[Lines]:
         """Yield all lines or those of a stretch; those that cannot be split keep their text."""
         with self._blocks(file, stretch) as (start, blocks):
             records = _Records(file.path, start, self._delimiter)
             header = self._header(file, records)
-            places = find_columns(header, self._source.columns, f"{file.path}, line {records.line}", self._delimiter)
+            places = find_columns(header, self._wanted, f"{file.path}, line {records.line}", self._delimiter)
             fields, width = tuple(places), len(header)
             # At least two columns are configured, so this always gives a tuple.
             pick = itemgetter(*places.values())
@@ -127,11 +128,11 @@ class CsvReader:
                 columns = regular_columns(block, self._delimiter, width, list(places.values()))
                 if columns is None:
                     blocks.put_back(block)
-                    yield from in_batches(file.name, fields, one_by_one())
+                    yield from in_batches(fields, one_by_one())
                 else:
                     lines = pa.array(np.arange(blocks.line, blocks.line + len(columns[0])), pa.int64())
                     blocks.line += len(lines)
-                    yield split_batch(file.name, lines, dict(zip(fields, columns, strict=True)))
+                    yield Lines(lines, dict(zip(fields, columns, strict=True)))
 
     def _header(self, file: SourceFile, records: _Records) -> list[str]:
         header = next((row for row in records if row), None)
@@ -141,7 +142,7 @@ class CsvReader:
                 "Deliver it with its header line, or remove it; a header without lines is a period without sales.",
             )
         header[0] = header[0].removeprefix("\ufeff")
-        find_columns(header, self._source.columns, f"{file.path}, line {records.line}", self._delimiter)
+        find_columns(header, self._wanted, f"{file.path}, line {records.line}", self._delimiter)
         return header
 
     @contextmanager

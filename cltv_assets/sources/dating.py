@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import cache, partial
-from zoneinfo import ZoneInfo
 
 import duckdb
 import ibis
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cltv_assets.settings import Settings
-from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, with_event_times, with_plain_times
+from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, Clock, with_event_times, with_plain_times
 
 
 class Dater:
@@ -25,9 +24,10 @@ class Dater:
     def __init__(self, settings: Settings, day: dt.date) -> None:
         # Outside these years is only the future, or the time before the first month.
         years = settings.first_month.first_day.year - 1, settings.last_month(day).first_day.year + 1
-        self._iso = settings.source.timestamp_format == "iso"
+        clock = Clock(settings.source.timestamp_format, settings.source_zone, settings.zone, *years)
+        self._iso = clock.formats[0] == "iso" and clock.written == clock.zone
         self._last_day = day + dt.timedelta(days=1)
-        self._query = partial(_dating_sql, settings.source.timestamp_format, settings.zone, *years, day)
+        self._query = partial(_dating_sql, clock, day)
         self._connection = duckdb.connect()
 
     def date(self, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -69,14 +69,14 @@ def plain_times(texts: pa.Array) -> pa.Array | None:
 
 
 @cache
-def _dating_sql(fmt: str, zone: ZoneInfo, first_year: int, last_year: int, day: dt.date) -> str:
+def _dating_sql(clock: Clock, day: dt.date) -> str:
     """Return the query that dates the table ``texts``; building it takes a while."""
     texts = ibis.table({"place": "int64", "text": "string"}, name="texts")
-    dated = with_event_times(texts, "text", fmt, zone, first_year, last_year)
-    if fmt == "iso":
+    dated = with_event_times(texts, "text", clock)
+    if clock.formats[0] == "iso":
         plain = texts.text.re_search(PLAIN_TIME).fill_null(False)
-        odd = with_event_times(texts.filter(~plain), "text", fmt, zone, first_year, last_year)
-        dated = with_plain_times(texts.filter(plain), "text", zone, first_year, last_year).union(odd)
+        odd = with_event_times(texts.filter(~plain), "text", clock)
+        dated = with_plain_times(texts.filter(plain), "text", clock).union(odd)
     month = dated[LOCAL].year().cast("int32") * 12 + dated[LOCAL].month().cast("int32") - 1
     expression = dated.select(
         "place",

@@ -23,8 +23,23 @@ DELIVERED = (
 LINE = (
     Column("source_file", "string", "File the line came from, relative to the source path."),
     Column("source_line", "int64", "Line number in that file, counted from 1.", "lines"),
+    Column(
+        "booked_as",
+        "string",
+        "'refund' where the source says so: by a flag, or for the refund that it gives in a column beside the sale, "
+        "which is a row of its own. Null for all others.",
+        nullable=True,
+        since=3,
+    ),
 )
 
+NOT_COUNTED = Column(
+    "not_counted",
+    "string",
+    "Why the line does not count, as column and value, where source.where or source.count_status says so.",
+    nullable=True,
+    since=3,
+)
 
 SOURCE_TEXT = Column(
     "source_text",
@@ -37,7 +52,8 @@ SOURCE_TEXT = Column(
 RAW_TRANSACTIONS = TableSchema(
     "raw_transactions",
     "The month as delivered, one row for each source line: columns renamed, values untouched, "
-    "nothing dropped. A line whose date cannot be read stands in the month of its file.",
-    ("source_file", "source_line"),
-    (*DELIVERED, *LINE, SOURCE_TEXT),
+    "nothing dropped. A refund in a column beside the sale is a second row. A line whose date cannot be read stands "
+    "in the month of its file.",
+    ("source_file", "source_line", "booked_as"),
+    (*DELIVERED, *LINE, SOURCE_TEXT, NOT_COUNTED),
 )

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
-from cltv_assets.settings import Settings
+from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.landing import month_at
+from cltv_assets.sources.meaning import read_transactions
 from cltv_assets.sources.reading import Reader
 
 #: Lines read of each sampled file.
@@ -79,7 +80,7 @@ def inspect_files(
     lines = malformed = undatable = future = 0
     with closing(Dater(settings, day)) as dater:
         for file in sampled:
-            sample = _sample(reader, file)
+            sample = _sample(settings.source, reader, file)
             if sample.num_rows == 0:
                 continue
             split = sample.filter(pc.is_null(sample["source_text"]))
@@ -111,10 +112,10 @@ def inspect_files(
     )
 
 
-def _sample(reader: Reader, file: SourceFile) -> pa.Table:
+def _sample(source: Source, reader: Reader, file: SourceFile) -> pa.Table:
     batches: list[pa.RecordBatch] = []
     count = 0
-    for batch in reader.read(file):
+    for batch in read_transactions(source, reader, file):
         batches.append(batch)
         count += batch.num_rows
         if count >= SAMPLE_LINES:
@@ -139,10 +140,10 @@ def _require_dates(settings: Settings, file: SourceFile, split: pa.Table, found:
     if found.null_count < len(found):
         return
     line, text = split["source_line"][0].as_py(), split["transacted_at"][0].as_py()
-    column = settings.source.columns.get("transacted_at", "date")
+    column = " ".join(settings.source.mapping["transacted_at"])
     raise SourceError(
         f"{file.path}, column '{column}': none of its first {len(found):,} lines has a time that "
-        f"source.timestamp_format '{settings.source.timestamp_format}' can read; line {line} holds "
+        f"source.timestamp_format '{' or '.join(settings.source.timestamp_format)}' can read; line {line} holds "
         f"{_quoted(text)}.",
         "Set source.timestamp_format to its pattern, for example '%d/%m/%Y %H:%M'.",
     )

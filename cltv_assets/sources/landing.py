@@ -196,7 +196,9 @@ class LandingCache:
     ) -> tuple[dict[str, FileTally], _Batch] | None:
         """Parse files on the workers; None if that is not worth it, or not possible."""
         small = sum(file.size for file in files) < SPREAD_BYTES
-        if small or not isinstance(self._parsing.reader, CuttingReader):
+        # A line that takes a field of the line before needs that line.
+        apart = isinstance(self._parsing.reader, CuttingReader) and not self._parsing.settings.source.fill_down
+        if small or not apart:
             return None
         shared = new_folder(workers.storage)
         # A process that is killed leaves it to `cltv vacuum`.

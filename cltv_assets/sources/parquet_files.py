@@ -19,10 +19,10 @@ import pyarrow.types as pt
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
-from cltv_assets.settings import CanonicalName, Source
+from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.parts import ROW_GROUP
-from cltv_assets.sources.reading import Stretch, Survey, find_columns, reading, split_batch
+from cltv_assets.sources.reading import Lines, Stretch, Survey, find_columns, reading
 
 #: Numbers whose plain spelling would have more digits than this keep their exponent.
 _PLAIN_DIGITS = 40
@@ -57,11 +57,11 @@ class ParquetReader:
                     first = last + 1
             return found or [None]
 
-    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[pa.RecordBatch]:
+    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[Lines]:
         """Yield all rows or those of a stretch, each value as text."""
         with self._open(file) as parquet:
             places = self._places(file, parquet.schema_arrow)
-            names = {canonical: parquet.schema_arrow.names[at] for canonical, at in places.items()}
+            names = {name: parquet.schema_arrow.names[at] for name, at in places.items()}
             groups, row = _groups(parquet.metadata, stretch)
             for batch in parquet.iter_batches(
                 ROW_GROUP, row_groups=groups, columns=list(names.values()), use_threads=False
@@ -73,12 +73,8 @@ class ParquetReader:
                     batch = batch.slice(skipped, max(stretch.last + 1 - first, 0))
                     if not batch.num_rows:
                         continue
-                delivered = {
-                    canonical: self._text(file, canonical, name, batch.column(name))
-                    for canonical, name in names.items()
-                }
-                lines = pa.array(np.arange(first, first + batch.num_rows), pa.int64())
-                yield split_batch(file.name, lines, delivered)
+                texts = {name: self._text(file, name, batch.column(there)) for name, there in names.items()}
+                yield Lines(pa.array(np.arange(first, first + batch.num_rows), pa.int64()), texts)
 
     @contextmanager
     def _open(self, file: SourceFile) -> Iterator[Any]:
@@ -94,31 +90,32 @@ class ParquetReader:
                     "Deliver it again; if it is text, set source.kind: csv.",
                 ) from None
 
-    def _places(self, file: SourceFile, schema: pa.Schema) -> dict[CanonicalName, int]:
-        """Check the types of the configured columns and return the columns' positions."""
-        places = find_columns(schema.names, self._source.columns, file.path)
-        for canonical, at in places.items():
+    def _places(self, file: SourceFile, schema: pa.Schema) -> dict[str, int]:
+        """Check the types of the wanted columns and return the columns' positions."""
+        places = find_columns(schema.names, self._source.wanted, file.path)
+        formats = self._source.timestamp_format
+        for name, at in places.items():
             field = schema.field(at)
             if not can_be_text(field.type):
                 raise SourceError(
-                    f"{file.path}, column '{field.name}' (source.columns.{canonical}): its type {field.type} "
+                    f"{file.path}, column '{field.name}' ({self._source.wanted[name]}): its type {field.type} "
                     "holds no plain values.",
                     "Write one text, number, date or timestamp to a row of that column, or name another one.",
                 )
-            if canonical == "transacted_at" and is_time(field.type) and self._source.timestamp_format != "iso":
+            if is_time(field.type) and name in self._source.columns["transacted_at"] and "iso" not in formats:
                 raise SourceError(
                     f"{file.path}, column '{field.name}': it is a {field.type}, which source.timestamp_format "
-                    f"'{self._source.timestamp_format}' cannot read.",
+                    f"'{' or '.join(formats)}' cannot read.",
                     "Set source.timestamp_format: iso.",
                 )
         return places
 
-    def _text(self, file: SourceFile, canonical: str, name: str, values: pa.Array) -> pa.Array:
+    def _text(self, file: SourceFile, name: str, values: pa.Array) -> pa.Array:
         try:
             return as_text(values)
         except pa.ArrowException as error:
             raise SourceError(
-                f"{file.path}, column '{name}' (source.columns.{canonical}): values that are no text: "
+                f"{file.path}, column '{name}' ({self._source.wanted[name]}): values that are no text: "
                 f"{' '.join(str(error).split())}.",
                 "Write that column as text, number, date or timestamp.",
             ) from None

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
-from cltv_assets.settings import CanonicalName
-from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 
 #: Lines that a text reader collects before it yields them. The number is small so that
@@ -69,6 +66,25 @@ class Stretch:
     end: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class Lines:
+    """Some lines of a file, in their order.
+
+    Parameters
+    ----------
+    numbers : pyarrow.Array
+        The lines' numbers, counted from 1 (int64).
+    columns : mapping of str to pyarrow.Array
+        Text of each wanted column, by the source's own name; an empty field is null or empty.
+    texts : pyarrow.Array or None
+        The whole line where it could not be split into fields, and null elsewhere; None if all could.
+    """
+
+    numbers: pa.Array
+    columns: Mapping[str, pa.Array]
+    texts: pa.Array | None = None
+
+
 class Reader(Protocol):
     """One format of source files.
 
@@ -82,8 +98,8 @@ class Reader(Protocol):
         """Return the names of a file's columns."""
         ...
 
-    def read(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
-        """Yield all lines of a file in their order, in the schema of ``raw_transactions``."""
+    def read(self, file: SourceFile) -> Iterator[Lines]:
+        """Yield all lines of a file in their order, with the columns that the settings name."""
         ...
 
 
@@ -95,7 +111,7 @@ class CuttingReader(Reader, Protocol):
         """Cut a file into whole blocks of lines; None stands for all of a file that cannot be cut."""
         ...
 
-    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[pa.RecordBatch]:
+    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[Lines]:
         """Yield the lines of a stretch, by default all."""
         ...
 
@@ -196,39 +212,13 @@ class _Span(io.RawIOBase):
         super().close()
 
 
-def split_batch(
-    name: str, lines: pa.Array, delivered: Mapping[Any, pa.Array], others: Mapping[str, pa.Array] | None = None
-) -> pa.RecordBatch:
-    """Return lines of a file; an empty field becomes null.
-
-    ``name`` is the file's name, relative to the source; ``lines`` are the line numbers (int64);
-    ``delivered`` holds the text by canonical name, ``others`` further columns.
-    """
-    count = len(lines)
-    columns = {"source_file": pa.repeat(pa.scalar(name, pa.string()), count), "source_line": lines, **(others or {})}
-    columns |= {field: _without_empty(text) for field, text in delivered.items()}
-    schema = RAW_TRANSACTIONS.arrow
-    arrays = [columns[f.name] if f.name in columns else pa.nulls(count, f.type) for f in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _without_empty(text: pa.Array) -> pa.Array:
-    if pc.min(pc.binary_length(text)).as_py() == 0:
-        return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-    return text
-
-
-def in_batches(
-    name: str, fields: Sequence[str], records: Iterable[tuple[int, Sequence[str] | str]]
-) -> Iterator[pa.RecordBatch]:
+def in_batches(fields: Sequence[str], records: Iterable[tuple[int, Sequence[str] | str]]) -> Iterator[Lines]:
     """Yield records of text in batches.
 
     Parameters
     ----------
-    name : str
-        The file's name, relative to the source.
     fields : sequence of str
-        Canonical names of a record's values.
+        The source's names of a record's values.
     records : iterable of tuple
         The number of a record's first line, and its values, or its text if it could not be split.
     """
@@ -237,12 +227,11 @@ def in_batches(
     lines: list[int] = []
     texts: dict[int, str] = {}
 
-    def batch() -> pa.RecordBatch:
+    def batch() -> Lines:
         values = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
-        delivered = dict(zip(fields, values, strict=True))
         # Lines stay in their order, on which a file's digest depends.
-        unsplit = {"source_text": pa.array(map(texts.get, lines), pa.string())} if texts else {}
-        return split_batch(name, pa.array(lines, pa.int64()), delivered, unsplit)
+        unsplit = pa.array(map(texts.get, lines), pa.string()) if texts else None
+        return Lines(pa.array(lines, pa.int64()), dict(zip(fields, values, strict=True)), unsplit)
 
     for line, record in records:
         if isinstance(record, str):
@@ -259,19 +248,19 @@ def in_batches(
 
 
 def find_columns(
-    header: Sequence[str], columns: Mapping[CanonicalName, str], where: str, delimiter: str | None = None
-) -> dict[CanonicalName, int]:
-    """Return the position of each configured column in a header.
+    header: Sequence[str], wanted: Mapping[str, str], where: str, delimiter: str | None = None
+) -> dict[str, int]:
+    """Return the position of each wanted column in a header.
 
     Names are compared without surrounding blanks. A repeated name is an error only if
-    it is configured, because the other columns are not read.
+    it is wanted, because the other columns are not read.
 
     Parameters
     ----------
     header : sequence of str
         The names as delivered.
-    columns : mapping
-        Canonical name to the source's column name.
+    wanted : mapping of str to str
+        The source's name of a column to the setting that asks for it, see ``Source.wanted``.
     where : str
         File and line, for messages.
     delimiter : str, optional
@@ -283,31 +272,30 @@ def find_columns(
         If a column is missing or appears twice.
     """
     names = [name.strip() for name in header]
-    wanted = {canonical: name.strip() for canonical, name in columns.items()}
-    missing = {canonical: name for canonical, name in wanted.items() if name not in names}
+    missing = [name for name in wanted if name.strip() not in names]
     if missing:
-        other = _better_delimiter(header, wanted.values(), delimiter) if delimiter else None
+        other = _better_delimiter(header, [name.strip() for name in wanted], delimiter) if delimiter else None
         if other:
             raise SourceError(
                 f"{where}: the header is not separated by {_DELIMITERS.get(delimiter or '', repr(delimiter))} "
                 f"but by {_DELIMITERS[other]}.",
                 f"Set source.delimiter: {_DELIMITERS[other]}.",
             )
-        raise _missing(names, missing, where)
-    for canonical, name in wanted.items():
-        if (count := names.count(name)) > 1:
+        raise _missing(names, {name: wanted[name] for name in missing}, where)
+    for name, setting in wanted.items():
+        if (count := names.count(name.strip())) > 1:
             raise SourceError(
-                f"{where}: the column '{name}' stands there {count} times, and source.columns.{canonical} could "
-                "mean any of them.",
+                f"{where}: the column '{name.strip()}' stands there {count} times, and {setting} could mean any of "
+                "them.",
                 "Deliver the file with distinct column names.",
             )
-    return {canonical: names.index(name) for canonical, name in wanted.items()}
+    return {name: names.index(name.strip()) for name in wanted}
 
 
-def _missing(names: Sequence[str], missing: Mapping[CanonicalName, str], where: str) -> SourceError:
+def _missing(names: Sequence[str], missing: Mapping[str, str], where: str) -> SourceError:
     parts, hints = [], []
-    for canonical, name in missing.items():
-        parts.append(f"'{name}' (source.columns.{canonical})")
+    for name, setting in missing.items():
+        parts.append(f"'{name}' ({setting})")
         by_case = {other.lower(): other for other in names}
         near = difflib.get_close_matches(name.lower(), by_case, 1)
         if near:

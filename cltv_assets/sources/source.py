@@ -11,9 +11,11 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pyarrow as pa
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
@@ -23,6 +25,7 @@ from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, Mont
 from cltv_assets.sources.files import SourceFile, has_months, list_files
 from cltv_assets.sources.inspection import SourceReport, inspect_files
 from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
+from cltv_assets.sources.meaning import read_transactions
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.spreading import Workers
 
@@ -187,6 +190,10 @@ class TransactionSource:
     def list_files(self) -> list[SourceFile]:
         """List the source's files as they are now."""
         return list_files(self.storage, self.path, self.reader.suffixes)
+
+    def transactions(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
+        """Yield all lines of a file, of whatever month, in the schema of ``raw_transactions``."""
+        return read_transactions(self.settings.source, self.reader, file)
 
     @property
     def by_month(self) -> bool:

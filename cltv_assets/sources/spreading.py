@@ -28,6 +28,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.meaning import Meaning, read_transactions
 from cltv_assets.sources.parts import ROW_GROUP, MonthParts, Slot, part_of
 from cltv_assets.sources.reading import CuttingReader, Reader, Stretch, Survey, SurveyingReader
 
@@ -105,9 +106,9 @@ class Parsing:
 
     def _read(self, file: SourceFile, stretch: Stretch | None) -> Iterator[pa.RecordBatch]:
         if stretch is None:
-            return self.reader.read(file)
+            return read_transactions(self.settings.source, self.reader, file)
         assert isinstance(self.reader, CuttingReader)
-        return self.reader.read(file, stretch)
+        return Meaning(self.settings.source, file.name).transactions(self.reader.read(file, stretch))
 
 
 @dataclass

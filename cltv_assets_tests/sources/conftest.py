@@ -41,7 +41,7 @@ def open_at(tmp_path: Path) -> Iterator[Opener]:
 
 def read_all(source: TransactionSource) -> list[dict[str, Any]]:
     """Return every line that the reader yields, by file and line, without dating it."""
-    rows = [row for file in source.list_files() for batch in source.reader.read(file) for row in batch.to_pylist()]
+    rows = [row for file in source.list_files() for batch in source.transactions(file) for row in batch.to_pylist()]
     return sorted(rows, key=lambda row: (row["source_file"], row["source_line"]))
 
 

@@ -182,7 +182,7 @@ def test_a_file_that_vanishes(tmp_path: Path, open_at: Opener) -> None:
     (file,) = source.list_files()
     (tmp_path / "a.csv").unlink()
     with pytest.raises(SourceError, match=r"a\.csv was there .* gone now"):
-        list(source.reader.read(file))
+        list(source.transactions(file))
 
 
 def test_a_file_that_vanishes_as_it_is_opened(tmp_path: Path, open_at: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, open_at: Opener) -
     path = tmp_path / "a.csv"
     path.write_text(f"{HEADER}\n" + "1,a,2024-01-01,1\n" * 12_000)
     source = open_at("a.csv")
-    batches = source.reader.read(source.list_files()[0])
+    batches = source.transactions(source.list_files()[0])
     next(batches)
     with path.open("a") as more:
         more.write("2,b,2024-01-01,1\n")

@@ -179,7 +179,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, open_at: Opener) -
     columns = {name: ["1"] * count for name in ("id", "customer", "when", "value")}
     write(tmp_path / "a.parquet", **columns)
     source = open_at("a.parquet", "parquet")
-    batches = source.reader.read(source.list_files()[0])
+    batches = source.transactions(source.list_files()[0])
     next(batches)
     with (tmp_path / "a.parquet").open("ab") as more:
         more.write(b"x")

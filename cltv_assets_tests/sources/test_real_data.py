@@ -37,7 +37,7 @@ def test_cdnow(tmp_path: Path) -> None:
         "source_file": "CDNOW_master.txt", "source_line": 2,
     }  # fmt: skip
     assert source.inspect().files == 1
-    everyone = {batch for b in source.reader.read(source.list_files()[0]) for batch in b["customer_id"].to_pylist()}
+    everyone = {batch for b in source.transactions(source.list_files()[0]) for batch in b["customer_id"].to_pylist()}
     assert len(everyone) == 23_570
 
 

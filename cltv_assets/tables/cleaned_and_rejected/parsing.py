@@ -19,7 +19,7 @@ from cltv_assets.columns import MONEY
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED
-from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, UTC, with_event_times, with_plain_times
+from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, UTC, Clock, with_event_times, with_plain_times
 
 #: Type of each number.
 _NUMBERS = {"quantity": MONEY, "unit_price": "decimal(18, 6)", "amount": MONEY}
@@ -37,7 +37,7 @@ def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
     """Return whether casts read a line as the rules for odd spellings would; a missing text is plain."""
     mark = r"\." if settings.source.decimal_separator == "." else ","
     tests = [("customer_id", _PLAIN_ID), *((name, rf"^-?\d{{1,9}}({mark}\d+)?\z") for name in _NUMBERS)]
-    if settings.source.timestamp_format == "iso":
+    if settings.source.timestamp_format[0] == "iso":
         tests.append(("transacted_at", PLAIN_TIME))
     missing = raw.customer_id.lower().isin(_MISSING_WORDS)
     plain = [raw[name].isnull() | raw[name].re_search(pattern) for name, pattern in tests]
@@ -53,8 +53,8 @@ def plain_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
         The delivered columns under ``raw_*`` and the line's place; ``customer_id``, ``local`` and
         ``transacted_at``, and the numbers, each null where the text is none.
     """
-    if settings.source.timestamp_format == "iso":
-        timed = with_plain_times(raw, "transacted_at", settings.zone, *_years(month, settings))
+    if settings.source.timestamp_format[0] == "iso":
+        timed = with_plain_times(raw, "transacted_at", _clock(month, settings))
     else:
         timed = _with_times(raw, month, settings)
     return _selected(timed, timed.customer_id, _plain_number, settings)
@@ -67,12 +67,12 @@ def odd_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
 
 
 def _with_times(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
-    fmt = settings.source.timestamp_format
-    return with_event_times(raw, "transacted_at", fmt, settings.zone, *_years(month, settings))
+    return with_event_times(raw, "transacted_at", _clock(month, settings))
 
 
-def _years(month: Month, settings: Settings) -> tuple[int, int]:
-    return settings.first_month.first_day.year - 1, month.first_day.year + 1
+def _clock(month: Month, settings: Settings) -> Clock:
+    years = settings.first_month.first_day.year - 1, month.first_day.year + 1
+    return Clock(settings.source.timestamp_format, settings.source_zone, settings.zone, *years)
 
 
 def _selected(timed: ir.Table, customer: ir.StringValue, number: _Reader, settings: Settings) -> ir.Table:

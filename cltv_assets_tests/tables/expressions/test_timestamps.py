@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cltv_assets.engines import Engine
-from cltv_assets.sources.timestamps import LOCAL, UTC, with_event_times, zone_changes
+from cltv_assets.sources.timestamps import LOCAL, UTC, Clock, with_event_times, zone_changes
 
 ZONES = ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"]
 
@@ -19,12 +19,14 @@ ZONES = ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/
 def parse(
     engine: Engine,
     texts: list[str | None],
-    fmt: str = "iso",
+    fmt: str | tuple[str, ...] = "iso",
     zone: str = "UTC",
     years: tuple[int, int] = (2009, 2013),
+    written: str | None = None,
 ) -> list[tuple[dt.datetime | None, dt.datetime | None]]:
     table = engine.from_arrow(pa.table({"n": range(len(texts)), "text": pa.array(texts, pa.string())}))
-    times = with_event_times(table, "text", fmt, ZoneInfo(zone), *years)
+    formats = (fmt,) if isinstance(fmt, str) else fmt
+    times = with_event_times(table, "text", Clock(formats, ZoneInfo(written or zone), ZoneInfo(zone), *years))
     rows = engine.collect(times.order_by("n")).to_pylist()
     engine.release()
     return [(row[LOCAL], row[UTC]) for row in rows]
