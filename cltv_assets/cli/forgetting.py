@@ -23,6 +23,7 @@ from cltv_assets.lake.erasing import erase, holdings, names_customer
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
+from cltv_assets.sources.meaning import fold
 from cltv_assets.tables import all_schemas
 
 _SHOWN_FILES = 10
@@ -45,6 +46,7 @@ def forget_customer(
     if not customer:
         raise ConfigError("The customer's id is empty.", "Give it as it stands in cleaned_transactions.")
     settings = load_settings(config)
+    customer = fold(customer, settings.source.customer_id_folding)
     console = open_console(at_least=100)
     lake = open_lake(settings)
     lake.check_writable()

@@ -11,6 +11,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -72,14 +73,18 @@ def _listed(choices: list[str]) -> str:
 
 
 def _shown(default: Any) -> str:
-    if default is None or default in ("", {}):
+    if default is None or default in ("", {}, ()):
         return ""
+    if isinstance(default, tuple) and len(default) == 1:
+        (default,) = default
+    if isinstance(default, Decimal):
+        return f"`{default}`"
     if isinstance(default, dt.timedelta):
         return f"`{default.days}d`"
     if isinstance(default, str):
         # A value that is only punctuation needs quotes in YAML.
         return f"`{default}`" if any(letter.isalnum() for letter in default) else f'`"{default}"`'
-    return f"`{json.dumps(default)}`"
+    return f"`{json.dumps(default, default=str)}`"
 
 
 def write_or_check(text: str, arguments: list[str]) -> int:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from cltv_assets.settings.timestamp_format import compile_format
 
@@ -53,10 +53,8 @@ class Section(BaseModel):
 
 
 def _text(value: object) -> object:
-    """Read a YAML scalar as the text that it was written as."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
+    """Read a number in YAML as the text that it was written as."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _texts(value: object) -> object:
@@ -145,7 +143,7 @@ class Source(Section):
     scale: Decimal = Field(
         Decimal(1),
         gt=0,
-        le=1000,
+        le=1,
         description="What 1 in a column of money is worth: `0.01` where amounts are in cents.",
     )
     delimiter: str = Field(",", min_length=1, max_length=1, description="For CSV: the character between columns.")
@@ -167,7 +165,7 @@ class Source(Section):
     )
     missing_values: Texts = Field(
         (),
-        description="Further words for a missing value, such as `[guest, \"0\"]`, in upper or lower case. Known are "
+        description='Further words for a missing value, such as `[guest, "0"]`, in upper or lower case. Known are '
         "an empty field and what R, pandas, MySQL, PostgreSQL and spreadsheets write.",
     )
     cancellation_prefix: str | None = Field(
@@ -175,8 +173,11 @@ class Source(Section):
         min_length=1,
         description="Transactions whose id begins with it are refunds. Needs `columns.transaction_id`.",
     )
-    duplicates: Literal["keep", "drop_exact"] = Field(
-        "keep", description="`drop_exact` rejects a line that equals an earlier line of the same month."
+    duplicates: Literal["keep", "drop_exact", "drop_across_files"] = Field(
+        "keep",
+        description="`drop_exact` rejects a line that equals an earlier line of the same month. `drop_across_files` "
+        "does so only where the earlier line is in another file: for exports that overlap, in which an order may "
+        "have equal lines.",
     )
     zero_amounts: Literal["reject", "keep"] = Field(
         "reject", description="Whether a line of value zero is a purchase. The default is `keep` for `cdnow`."
@@ -195,22 +196,37 @@ class Source(Section):
             return {"zero_amounts": "keep", **values}
         return values
 
+    @field_validator("timestamp_format")
+    @classmethod
+    def _readable_formats(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        for fmt in formats:
+            compile_format(fmt)
+        return formats
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise ValueError(f"encoding '{encoding}' is not known; utf-8, utf-16 and cp1252 are usual ones") from None
+        return encoding
+
+    @field_validator("delimiter")
+    @classmethod
+    def _separates(cls, delimiter: str) -> str:
+        if delimiter in '"\r\n':
+            raise ValueError("delimiter cannot be a quote or a line break")
+        return delimiter
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        require_zone("time_zone", zone)
+        return zone
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        for fmt in self.timestamp_format:
-            try:
-                compile_format(fmt)
-            except ValueError as error:
-                raise ValueError(f"timestamp_format: {error}") from None
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise ValueError(
-                f"encoding '{self.encoding}' is not known; utf-8, utf-16 and cp1252 are usual ones"
-            ) from None
-        if self.delimiter in '"\r\n':
-            raise ValueError("delimiter cannot be a quote or a line break")
-        require_zone("source.time_zone", self.time_zone)
         if self.kind == "cdnow":
             if self.path is not None or self.columns or self.timestamp_format != ("iso",):
                 raise ValueError(

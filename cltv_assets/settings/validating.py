@@ -16,6 +16,24 @@ from cltv_assets.settings.source import CanonicalName
 from cltv_assets.settings.yaml_file import Places
 
 
+#: What people call a setting, or a canonical column, elsewhere.
+_USUAL_WORDS = {
+    **dict.fromkeys(("filter", "filters", "conditions"), "where"),
+    **dict.fromkeys(("statuses", "valid_statuses"), "count_status"),
+    **dict.fromkeys(("sep", "separator"), "delimiter"),
+    **dict.fromkeys(("date_format", "datetime_format", "format"), "timestamp_format"),
+    **dict.fromkeys(("timezone", "tz"), "time_zone"),
+    **dict.fromkeys(("na_values", "null_values"), "missing_values"),
+    **dict.fromkeys(("decimal", "decimals"), "decimal_separator"),
+    **dict.fromkeys(("date", "datetime", "time", "timestamp", "created_at"), "transacted_at"),
+    **dict.fromkeys(("customer", "email", "user_id"), "customer_id"),
+    **dict.fromkeys(("order_id", "invoice", "order"), "transaction_id"),
+    **dict.fromkeys(("price", "unitprice"), "unit_price"),
+    **dict.fromkeys(("total", "value", "revenue", "sales"), "amount"),
+    **dict.fromkeys(("refund", "refunded", "amount_refunded"), "refund_amount"),
+}
+
+
 def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> Settings:
     """Return the settings for ``values``.
 
@@ -48,13 +66,17 @@ def _explain(error: ValidationError, path: Path | None, places: Places) -> Confi
 
 def _problem(item: Mapping[str, Any], path: Path | None, places: Places) -> str:
     keys = tuple(str(part) for part in item["loc"] if part != "[key]")
+    # One text in place of a list is an item that nobody wrote.
+    while keys and keys not in places and keys[-1].isdecimal():
+        keys = keys[:-1]
     shown = ".".join(keys) or "the settings"
     # A missing key has no line, so the line of its section is named.
     known = next((places[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in places), path)
     where = f"{known}: " if known else ""
     if item["type"] == "extra_forbidden" or item["loc"][-1:] == ("[key]",):
         allowed = _allowed_beside(keys)
-        near = difflib.get_close_matches(keys[-1], allowed, 1, cutoff=0.5)
+        usual = _USUAL_WORDS.get(keys[-1].lower())
+        near = [usual] if usual in allowed else difflib.get_close_matches(keys[-1], allowed, 1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"the keys there are {', '.join(allowed)}."
         return f"{where}unknown key '{shown}'; {hint}"
     message = re.sub(r"^Value error, ", "", item["msg"])

@@ -32,6 +32,7 @@ LINE = (
         since=3,
     ),
 )
+GRAIN_OF_LINES = tuple(column.name for column in LINE)
 
 NOT_COUNTED = Column(
     "not_counted",
@@ -54,6 +55,6 @@ RAW_TRANSACTIONS = TableSchema(
     "The month as delivered, one row for each source line: columns renamed, values untouched, "
     "nothing dropped. A refund in a column beside the sale is a second row. A line whose date cannot be read stands "
     "in the month of its file.",
-    ("source_file", "source_line", "booked_as"),
+    GRAIN_OF_LINES,
     (*DELIVERED, *LINE, SOURCE_TEXT, NOT_COUNTED),
 )

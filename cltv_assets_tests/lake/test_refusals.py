@@ -91,11 +91,11 @@ def test_the_format_version_survives_overwrites(place: Place, table: LakeTable) 
 def test_a_lake_written_by_a_newer_version(place: Place, table: LakeTable) -> None:
     publish(table, JAN, 1)
     newer = DeltaTable(table.uri, storage_options=place.options)
-    newer.alter.set_table_properties({"cltv_assets.formatVersion": "3"}, raise_if_not_exists=False)
+    newer.alter.set_table_properties({"cltv_assets.formatVersion": str(FORMAT_VERSION + 1)}, raise_if_not_exists=False)
     for use in (table.ensure, table.version, lambda: table.begin(JAN), lambda: table.files([JAN])):
         with pytest.raises(LakeFormatError) as caught:
             use()
-        assert f"Table orders ({table.uri}) has format version 3" in caught.value.problem
+        assert f"Table orders ({table.uri}) has format version {FORMAT_VERSION + 1}" in caught.value.problem
         assert f"reads up to {FORMAT_VERSION}" in caught.value.problem
         assert "upgrade cltv_assets" in caught.value.remedy
 

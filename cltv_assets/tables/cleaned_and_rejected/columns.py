@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cltv_assets.columns import MONEY, Column, TableSchema
-from cltv_assets.sources.delivered import DELIVERED, LINE, SOURCE_TEXT
+from cltv_assets.sources.delivered import DELIVERED, GRAIN_OF_LINES, LINE, NOT_COUNTED, SOURCE_TEXT
 
 #: The customer's id, as this table and all later ones have it.
 CUSTOMER = Column("customer_id", "string", "The retailer's identifier of the customer, trimmed.")
@@ -13,7 +13,7 @@ CLEANED_TRANSACTIONS = TableSchema(
     "cleaned_transactions",
     "Parsed, typed and valid purchase lines, and refund lines where refunds are netted. "
     "Outliers are treated as configured.",
-    ("source_file", "source_line"),
+    GRAIN_OF_LINES,
     (
         Column("transaction_id", "string", "Order or invoice number; file and line where the source has none."),
         CUSTOMER,
@@ -31,11 +31,13 @@ REJECTED_TRANSACTIONS = TableSchema(
     "rejected_transactions",
     "Every line that did not make it, with the reason and its original text. "
     "raw_transactions = cleaned_transactions + rejected_transactions, exactly, every month.",
-    ("source_file", "source_line"),
+    GRAIN_OF_LINES,
     (
         Column("reason", "string", "The first rule that the line broke; see docs/data_in.md for the list."),
         *DELIVERED,
         *LINE,
         SOURCE_TEXT,
+        NOT_COUNTED,
+        Column("value", MONEY, "Value of the line, where it can be read.", "currency", nullable=True, since=3),
     ),
 )

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -18,19 +19,31 @@ import ibis.expr.types as ir
 from cltv_assets.columns import MONEY
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.sources.delivered import DELIVERED
+from cltv_assets.sources.delivered import DELIVERED, LINE, NOT_COUNTED, SOURCE_TEXT
 from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, UTC, Clock, with_event_times, with_plain_times
+
+#: Currencies whose sign is the dollar's, alone or after the letters of the country.
+_DOLLARS = ("USD", "AUD", "CAD", "NZD", "SGD", "HKD", "TWD", "MXN", "ARS", "CLP", "COP")
 
 #: Type of each number.
 _NUMBERS = {"quantity": MONEY, "unit_price": "decimal(18, 6)", "amount": MONEY}
 
-#: Text that data frames write for a missing value.
-_MISSING_WORDS = ("nan", "null", "none")
+#: What stands for a currency beside its ISO code, in front of an amount or behind it.
+_SIGNS = {
+    "EUR": ("€",), "GBP": ("£",), "JPY": ("¥", "￥"), "CNY": ("¥", "￥"), "INR": ("₹", "Rs.", "Rs"), "KRW": ("₩",),
+    "BRL": ("R$",), "PLN": ("zł",), "CZK": ("Kč",), "TRY": ("₺",), "RUB": ("₽",), "UAH": ("₴",), "ILS": ("₪",),
+    "VND": ("₫",), "NGN": ("₦",), "PHP": ("₱",), "THB": ("฿",), "CHF": ("Fr.",), "ZAR": ("R",), "CRC": ("₡",),
+    **dict.fromkeys(("SEK", "NOK", "DKK", "ISK"), ("kr.", "kr")),
+    **{code: ("$", f"{code[:2]}$", f"{code[0]}$") for code in _DOLLARS},
+}  # fmt: skip
+_MINUS = "\u2212"
+#: Blanks between digits and around: ordinary, no-break, figure, thin and narrow.
+_BLANK = "[\\s\u00a0\u2007\u2009\u202f]"
 
 #: An id that is its own key: no blanks, and not a number that a data frame wrote as ``17850.0``.
 _PLAIN_ID = r"^([0-9A-Za-z_-]+|[A-Za-z][0-9A-Za-z_.@+-]*)\z"
 
-_Reader = Callable[[ir.StringValue, str, str], ir.DecimalValue]
+_Reader = Callable[[ir.StringValue, Settings, str], ir.DecimalValue]
 
 
 def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
@@ -39,7 +52,7 @@ def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
     tests = [("customer_id", _PLAIN_ID), *((name, rf"^-?\d{{1,9}}({mark}\d+)?\z") for name in _NUMBERS)]
     if settings.source.timestamp_format[0] == "iso":
         tests.append(("transacted_at", PLAIN_TIME))
-    missing = raw.customer_id.lower().isin(_MISSING_WORDS)
+    missing = raw.customer_id.lower().isin(settings.source.missing_words)
     plain = [raw[name].isnull() | raw[name].re_search(pattern) for name, pattern in tests]
     return functools.reduce(operator.and_, plain) & ~missing.fill_null(False)
 
@@ -63,7 +76,7 @@ def plain_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
 def odd_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
     """Parse lines of any spelling, into the columns of `plain_lines`."""
     timed = _with_times(raw, month, settings)
-    return _selected(timed, customer_key(timed.customer_id), decimal_number, settings)
+    return _selected(timed, customer_key(timed.customer_id, settings.source.missing_words), decimal_number, settings)
 
 
 def _with_times(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
@@ -76,20 +89,17 @@ def _clock(month: Month, settings: Settings) -> Clock:
 
 
 def _selected(timed: ir.Table, customer: ir.StringValue, number: _Reader, settings: Settings) -> ir.Table:
-    separator = settings.source.decimal_separator
     return timed.select(
         **{f"raw_{column.name}": timed[column.name] for column in DELIVERED},
-        source_file=timed.source_file,
-        source_line=timed.source_line,
-        source_text=timed.source_text,
+        **{column.name: timed[column.name] for column in (*LINE, SOURCE_TEXT, NOT_COUNTED)},
         customer_id=customer,
         local=timed[LOCAL],
         transacted_at=timed[UTC],
-        **{name: number(timed[name], separator, to) for name, to in _NUMBERS.items()},
+        **{name: number(timed[name], settings, to) for name, to in _NUMBERS.items()},
     )
 
 
-def customer_key(text: ir.StringValue) -> ir.StringValue:
+def customer_key(text: ir.StringValue, missing_words: Sequence[str]) -> ir.StringValue:
     """Return the customer id: trimmed, null where missing, ``17850.0`` as ``17850``.
 
     Data frames turn a column of integers with missing values into floats. Without
@@ -98,30 +108,42 @@ def customer_key(text: ir.StringValue) -> ir.StringValue:
     trimmed = text.strip()
     whole = trimmed.re_extract(r"^(\d+)\.0+$", 1)
     key = ibis.ifelse(trimmed.re_search(r"^\d+\.0+$"), whole, trimmed)
-    missing = (trimmed == "") | trimmed.lower().isin(_MISSING_WORDS)
+    missing = (trimmed == "") | trimmed.lower().isin(missing_words) | key.lower().isin(missing_words)
     return ibis.ifelse(missing, ibis.null("string"), key)
 
 
-def decimal_number(text: ir.StringValue, separator: str, to: str) -> ir.DecimalValue:
-    """Parse a plain decimal number; return null where the text is not one.
+def decimal_number(text: ir.StringValue, settings: Settings, to: str) -> ir.DecimalValue:
+    """Parse a decimal number as people and shop systems write it; return null where the text is none.
 
-    Grouped thousands are accepted (``1,234.50``, or ``1.234,50`` with a decimal
-    comma). Exponents are not, nor are more digits before the separator than an
-    amount can have.
+    Thousands may be grouped: ``1,234.50``, or ``1.234,50`` with a decimal comma, ``1 234.50`` with a blank of
+    any kind, ``1'234.50``, and ``12,34,567.00`` as in India. The shop's own currency may stand before or after:
+    ``$12.50``, ``12,50 €``, ``EUR 12.50``; another one makes it no number. A negative number has a minus
+    before or after it, or parentheses around it. Exponents are not accepted, nor are more digits before the
+    separator than an amount can have.
     """
-    plain = text.strip()
-    group, mark = (",", r"\.") if separator == "." else (r"\.", ",")
-    number = rf"^[+-]?((\d{{1,14}}|\d{{1,3}}({group}\d{{3}}){{1,3}})({mark}\d*)?|{mark}\d+)$"
-    is_number = plain.re_search(number)
-    ungrouped = plain.replace("," if separator == "." else ".", "").replace(",", ".")
+    group, mark = (",", r"\.") if settings.source.decimal_separator == "." else (r"\.", ",")
+    signs = "|".join(re.escape(sign) for sign in (settings.currency, *_SIGNS.get(settings.currency, ())))
+    blank, currency = f"{_BLANK}*", f"(?:(?:{signs}){_BLANK}*)?"
+    between = f"(?:{group}|{_BLANK}|['\u2019])"
+    whole = rf"\d{{1,14}}|\d{{1,3}}(?:{between}\d{{3}}){{1,4}}|\d{{1,2}}(?:{group}\d{{2}}){{1,4}}{group}\d{{3}}"
+    body = rf"((?:{whole})(?:{mark}\d*)?|{mark}\d+)"
+    number = (
+        f"^{blank}{currency}([(]?){blank}([+{_MINUS}-]?){blank}{currency}{body}{blank}{currency}([+{_MINUS}-]?){blank}([)]?)"
+        f"{blank}{currency}$"
+    )
+    opened, before, digits, after, closed = (text.re_extract(number, at) for at in range(1, 6))
+    signed = opened.length() + before.length() + after.length()
+    is_number = text.re_search(number) & (opened.length() == closed.length()) & (signed <= 1)
+    ungrouped = digits.re_replace(f"[^0-9{mark}]", "").replace(",", ".")
     safe = ibis.ifelse(is_number.fill_null(False), ungrouped, ibis.literal("0"))
     # One digit fewer than the type holds, because rounding may carry into the next.
-    digits = 13 if to == MONEY else 11
-    fits = safe.re_extract(r"^[+-]?0*(\d*)", 1).length() <= digits
+    most = 13 if to == MONEY else 11
+    fits = safe.re_extract(r"^0*(\d*)", 1).length() <= most
     value = ibis.ifelse(fits, safe, ibis.literal("0")).cast(to)
-    return ibis.ifelse(is_number & fits, value, ibis.null(to))
+    negative = (opened == "(") | before.isin(("-", _MINUS)) | after.isin(("-", _MINUS))
+    return ibis.ifelse(is_number & fits, ibis.ifelse(negative, -value, value).cast(to), ibis.null(to))
 
 
-def _plain_number(text: ir.StringValue, separator: str, to: str) -> ir.DecimalValue:
+def _plain_number(text: ir.StringValue, settings: Settings, to: str) -> ir.DecimalValue:
     # Not a plain cast: an engine may compute it for lines that the test leaves out.
-    return (text if separator == "." else text.replace(",", ".")).try_cast(to)
+    return (text if settings.source.decimal_separator == "." else text.replace(",", ".")).try_cast(to)

@@ -12,7 +12,7 @@ from cltv_assets.columns import MONEY
 from cltv_assets.engines import Engine
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.sources.delivered import DELIVERED, RAW_TRANSACTIONS
+from cltv_assets.sources.delivered import DELIVERED, LINE, NOT_COUNTED, RAW_TRANSACTIONS, SOURCE_TEXT
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.parsing import is_plain, odd_lines, plain_lines
 from cltv_assets.tables.cleaned_and_rejected.verdict import classify
@@ -118,7 +118,6 @@ def lost_lines(treated: ir.Table) -> ir.Table:
     return lost.select(
         "reason",
         *[lost[f"raw_{name}"].name(name) for name in [column.name for column in DELIVERED]],
-        "source_file",
-        "source_line",
-        "source_text",
+        *(column.name for column in (*LINE, SOURCE_TEXT, NOT_COUNTED)),
+        value=lost.delivered,
     )

@@ -16,20 +16,24 @@ from cltv_assets.columns import MONEY
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED
+from cltv_assets.sources.meaning import REFUND
 
 #: Every reason a line can be rejected for, in the order in which rules are tried.
 REASONS: dict[str, str] = {
     "malformed_line": "The line could not be split into the header's columns.",
+    "not_counted": "The line does not count (source.where, source.count_status); see its column `not_counted`.",
     "missing_date": "No transaction time.",
     "invalid_date": "The transaction time is not a valid time in the configured format.",
     "date_in_future": "The transaction time lies after the day that follows the delivery.",
+    "repeated_total": "The order's total, or refund, counted with another line (source.amount_level: order).",
+    "differing_total": "Another total than the one that counted for the same order (source.amount_level: order).",
     "missing_customer": "No customer id, so the purchase belongs to nobody.",
     "invalid_quantity": "The quantity is missing or not a number.",
     "invalid_unit_price": "The unit price is missing or not a number.",
     "invalid_amount": "The amount is missing, not a number, or absurd (a million million and more).",
     "wrong_currency": "The line is in another currency than the configured one.",
     "negative_unit_price": "The unit price is negative: a bookkeeping entry, not a purchase.",
-    "duplicate": "Every delivered field equals that of an earlier line (source.duplicates: drop_exact).",
+    "duplicate": "Every delivered field equals that of an earlier line (source.duplicates).",
     "zero_amount": "The line is worth nothing (source.zero_amounts: reject).",
     "refund": "A cancelled or negative line (refunds: drop).",
     "outlier": "Above the outlier bound (outliers.action: drop).",
@@ -63,11 +67,17 @@ def classify(lines: ir.Table, month: Month, settings: Settings) -> ir.Table:
     """
     source = settings.source
     priced = "unit_price" in source.columns
-    lines = lines.mutate(given=_line_value(lines.quantity, lines.unit_price) if priced else lines.amount).drop("amount")
+    given = lines.amount
+    if priced:
+        # Only a refund beside the sale has an amount there.
+        given = ibis.ifelse(lines.raw_amount.notnull(), given, _line_value(lines.quantity, lines.unit_price))
+    if source.scale != 1:
+        given = (given * ibis.literal(source.scale, MONEY)).cast(MONEY)
+    lines = lines.mutate(given=given, booked_refund=(lines.booked_as == REFUND).fill_null(False)).drop("amount")
     cancelled = ibis.literal(False)
     if source.cancellation_prefix is not None:
         cancelled = lines.raw_transaction_id.strip().startswith(source.cancellation_prefix).fill_null(False)
-    is_refund = cancelled | (lines.given < 0).fill_null(False)
+    is_refund = cancelled | lines.booked_refund | (lines.given < 0).fill_null(False)
     # A cancellation may be booked with either sign, but it always returns money.
     amount = ibis.ifelse(is_refund, -lines.given.abs(), lines.given)
     lines = lines.mutate(
@@ -75,13 +85,8 @@ def classify(lines: ir.Table, month: Month, settings: Settings) -> ir.Table:
         delivered=amount.cast(MONEY),
         purchase_day=lines.local.date(),
     )
-    if source.duplicates == "drop_exact":
-        same = ibis.window(
-            group_by=[f"raw_{name}" for name in _DELIVERED_NAMES], order_by=["source_file", "source_line"]
-        )
-        lines = lines.mutate(copy=ibis.row_number().over(same) > 0)
-    else:
-        lines = lines.mutate(copy=ibis.literal(False))
+    lines = _with_copies(lines, source.duplicates)
+    lines = _with_repeats(lines, settings)
     lines = lines.mutate(reason=_first_broken_rule(lines, month, settings, priced))
     if settings.outliers.action == "drop":
         return lines
@@ -90,23 +95,57 @@ def classify(lines: ir.Table, month: Month, settings: Settings) -> ir.Table:
     return lines.mutate(**text)
 
 
+def _with_copies(lines: ir.Table, duplicates: str) -> ir.Table:
+    """Add which lines equal an earlier one that counts for them."""
+    fields = [*(f"raw_{name}" for name in _DELIVERED_NAMES), "booked_as"]
+    place = ["source_file", "source_line"]
+    if duplicates == "keep":
+        return lines.mutate(copy=ibis.literal(False))
+    if duplicates == "drop_across_files":
+        # The n-th of a file's equal lines is a copy if an earlier file has an n-th one too.
+        own = ibis.window(group_by=[*fields, "source_file"], order_by="source_line")
+        lines = lines.mutate(nth=ibis.row_number().over(own))
+        fields.append("nth")
+    copies = lines.mutate(copy=ibis.row_number().over(ibis.window(group_by=fields, order_by=place)) > 0)
+    return copies.drop("nth") if "nth" in fields else copies
+
+
+def _with_repeats(lines: ir.Table, settings: Settings) -> ir.Table:
+    """Add which lines repeat the total or the refund of their order, and which have another one."""
+    source = settings.source
+    if source.amount_level == "line" and not source.order_refunds:
+        return lines.mutate(repeated=ibis.literal(False), differing=ibis.literal(False))
+    order = lines.raw_transaction_id.strip().nullif("")
+    # Lines that do not count, and lines without an amount, count for their order last.
+    lines = lines.mutate(order=order, last=lines.not_counted.notnull(), empty=lines.given.isnull())
+    same = ibis.window(group_by=["order", "booked_refund"], order_by=["last", "empty", "source_file", "source_line"])
+    lines = lines.mutate(place=ibis.row_number().over(same), counted=lines.given.first().over(same))
+    levels = ibis.ifelse(lines.booked_refund, source.order_refunds, source.amount_level == "order")
+    repeated = levels & lines.order.notnull() & (lines.place > 0)
+    lines = lines.mutate(repeated=repeated, differing=repeated & (lines.given != lines.counted).fill_null(False))
+    return lines.drop("order", "last", "empty", "place", "counted")
+
+
 def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced: bool) -> ir.StringValue:
     source = settings.source
     first, last = ibis.literal(month.first_day), ibis.literal(month.last_day)
     # A result, not a rule: engines are slow at trimming text, and only look at it where no time is valid.
-    no_date = lines.raw_transacted_at.fill_null("").strip() == ""
+    no_date = lines.raw_transacted_at.fill_null("").strip().lower().isin(("", *source.missing_words))
     broken: list[tuple[str | ir.StringValue, ir.BooleanValue]] = [
         ("malformed_line", lines.source_text.notnull()),
+        ("not_counted", lines.not_counted.notnull()),
         (ibis.ifelse(no_date, ibis.literal("missing_date"), ibis.literal("invalid_date")), lines.local.isnull()),
         # The reader puts a line into the month of its date unless that month is still
         # to come, so a date outside this month is in the future.
         ("date_in_future", (lines.purchase_day < first) | (lines.purchase_day > last)),
+        ("differing_total", lines.differing),
+        ("repeated_total", lines.repeated),
         ("missing_customer", lines.customer_id.isnull()),
     ]
     if priced:
         broken += [
-            ("invalid_quantity", lines.quantity.isnull()),
-            ("invalid_unit_price", lines.unit_price.isnull()),
+            ("invalid_quantity", lines.quantity.isnull() & lines.raw_amount.isnull()),
+            ("invalid_unit_price", lines.unit_price.isnull() & lines.raw_amount.isnull()),
         ]
     broken.append(
         ("invalid_amount", lines.delivered.isnull() | (lines.delivered.abs() >= ibis.literal(Decimal(_ABSURD), MONEY)))

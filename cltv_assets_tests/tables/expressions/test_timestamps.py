@@ -115,3 +115,56 @@ def test_zone_changes_are_those_of_the_tz_database():
         (dt.datetime(2011, 3, 27, 1), dt.timedelta(hours=1)),
         (dt.datetime(2011, 10, 30, 1), dt.timedelta(hours=-1)),
     ]
+
+
+#: A format, a text, and the wall-clock time that it means; None where it is none.
+OTHER_FORMATS = [
+    ("%m/%d/%Y %I:%M:%S %p", "01/02/2011 1:05:09 PM", dt.datetime(2011, 1, 2, 13, 5, 9)),
+    ("%m/%d/%Y %I:%M:%S %p", "01/02/2011 12:05:09 a.m.", dt.datetime(2011, 1, 2, 0, 5, 9)),
+    ("%m/%d/%Y %I:%M:%S %p", "01/02/2011 13:05:09 PM", None),
+    ("%d-%b-%y", "04-May-11", dt.datetime(2011, 5, 4)),
+    ("%A, %d. %B %Y", "Tuesday, 4. december 2011", dt.datetime(2011, 12, 4)),
+    ("%d-%b-%y", "04-Mai-11", None),
+    ("%-d.%-m.%Y", "4.5.2011", dt.datetime(2011, 5, 4)),
+    ("%d.%m.%Y %H:%M:%S %z", "01.01.2011 10:21:38 +0100", dt.datetime(2011, 1, 1, 9, 21, 38)),
+    ("iso", "2011-01-01 10:21:38+01", dt.datetime(2011, 1, 1, 9, 21, 38)),
+    ("iso", "2011-01-01 10:21:38 UTC", dt.datetime(2011, 1, 1, 10, 21, 38)),
+    ("epoch_s", "1293877298", dt.datetime(2011, 1, 1, 10, 21, 38)),
+    ("epoch_s", "1293877298.0", dt.datetime(2011, 1, 1, 10, 21, 38)),
+    ("epoch_s", "-1", dt.datetime(1969, 12, 31, 23, 59, 59)),
+    ("epoch_ms", "1293877298999", dt.datetime(2011, 1, 1, 10, 21, 38)),
+    ("epoch_ms", "12938772989991234567", None),
+    ("excel_serial", "40544.431690", dt.datetime(2011, 1, 1, 10, 21, 38)),
+    ("excel_serial", "40544", dt.datetime(2011, 1, 1)),
+    ("excel_serial", "1e5", None),
+    ("days_since 2010-12-25", "7", dt.datetime(2011, 1, 1)),
+    ("days_since 2010-12-25", "99999999", None),
+]
+
+
+@pytest.mark.parametrize("fmt", sorted({fmt for fmt, *_ in OTHER_FORMATS}))
+def test_clocks_with_twelve_hours_names_offsets_and_numbers(shared_engine, fmt):
+    wanted = [(text, time) for of, text, time in OTHER_FORMATS if of == fmt]
+    found = parse(shared_engine, [text for text, _ in wanted], fmt)
+    for (text, time), (local, utc) in zip(wanted, found, strict=True):
+        assert local == time, text
+        assert utc == (None if time is None else time.replace(tzinfo=dt.UTC)), text
+
+
+def test_the_first_format_that_reads_a_time_counts(shared_engine):
+    formats = ("iso", "%d/%m/%Y", "%m/%d/%Y", "epoch_s")
+    found = parse(shared_engine, ["2011-02-01", "01/02/2011", "02/28/2011", "1293877298", "28.02.2011", None], formats)
+    days = [None if local is None else local.date() for local, _ in found]
+    assert days == [dt.date(2011, 2, 1), dt.date(2011, 2, 1), dt.date(2011, 2, 28), dt.date(2011, 1, 1), None, None]
+
+
+@pytest.mark.parametrize("fmt", ["iso", "%Y-%m-%d %H:%M:%S"])
+@pytest.mark.parametrize(("written", "zone"), [("UTC", "America/New_York"), ("Asia/Kolkata", "Europe/London")])
+def test_the_zone_of_the_source_is_not_that_of_the_days(shared_engine, fmt, written, zone):
+    start = dt.datetime(2010, 12, 20)
+    walls = [start + dt.timedelta(minutes=30 * n) for n in range(48 * 400)]
+    found = parse(shared_engine, [f"{wall:%Y-%m-%d %H:%M:%S}" for wall in walls], fmt, zone, written=written)
+    for wall, (local, utc) in zip(walls, found, strict=True):
+        instant = wall.replace(tzinfo=ZoneInfo(written), fold=0).astimezone(dt.UTC)
+        assert utc == instant, wall
+        assert local == instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), wall

@@ -30,7 +30,7 @@ GOOD = {
 
 
 def raw_table(rows: list[dict[str, Any]]) -> pa.Table:
-    full = [{**GOOD, **row, "source_file": "f.csv", "source_line": n} for n, row in enumerate(rows, 2)]
+    full = [{"source_file": "f.csv", **GOOD, **row, "source_line": n} for n, row in enumerate(rows, 2)]
     return pa.Table.from_pylist(full, schema=RAW_TRANSACTIONS.arrow)
 
 
@@ -87,7 +87,7 @@ def test_each_rule_names_its_reason_and_keeps_the_delivered_text(engine, config)
 def test_every_reason_is_documented():
     used = {"malformed_line", "missing_date", "invalid_date", "date_in_future", "missing_customer", "invalid_quantity"}
     used |= {"invalid_unit_price", "invalid_amount", "wrong_currency", "negative_unit_price", "duplicate"}
-    used |= {"zero_amount", "refund", "outlier"}
+    used |= {"zero_amount", "refund", "outlier", "not_counted", "repeated_total", "differing_total"}
     assert set(verdict.REASONS) == used
 
 
@@ -164,6 +164,95 @@ def test_exact_copies_are_dropped_only_when_configured(engine, shop_settings):
     cleaned, rejected = clean(engine, shop_settings(source={"duplicates": "drop_exact"}), rows)
     assert sorted(cleaned) == [2, 4]
     assert {n: row["reason"] for n, row in rejected.items()} == {3: "duplicate", 5: "duplicate"}
+
+
+def test_overlapping_exports_count_once_and_equal_lines_of_an_order_stay(engine, shop_settings):
+    twice = [{"source_file": "f.csv"}, {"source_file": "f.csv"}]
+    rows = [*twice, *({**row, "source_file": "g.csv"} for row in twice), {"source_file": "g.csv"}]
+    cleaned, rejected = clean(engine, shop_settings(source={"duplicates": "drop_across_files"}), rows)
+    assert sorted(cleaned) == [2, 3, 6]
+    assert {n: row["reason"] for n, row in rejected.items()} == {4: "duplicate", 5: "duplicate"}
+
+
+BY_AMOUNT = {"transaction_id": "n", "customer_id": "c", "transacted_at": "t", "amount": "a"}
+
+
+@pytest.mark.parametrize("totals", [("50", None, ""), ("50", "50", "50"), (None, "50", "50")])
+def test_the_total_of_an_order_counts_once(engine, shop_settings, totals):
+    config = shop_settings(source={"columns": BY_AMOUNT, "amount_level": "order"})
+    rows = [{"transaction_id": "1", "amount": total} for total in totals]
+    rows += [{"transaction_id": "2", "amount": "50"}, *({"transaction_id": None, "amount": "7"} for _ in range(2))]
+    cleaned, rejected = clean(engine, config, rows)
+    assert sum(row["amount"] for row in cleaned.values()) == 50 + 50 + 7 + 7
+    assert {row["reason"] for row in rejected.values()} == {"repeated_total"}
+    assert len(rejected) == 2
+
+
+def test_an_order_with_two_totals_is_said_and_a_line_that_does_not_count_gives_none(engine, shop_settings):
+    config = shop_settings(source={"columns": BY_AMOUNT, "amount_level": "order"})
+    rows = [
+        {"amount": "9", "not_counted": "Status: void"}, {"amount": "50"}, {"amount": "60"}, {"amount": "50"},
+    ]  # fmt: skip
+    cleaned, rejected = clean(engine, config, rows)
+    assert list(cleaned) == [3]
+    assert {n: row["reason"] for n, row in rejected.items()} == {
+        2: "not_counted", 4: "differing_total", 5: "repeated_total",
+    }  # fmt: skip
+    assert rejected[4]["value"] == 60
+    assert rejected[2]["not_counted"] == "Status: void"
+
+
+def test_a_refund_beside_the_sale_is_a_line_of_its_own(engine, shop_settings):
+    config = shop_settings(source={"duplicates": "drop_exact"})
+    refund = {"quantity": None, "unit_price": None, "amount": "15.30", "booked_as": "refund"}
+    raw = raw_table([{}, refund | {}])
+    raw = raw.set_column(raw.schema.get_field_index("source_line"), "source_line", pa.array([2, 2]))
+    classified = split.classified_lines(engine, engine.from_arrow(raw), MONTH, config)
+    lines = engine.collect(split.kept_lines(split.treat_outliers(classified, split.OutlierBound(None, "cap"))))
+    assert sorted((row["kind"], row["amount"]) for row in lines.to_pylist()) == [
+        ("purchase", Decimal("15.3000")), ("refund", Decimal("-15.3000")),
+    ]  # fmt: skip
+
+
+def test_amounts_in_cents_are_worth_a_hundredth(engine, shop_settings):
+    config = shop_settings(source={"columns": BY_AMOUNT, "scale": "0.01"})
+    cleaned, _ = clean(engine, config, [{"amount": "1999"}, {"amount": "-5"}])
+    assert [cleaned[n]["amount"] for n in (2, 3)] == [Decimal("19.99"), Decimal("-0.05")]
+
+
+#: How the same amount is written, and what it is; None where it is no number of the shop's currency.
+SPELLINGS = [
+    ("EUR", ",", [("€ 1.234,50", "1234.5"), ("1.234,50 €", "1234.5"), ("EUR 12,50", "12.5"), ("15,00-", "-15")]),
+    ("EUR", ",", [("1 234,50", "1234.5"), ("1\u202f234,50", "1234.5"), ("12,50 $", None), ("12,50 USD", None)]),
+    ("USD", ".", [("$1,234.50", "1234.5"), ("($1,234.50)", "-1234.5"), ("-$5.00", "-5"), ("$-5.00", "-5")]),
+    (
+        "USD",
+        ".",
+        [("US$5", "5"), ("€5", None), ("($5.00", None), ("(-5)", None), ("5,000.5-", "-5000.5")],
+    ),
+    ("CHF", ".", [("1'249.00", "1249"), ("1\u2019249.00", "1249"), ("CHF 1'249.00", "1249"), ("1'24", None)]),
+    ("INR", ".", [("₹12,34,567.00", "1234567"), ("Rs. 500", "500"), ("\u221212.5", "-12.5"), ("1 2", None)]),
+]
+
+
+@pytest.mark.parametrize(("currency", "separator", "spellings"), SPELLINGS)
+def test_amounts_are_read_as_people_write_them(engine, shop_settings, currency, separator, spellings):
+    source = {"columns": BY_AMOUNT, "decimal_separator": separator, "delimiter": ";"}
+    config = shop_settings(source=source, currency=currency)
+    cleaned, rejected = clean(engine, config, [{"amount": text} for text, _ in spellings])
+    for n, (text, value) in enumerate(spellings, 2):
+        if value is None:
+            assert rejected[n]["reason"] == "invalid_amount", text
+        else:
+            assert cleaned[n]["amount"] == Decimal(value), text
+
+
+def test_the_words_for_a_missing_customer_are_no_customer(engine, shop_settings):
+    config = shop_settings(source={"missing_values": ["Guest", 0]})
+    words = ["NA", "#N/A", r"\N", "<NA>", "(null)", "n/a", "NaT", " NULL ", "guest", "0", "0.0"]
+    cleaned, rejected = clean(engine, config, [*({"customer_id": word} for word in words), {"customer_id": "Nadia"}])
+    assert [row["customer_id"] for row in cleaned.values()] == ["Nadia"]
+    assert {row["reason"] for row in rejected.values()} == {"missing_customer"}
 
 
 def test_lines_in_another_currency_are_rejected(engine, shop_settings):
@@ -247,7 +336,8 @@ def test_whatever_comes_every_line_lands_on_exactly_one_side(shared_engine, shop
 @given(texts=st.lists(TEXT, min_size=30, max_size=100))
 def test_numbers_are_read_as_python_reads_them_or_not_at_all(shared_engine, texts):
     table = shared_engine.from_arrow(pa.table({"text": pa.array(texts, pa.string())}))
-    read = table.select(table.text, n=parsing.decimal_number(table.text, ".", "decimal(18, 4)"))
+    config = Settings(currency="USD")
+    read = table.select(table.text, n=parsing.decimal_number(table.text, config, "decimal(18, 4)"))
     found = shared_engine.collect(read).to_pylist()
     shared_engine.release()
     assert len(found) == len(texts)
