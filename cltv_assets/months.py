@@ -19,6 +19,14 @@ DAYS_PER_UNIT = {"day": 1, "week": 7}
 _KEY = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
 
+@dataclass(frozen=True)
+class Span:
+    """Days that follow each other, where no month is meant: those of a sample."""
+
+    first_day: dt.date
+    last_day: dt.date
+
+
 @total_ordering
 @dataclass(frozen=True)
 class Month:

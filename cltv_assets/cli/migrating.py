@@ -66,6 +66,8 @@ def _show(planned: Sequence[TablePlan]) -> None:
     for table in planned:
         months = f"{len(table.months)}, {table.months[0]} to {table.months[-1]}" if table.months else "none"
         fate = f"{table.fate.value}: the table {table.reason}" if table.reason else table.fate.value
+        if table.lacking:
+            fate += f", with new columns: {', '.join(sorted(table.lacking))}"
         shown.add_row(table.table.name, f"{table.written} to {FORMAT_VERSION}", months, fate)
     open_console(at_least=110).print(shown)
 

@@ -89,6 +89,8 @@ class TablePlan:
         Those published, with rows or without, oldest first.
     version : int
         The Delta version that it has now.
+    lacking : frozenset of str
+        Columns that a kept table gets.
     """
 
     table: TableSchema
@@ -97,6 +99,7 @@ class TablePlan:
     reason: str
     months: tuple[Month, ...]
     version: int
+    lacking: frozenset[str] = frozenset()
 
 
 def fate_of(name: str, written: int, steps: Sequence[Step]) -> tuple[Fate, str]:
@@ -145,8 +148,9 @@ def plan(
         fate, reason = fate_of(schema.name, written, steps)
         if fate is Fate.KEEP:
             check_columns(table, schema.without(_lacking(table, schema)), uri)
+        lacking = _lacking(table, schema) if fate is Fate.KEEP else frozenset()
         months = tuple(_published(table, looked_at))
-        found.append(TablePlan(schema, written, fate, reason, months, table.version()))
+        found.append(TablePlan(schema, written, fate, reason, months, table.version(), lacking))
     return found
 
 

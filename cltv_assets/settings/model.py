@@ -161,6 +161,15 @@ class CheckThresholds(Section):
     )
     reject_share: float = Field(0.5, gt=0, le=1, description="Block when more than this share of lines is rejected.")
     reject_share_change: float = Field(0.1, gt=0, le=1, description="Warn when that share changes by more.")
+    unreadable_share: float = Field(
+        0.01, gt=0, le=1, description="Warn when lines that cannot be read are a larger share, of lines or of value."
+    )
+    missing_customer_share: float = Field(
+        0.3, gt=0, le=1, description="Warn when lines without a customer are a larger share, of lines or of value."
+    )
+    customer_share: float = Field(
+        0.3, gt=0, le=1, description="Warn when one customer has a larger share of the value."
+    )
     silent_days: int = Field(
         10,
         ge=1,

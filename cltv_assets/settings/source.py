@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from cltv_assets.settings.timestamp_format import compile_format
 
@@ -64,8 +64,10 @@ def _texts(value: object) -> object:
 
 #: A name or another text; YAML reads some of them as numbers.
 Text = Annotated[str, BeforeValidator(_text)]
+_ONE: dict[str, Any] = {"type": ["string", "number"]}
+_SOME: dict[str, Any] = {"anyOf": [_ONE, {"type": "array", "items": _ONE}]}
 #: One text or several.
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), WithJsonSchema(_SOME)]
 
 
 class Condition(Section):
@@ -113,7 +115,7 @@ class Source(Section):
         "or both `quantity` and `unit_price` are required. `customer_id` may be a list, of which the first that is "
         "filled counts; `transacted_at` too, whose fields are joined by a blank (date and time).",
     )
-    where: dict[Text, Condition] = Field(
+    where: dict[Text, Annotated[Condition, WithJsonSchema({"anyOf": [*_SOME["anyOf"], {"type": "object"}]})]] = Field(
         default_factory=dict,
         description="Column to what it must hold for a line to count: `{event_type: purchase}`, "
         "`{Store: [1, 2]}`, `{Type: {not: [test, void]}}`, `{Cancelled at: {empty: true}}`. Lines that do not count "
@@ -167,6 +169,10 @@ class Source(Section):
         (),
         description='Further words for a missing value, such as `[guest, "0"]`, in upper or lower case. Known are '
         "an empty field and what R, pandas, MySQL, PostgreSQL and spreadsheets write.",
+    )
+    not_needed: Texts = Field(
+        (),
+        description="Columns that look as if they mattered, such as a status, and do not: nobody is warned of them.",
     )
     cancellation_prefix: str | None = Field(
         None,
@@ -271,6 +277,11 @@ class Source(Section):
             raise ValueError(f"fill_down names {unknown[0]}, which no other setting of the source uses")
 
     @property
+    def gives_back(self) -> bool:
+        """Whether a column says what was given back."""
+        return "refund_amount" in self.columns or self.sign is not None
+
+    @property
     def order_refunds(self) -> bool:
         """Whether a refund beside the sale counts once for each order."""
         return (self.refund_level or self.amount_level) == "order" and "transaction_id" in self.columns
@@ -278,7 +289,7 @@ class Source(Section):
     @property
     def mapping(self) -> Mapping[str, tuple[str, ...]]:
         """The source's columns by canonical name."""
-        return _CDNOW_COLUMNS if self.kind == "cdnow" else self.columns
+        return _CDNOW_COLUMNS if self.kind == "cdnow" else {str(name): there for name, there in self.columns.items()}
 
     @cached_property
     def missing_words(self) -> tuple[str, ...]:
@@ -292,6 +303,12 @@ class Source(Section):
         for name, setting in self._used():
             found.setdefault(name, setting)
         return found
+
+    def wanting(self, names: Iterable[str]) -> Source:
+        """Return the same settings for a reader that reads other columns."""
+        other = self.model_copy()
+        other.__dict__["wanted"] = dict.fromkeys(names, "the header")
+        return other
 
     def _used(self) -> Iterator[tuple[str, str]]:
         for canonical, there in self.mapping.items():

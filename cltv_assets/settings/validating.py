@@ -15,7 +15,6 @@ from cltv_assets.settings.model import Settings
 from cltv_assets.settings.source import CanonicalName
 from cltv_assets.settings.yaml_file import Places
 
-
 #: What people call a setting, or a canonical column, elsewhere.
 _USUAL_WORDS = {
     **dict.fromkeys(("filter", "filters", "conditions"), "where"),

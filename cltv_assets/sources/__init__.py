@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.storage import Storage
-from cltv_assets.settings import Settings
+from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
 from cltv_assets.sources.inspection import SourceReport
@@ -66,13 +68,9 @@ def new_source(
     """
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
-        return TransactionSource(settings, storage, path, CdnowReader(storage, settings.source), today)
+        return TransactionSource(settings, storage, path, partial(CdnowReader, storage), today)
     storage, path = storage_of(settings.source_path, objects)
-    reader: Reader
-    if settings.source.kind == "csv":
-        reader = CsvReader(storage, settings.source)
-    else:
-        reader = ParquetReader(storage, settings.source)
+    reader: Callable[[Source], Reader] = partial(CsvReader if settings.source.kind == "csv" else ParquetReader, storage)
     return TransactionSource(settings, storage, path, reader, today)
 
 

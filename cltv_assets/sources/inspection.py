@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -14,13 +14,17 @@ from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.dating import Dater
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.landing import month_at
-from cltv_assets.sources.meaning import read_transactions
-from cltv_assets.sources.reading import Reader
+from cltv_assets.sources.meaning import Meaning
+from cltv_assets.sources.reading import CuttingReader, Reader, Survey, SurveyingReader
+from cltv_assets.sources.spreading import RANGE_BYTES
 
-#: Lines read of each sampled file.
-SAMPLE_LINES = 10_000
+#: A source of up to so many bytes is read whole; of a larger one, lines at the beginning, the middle and the end.
+WHOLE_BYTES = 16 << 20
+#: Lines at each of these places, in the first, the middle and the last file.
+SAMPLE_LINES = 4_096
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class SourceReport:
         Files found, and their size; the header of each was checked.
     columns : tuple of str
         Column names of the first file.
-    sampled_files : tuple of str
-        The first and the last file; the first ``SAMPLE_LINES`` lines of each were read.
+    sample : pyarrow.Table
+        Lines of the source, in the schema of ``raw_transactions``.
+    whole : bool
+        Whether these are all lines.
     sampled_lines, malformed, undatable, future : int
         Lines read, and how many of them could not be split, have no readable time, or
         are dated later than tomorrow.
@@ -52,7 +58,8 @@ class SourceReport:
     files: int
     bytes: int
     columns: tuple[str, ...]
-    sampled_files: tuple[str, ...]
+    sample: pa.Table
+    whole: bool
     sampled_lines: int
     malformed: int
     undatable: int
@@ -75,14 +82,17 @@ def inspect_files(
         a readable time: landing would reject them all.
     """
     columns = [reader.columns(file) for file in files]
-    sampled = list(dict.fromkeys((files[0], files[-1])))
+    whole = sum(file.size for file in files) <= WHOLE_BYTES
+    sampled = files if whole else list(dict.fromkeys((files[0], files[len(files) // 2], files[-1])))
+    samples = []
     months: list[int] = []
     lines = malformed = undatable = future = 0
     with closing(Dater(settings, day)) as dater:
         for file in sampled:
-            sample = _sample(settings.source, reader, file)
+            sample = _sample(settings.source, reader, file, whole)
             if sample.num_rows == 0:
                 continue
+            samples.append(sample)
             split = sample.filter(pc.is_null(sample["source_text"]))
             _require_split(file, sample, split)
             found, in_future = dater.date(split["transacted_at"])
@@ -100,7 +110,8 @@ def inspect_files(
         files=len(files),
         bytes=sum(file.size for file in files),
         columns=columns[0],
-        sampled_files=tuple(file.name for file in sampled),
+        sample=pa.concat_tables([RAW_TRANSACTIONS.arrow.empty_table(), *samples]),
+        whole=whole,
         sampled_lines=lines,
         malformed=malformed,
         undatable=undatable,
@@ -112,17 +123,48 @@ def inspect_files(
     )
 
 
-def _sample(source: Source, reader: Reader, file: SourceFile) -> pa.Table:
-    batches: list[pa.RecordBatch] = []
+def first_lines(reader: Reader, file: SourceFile) -> Mapping[str, pa.Array]:
+    """Return the columns that a reader reads, of the first lines of a file."""
+    columns: dict[str, list[pa.Array]] = {}
     count = 0
-    for batch in read_transactions(source, reader, file):
-        batches.append(batch)
+    for lines in reader.read(file):
+        for name, texts in lines.columns.items():
+            columns.setdefault(name, []).append(texts)
+        count += len(lines.numbers)
+        if count >= SAMPLE_LINES:
+            break
+    return {name: pa.concat_arrays(texts) for name, texts in columns.items()}
+
+
+def _sample(source: Source, reader: Reader, file: SourceFile, whole: bool) -> pa.Table:
+    """Return all lines of a file, or those at its beginning, middle and end; only its beginning if it cannot be cut."""
+    meaning = Meaning(source, file.name)
+    if whole:
+        return _table(meaning.transactions(reader.read(file)))
+    if not isinstance(reader, CuttingReader):
+        return _first(meaning.transactions(reader.read(file)))
+    surveys: list[Survey] = []
+    if isinstance(reader, SurveyingReader):
+        surveys = [reader.survey(file, *span) for span in reader.ranges(file, RANGE_BYTES)]
+    stretches = reader.stretches(file, SAMPLE_LINES, surveys)
+    places = sorted({0, len(stretches) // 2, len(stretches) - 1})
+    read = (reader.read(file, stretches[at]) if stretches[at] else reader.read(file) for at in places)
+    return pa.concat_tables([_first(meaning.transactions(lines)) for lines in read])
+
+
+def _first(batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    """Return the first ``SAMPLE_LINES`` lines."""
+    taken, count = [], 0
+    for batch in batches:
+        taken.append(batch)
         count += batch.num_rows
         if count >= SAMPLE_LINES:
             break
-    if not batches:
-        return pa.table({"source_text": pa.array([], pa.string())})
-    return pa.Table.from_batches(batches).slice(0, SAMPLE_LINES)
+    return _table(taken).slice(0, SAMPLE_LINES)
+
+
+def _table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    return pa.Table.from_batches(batches, RAW_TRANSACTIONS.arrow)
 
 
 def _require_split(file: SourceFile, sample: pa.Table, split: pa.Table) -> None:
@@ -130,7 +172,7 @@ def _require_split(file: SourceFile, sample: pa.Table, split: pa.Table) -> None:
         return
     line, text = sample["source_line"][0].as_py(), sample["source_text"][0].as_py()
     raise SourceError(
-        f"{file.path}: none of its first {sample.num_rows:,} lines has as many fields as the header; line {line} "
+        f"{file.path}: none of {sample.num_rows:,} lines has as many fields as the header; line {line} "
         f"reads {_quoted(text)}.",
         "Deliver the file with one header name for each field, or set source.delimiter to what separates them.",
     )
@@ -142,7 +184,7 @@ def _require_dates(settings: Settings, file: SourceFile, split: pa.Table, found:
     line, text = split["source_line"][0].as_py(), split["transacted_at"][0].as_py()
     column = " ".join(settings.source.mapping["transacted_at"])
     raise SourceError(
-        f"{file.path}, column '{column}': none of its first {len(found):,} lines has a time that "
+        f"{file.path}, column '{column}': none of {len(found):,} lines has a time that "
         f"source.timestamp_format '{' or '.join(settings.source.timestamp_format)}' can read; line {line} holds "
         f"{_quoted(text)}.",
         "Set source.timestamp_format to its pattern, for example '%d/%m/%Y %H:%M'.",

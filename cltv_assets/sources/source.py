@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,14 +20,15 @@ import pyarrow as pa
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
-from cltv_assets.settings import Settings
+from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, MonthContent
 from cltv_assets.sources.files import SourceFile, has_months, list_files
-from cltv_assets.sources.inspection import SourceReport, inspect_files
+from cltv_assets.sources.inspection import SourceReport, first_lines, inspect_files
 from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
 from cltv_assets.sources.meaning import read_transactions
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.spreading import Workers
+from cltv_assets.sources.unused import unused_columns
 
 #: Largest number of months that an error message lists.
 _SHOWN = 24
@@ -83,19 +84,24 @@ class Landing:
 class TransactionSource:
     """Users' transactions, by month.
 
-    ``path`` is a file, a folder or a glob, with or without ``{month}`` in it; ``today`` replaces
-    the current day in tests.
+    ``path`` is a file, a folder or a glob, with or without ``{month}`` in it; ``reader_for`` opens what
+    it names; ``today`` replaces the current day in tests.
     """
 
     settings: Settings
     storage: Storage
     path: str
-    reader: Reader
+    reader_for: Callable[[Source], Reader]
     today: dt.date | None = None
+    reader: Reader = field(init=False, repr=False)
     #: Machines that parse large deliveries, and the storage that they share.
     workers: Workers | None = field(default=None, init=False, repr=False)
     _cache: LandingCache | None = field(default=None, init=False, repr=False)
+    _unused: dict[SourceFile, list[str]] = field(default_factory=dict, init=False, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.reader = self.reader_for(self.settings.source)
 
     def land(self, month: Month, into: Path) -> Landing:
         """Write the lines of ``month`` into a folder, in no order, and create the folder.
@@ -186,6 +192,21 @@ class TransactionSource:
             if not files:
                 raise self._not_delivered(self.settings.first_month, files)
             return inspect_files(self.settings, self.reader, self.path, files, self._day())
+
+    def unused_columns(self) -> list[str]:
+        """Return what the newest file's columns that no setting uses would change, in sentences."""
+        files = self.list_files()
+        if not files:
+            return []
+        newest = max(files, key=lambda file: (file.mtime_ns, file.name))
+        if newest not in self._unused:
+            settings = self.settings.source
+            used = {name.strip() for name in (*settings.wanted, *settings.not_needed)}
+            names = [name for name, count in Counter(self.reader.columns(newest)).items() if count == 1]
+            found = first_lines(self.reader_for(settings.wanting(names)), newest)
+            columns = {name: texts for name, texts in found.items() if name.strip() not in used}
+            self._unused = {newest: unused_columns(columns, self.settings.currency, settings.gives_back)}
+        return self._unused[newest]
 
     def list_files(self) -> list[SourceFile]:
         """List the source's files as they are now."""

@@ -65,6 +65,8 @@ class Check:
         blocks; data that is only unusual warns.
     examples : callable, optional
         From the written table to the offending rows; called only on failure.
+    of_sample : bool
+        Whether it also tells something of a sample of a delivery; ``cltv doctor`` runs such checks.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Check:
     measures: Callable[[ir.Table, MonthRun], dict[str, ir.Scalar]] = _no_measures
     blocking: bool = True
     examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None
+    of_sample: bool = False
 
 
 def check(
@@ -81,11 +84,12 @@ def check(
     measures: Callable[[ir.Table, MonthRun], dict[str, ir.Scalar]] = _no_measures,
     blocking: bool = True,
     examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None,
+    of_sample: bool = False,
 ) -> Callable[[Callable[[Values, MonthRun], Verdict]], Check]:
     """Turn a judging function into a `Check` of the same name; the parameters are those of `Check`."""
 
     def made(judge: Callable[[Values, MonthRun], Verdict]) -> Check:
-        return Check(judge.__name__, description, judge, measures, blocking, examples)
+        return Check(judge.__name__, description, judge, measures, blocking, examples, of_sample)
 
     return made
 

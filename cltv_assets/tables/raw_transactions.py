@@ -82,11 +82,65 @@ def late_lines(_values: Values, run: MonthRun) -> Verdict:
     return Verdict(False, message, {"late_lines": waiting})
 
 
+#: Share of orders in two files from which exports overlap; an order's later refund may be in a later file.
+_OVERLAP = 0.02
+
+
+def _orders_in_files(raw: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    landed = run.notes.get(SOURCE_FILES)
+    once = run.settings.source.duplicates == "drop_across_files"
+    if once or (isinstance(landed, dict) and len(landed) < 2):
+        return {}
+    order = ["transaction_id"]
+    if "transaction_id" not in run.settings.source.mapping:
+        order = ["customer_id", "transacted_at", "amount", "quantity", "unit_price"]
+    orders = (
+        raw.filter(raw[order[0]].notnull())
+        .group_by(order)
+        .aggregate(first=raw.source_file.min(), last=raw.source_file.max())
+    )
+    twice = orders["first"] != orders["last"]
+    null = ibis.null("string")
+    whole = orders.aggregate(
+        orders=orders.count(),
+        twice=twice.cast("int64").sum(),
+        such_as=ibis.ifelse(twice, orders[order[0]], null).min(),
+        first=ibis.ifelse(twice, orders["first"], null).min(),
+        last=ibis.ifelse(twice, orders["last"], null).max(),
+    )
+    return {name: whole[name].as_scalar() for name in whole.columns}
+
+
+@check(
+    "No delivery is there twice, and none overlaps another.", measures=_orders_in_files, blocking=False, of_sample=True
+)
+def delivered_once(values: Values, run: MonthRun) -> Verdict:
+    """Warn when the same orders are in several files."""
+    orders, twice = values.get("orders") or 0, values.get("twice") or 0
+    if not twice or twice < _OVERLAP * orders:
+        return Verdict(True, f"{twice:,} of {orders:,} orders are in more than one file.")
+    message = (
+        f"{twice:,} of {orders:,} orders are in more than one file, such as '{values['such_as']}'; the files are "
+        f"{values['first']} to {values['last']}. A file was delivered twice, or exports overlap: remove the file, or "
+        "set source.duplicates: drop_across_files, which counts equal lines of two files once."
+    )
+    if run.settings.source.duplicates == "drop_exact":
+        message += " drop_exact also drops equal lines of one order."
+    return Verdict(False, message, {"orders_in_several_files": twice})
+
+
+@check("Every column that would change the numbers is used.", blocking=False, of_sample=True)
+def unused_columns(_values: Values, run: MonthRun) -> Verdict:
+    """Warn about columns of the delivery that look like states, refunds or flags and are not mapped."""
+    said = run.source.unused_columns()
+    return Verdict(not said, " ".join(said) or "No other column of the delivery looks as if it mattered.")
+
+
 TABLE = Table(
     schema=RAW_TRANSACTIONS,
     inputs=lambda _settings: (),
     make=make,
-    checks=(month_has_lines, usual_volume(RAW_TRANSACTIONS), late_lines),
+    checks=(month_has_lines, usual_volume(RAW_TRANSACTIONS), late_lines, unused_columns, delivered_once),
     group=INGESTION,
     owner=DATA_PLATFORM,
     kinds=(SOURCE, "deltalake"),

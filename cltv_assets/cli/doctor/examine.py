@@ -13,9 +13,10 @@ from rich.console import Console
 from cltv_assets import __version__
 from cltv_assets.cli.doctor import Finding, State, failed, ok, warning
 from cltv_assets.cli.doctor.bucket import look_at_store
+from cltv_assets.cli.doctor.delivery import look_at_source
 from cltv_assets.cli.doctor.instance import look_at_instance
 from cltv_assets.cli.doctor.versions import look_at_versions
-from cltv_assets.cli.reading import check_lake, configured_source
+from cltv_assets.cli.reading import check_lake
 from cltv_assets.cli.runner import months_between
 from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.resources import object_store_for
@@ -81,7 +82,7 @@ def findings(config: Path | None) -> Iterator[Finding]:
     for one in warned:
         if issubclass(one.category, CltvDeprecation):
             yield warning("deprecated", str(one.message), "Use the new name.")
-    yield _finding("source", _source, settings)
+    yield from look_at_source(settings)
     yield _finding("lake", _lake, settings)
     yield from _store(settings)
     yield _finding("engine", _engine, settings)
@@ -101,21 +102,6 @@ def _show(console: Console, finding: Finding) -> None:
     remedy = f" {finding.remedy}" if finding.remedy else ""
     stop = "." if remedy and not finding.text.endswith((".", "!", "?")) else ""
     console.print(f"{finding.name}: {finding.text}{stop}{remedy}", markup=False, soft_wrap=True)
-
-
-def _source(settings: Settings) -> str:
-    report = configured_source(settings).inspect()
-    text = f"{report.files:,} files, {report.bytes:,} bytes at {report.path}"
-    if report.sampled_lines:
-        unusable = report.malformed + report.undatable + report.future
-        text += f"; of {report.sampled_lines:,} sampled lines {unusable:,} have no usable date"
-        if report.first_month and report.last_month:
-            text += f", the others run from {report.first_month} to {report.last_month}"
-    if report.last_month and report.last_month.shift(2) < settings.last_month():
-        text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
-    if report.missing_deliveries:
-        text += f"; no delivery for {', '.join(month.key for month in report.missing_deliveries)}"
-    return text
 
 
 def _lake(settings: Settings) -> str:

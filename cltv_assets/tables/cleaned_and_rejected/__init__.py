@@ -13,6 +13,7 @@ from cltv_assets.tables.cleaned_and_rejected.checks import (
     usual_reject_mix,
 )
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.findings import customer_ids, lost_value, read_as_meant
 from cltv_assets.tables.cleaned_and_rejected.line_counts import cleaned_highlights, rejected_highlights
 from cltv_assets.tables.cleaned_and_rejected.split import make
 from cltv_assets.tables.common_checks import within_month
@@ -22,7 +23,7 @@ CLEANED = Table(
     schema=CLEANED_TRANSACTIONS,
     inputs=lambda _settings: (Input(RAW_TRANSACTIONS.name),),
     make=make,
-    checks=(within_month("purchase_day"), lines_reconcile, amounts_signed),
+    checks=(within_month("purchase_day"), lines_reconcile, amounts_signed, customer_ids, read_as_meant),
     highlights=cleaned_highlights,
     group=PREPARATION,
     owner=DATA_PLATFORM,
@@ -33,7 +34,7 @@ REJECTED = Table(
     schema=REJECTED_TRANSACTIONS,
     inputs=CLEANED.inputs,
     made_with=CLEANED.name,
-    checks=(reject_share, usual_reject_mix),
+    checks=(reject_share, usual_reject_mix, lost_value),
     highlights=rejected_highlights,
     group=PREPARATION,
     owner=DATA_PLATFORM,

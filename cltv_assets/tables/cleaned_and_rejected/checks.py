@@ -9,6 +9,7 @@ from cltv_assets.files.storage import month_folder
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.verdict import DELIBERATE
 from cltv_assets.tables.common_checks import RECENT_MONTHS, no_rows
 from cltv_assets.tables.month_run import MonthRun
 
@@ -45,7 +46,11 @@ def amounts_signed(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
 
 
 def _measures_of_reject_share(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-    return {"rejected": table.count(), "raw": run.inputs[RAW_TRANSACTIONS.name].count().as_scalar()}
+    return {
+        "rejected": (~table.reason.isin(DELIBERATE)).cast("int64").sum().fill_null(ibis.literal(0)),
+        "deliberate": table.reason.isin(DELIBERATE).cast("int64").sum().fill_null(ibis.literal(0)),
+        "raw": run.inputs[RAW_TRANSACTIONS.name].count().as_scalar(),
+    }
 
 
 @check(
@@ -60,14 +65,18 @@ def _measures_of_reject_share(table: ir.Table, run: MonthRun) -> dict[str, ir.Sc
         )
         .order_by(ibis.desc("lines"), "reason")
     ),
+    of_sample=True,
 )
 def reject_share(values: Values, run: MonthRun) -> Verdict:
     """Promise that most lines are kept; block when the delivery looks broken."""
-    rejected, raw = values["rejected"], values["raw"]
+    # What the settings leave out tells nothing of whether the rest can be read.
+    rejected, raw = values["rejected"], values["raw"] - values["deliberate"]
     share = rejected / raw if raw else 0.0
     limit = run.settings.checks.reject_share
     facts = {"rejected": rejected, "raw": raw, "share": round(share, 4)}
     text = f"{rejected:,} of {raw:,} lines are rejected ({share:.1%})"
+    if values["deliberate"]:
+        text += f"; {values['deliberate']:,} more do not count by the settings"
     if share <= limit:
         return Verdict(True, f"{text}.", facts | _place_of_rejected(run))
     message = (

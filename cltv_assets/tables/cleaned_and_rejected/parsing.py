@@ -17,7 +17,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONEY
-from cltv_assets.months import Month
+from cltv_assets.months import Month, Span
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED, LINE, NOT_COUNTED, SOURCE_TEXT
 from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, UTC, Clock, with_event_times, with_plain_times
@@ -57,7 +57,7 @@ def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
     return functools.reduce(operator.and_, plain) & ~missing.fill_null(False)
 
 
-def plain_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
+def plain_lines(raw: ir.Table, month: Month | Span, settings: Settings) -> ir.Table:
     """Parse lines that `is_plain` recognises.
 
     Returns
@@ -73,18 +73,18 @@ def plain_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
     return _selected(timed, timed.customer_id, _plain_number, settings)
 
 
-def odd_lines(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
+def odd_lines(raw: ir.Table, month: Month | Span, settings: Settings) -> ir.Table:
     """Parse lines of any spelling, into the columns of `plain_lines`."""
     timed = _with_times(raw, month, settings)
     return _selected(timed, customer_key(timed.customer_id, settings.source.missing_words), decimal_number, settings)
 
 
-def _with_times(raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
+def _with_times(raw: ir.Table, month: Month | Span, settings: Settings) -> ir.Table:
     return with_event_times(raw, "transacted_at", _clock(month, settings))
 
 
-def _clock(month: Month, settings: Settings) -> Clock:
-    years = settings.first_month.first_day.year - 1, month.first_day.year + 1
+def _clock(month: Month | Span, settings: Settings) -> Clock:
+    years = settings.first_month.first_day.year - 1, month.last_day.year + 1
     return Clock(settings.source.timestamp_format, settings.source_zone, settings.zone, *years)
 
 

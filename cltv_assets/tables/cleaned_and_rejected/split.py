@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONEY
 from cltv_assets.engines import Engine
-from cltv_assets.months import Month
+from cltv_assets.months import Month, Span
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED, LINE, NOT_COUNTED, RAW_TRANSACTIONS, SOURCE_TEXT
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
@@ -33,7 +33,7 @@ def make(run: MonthRun) -> dict[str, ir.Table]:
     }
 
 
-def classified_lines(engine: Engine, raw: ir.Table, month: Month, settings: Settings) -> ir.Table:
+def classified_lines(engine: Engine, raw: ir.Table, month: Month | Span, settings: Settings) -> ir.Table:
     """Parse a month's delivered lines and judge each, once; see `verdict.classify`."""
     # Usually no line is spelled oddly, and the long rules need not even be compiled.
     plain = is_plain(raw, settings)

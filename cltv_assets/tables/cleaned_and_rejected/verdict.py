@@ -13,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONEY
-from cltv_assets.months import Month
+from cltv_assets.months import Month, Span
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED
 from cltv_assets.sources.meaning import REFUND
@@ -39,6 +39,9 @@ REASONS: dict[str, str] = {
     "outlier": "Above the outlier bound (outliers.action: drop).",
 }
 
+#: Reasons that the settings give on purpose.
+DELIBERATE = ("not_counted", "repeated_total", "duplicate", "refund", "outlier")
+
 _DELIVERED_NAMES = tuple(column.name for column in DELIVERED)
 #: What `cleaned_transactions` does not need; it takes the id as delivered.
 _ONLY_REJECTED = tuple(f"raw_{name}" for name in _DELIVERED_NAMES if name != "transaction_id")
@@ -47,15 +50,15 @@ _ONLY_REJECTED = tuple(f"raw_{name}" for name in _DELIVERED_NAMES if name != "tr
 _ABSURD = 10**12
 
 
-def classify(lines: ir.Table, month: Month, settings: Settings) -> ir.Table:
+def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Table:
     """Name the first rule that each line breaks.
 
     Parameters
     ----------
     lines : ibis table
         The parsed lines of one month, see `parsing`.
-    month : Month
-        The month of the lines.
+    month : Month or Span
+        The days of the lines.
     settings : Settings
         Say what to do with refunds, copies and worthless lines.
 
@@ -126,7 +129,7 @@ def _with_repeats(lines: ir.Table, settings: Settings) -> ir.Table:
     return lines.drop("order", "last", "empty", "place", "counted")
 
 
-def _first_broken_rule(lines: ir.Table, month: Month, settings: Settings, priced: bool) -> ir.StringValue:
+def _first_broken_rule(lines: ir.Table, month: Month | Span, settings: Settings, priced: bool) -> ir.StringValue:
     source = settings.source
     first, last = ibis.literal(month.first_day), ibis.literal(month.last_day)
     # A result, not a rule: engines are slow at trimming text, and only look at it where no time is valid.

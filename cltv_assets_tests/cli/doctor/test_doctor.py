@@ -55,7 +55,7 @@ def test_the_command_shows_each_finding_and_its_json_says_the_same(
     assert "ok      configuration: cltv.yaml, cltv.production.yaml; production; 2011-01 to 2011-01" in said
     assert f"{tmp_path / 'other'} is writable" in said
     assert "warning database: Sqlite" in said
-    assert "Nothing is wrong. 3 warnings. Next: cltv run" in said
+    assert "Nothing is wrong. 4 warnings. Next: cltv run" in said
     assert code_of("doctor", "--environment", "production", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is True

@@ -1,0 +1,100 @@
+"""The source: whether it can be read, and whether what was read can be what was meant.
+
+A sample goes through the real cleaning, and the checks of the tables that tell something of a sample judge it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import ibis.expr.types as ir
+
+from cltv_assets.cli.doctor import Finding, failed, ok, warning
+from cltv_assets.cli.reading import configured_source
+from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.errors import CltvError, SourceError
+from cltv_assets.lake import Lake
+from cltv_assets.months import Span
+from cltv_assets.settings import Settings
+from cltv_assets.sources import SourceReport, TransactionSource
+from cltv_assets.tables import TABLES
+from cltv_assets.tables.check import audit
+from cltv_assets.tables.cleaned_and_rejected.split import (
+    OutlierBound,
+    classified_lines,
+    kept_lines,
+    lost_lines,
+    treat_outliers,
+)
+from cltv_assets.tables.month_run import MonthRun
+
+#: Values of a sample that a finding quotes.
+_QUOTED = 3
+
+
+def look_at_source(settings: Settings) -> Iterator[Finding]:
+    """Yield what is found of the source, and of a sample of its lines."""
+    try:
+        source = configured_source(settings)
+        report = source.inspect()
+        yield ok("source", _shown(settings, report))
+        yield from _audited(settings, source, report)
+    except CltvError as error:
+        yield failed("source", error)
+
+
+def _shown(settings: Settings, report: SourceReport) -> str:
+    text = f"{report.files:,} files, {report.bytes:,} bytes at {report.path}"
+    if report.sampled_lines:
+        unusable = report.malformed + report.undatable + report.future
+        of = f"of {report.sampled_lines:,} {'' if report.whole else 'sampled '}lines"
+        text += f"; {of} {unusable:,} have no usable date"
+        if report.first_month and report.last_month:
+            text += f", the others run from {report.first_month} to {report.last_month}"
+    if report.last_month and report.last_month.shift(2) < settings.last_month():
+        text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
+    if report.missing_deliveries:
+        text += f"; no delivery for {', '.join(month.key for month in report.missing_deliveries)}"
+    return text
+
+
+def _audited(settings: Settings, source: TransactionSource, report: SourceReport) -> Iterator[Finding]:
+    """Clean the sample and run the checks that a sample can fail."""
+    # The reader files lines of the future by their file; here they are judged by their day.
+    span = Span(dt.date(1000, 1, 1), dt.datetime.now(settings.zone).date() + dt.timedelta(days=1))
+    month = report.last_month or settings.first_month
+    with tempfile.TemporaryDirectory() as empty, closing(DuckDBEngine(settings.duckdb_memory_limit)) as engine:
+        run = MonthRun(month, settings, engine, Lake(empty), source)
+        tables = _sample_tables(engine, report, span, settings)
+        run = replace(run, inputs=tables)
+        for table in TABLES:
+            checks = [check for check in table.checks if check.of_sample]
+            for found in audit(tables[table.name], checks, run) if checks else ():
+                if not found.verdict.passed:
+                    text = found.verdict.message + _quoted(found.examples)
+                    blocking = found.check.blocking
+                    yield (
+                        failed(found.check.name, SourceError(text, ""))
+                        if blocking
+                        else warning(found.check.name, text, "")
+                    )
+
+
+def _sample_tables(
+    engine: DuckDBEngine, report: SourceReport, span: Span, settings: Settings
+) -> Mapping[str, ir.Table]:
+    raw = engine.from_arrow(report.sample)
+    treated = treat_outliers(classified_lines(engine, raw, span, settings), OutlierBound(None, "cap"))
+    halves = engine.cache(kept_lines(treated)), engine.cache(lost_lines(treated))
+    return dict(zip(("raw_transactions", "cleaned_transactions", "rejected_transactions"), (raw, *halves), strict=True))
+
+
+def _quoted(examples: Sequence[Mapping[str, Any]]) -> str:
+    """Return examples as places and texts."""
+    places = [f"{row['source_file']}, line {row['source_line']}: {row['text']!r}" for row in examples if "text" in row]
+    return f" Such as {'; '.join(places[:_QUOTED])}." if places else ""

@@ -1,0 +1,291 @@
+"""Checks that find a delivery that was read otherwise than it was meant.
+
+Each looks at lines that were read without an error and asks whether they can be what the settings
+say: an id that a spreadsheet mangled, a total that stands on every line of an order, a day that may
+be a month. `cltv doctor` runs the same checks on a sample. Every message names the setting that mends it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.settings import Settings
+from cltv_assets.settings.timestamp_format import compile_format
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
+from cltv_assets.tables.month_run import MonthRun
+
+#: Fewer lines, orders or customers show no habit.
+_FEW_LINES, _FEW_ORDERS, _FEW_CUSTOMERS = 30, 10, 20
+
+#: Ids that tills and shops write for somebody whom they do not know, and words of rows that add others up.
+PLACEHOLDERS = (
+    "guest", "anonymous", "anon", "unknown", "unbekannt", "inconnu", "walk-in", "walkin", "cash", "customer", "default",
+    "dummy", "test", "tbd", "x", "xxx", "-", "--", ".", "?", "0", "-1", "00000000-0000-0000-0000-000000000000",
+    "all", "total", "grand total", "subtotal", "sum", "summe", "gesamt",
+)  # fmt: skip
+_EXPONENT = r"^\d([.,]\d+)?[eE]\+?\d+$"
+
+#: Reasons that say that a field could not be read, each with what to look at.
+UNREADABLE = {
+    "malformed_line": "source.delimiter, source.quoting and source.ragged",
+    "missing_date": "source.columns.transacted_at",
+    "invalid_date": "source.timestamp_format",
+    "invalid_quantity": "source.columns.quantity and source.decimal_separator",
+    "invalid_unit_price": "source.columns.unit_price and source.decimal_separator",
+    "invalid_amount": "source.decimal_separator, currency and source.columns.amount",
+}
+#: Currencies with three decimals.
+_THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+
+
+def _of_customers(cleaned: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    bought = cleaned.filter(cleaned.kind == "purchase")
+    each = bought.group_by("customer_id").aggregate(value=bought.amount.sum().cast("float64"), lines=bought.count())
+    key = each.customer_id.lower()
+    mangled, nobody = each.customer_id.re_search(_EXPONENT), key.isin(PLACEHOLDERS)
+
+    def those(condition: ir.BooleanValue) -> dict[str, ir.Scalar]:
+        return {
+            "ids": condition.cast("int64").sum(),
+            "value": ibis.ifelse(condition, each.value, 0.0).sum(),
+            "such_as": ibis.ifelse(condition, each.customer_id, ibis.null("string")).min(),
+            "and": ibis.ifelse(condition, each.customer_id, ibis.null("string")).max(),
+        }
+
+    whole = each.aggregate(
+        customers=each.count(),
+        value=each.value.sum(),
+        top=each.value.max(),
+        top_id=each.customer_id.argmax(each.value),
+        spellings=key.nunique(),
+        zeros=key.re_replace("^0+", "").nunique(),
+        **{f"mangled_{name}": one for name, one in those(mangled).items()},
+        **{f"nobody_{name}": one for name, one in those(nobody).items()},
+    )
+    found = {name: whole[name].as_scalar() for name in whole.columns}
+    return found | {"second": each.order_by(ibis.desc("value")).limit(2).value.min().as_scalar()}
+
+
+@check(
+    "Customers are who their ids say: none is a placeholder, mangled, or spelled in several ways.",
+    measures=_of_customers,
+    blocking=False,
+    of_sample=True,
+)
+def customer_ids(values: Values, run: MonthRun) -> Verdict:
+    """Warn about ids that cannot be those of single customers."""
+    customers, value = values["customers"] or 0, values["value"] or 0.0
+    share = (values["top"] or 0.0) / value if value else 0.0
+    said = []
+    if values["mangled_ids"]:
+        said.append(
+            f"{values['mangled_ids']:,} ids have exponents, such as {_two(values, 'mangled')}: a spreadsheet has "
+            "shortened them, and different customers may be one now; export them again as text."
+        )
+    if values["nobody_ids"]:
+        part = values["nobody_value"] / value if value else 0.0
+        said.append(
+            f"{values['nobody_ids']:,} ids look like nobody's, such as {_two(values, 'nobody')} ({part:.1%} of the "
+            "value): name them in source.missing_values if they are no customers, or exclude such lines by "
+            "source.where."
+        )
+    limit = run.settings.checks.customer_share
+    if customers >= _FEW_CUSTOMERS and share > limit and values["top"] > 3 * values["second"]:
+        said.append(
+            f"One customer, '{values['top_id']}', has {share:.0%} of the value, more than the {limit:.0%} of "
+            "checks.customer_share and three times the next: see whether it is a customer, or a total; if it is none, "
+            "name it in source.missing_values."
+        )
+    by_case, by_zero = customers - (values["spellings"] or 0), (values["spellings"] or 0) - (values["zeros"] or 0)
+    if by_case:
+        said.append(
+            f"{by_case:,} ids differ from others only in upper and lower case: set source.customer_id_folding: [trim, "
+            "nfc, casefold] if they are the same customers."
+        )
+    if by_zero:
+        said.append(
+            f"{by_zero:,} ids differ from others only in zeros at the beginning: see whether an export has lost them."
+        )
+    facts = {"customers": customers, "largest_share": round(share, 4)}
+    if said:
+        return Verdict(False, " ".join(said), facts)
+    return Verdict(True, f"{customers:,} customers; the largest has {share:.1%} of the value.", facts)
+
+
+def _two(values: Values, name: str) -> str:
+    first, last = values[f"{name}_such_as"], values[f"{name}_and"]
+    return f"'{first}'" if first == last else f"'{first}' and '{last}'"
+
+
+def _swaps(settings: Settings) -> bool:
+    """Return whether a time format has day and month as numbers, so that they could be the other way round."""
+    patterns = [compile_format(fmt) for fmt in settings.source.timestamp_format if fmt != "iso"]
+    return any({"%m", "%d"} <= set(pattern.groups) and "%Y" not in list(pattern.groups)[:1] for pattern in patterns)
+
+
+def _zone_is_open(settings: Settings) -> bool:
+    return settings.time_zone != "UTC" and settings.source.time_zone is None
+
+
+def _totals_repeat(settings: Settings) -> bool:
+    source = settings.source
+    return source.amount_level == "line" and {"transaction_id", "amount"} <= set(source.mapping)
+
+
+def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    settings = run.settings
+    found: dict[str, ir.Scalar] = {"lines": cleaned.count(), "last_day": cleaned.purchase_day.day().max()}
+    if "amount" in settings.source.mapping:
+        amount = cleaned.amount_delivered
+        for name, parts in (("decimals", 1), ("thousandths", 100), ("finer", 1000)):
+            found[name] = ((amount * parts) % 1 != 0).cast("int64").sum()
+    if _zone_is_open(settings):
+        offset = dt.datetime.combine(run.month.first_day, dt.time(12), settings.zone).utcoffset() or dt.timedelta()
+        seconds = (cleaned.transacted_at.epoch_seconds() + int(offset.total_seconds())) % 86_400
+        found["night"] = ((seconds > 0) & (seconds < 6 * 3600)).cast("int64").sum()
+        found["timed"] = (seconds > 0).cast("int64").sum()
+        found["text"] = run.inputs[RAW_TRANSACTIONS.name].transacted_at.max().as_scalar()
+    if _totals_repeat(settings):
+        bought = cleaned.filter(cleaned.kind == "purchase")
+        amount = bought.amount_delivered
+        orders = bought.group_by("transaction_id").aggregate(
+            lines=bought.count(), least=amount.min(), most=amount.max()
+        )
+        several = orders.filter((orders.lines > 1) & (orders.most > 0))
+        whole = several.aggregate(
+            several=several.count(),
+            alike=(several.least == several.most).cast("int64").sum(),
+            amounts=several.most.nunique(),
+        )
+        found |= {name: whole[name].as_scalar() for name in whole.columns}
+    return found
+
+
+@check(
+    "Times, numbers and totals can be read in one way only.",
+    measures=_of_readings,
+    blocking=False,
+    of_sample=True,
+)
+def read_as_meant(values: Values, run: MonthRun) -> Verdict:
+    """Warn where the delivery could mean something else than the settings say."""
+    settings, lines = run.settings, values["lines"]
+    said = []
+    if lines >= _FEW_LINES and _swaps(settings) and values["last_day"] <= 12:
+        formats = " or ".join(settings.source.timestamp_format)
+        said.append(
+            f"No day is later than the 12th, so day and month may be the wrong way round in source.timestamp_format "
+            f"'{formats}'."
+        )
+    decimals = values.get("decimals") or 0
+    # Of thousands, one in ten ends in a zero.
+    three = decimals >= _FEW_LINES and not values["finer"] and values["thousandths"] > 0.8 * decimals
+    if three and settings.currency not in _THREE_DECIMALS:
+        other = "," if settings.source.decimal_separator == "." else "."
+        said.append(
+            f"Amounts with decimals have three ({values['thousandths']:,} of {decimals:,}): their separator may be "
+            f"that of thousands; then set source.decimal_separator: '{other}'."
+        )
+    timed = values.get("timed") or 0
+    zoned = re.search(r"(Z|UTC|[+-]\d{2}:?\d{2})\s*$", values.get("text") or "")
+    if timed >= _FEW_LINES and not zoned and values["night"] > 0.15 * timed:
+        said.append(
+            f"{values['night'] / timed:.0%} of the sales are at night (0 to 6 h) in {settings.time_zone}: if the times "
+            "are in UTC, set source.time_zone: UTC, because such lines stand on another day; if they are local, set "
+            f"source.time_zone: {settings.time_zone}."
+        )
+    several = values.get("several") or 0
+    if several >= _FEW_ORDERS and values["amounts"] > 1 and values["alike"] > 0.8 * several:
+        said.append(
+            f"In {values['alike']:,} of {several:,} orders with several lines all lines have the same amount: it may "
+            "be the order's total, which then counts once for each line; set source.amount_level: order if it is."
+        )
+    if said:
+        return Verdict(False, " ".join(said))
+    return Verdict(True, f"Nothing in {lines:,} lines could be read in another way.")
+
+
+def _estimate(text: ir.StringValue) -> ir.FloatingValue:
+    """Guess what an amount is that cannot be read: its digits, with up to two after a last separator as decimals."""
+    decimals = text.re_extract(r"[.,](\d{1,2})\D*$", 1)
+    digits = text.re_replace(r"\D", "").substr(0, 15)
+    number = ibis.ifelse(digits.length() > 0, digits, ibis.literal("0")).cast("float64")
+    return number / ibis.cases((decimals.length() == 2, 100.0), (decimals.length() == 1, 10.0), else_=1.0)
+
+
+def _of_lost(rejected: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    cleaned = run.inputs[CLEANED_TRANSACTIONS.name]
+    readable = rejected.value.abs().cast("float64")
+    guessed = ibis.ifelse(rejected.reason == "invalid_amount", _estimate(rejected.amount.fill_null("")), 0.0)
+    value = ibis.coalesce(readable, guessed * float(run.settings.source.scale))
+    found: dict[str, ir.Scalar] = {
+        "raw": run.inputs[RAW_TRANSACTIONS.name].count().as_scalar(),
+        "kept": cleaned.amount_delivered.abs().sum().cast("float64").as_scalar(),
+    }
+    for reason in (*UNREADABLE, "missing_customer"):
+        these = rejected.reason == reason
+        found[f"{reason}_lines"] = these.cast("int64").sum()
+        found[f"{reason}_value"] = ibis.ifelse(these, value, 0.0).sum()
+    return found
+
+
+def _unread(rejected: ir.Table, _run: MonthRun) -> ir.Table:
+    lost = rejected.filter(rejected.reason.isin(tuple(UNREADABLE)))
+    text = ibis.cases(
+        (lost.reason == "malformed_line", lost.source_text),
+        (lost.reason.isin(("missing_date", "invalid_date")), lost.transacted_at),
+        (lost.reason == "invalid_quantity", lost.quantity),
+        (lost.reason == "invalid_unit_price", lost.unit_price),
+        else_=lost.amount,
+    )
+    return lost.select("reason", "source_file", "source_line", text=text.substr(0, 80)).order_by(
+        "reason", "source_file", "source_line"
+    )
+
+
+@check(
+    "Hardly any line is lost because a field cannot be read, in lines and in value.",
+    measures=_of_lost,
+    blocking=False,
+    examples=_unread,
+    of_sample=True,
+)
+def lost_value(values: Values, run: MonthRun) -> Verdict:
+    """Warn when lines that cannot be read are many, or few with much money."""
+    raw, kept, unit = values["raw"], Decimal(str(values["kept"] or 0)), run.settings.currency
+    lines = {reason: values[f"{reason}_lines"] or 0 for reason in (*UNREADABLE, "missing_customer")}
+    worth = {reason: Decimal(str(values[f"{reason}_value"] or 0)) for reason in lines}
+    whole = kept + sum(worth.values())
+
+    def shares(*reasons: str) -> tuple[int, float, float]:
+        count, value = sum(lines[reason] for reason in reasons), sum(worth[reason] for reason in reasons)
+        return count, count / raw if raw else 0.0, float(value / whole) if whole else 0.0
+
+    unread, of_lines, of_value = shares(*UNREADABLE)
+    facts = {"unreadable": unread, "share_of_lines": round(of_lines, 4), "share_of_value": round(of_value, 4)}
+    said = []
+    limit = run.settings.checks.unreadable_share
+    if max(of_lines, of_value) > limit:
+        each = ", ".join(f"{reason} {lines[reason]:,}" for reason in UNREADABLE if lines[reason])
+        worst = max(UNREADABLE, key=lambda reason: (worth[reason], lines[reason]))
+        said.append(
+            f"{unread:,} of {raw:,} lines cannot be read ({of_lines:.1%}; about {of_value:.0%} of the value, "
+            f"{float(sum(worth[r] for r in UNREADABLE)):,.2f} {unit}): {each}. Look at {UNREADABLE[worst]}."
+        )
+    guests, guest_lines, guest_value = shares("missing_customer")
+    if max(guest_lines, guest_value) > run.settings.checks.missing_customer_share:
+        said.append(
+            f"{guests:,} lines have no customer ({guest_lines:.1%}; {guest_value:.0%} of the value): see whether "
+            "another column names the customer too; source.columns.customer_id takes a list."
+        )
+    if said:
+        return Verdict(False, " ".join(said), facts)
+    text = f"{unread:,} of {raw:,} lines cannot be read" if unread else f"All {raw:,} lines can be read"
+    return Verdict(True, f"{text}; {guests:,} have no customer.", facts)

@@ -1,0 +1,177 @@
+"""What the doctor says of deliveries that can be read and mean something else."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cltv_assets.cli.doctor import State
+from cltv_assets.cli.doctor.delivery import look_at_source
+from cltv_assets.settings import Settings
+
+COLUMNS = {"transaction_id": "order", "customer_id": "who", "transacted_at": "day", "amount": "total"}
+Row = dict[str, str]
+
+
+def shop() -> list[Row]:
+    """Return lines of sixty orders, two lines each, of thirty customers, that are what they seem."""
+    rng = random.Random(7)
+    rows = []
+    for order in range(60):
+        day = f"2024-0{1 + order % 3}-{1 + order % 28:02} {8 + order % 12:02}:15:00"
+        for _ in range(2):
+            amount = f"{rng.randint(500, 9000) / 100:.2f}"
+            rows.append({"order": str(1000 + order), "who": f"C{order % 30:02}", "day": day, "total": amount})
+    return rows
+
+
+def said_of(folder: Path, files: dict[str, list[Row]], source: dict[str, Any], **changes: Any) -> dict[str, str]:
+    """Return the doctor's findings of CSV files that are not in order, by name."""
+    for name, rows in files.items():
+        with (folder / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    values: dict[str, Any] = {
+        "source": {"kind": "csv", "path": "*.csv", "columns": COLUMNS, **source},
+        "start_month": "2024-01",
+        "end_month": "2024-03",
+        "home": folder,
+    }
+    found = look_at_source(Settings.model_validate(values | changes))
+    return {finding.name: finding.text for finding in found if finding.state is not State.OK}
+
+
+def everywhere(**fields: Callable[[Row, int], str]) -> list[Row]:
+    """Return the shop's lines with fields changed or added, from the line and its number."""
+    return [{**row, **{name: change(row, n) for name, change in fields.items()}} for n, row in enumerate(shop())]
+
+
+def test_nothing_is_said_of_a_shop_that_is_what_it_seems(tmp_path: Path) -> None:
+    assert said_of(tmp_path, {"a.csv": shop()}, {}) == {}
+
+
+def order_total(row: Row, _n: int) -> str:
+    return f"{int(row['order']) % 97}.50"
+
+
+#: How the delivery differs, the settings, which check says it, and what it says.
+FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
+    (everywhere(who=lambda r, n: f"4.7100{n % 25:02}E+12"), {}, "customer_ids", ("exponents", "4.710000E+12")),
+    (
+        everywhere(who=lambda r, n: "GUEST" if n % 9 == 0 else r["who"]),
+        {},
+        "customer_ids",
+        ("'GUEST'", "source.missing_values"),
+    ),
+    (
+        [*shop(), {**shop()[8], "order": "1", "who": "ZZ", "total": "9000.00"}],
+        {},
+        "customer_ids",
+        ("One customer, 'ZZ'", "checks.customer_share"),
+    ),
+    (
+        everywhere(who=lambda r, n: r["who"].lower() if n % 5 == 0 else r["who"]),
+        {},
+        "customer_ids",
+        ("upper and lower case", "casefold"),
+    ),
+    (everywhere(who=lambda r, n: f"{n % 30:05}" if n % 2 else str(n % 30 - 1)), {}, "customer_ids", ("zeros",)),
+    (everywhere(total=order_total), {}, "read_as_meant", ("60 of 60 orders", "source.amount_level: order")),
+    (everywhere(total=lambda r, n: f"{n + 1}.{100 + 7 * n:03}"), {}, "read_as_meant", ("decimal_separator: ','",)),
+    (
+        everywhere(day=lambda r, n: f"{1 + n % 3:02}/{1 + n % 12:02}/2024"),
+        {"timestamp_format": "%d/%m/%Y"},
+        "read_as_meant",
+        ("No day is later than the 12th",),
+    ),
+    (
+        everywhere(total=lambda r, n: "~" + r["total"] if n % 20 == 0 else r["total"]),
+        {},
+        "lost_value",
+        ("6 of 120 lines cannot be read", "invalid_amount 6", "a.csv, line 2: '~"),
+    ),
+    (
+        # Few lines, and most of the money.
+        everywhere(total=lambda r, n: "1e5" if n == 3 else ("99,99,9" if n == 4 else r["total"])),
+        {},
+        "lost_value",
+        ("2 of 120 lines", "% of the value"),
+    ),
+    (everywhere(who=lambda r, n: "" if n % 2 else r["who"]), {}, "lost_value", ("60 lines have no customer",)),
+    (
+        everywhere(Status=lambda r, n: "failed" if n % 6 == 0 else "paid"),
+        {},
+        "unused_columns",
+        ("'Status' holds paid 100, failed 20", "count_status"),
+    ),
+    (
+        everywhere(SH=lambda r, n: "H" if n % 10 == 0 else "S"),
+        {},
+        "unused_columns",
+        ("source.sign: {column: SH, refund: ['H']}",),
+    ),
+    (
+        everywhere(**{"Refunded Amount": lambda r, n: "5.00" if n % 10 == 0 else "0.00"}),
+        {},
+        "unused_columns",
+        ("'Refunded Amount' has an amount in 12 of 120 lines", "refund_amount"),
+    ),
+    (
+        everywhere(**{"Cancelled at": lambda r, n: "2024-02-01" if n % 10 == 0 else ""}),
+        {},
+        "unused_columns",
+        ("filled in 12 of 120 lines", "empty: true"),
+    ),
+    (everywhere(Currency=lambda r, n: "eur" if n % 10 == 0 else "usd"), {}, "unused_columns", ("not only USD",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "source", "name", "said"), FAULTS, ids=[f"{f[2]}-{f[3][0][:20]}" for f in FAULTS])
+def test_a_delivery_that_means_something_else_is_a_finding_with_its_setting(
+    tmp_path: Path, rows: list[Row], source: dict[str, Any], name: str, said: tuple[str, ...]
+) -> None:
+    found = said_of(tmp_path, {"a.csv": rows}, source)
+    assert list(found) == [name]
+    for words in said:
+        assert words in found[name]
+
+
+def test_a_column_that_does_not_matter_is_named_once(tmp_path: Path) -> None:
+    rows = everywhere(Status=lambda r, n: "failed" if n % 6 == 0 else "paid")
+    assert said_of(tmp_path, {"a.csv": rows}, {"not_needed": ["Status"]}) == {}
+    assert said_of(tmp_path, {"a.csv": rows}, {"where": {"Status": "paid"}}) == {}
+
+
+def test_times_in_utc_of_a_shop_elsewhere(tmp_path: Path) -> None:
+    rows = everywhere(day=lambda r, n: f"{r['day'][:11]}{(n * 7) % 24:02}:30:00")
+    found = said_of(tmp_path, {"a.csv": rows}, {}, time_zone="America/New_York")
+    assert "at night (0 to 6 h) in America/New_York" in found["read_as_meant"]
+    assert said_of(tmp_path, {"a.csv": rows}, {"time_zone": "UTC"}, time_zone="America/New_York") == {}
+    zoned = everywhere(day=lambda r, n: f"{r['day'][:11]}{(n * 7) % 24:02}:30:00-05:00")
+    assert said_of(tmp_path, {"a.csv": zoned}, {}, time_zone="America/New_York") == {}
+
+
+def test_the_same_export_twice_and_exports_that_overlap(tmp_path: Path) -> None:
+    rows = shop()
+    twice = said_of(tmp_path, {"a.csv": rows, "b.csv": rows}, {})
+    assert "60 of 60 orders are in more than one file" in twice["delivered_once"]
+    overlap = said_of(tmp_path, {"a.csv": rows[:80], "b.csv": rows[60:]}, {})
+    assert "10 of 60 orders" in overlap["delivered_once"]
+    assert said_of(tmp_path, {"a.csv": rows[:80], "b.csv": rows[60:]}, {"duplicates": "drop_across_files"}) == {}
+
+
+def test_a_delivery_that_would_block_every_month_fails(tmp_path: Path) -> None:
+    rows = everywhere(total=lambda r, n: "?" if n % 3 else r["total"])
+    found = said_of(tmp_path, {"a.csv": rows}, {})
+    assert "80 of 120 lines are rejected" in found["reject_share"]
+
+
+def test_lines_that_the_settings_leave_out_block_nothing(tmp_path: Path) -> None:
+    rows = everywhere(kind=lambda r, n: "purchase" if n % 4 == 0 else "view")
+    assert said_of(tmp_path, {"a.csv": rows}, {"where": {"kind": "purchase"}}) == {}
