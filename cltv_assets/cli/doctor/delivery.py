@@ -33,6 +33,8 @@ from cltv_assets.tables.cleaned_and_rejected.split import (
 )
 from cltv_assets.tables.month_run import MonthRun
 
+_REFUSED = "Mend it first: until then months are refused."
+_WARNED = "Mend it before the first run; a check warns in each month until then."
 #: Values of a sample that a finding quotes.
 _QUOTED = 3
 
@@ -79,9 +81,9 @@ def _audited(settings: Settings, source: TransactionSource, report: SourceReport
                     text = found.verdict.message + _quoted(found.examples)
                     blocking = found.check.blocking
                     yield (
-                        failed(found.check.name, SourceError(text, ""))
+                        failed(found.check.name, SourceError(text, _REFUSED))
                         if blocking
-                        else warning(found.check.name, text, "")
+                        else warning(found.check.name, text, _WARNED)
                     )
 
 
