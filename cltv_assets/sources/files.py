@@ -38,6 +38,8 @@ class SourceFile:
         The month that ``{month}`` stood for.
     size, mtime_ns : int
         Bytes, and nanoseconds since 1970. A file with the same two counts as unchanged.
+    member : str or None
+        What of the file this is: a file of an archive, or a sheet of a workbook. It is part of the name.
     """
 
     path: str
@@ -45,6 +47,12 @@ class SourceFile:
     delivery: Month | None
     size: int
     mtime_ns: int
+    member: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The path, with the member: how messages name it."""
+        return self.path if self.member is None else f"{self.path}/{self.member}"
 
 
 def has_months(path: str) -> bool:

@@ -130,9 +130,10 @@ def _require_split(file: SourceFile, sample: pa.Table, split: pa.Table) -> None:
         return
     line, text = sample["source_line"][0].as_py(), sample["source_text"][0].as_py()
     raise SourceError(
-        f"{file.path}: none of its first {sample.num_rows:,} lines has as many fields as the header; line {line} "
+        f"{file.address}: none of its first {sample.num_rows:,} lines has as many fields as the header; line {line} "
         f"reads {_quoted(text)}.",
-        "Deliver the file with one header name for each field, or set source.delimiter to what separates them.",
+        "Deliver the file with one header name for each field, or set source.delimiter to what separates them. If only "
+        "empty fields at the end are lacking or too many, set source.ragged: pad.",
     )
 
 
@@ -142,7 +143,7 @@ def _require_dates(settings: Settings, file: SourceFile, split: pa.Table, found:
     line, text = split["source_line"][0].as_py(), split["transacted_at"][0].as_py()
     column = " ".join(settings.source.mapping["transacted_at"])
     raise SourceError(
-        f"{file.path}, column '{column}': none of its first {len(found):,} lines has a time that "
+        f"{file.address}, column '{column}': none of its first {len(found):,} lines has a time that "
         f"source.timestamp_format '{' or '.join(settings.source.timestamp_format)}' can read; line {line} holds "
         f"{_quoted(text)}.",
         "Set source.timestamp_format to its pattern, for example '%d/%m/%Y %H:%M'.",

@@ -12,7 +12,7 @@ import datetime as dt
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ from cltv_assets.sources.files import SourceFile, has_months, list_files
 from cltv_assets.sources.inspection import SourceReport, inspect_files
 from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
 from cltv_assets.sources.meaning import read_transactions
-from cltv_assets.sources.reading import Reader
+from cltv_assets.sources.reading import OpeningReader, Reader
 from cltv_assets.sources.spreading import Workers
 
 #: Largest number of months that an error message lists.
@@ -188,8 +188,26 @@ class TransactionSource:
             return inspect_files(self.settings, self.reader, self.path, files, self._day())
 
     def list_files(self) -> list[SourceFile]:
-        """List the source's files as they are now."""
-        return list_files(self.storage, self.path, self.reader.suffixes)
+        """List the source's files as they are now, and what lies in archives and workbooks."""
+        files = []
+        for file in list_files(self.storage, self.path, self.reader.suffixes):
+            members = self.reader.members(file).read if isinstance(self.reader, OpeningReader) else None
+            if members is None:
+                files.append(file)
+            else:
+                files += [replace(file, name=f"{file.name}/{member}", member=member) for member in members]
+        return files
+
+    def skipped_files(self) -> list[str]:
+        """List what lies in the source's folders, archives and workbooks and is not read."""
+        taken = list_files(self.storage, self.path, self.reader.suffixes)
+        everything = list_files(self.storage, self.path, ("",))
+        paths = {file.path for file in taken}
+        # Spark leaves a file _SUCCESS in each folder.
+        found = [f.name for f in everything if f.path not in paths and not f.path.rpartition("/")[2].startswith("_")]
+        if isinstance(self.reader, OpeningReader):
+            found += [f"{file.name}/{name}" for file in taken for name in self.reader.members(file).skipped]
+        return sorted(found)
 
     def transactions(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
         """Yield all lines of a file, of whatever month, in the schema of ``raw_transactions``."""
