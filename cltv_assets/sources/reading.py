@@ -187,9 +187,9 @@ def reading(storage: Storage, path: str) -> Iterator[None]:
         raise gone from None
     except PermissionError:
         raise SourceError(f"{path} may not be read: permission denied.", "Grant read permission on it.") from None
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        # The last two are zipfile's, for an archive with a password or a compression that it does not know.
-        if isinstance(error, RuntimeError) and "password" not in str(error) and "compression" not in str(error):
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, pa.ArrowInvalid, RuntimeError) as error:
+        # Of an archive with a password zipfile says so in a RuntimeError, of an unknown packing in a NotImplementedError.
+        if type(error) is RuntimeError and "password" not in str(error):
             raise
         raise SourceError(
             f"{path} cannot be read: {' '.join(str(error).split()).rstrip('.')}.",
