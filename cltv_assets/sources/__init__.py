@@ -1,4 +1,4 @@
-"""Readers for users' data: CSV and Parquet files, and the CDNOW demo.
+"""Readers for users' data: CSV, JSON lines, Excel and Parquet files, and the CDNOW demo.
 
 A source delivers lines as they are, each in its month, and refuses what it cannot
 read as configured. ``tables.cleaned_and_rejected`` decides later what a line is
@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.storage import Storage
-from cltv_assets.settings import Settings
+from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
 from cltv_assets.sources.inspection import SourceReport
+from cltv_assets.sources.json_files import JsonReader
 from cltv_assets.sources.parquet_files import ParquetReader
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 from cltv_assets.sources.spreading import Workers
 
 __all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_source", "open_source"]
+
+_READERS: dict[str, Callable[[Storage, Source], Reader]] = {
+    "csv": CsvReader,
+    "jsonl": JsonReader,
+    "parquet": ParquetReader,
+}
 
 _open: dict[tuple[str, dt.date | None], TransactionSource] = {}
 _lock = threading.Lock()
@@ -68,11 +76,7 @@ def new_source(
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, CdnowReader(storage, settings.source), today)
     storage, path = storage_of(settings.source_path, objects)
-    reader: Reader
-    if settings.source.kind == "csv":
-        reader = CsvReader(storage, settings.source)
-    else:
-        reader = ParquetReader(storage, settings.source)
+    reader = _READERS[settings.source.kind](storage, settings.source)
     return TransactionSource(settings, storage, path, reader, today)
 
 

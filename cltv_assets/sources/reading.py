@@ -188,7 +188,7 @@ def reading(storage: Storage, path: str) -> Iterator[None]:
     except PermissionError:
         raise SourceError(f"{path} may not be read: permission denied.", "Grant read permission on it.") from None
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, pa.ArrowInvalid, RuntimeError) as error:
-        # Of an archive with a password zipfile says so in a RuntimeError, of an unknown packing in a NotImplementedError.
+        # This is how zipfile refuses a password or an unknown packing.
         if type(error) is RuntimeError and "password" not in str(error):
             raise
         raise SourceError(
@@ -250,12 +250,17 @@ def open_text(
 def _open_stream(storage: Storage, path: str, member: str | None) -> BinaryIO:
     if member is None:
         return storage.open_stream(path)
-    # What is opened inside holds the archive.
-    stream = cast("BinaryIO", zipfile.ZipFile(storage.open(path)).open(member))  # noqa: SIM115
+    # The file inside keeps the archive open.
+    stream = cast("BinaryIO", open_archive(storage, path).open(member))
     packing = next((kind for ending, kind in PACKED.items() if member.lower().endswith(ending)), None)
-    return (
-        stream if packing is None else cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(stream, "r"), packing))
-    )
+    if packing is None:
+        return stream
+    return cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(stream, "r"), packing))
+
+
+def open_archive(storage: Storage, path: str) -> zipfile.ZipFile:
+    """Open a zip archive; zipfile would ask an object store for a few kilobytes at a time."""
+    return zipfile.ZipFile(cast("BinaryIO", io.BufferedReader(storage.open(path), _SPAN_BYTES)))
 
 
 def open_span(storage: Storage, path: str, begin: int, end: int) -> BinaryIO:
@@ -284,7 +289,7 @@ class _Span(io.RawIOBase):
         super().close()
 
 
-def in_batches(fields: Sequence[str], records: Iterable[tuple[int, Sequence[str] | str]]) -> Iterator[Lines]:
+def in_batches(fields: Sequence[str], records: Iterable[tuple[int, Sequence[str | None] | str]]) -> Iterator[Lines]:
     """Yield records of text in batches.
 
     Parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import fnmatch
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -16,7 +15,17 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.csv_blocks import Blocks
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.reading import Members, Stretch, Survey, head_of, is_packed, open_span, open_text, reading
+from cltv_assets.sources.reading import (
+    Members,
+    Stretch,
+    Survey,
+    head_of,
+    is_packed,
+    open_archive,
+    open_span,
+    open_text,
+    reading,
+)
 
 #: Largest number of names that an error message quotes.
 _SHOWN = 8
@@ -77,7 +86,7 @@ class TextReader:
         if not file.path.lower().endswith(_ARCHIVE):
             return Members(None)
         if file not in self._listed:
-            with reading(self._storage, file.path), zipfile.ZipFile(self._storage.open(file.path)) as archive:
+            with reading(self._storage, file.path), open_archive(self._storage, file.path) as archive:
                 names = [info.filename for info in archive.infolist() if not info.is_dir()]
             names = [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))]
             found = tuple(sorted(name for name in names if self._counts(name)))

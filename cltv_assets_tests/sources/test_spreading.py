@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import pickle
 from pathlib import Path
@@ -151,6 +152,14 @@ def test_the_form_of_a_file_decides_whether_it_is_cut(tmp_path, form, at, odd, c
     (tmp_path / "a.csv").write_bytes("\n".join([*before, *lines]).encode())
     _, units = same(settings_of(tmp_path, "a.csv", **form), tmp_path)
     assert (units > 1) == cut
+
+
+def test_json_lines_are_cut(tmp_path):
+    fields = [dict(zip(HEADER.split(","), row.split(","), strict=False)) for row in delivered()]
+    lines = [json.dumps(found) for found in fields]
+    lines[100], lines[333] = "", "[]"
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert same(settings_of(tmp_path, "a.jsonl", "jsonl"), tmp_path)[1] == 16
 
 
 def test_an_encoding_that_cannot_be_cut_and_packed_files_are_read_whole(tmp_path):
