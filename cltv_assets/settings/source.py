@@ -160,6 +160,11 @@ class Source(Section):
         description="For zip archives: the name of the file inside, or a glob. By default every file with an ending of "
         "`kind` counts.",
     )
+    sheet: Texts = Field(
+        (),
+        description="For Excel: the sheets to read. By default all that are not hidden, except those that have none of "
+        "the columns.",
+    )
     skip_rows: int = Field(
         0, ge=0, le=1000, description="For CSV and Excel: how many lines stand before the header, blank ones included."
     )

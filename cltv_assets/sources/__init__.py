@@ -17,6 +17,7 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
+from cltv_assets.sources.excel_files import ExcelReader
 from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.json_files import JsonReader
 from cltv_assets.sources.parquet_files import ParquetReader
@@ -29,6 +30,7 @@ __all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_sourc
 _READERS: dict[str, Callable[[Storage, Source], Reader]] = {
     "csv": CsvReader,
     "jsonl": JsonReader,
+    "excel": ExcelReader,
     "parquet": ParquetReader,
 }
 

@@ -21,6 +21,7 @@ from cltv_assets.settings import Source
 from cltv_assets.sources.csv_blocks import Blocks, Dialect, lines_are_whole, regular_columns
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import (
+    SEARCHED,
     Lines,
     Stretch,
     Survey,
@@ -40,8 +41,6 @@ _FIELD_LIMIT = 16 << 20
 _SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 #: A record of more lines is the work of a quote that is none, if anything else speaks for it.
 _MOST_LINES = 100
-#: Lines that are searched for the header, if it is not where it should be.
-_SEARCHED = 50
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ class CsvReader(TextReader):
 
 def _some_lines(blocks: Blocks) -> Iterator[str]:
     """Take lines, one by one, each after its number is known."""
-    for _ in range(_SEARCHED):
+    for _ in range(SEARCHED):
         line = blocks.next_line()
         if line is None:
             return

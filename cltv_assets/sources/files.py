@@ -195,7 +195,8 @@ def _below(storage: Storage, folder: str, suffixes: tuple[str, ...]) -> Iterator
 
 
 def _hidden(entry: Entry) -> bool:
-    return entry.name.startswith(".") or (entry.kind == "folder" and entry.name.startswith("_"))
+    # Excel leaves a file ~$… beside a workbook that somebody has open.
+    return entry.name.startswith((".", "~$")) or (entry.kind == "folder" and entry.name.startswith("_"))
 
 
 def _leads_back(storage: Storage, folder: str) -> bool:

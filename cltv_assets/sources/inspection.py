@@ -98,7 +98,7 @@ def inspect_files(
     return SourceReport(
         path=path,
         files=len(files),
-        bytes=sum(file.size for file in files),
+        bytes=sum({file.path: file.size for file in files}.values()),
         columns=columns[0],
         sampled_files=tuple(file.name for file in sampled),
         sampled_lines=lines,

@@ -26,6 +26,8 @@ _BATCH_LINES = 5_000
 #: Bytes of a span that one request reads.
 _SPAN_BYTES = 4 << 20
 
+#: Lines that are searched for the header, if it is not where it should be.
+SEARCHED = 50
 #: Other delimiters to suggest, with the spelling that YAML needs.
 _DELIMITERS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
 _NO_HEADER = "If no line names them, set source.header: false and name the columns by their position: 1, 2, …"

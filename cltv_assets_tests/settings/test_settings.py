@@ -99,7 +99,7 @@ def test_the_file_can_be_named_by_a_variable():
         ("engine: duckdb", "engine: polars", 20, "duckdb"),
         ("gross_margin: 1.0", "gross_margin: 1.5", 14, "gross_margin"),
         ("[3, 6, 12]", "[6, 3]", 12, "rising"),
-        ("kind: csv", "kind: excel", 2, "csv"),
+        ("kind: csv", "kind: xls", 2, "csv"),
         ("transaction_id: Order", "transaction_id: No", 4, "put it in quotes"),
         ("duplicates: keep", "encoding: utf-9", None, "encoding 'utf-9' is not known"),
         ("duplicates: keep", "timestamp_format: '%d/%m %H'", None, "needs a year, a month and a day"),
