@@ -94,6 +94,15 @@ def list_files(storage: Storage, path: str, suffixes: tuple[str, ...]) -> list[S
     return sorted(files, key=lambda file: file.name)
 
 
+def list_others(storage: Storage, path: str, files: Iterable[SourceFile]) -> list[str]:
+    """List by name what else lies in the folders that a source path means, whatever it is."""
+    base, found = _expand(storage, path, ("",))
+    taken = {storage.real_path(file.path) for file in files}
+    others = {entry.uri for entry, _ in found if storage.real_path(entry.uri) not in taken}
+    # Spark leaves a file _SUCCESS in each folder.
+    return sorted(uri.removeprefix(base).lstrip("/") for uri in others if not uri.rpartition("/")[2].startswith("_"))
+
+
 def _no_match(storage: Storage, path: str, suffixes: tuple[str, ...]) -> SourceError:
     """Return the error for a path that matches no file; it says what is there instead."""
     what = f"holds no {' or '.join('*' + suffix for suffix in suffixes)} file"

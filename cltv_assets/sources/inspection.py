@@ -46,6 +46,8 @@ class SourceReport:
         Months found in place of ``{month}`` in the path.
     missing_deliveries : tuple of Month
         Closed months of the configured range without a delivery.
+    skipped : tuple of str
+        What lies in the source's folders, archives and workbooks and is not read.
     """
 
     path: str
@@ -61,6 +63,7 @@ class SourceReport:
     last_month: Month | None
     deliveries: tuple[Month, ...]
     missing_deliveries: tuple[Month, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def inspect_files(

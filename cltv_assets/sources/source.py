@@ -22,7 +22,7 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, MonthContent
-from cltv_assets.sources.files import SourceFile, has_months, list_files
+from cltv_assets.sources.files import SourceFile, has_months, list_files, list_others
 from cltv_assets.sources.inspection import SourceReport, inspect_files
 from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
 from cltv_assets.sources.meaning import read_transactions
@@ -185,7 +185,8 @@ class TransactionSource:
             files = self.list_files()
             if not files:
                 raise self._not_delivered(self.settings.first_month, files)
-            return inspect_files(self.settings, self.reader, self.path, files, self._day())
+            report = inspect_files(self.settings, self.reader, self.path, files, self._day())
+            return replace(report, skipped=tuple(self.skipped_files()))
 
     def list_files(self) -> list[SourceFile]:
         """List the source's files as they are now, and what lies in archives and workbooks."""
@@ -200,13 +201,10 @@ class TransactionSource:
 
     def skipped_files(self) -> list[str]:
         """List what lies in the source's folders, archives and workbooks and is not read."""
-        taken = list_files(self.storage, self.path, self.reader.suffixes)
-        everything = list_files(self.storage, self.path, ("",))
-        paths = {file.path for file in taken}
-        # Spark leaves a file _SUCCESS in each folder.
-        found = [f.name for f in everything if f.path not in paths and not f.path.rpartition("/")[2].startswith("_")]
+        files = list_files(self.storage, self.path, self.reader.suffixes)
+        found = list_others(self.storage, self.path, files)
         if isinstance(self.reader, OpeningReader):
-            found += [f"{file.name}/{name}" for file in taken for name in self.reader.members(file).skipped]
+            found += [f"{file.name}/{name}" for file in files for name in self.reader.members(file).skipped]
         return sorted(found)
 
     def transactions(self, file: SourceFile) -> Iterator[pa.RecordBatch]:

@@ -127,7 +127,9 @@ def test_what_a_folder_does_not_read_is_known(tmp_path: Path, open_at: Opener) -
     for name in ("a.csv", "b.xlsx", "deep/c.csv.xz", "_SUCCESS", ".hidden"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / "in" / name).write_bytes(TEXT)
-    assert open_at("in").skipped_files() == ["b.xlsx", "deep/c.csv.xz"]
+    (tmp_path / "in" / "gone.txt").symlink_to("nowhere")
+    (tmp_path / "in" / "latest.csv").symlink_to("a.csv")
+    assert open_at("in").inspect().skipped == ("b.xlsx", "deep/c.csv.xz", "gone.txt")
     assert open_at("in/a.csv").skipped_files() == []
 
 

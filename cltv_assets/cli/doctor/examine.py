@@ -28,6 +28,8 @@ from cltv_assets.settings.deprecations import CltvDeprecation
 from cltv_assets.settings.file import settings_files
 from cltv_assets.tables import all_schemas
 
+#: Largest number of files that a line names.
+_SHOWN = 8
 _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
 
 
@@ -113,6 +115,9 @@ def _source(settings: Settings) -> str:
             text += f", the others run from {report.first_month} to {report.last_month}"
     if report.last_month and report.last_month.shift(2) < settings.last_month():
         text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
+    if report.skipped:
+        more = f" and {len(report.skipped) - _SHOWN:,} more" if len(report.skipped) > _SHOWN else ""
+        text += f"; not read: {', '.join(report.skipped[:_SHOWN])}{more}"
     if report.missing_deliveries:
         text += f"; no delivery for {', '.join(month.key for month in report.missing_deliveries)}"
     return text
