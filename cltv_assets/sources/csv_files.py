@@ -89,6 +89,7 @@ class CsvReader(TextReader):
     def _lines(self, file: SourceFile, header: _Header, blocks: Blocks) -> Iterator[Lines]:
         places, width, pad = list(header.places.values()), len(header.names), self._source.ragged == "pad"
         pick = _picker(places)
+        times = [header.places[name] for name in self._source.mapping["transacted_at"] if name in header.places]
 
         def one_by_one(records: _Records) -> Iterator[tuple[int, Sequence[str] | str]]:
             for row in records:
@@ -105,7 +106,7 @@ class CsvReader(TextReader):
             columns = regular_columns(block, header.dialect, width, places, pad=pad)
             if columns is None:
                 blocks.put_back(block)
-                records = _Records(file.address, blocks, header.dialect, width)
+                records = _Records(file.address, blocks, header.dialect, width, times)
                 for lines in in_batches(list(header.places), one_by_one(records)):
                     yield replace(lines, continued=records.take_continued())
             else:
@@ -169,16 +170,19 @@ class _Records:
     """The records of a CSV text, with the line number and text of the current one.
 
     Iteration yields the fields of each record, an empty list for a blank line.
-    ``width`` is the number of fields that a record should have, if it is known.
+    ``width`` is the number of fields that a record should have, if it is known, and ``times`` where its time is.
     """
 
-    def __init__(self, path: str, blocks: Blocks, dialect: Dialect, width: int | None = None) -> None:
+    def __init__(
+        self, path: str, blocks: Blocks, dialect: Dialect, width: int | None = None, times: Sequence[int] = ()
+    ) -> None:
         # This applies to the whole process and is never reset, because a reader obeys the current limit.
         csv.field_size_limit(max(_FIELD_LIMIT, csv.field_size_limit()))
         self._path = path
         self._blocks = blocks
         self._dialect = dialect
         self._width = width
+        self._times = times
         self._taken: list[str] = []
         self._ended = False
         self._reader = dialect.split(self._lines())
@@ -232,7 +236,12 @@ class _Records:
         if self._width is None or not self._dialect.quotes:
             return
         plain = list(replace(self._dialect, quotes=False).split(self._taken))
-        if len(plain) > 1 and all(len(fields) == self._width for fields in plain):
+        whole = all(
+            len(fields) == len(plain[0]) >= self._width
+            and all(fields[at].strip() and '"' not in fields[at] for at in self._times)
+            for fields in plain
+        )
+        if whole and len(plain) > 1:
             raise self._unterminated(
                 f"a quote that takes in the {len(self._taken) - 1} lines after it, which are whole"
             )

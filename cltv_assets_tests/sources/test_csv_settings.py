@@ -74,7 +74,8 @@ def test_the_form_of_a_file(
         (f"{LINE}\n{LINE}\n", {}, ["source.header: false"]),
         (f"{LINE}\n", {"header": False}, ["no columns 'id'", "1, 2, 3, 4"]),
         (f'{HEADER}\n{LINE}\n1,"7 inch,,5\n{LINE}\n', {}, ["line 3", "source.quoting: none"]),
-        (f'{HEADER}\n1,"b,,5\n{LINE}\n1,c,"x,5\n', {}, ["line 2", "2 lines after it", "source.quoting: none"]),
+        (f'{HEADER}\n1,"b,9,5\n{LINE}\n1,"c,9,5\n', {}, ["line 2", "2 lines after it", "source.quoting: none"]),
+        (f'{HEADER},x\n{LINE},"b\n{LINE},c"\n', {}, ["line 2", "1 lines after it", "source.quoting: none"]),
         (f'{HEADER}\n1,"b,,5' + "\nx" * 101 + '"\n', {}, ["line 2", "101 lines after it", "source.quoting: none"]),
         ('{"id": 1, "customer": 2}\n', {}, ["JSON", "source.kind: jsonl"]),
     ],
@@ -86,6 +87,11 @@ def test_an_error_names_the_setting_that_reads_the_file(
     with pytest.raises(SourceError) as raised:
         read_all(open_at("a.csv", **{f"source_{k}": v for k, v in options.items()}))
     assert [words for words in expected if words not in str(raised.value)] == []
+
+
+def test_line_breaks_in_fields_that_look_like_lines_are_no_fault(tmp_path: Path, open_at: Opener) -> None:
+    (tmp_path / "a.csv").write_text(f'{HEADER}\n1,a,2024-01-01,"x\n,,,"\n')
+    assert fields(read_all(open_at("a.csv"))) == [(2, ("a", "x\n,,,"))]
 
 
 def test_quoted_line_breaks_are_counted_and_long_ones_are_read(tmp_path: Path, open_at: Opener) -> None:
