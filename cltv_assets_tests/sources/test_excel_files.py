@@ -61,7 +61,7 @@ def test_all_sheets_with_the_columns_are_read_and_the_others_known(tmp_path: Pat
 
 
 def test_a_sheet_without_header(tmp_path: Path, open_at: Opener) -> None:
-    workbook(tmp_path / "book.xlsx", A={1: ["Report"], 3: ["", *ROW], 4: ["", *ROW]})
+    workbook(tmp_path / "book.xlsx", A={1: [None, "Report"], 3: [None, *ROW], 4: [None, *ROW]})
     columns = {"transaction_id": 2, "customer_id": 3, "transacted_at": 4, "amount": 5}
     rows = read_all(open_at("book.xlsx", "excel", source_columns=columns, source_header=False, source_skip_rows=1))
     assert [(row["source_line"], row["customer_id"]) for row in rows] == [(3, "a"), (4, "a")]

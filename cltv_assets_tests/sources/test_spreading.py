@@ -154,12 +154,14 @@ def test_the_form_of_a_file_decides_whether_it_is_cut(tmp_path, form, at, odd, c
     assert (units > 1) == cut
 
 
-def test_json_lines_are_cut(tmp_path):
+@pytest.mark.parametrize(("between", "units"), [("\n", 16), ("\r\n", 16), ("\r", 1)])
+def test_json_lines_are_cut(tmp_path, between, units):
     fields = [dict(zip(HEADER.split(","), row.split(","), strict=False)) for row in delivered()]
     lines = [json.dumps(found) for found in fields]
     lines[100], lines[333] = "", "[]"
-    (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    assert same(settings_of(tmp_path, "a.jsonl", "jsonl"), tmp_path)[1] == 16
+    text = "\n".join(lines[:300]) + between + "\n".join(lines[300:])
+    (tmp_path / "a.jsonl").write_bytes(text.encode())
+    assert same(settings_of(tmp_path, "a.jsonl", "jsonl"), tmp_path)[1] == units
 
 
 def test_an_encoding_that_cannot_be_cut_and_packed_files_are_read_whole(tmp_path):
