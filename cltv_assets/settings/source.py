@@ -28,6 +28,14 @@ CanonicalName = Literal[
     "refunded_at",
 ]
 
+#: Settings of the form of files, and the kinds that know them.
+_FORMS: dict[str, tuple[str, ...]] = {
+    "member": ("csv", "jsonl"),
+    "sheet": ("excel",),
+    **dict.fromkeys(("skip_rows", "header"), ("csv", "excel")),
+    **dict.fromkeys(("ragged", "quoting", "escape"), ("csv",)),
+}
+
 #: Names that may be mapped to several columns: the first that is filled, or all of them joined by a blank.
 _SEVERAL = ("customer_id", "transacted_at")
 
@@ -251,6 +259,9 @@ class Source(Section):
             raise ValueError("delimiter cannot be a quote or a line break")
         if self.escape is not None and (self.escape in f'"\r\n{self.delimiter}' or not self.escape.isascii()):
             raise ValueError("escape cannot be a quote, a line break or the delimiter, and must be ASCII")
+        for setting, kinds in _FORMS.items():
+            if self.kind not in kinds and getattr(self, setting) != type(self).model_fields[setting].default:
+                raise ValueError(f"{setting} is for kind {' and '.join(kinds)}, not for {self.kind}")
         require_zone("source.time_zone", self.time_zone)
         if self.kind == "cdnow":
             if self.path is not None or self.columns or self.timestamp_format != ("iso",):

@@ -106,6 +106,8 @@ def test_the_file_can_be_named_by_a_variable():
         ("duplicates: keep", "timestamp_format: '%d %B %Y'", None, "'%B' is not supported"),
         ("duplicates: keep", "delimiter: '\"'", None, "delimiter"),
         ("  path: data/*.csv\n", "", None, "needs path"),
+        ("duplicates: keep", "escape: ','", None, "escape cannot be a quote, a line break or the delimiter"),
+        ("duplicates: keep", "sheet: Orders", None, "sheet is for kind excel, not for csv"),
         (", unit_price: UnitPrice", "", None, "needs amount, or both quantity and unit_price"),
         ("unit_price: UnitPrice", "unit_price: Quantity", None, "two names to one source column"),
         ("start_month: 2010-12\n", "", None, "start_month is needed"),
