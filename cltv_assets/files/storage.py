@@ -33,6 +33,8 @@ Kind = Literal["file", "folder", "broken", "special"]
 _MONTH_PREFIX = "month="
 #: Holds deliveries that executors have parsed, below the lake's root, as long as the process runs that asked for it.
 LANDING_FOLDER = "_landing"
+#: Endings of packed files, and what they are packed with.
+PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 #: Bytes that one read asks for.
 _BUFFER = 1 << 20
 
@@ -217,10 +219,11 @@ class Storage:
         return self.filesystem.open_input_file(self.path(uri))
 
     def open_stream(self, uri: str) -> BinaryIO:
-        """Open a file from its beginning, unpacked where its name ends in ``.gz``."""
+        """Open a file from its beginning, unpacked where its name ends as a packed file's does."""
+        packing = next((kind for ending, kind in PACKED.items() if uri.lower().endswith(ending)), None)
         return cast(
             "BinaryIO",
-            self.filesystem.open_input_stream(self.path(uri), compression="detect", buffer_size=_BUFFER),
+            self.filesystem.open_input_stream(self.path(uri), compression=packing, buffer_size=_BUFFER),
         )
 
     def head(self, uri: str, count: int) -> bytes:

@@ -8,6 +8,7 @@ To finish an interrupted erasure, run it again.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,8 +59,11 @@ def names_customer(batch: pa.RecordBatch, customer: str) -> pa.BooleanArray:
         found = pc.or_kleene(found, pc.match_substring_regex(given, rf"^{customer}\.0+$"))
     found = found.fill_null(False)
     if WHOLE_LINE in batch.schema.names:
-        # CSV doubles quotes within a field.
-        spellings = "|".join(re.escape(text) for text in {customer, customer.replace('"', '""')})
+        # CSV doubles quotes within a field, and JSON escapes them, and often letters.
+        escaped = json.dumps(customer)[1:-1]
+        upper = re.sub(r"(?<=\\u)[0-9a-f]{4}", lambda code: code[0].upper(), escaped)
+        texts = {customer, customer.replace('"', '""'), customer.replace('"', r"\""), escaped, upper}
+        spellings = "|".join(map(re.escape, texts))
         word = rf"(^|[^\pL\pN_])({spellings})($|[^\pL\pN_])"
         found = pc.or_(found, pc.match_substring_regex(batch.column(WHOLE_LINE), word).fill_null(False))
     return found

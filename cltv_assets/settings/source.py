@@ -28,6 +28,14 @@ CanonicalName = Literal[
     "refunded_at",
 ]
 
+#: Settings of the form of files, and the kinds that know them.
+_FORMS: dict[str, tuple[str, ...]] = {
+    "member": ("csv", "jsonl"),
+    "sheet": ("excel",),
+    **dict.fromkeys(("skip_rows", "header"), ("csv", "excel")),
+    **dict.fromkeys(("ragged", "quoting", "escape"), ("csv",)),
+}
+
 #: Names that may be mapped to several columns: the first that is filled, or all of them joined by a blank.
 _SEVERAL = ("customer_id", "transacted_at")
 
@@ -101,7 +109,7 @@ class Sign(Section):
 class Source(Section):
     """Where transactions come from, how to read them, and what a line means."""
 
-    kind: Literal["csv", "parquet", "cdnow"] = Field(
+    kind: Literal["csv", "jsonl", "excel", "parquet", "cdnow"] = Field(
         "cdnow", description="The form of your files; `cdnow` is the demo, which brings its own."
     )
     path: str | None = Field(
@@ -148,8 +156,47 @@ class Source(Section):
         le=1,
         description="What 1 in a column of money is worth: `0.01` where amounts are in cents.",
     )
-    delimiter: str = Field(",", min_length=1, max_length=1, description="For CSV: the character between columns.")
-    encoding: str = Field("utf-8", description="For CSV: the encoding of the text.")
+    delimiter: str = Field(
+        ",",
+        min_length=1,
+        max_length=1,
+        description="For CSV: the character between columns. A first line `sep=;` of a file counts before it.",
+    )
+    encoding: str = Field("utf-8", description="For CSV and JSON lines: the encoding of the text.")
+    member: Text | None = Field(
+        None,
+        description="For zip archives: the name of the file inside, or a glob. By default every file with an ending of "
+        "`kind` counts.",
+    )
+    sheet: Texts = Field(
+        (),
+        description="For Excel: the sheets to read. By default all that are not hidden, except those that have none of "
+        "the columns.",
+    )
+    skip_rows: int = Field(
+        0, ge=0, le=1000, description="For CSV and Excel: how many lines stand before the header, blank ones included."
+    )
+    header: bool = Field(
+        True,
+        description="For CSV and Excel: `false` where no line names the columns. Their names are their positions then, "
+        "from 1: `columns: {customer_id: 2, …}`.",
+    )
+    ragged: Literal["reject", "pad"] = Field(
+        "reject",
+        description="For CSV: what becomes of a line with fewer or more fields than the header. `pad` fills a short "
+        "one with empty fields, and drops surplus fields at the end if they are empty. Others are rejected as "
+        "`malformed_line`.",
+    )
+    quoting: Literal["standard", "none"] = Field(
+        "standard", description="For CSV: `none` where a quote is a character like any other, as in Amazon's reports."
+    )
+    escape: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="For CSV: what makes a quote, a delimiter, a line break or itself an ordinary character; a "
+        "backslash in MySQL's exports. Before any other character it is one itself, so `\\N` stays.",
+    )
     decimal_separator: Literal[".", ","] = Field(".", description="What stands before the decimals of a number.")
     timestamp_format: Texts = Field(
         ("iso",),
@@ -233,10 +280,16 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if self.escape is not None and (self.escape in f'"\r\n{self.delimiter}' or not self.escape.isascii()):
+            raise ValueError("escape cannot be a quote, a line break or the delimiter, and must be ASCII")
+        for setting, kinds in _FORMS.items():
+            if self.kind not in kinds and getattr(self, setting) != type(self).model_fields[setting].default:
+                raise ValueError(f"{setting} is for kind {' and '.join(kinds)}, not for {self.kind}")
         if self.kind == "cdnow":
             if self.path is not None or self.columns or self.timestamp_format != ("iso",):
                 raise ValueError(
-                    "kind 'cdnow' brings its own path and columns; set kind to csv or parquet to read your own data"
+                    "kind 'cdnow' brings its own path and columns; set kind to csv, jsonl, excel or parquet to read "
+                    "your own data"
                 )
             return self
         if not self.path:

@@ -1,4 +1,4 @@
-"""Readers for users' data: CSV and Parquet files, and the CDNOW demo.
+"""Readers for users' data: CSV, JSON lines, Excel and Parquet files, and the CDNOW demo.
 
 A source delivers lines as they are, each in its month, and refuses what it cannot
 read as configured. ``tables.cleaned_and_rejected`` decides later what a line is
@@ -18,13 +18,22 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
+from cltv_assets.sources.excel_files import ExcelReader
 from cltv_assets.sources.inspection import SourceReport
+from cltv_assets.sources.json_files import JsonReader
 from cltv_assets.sources.parquet_files import ParquetReader
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 from cltv_assets.sources.spreading import Workers
 
 __all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_source", "open_source"]
+
+_READERS: dict[str, Callable[[Storage, Source], Reader]] = {
+    "csv": CsvReader,
+    "jsonl": JsonReader,
+    "excel": ExcelReader,
+    "parquet": ParquetReader,
+}
 
 _open: dict[tuple[str, dt.date | None], TransactionSource] = {}
 _lock = threading.Lock()
@@ -70,7 +79,7 @@ def new_source(
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, partial(CdnowReader, storage), today)
     storage, path = storage_of(settings.source_path, objects)
-    reader: Callable[[Source], Reader] = partial(CsvReader if settings.source.kind == "csv" else ParquetReader, storage)
+    reader = partial(_READERS[settings.source.kind], storage)
     return TransactionSource(settings, storage, path, reader, today)
 
 

@@ -6,11 +6,10 @@ regular (see ``csv_blocks``) is split by Python's ``csv`` module, as spreadsheet
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import numpy as np
@@ -19,200 +18,175 @@ import pyarrow as pa
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
-from cltv_assets.sources.csv_blocks import Blocks, lines_are_whole, regular_columns
+from cltv_assets.sources.csv_blocks import Blocks, Dialect, lines_are_whole, regular_columns
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import (
+    SEARCHED,
     Lines,
     Stretch,
     Survey,
     find_columns,
     in_batches,
-    open_span,
-    open_text,
-    reading,
+    require_header_here,
+    values_in_path,
+    with_path_values,
 )
+from cltv_assets.sources.text_files import TextReader, endings
 
 #: Longest field, in characters. A longer one is the rest of a file after an unclosed
 #: quote, and must be refused before it fills the memory.
 _FIELD_LIMIT = 16 << 20
 
-#: A longer line is no reason to read much more than a range to survey it; its file is not cut.
-_LONGEST_LINE = 1 << 20
-#: The encodings in which the byte of a line feed is a line feed wherever it is.
-_CUTS = re.compile(r"utf-8|utf-8-sig|ascii|iso8859-\d+|cp125\d")
-
-#: First bytes of other formats that are sometimes named .csv.
-_OTHER_FORMATS = {
-    b"PAR1": ("a Parquet file", "Set source.kind: parquet."),
-    b"PK\x03\x04": ("an Excel workbook or zip archive", "Export it as CSV, or unpack it."),
-    b"\x1f\x8b": ("compressed", "Give it the ending .csv.gz."),
-    b"\xd0\xcf\x11\xe0": ("an Excel workbook", "Export it as CSV."),
-}
-
-#: Marks an undecodable byte while the line that holds it is searched.
-_MARK = "\udcff"
+#: The first line by which Excel is told the delimiter.
+_SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+#: A record of more lines is the work of a quote that is none, if anything else speaks for it.
+_MOST_LINES = 100
 
 
-class CsvReader:
+@dataclass(frozen=True)
+class _Header:
+    """How a file is split: its names, where the wanted columns are, and the number of the header's line."""
+
+    names: Sequence[str]
+    places: dict[str, int]
+    dialect: Dialect
+
+
+class CsvReader(TextReader):
     """Reads CSV files with the delimiter, encoding and columns that ``source`` names."""
 
-    suffixes: tuple[str, ...] = (".csv", ".csv.gz")
+    suffixes = endings(".csv")
+    what = "a CSV file"
 
     def __init__(self, storage: Storage, source: Source) -> None:
-        self._storage = storage
-        self._source = source
-        self._wanted = source.wanted
-        self._delimiter = source.delimiter
+        super().__init__(storage, source)
+        self._dialect = Dialect(source.delimiter, source.quoting == "standard", source.escape)
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
-        """Return the header's names."""
+        """Return the header's names, and those that the file's path gives."""
         with self._blocks(file) as (blocks, _):
-            return tuple(name.strip() for name in self._header(file, _Records(file.path, blocks, self._delimiter)))
+            names = tuple(name.strip() for name in self._header(file, blocks).names)
+        return (*names, *(name for name in values_in_path(file) if name not in names))
 
-    def ranges(self, file: SourceFile, size: int) -> list[tuple[int, int]]:
-        """Return the file in ranges; none if it is small, packed, or in an encoding that cannot be cut."""
-        uncut = file.path.lower().endswith(".gz") or not self._delimiter.isascii()
-        if uncut or file.size < 2 * size or not _CUTS.fullmatch(_codec(self._source.encoding)):
-            return []
-        return [(begin, min(begin + size, file.size)) for begin in range(0, file.size, size)]
+    def whole_lines(self, data: bytes) -> bool:
+        """Whether a cut after any line feed of some whole lines is safe."""
+        return lines_are_whole(data, self._dialect)
 
     def survey(self, file: SourceFile, begin: int, end: int) -> Survey:
         """Count the line feeds of the lines that begin in a range, and see whether a cut between them is safe."""
-        with (
-            reading(self._storage, file.path),
-            open_span(self._storage, file.path, max(begin - 1, 0), file.size) as text,
-        ):
-            # The rest of a line that began in the range before.
-            rest = text.readline(_LONGEST_LINE) if begin else b"\n"
-            begin += len(rest) - 1
-            data = text.read(end - begin) if end > begin else b""
-            if data and not data.endswith(b"\n"):
-                data += text.readline(_LONGEST_LINE)
-        whole = begin + len(data) == file.size or ((rest + data).endswith(b"\n") and rest.endswith(b"\n"))
-        return Survey(begin, data.count(b"\n"), whole and lines_are_whole(data, ord(self._delimiter)))
-
-    def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:  # noqa: ARG002
-        """Cut the file into whole blocks of lines, if all surveys allow it."""
-        if not surveys or not all(survey.plain for survey in surveys):
-            return [None]
-        #: The number of the first line of each survey, and of the line after all.
-        lines = np.cumsum([1, *(survey.feeds for survey in surveys)])
-
-        def place(line: int) -> tuple[int, int]:
-            at = int(np.searchsorted(lines[:-1], line, "right")) - 1
-            return surveys[at].begin, line - int(lines[at])
-
-        firsts = [1, *range(block, int(lines[-1]) + 1, block)]
-        ends = [*((first - 1, place(first)) for first in firsts[1:]), (int(lines[-1]), None)]
-        return [Stretch(first, last, place(first), end) for first, (last, end) in zip(firsts, ends, strict=True)]
+        found = super().survey(file, begin, end)
+        if begin == 0 and self._storage.head(file.path, 8).lstrip(b'\xef\xbb\xbf"').lower().startswith(b"sep="):
+            # The other ranges are looked at with the delimiter of the settings.
+            return replace(found, plain=False)
+        return found
 
     def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[Lines]:
         """Yield all lines or those of a stretch; those that cannot be split keep their text."""
         with self._blocks(file, stretch) as (start, blocks):
-            records = _Records(file.path, start, self._delimiter)
-            header = self._header(file, records)
-            places = find_columns(header, self._wanted, f"{file.path}, line {records.line}", self._delimiter)
-            fields, width = tuple(places), len(header)
-            # At least two columns are configured, so this always gives a tuple.
-            pick = itemgetter(*places.values())
+            header = self._header(file, start)
+            yield from with_path_values(self._lines(file, header, blocks), file, self._wanted)
 
-            def one_by_one() -> Iterator[tuple[int, Sequence[str] | str]]:
-                records = _Records(file.path, blocks, self._delimiter)
-                for row in records:
-                    if row:
-                        yield records.line, pick(row) if len(row) == width else records.text()
-                    if not blocks.inside:
-                        return
+    def _lines(self, file: SourceFile, header: _Header, blocks: Blocks) -> Iterator[Lines]:
+        places, width, pad = list(header.places.values()), len(header.names), self._source.ragged == "pad"
+        pick = _picker(places)
+        times = [header.places[name] for name in self._source.mapping["transacted_at"] if name in header.places]
 
-            while block := blocks.take():
-                columns = regular_columns(block, self._delimiter, width, list(places.values()))
-                if columns is None:
-                    blocks.put_back(block)
-                    yield from in_batches(fields, one_by_one())
-                else:
-                    lines = pa.array(np.arange(blocks.line, blocks.line + len(columns[0])), pa.int64())
-                    blocks.line += len(lines)
-                    yield Lines(lines, dict(zip(fields, columns, strict=True)))
+        def one_by_one(records: _Records) -> Iterator[tuple[int, Sequence[str] | str]]:
+            for row in records:
+                if row:
+                    if pad and len(row) < width:
+                        row += [""] * (width - len(row))
+                    elif pad and not any(row[width:]):
+                        row = row[:width]
+                    yield records.line, pick(row) if len(row) == width else records.text()
+                if not blocks.inside:
+                    return
 
-    def _header(self, file: SourceFile, records: _Records) -> list[str]:
-        header = next((row for row in records if row), None)
-        if header is None:
+        while block := blocks.take():
+            columns = regular_columns(block, header.dialect, width, places, pad=pad)
+            if columns is None:
+                blocks.put_back(block)
+                records = _Records(file.address, blocks, header.dialect, width, times)
+                for lines in in_batches(list(header.places), one_by_one(records)):
+                    yield replace(lines, continued=records.take_continued())
+            else:
+                numbers = pa.array(np.arange(blocks.line, blocks.line + len(columns[0])), pa.int64())
+                blocks.line += len(numbers)
+                yield Lines(numbers, dict(zip(header.places, columns, strict=True)))
+
+    def _header(self, file: SourceFile, blocks: Blocks) -> _Header:
+        """Read up to the first line that is no header."""
+        first, dialect = blocks.next_line() or "", self._dialect
+        if told := _SEPARATOR.fullmatch(first):
+            dialect = replace(dialect, delimiter=told[1])
+        elif first:
+            blocks.return_lines([first])
+        while blocks.line <= self._source.skip_rows and blocks.next_line() is not None:
+            pass
+        records = _Records(file.address, blocks, dialect)
+        row = next((row for row in records if row), None)
+        if not self._source.header:
+            positions = [int(name) for name in self._wanted if name.isdecimal()]
+            names = [str(place + 1) for place in range(len(row) if row else max(positions, default=0))]
+            if self._source.ragged == "pad":
+                names = [str(place + 1) for place in range(max(len(names), *positions, 0))]
+            if row:
+                blocks.return_lines(records.lines())
+        elif row is None:
             raise SourceError(
-                f"{file.path} is empty: it has not even a header.",
+                f"{file.address} is empty: it has not even a header.",
                 "Deliver it with its header line, or remove it; a header without lines is a period without sales.",
             )
-        header[0] = header[0].removeprefix("\ufeff")
-        find_columns(header, self._wanted, f"{file.path}, line {records.line}", self._delimiter)
-        return header
-
-    @contextmanager
-    def _blocks(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[tuple[Blocks, Blocks]]:
-        """Open a file at its header and at a stretch; report whatever is wrong with its text as a SourceError."""
-        encoding = self._source.encoding
-        with reading(self._storage, file.path):
-            head = self._storage.head(file.path, 4)
-            for magic, (what, remedy) in _OTHER_FORMATS.items():
-                if head.startswith(magic) and not (what == "compressed" and file.path.lower().endswith(".gz")):
-                    raise SourceError(f"{file.path} is {what}, not a CSV file.", remedy)
-            # This applies to the whole process and is never reset, because a reader obeys the current limit.
-            csv.field_size_limit(max(_FIELD_LIMIT, csv.field_size_limit()))
-            try:
-                with ExitStack() as opened:
-                    if stretch is None:
-                        blocks = Blocks(opened.enter_context(open_text(self._storage, file.path, encoding)))
-                        yield blocks, blocks
-                        return
-                    begin = self._place(file, *stretch.begin)
-                    end = self._place(file, *stretch.end) if stretch.end else file.size
-                    own = opened.enter_context(open_text(self._storage, file.path, encoding, span=(begin, end)))
-                    blocks = Blocks(own, stretch.first)
-                    if stretch.first == 1:
-                        yield blocks, blocks
-                        return
-                    start = opened.enter_context(open_text(self._storage, file.path, encoding))
-                    yield Blocks(start), blocks
-            except UnicodeError as error:
-                raise self._undecodable(file, head, error) from None
-
-    def _place(self, file: SourceFile, begin: int, feeds: int) -> int:
-        """Return where the line begins that so many line feeds separate from the one that begins at a byte."""
-        with open_span(self._storage, file.path, begin, file.size) as text:
-            for _ in range(feeds):
-                begin += len(text.readline())
-        return begin
-
-    def _undecodable(self, file: SourceFile, head: bytes, error: UnicodeError) -> SourceError:
-        """Return the error for bytes that are not text, with their line number."""
-        codecs.register_error("cltv-mark", _mark)
-        line, encoding = 1, self._source.encoding
-        with open_text(self._storage, file.path, encoding, "cltv-mark") as text:
-            try:
-                line = next((n for n, t in enumerate(text, 1) if _MARK in t), 1)
-            except UnicodeError:
-                # UTF-16 without a byte order mark fails before any error handler is called.
-                line = 1
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            remedy = "It begins like UTF-16: set source.encoding: utf-16."
-        elif encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig", "ascii"}:
-            remedy = "Set source.encoding, for example to cp1252 (Windows) or latin-1, or deliver the file as UTF-8."
+        elif row[0].startswith('{"'):
+            raise SourceError(f"{file.address} holds JSON, not CSV.", "Set source.kind: jsonl.")
         else:
-            remedy = "Set source.encoding to what the file is written in, for example utf-8 or cp1252."
-        reason = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
-        return SourceError(f"{file.path}, line {line}: bytes that are no {encoding} text ({reason}).", remedy)
+            names = row
+        where = f"{file.address}, line {records.line}" if self._source.header else file.address
+        given = values_in_path(file)
+        if self._source.header:
+            further = ((blocks.line - 1, next(dialect.split([line]), [])) for line in _some_lines(blocks))
+            inside = [name for name in self._wanted if name.strip() not in given]
+            require_header_here(names, inside, where, further, dialect.delimiter)
+        places = find_columns(names, self._wanted, where, dialect.delimiter, given)
+        return _Header(names, places, dialect)
+
+
+def _some_lines(blocks: Blocks) -> Iterator[str]:
+    """Take lines, one by one, each after its number is known."""
+    for _ in range(SEARCHED):
+        line = blocks.next_line()
+        if line is None:
+            return
+        yield line
+
+
+def _picker(places: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
+    """Return what takes some fields of a record."""
+    # For one place it would give the field itself.
+    return itemgetter(*places) if len(places) > 1 else lambda row: [row[place] for place in places]
 
 
 class _Records:
     """The records of a CSV text, with the line number and text of the current one.
 
     Iteration yields the fields of each record, an empty list for a blank line.
+    ``width`` is the number of fields that a record should have, if it is known, and ``times`` where its time is.
     """
 
-    def __init__(self, path: str, blocks: Blocks, delimiter: str) -> None:
+    def __init__(
+        self, path: str, blocks: Blocks, dialect: Dialect, width: int | None = None, times: Sequence[int] = ()
+    ) -> None:
+        # This applies to the whole process and is never reset, because a reader obeys the current limit.
+        csv.field_size_limit(max(_FIELD_LIMIT, csv.field_size_limit()))
         self._path = path
         self._blocks = blocks
+        self._dialect = dialect
+        self._width = width
+        self._times = times
         self._taken: list[str] = []
         self._ended = False
-        self._reader = csv.reader(self._lines(), delimiter=delimiter)
+        self._reader = dialect.split(self._lines())
+        self._continued = 0
         #: Number of the current record's first line.
         self.line = 0
 
@@ -239,28 +213,44 @@ class _Records:
             if self._ended:
                 # The reader asked for another line in the middle of a record.
                 raise self._unterminated("a quote that nothing closes")
+            if len(taken) > 1:
+                self._continued += len(taken) - 1
+                self._require_quotes(row)
             yield row
+
+    def lines(self) -> list[str]:
+        """Return the current record's lines as delivered."""
+        return list(self._taken)
 
     def text(self) -> str:
         """Return the current record as delivered, without its last line ending."""
         return "".join(self._taken).removesuffix("\n").removesuffix("\r")
 
+    def take_continued(self) -> int:
+        """Return how many lines the records since the last call have beyond the first of each."""
+        continued, self._continued = self._continued, 0
+        return continued
+
+    def _require_quotes(self, row: list[str]) -> None:
+        """Refuse a record of several lines if its quote opens nothing: the lines are whole without it."""
+        if self._width is None or not self._dialect.quotes:
+            return
+        plain = list(replace(self._dialect, quotes=False).split(self._taken))
+        whole = all(
+            len(fields) == len(plain[0]) >= self._width
+            and all(fields[at].strip() and '"' not in fields[at] for at in self._times)
+            for fields in plain
+        )
+        if whole and len(plain) > 1:
+            raise self._unterminated(
+                f"a quote that takes in the {len(self._taken) - 1} lines after it, which are whole"
+            )
+        if len(self._taken) > _MOST_LINES and len(row) != self._width:
+            raise self._unterminated(f"a quote that takes in the {len(self._taken) - 1} lines after it")
+
     def _unterminated(self, what: str) -> SourceError:
         return SourceError(
             f"{self._path}, line {self.line}: the record that begins there has {what}.",
-            'Close the quote; a quote inside a quoted field is written twice ("").',
+            'Close the quote; a quote inside a quoted field is written twice (""). If quotes are characters like any '
+            "other in this file, set source.quoting: none.",
         )
-
-
-def _codec(encoding: str) -> str:
-    try:
-        return codecs.lookup(encoding).name
-    except LookupError:
-        # Reading the file says so.
-        return ""
-
-
-def _mark(error: UnicodeError) -> tuple[str, int]:
-    if isinstance(error, UnicodeDecodeError):
-        return _MARK, error.end
-    raise error

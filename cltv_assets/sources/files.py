@@ -38,6 +38,8 @@ class SourceFile:
         The month that ``{month}`` stood for.
     size, mtime_ns : int
         Bytes, and nanoseconds since 1970. A file with the same two counts as unchanged.
+    member : str or None
+        What of the file this is: a file of an archive, or a sheet of a workbook. It is part of the name.
     """
 
     path: str
@@ -45,6 +47,12 @@ class SourceFile:
     delivery: Month | None
     size: int
     mtime_ns: int
+    member: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The path, with the member: how messages name it."""
+        return self.path if self.member is None else f"{self.path}/{self.member}"
 
 
 def has_months(path: str) -> bool:
@@ -84,6 +92,15 @@ def list_files(storage: Storage, path: str, suffixes: tuple[str, ...]) -> list[S
         delivery = Month.parse(month) if month else None
         files.append(SourceFile(entry.uri, name, delivery, entry.size, entry.mtime_ns))
     return sorted(files, key=lambda file: file.name)
+
+
+def list_others(storage: Storage, path: str, files: Iterable[SourceFile]) -> list[str]:
+    """List by name what else lies in the folders that a source path means, whatever it is."""
+    base, found = _expand(storage, path, ("",))
+    taken = {storage.real_path(file.path) for file in files}
+    others = {entry.uri for entry, _ in found if storage.real_path(entry.uri) not in taken}
+    # Spark leaves a file _SUCCESS in each folder.
+    return sorted(uri.removeprefix(base).lstrip("/") for uri in others if not uri.rpartition("/")[2].startswith("_"))
 
 
 def _no_match(storage: Storage, path: str, suffixes: tuple[str, ...]) -> SourceError:
@@ -187,7 +204,8 @@ def _below(storage: Storage, folder: str, suffixes: tuple[str, ...]) -> Iterator
 
 
 def _hidden(entry: Entry) -> bool:
-    return entry.name.startswith(".") or (entry.kind == "folder" and entry.name.startswith("_"))
+    # Excel leaves a file ~$… beside a workbook that somebody has open.
+    return entry.name.startswith((".", "~$")) or (entry.kind == "folder" and entry.name.startswith("_"))
 
 
 def _leads_back(storage: Storage, folder: str) -> bool:

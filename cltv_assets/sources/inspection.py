@@ -52,6 +52,8 @@ class SourceReport:
         Months found in place of ``{month}`` in the path.
     missing_deliveries : tuple of Month
         Closed months of the configured range without a delivery.
+    skipped : tuple of str
+        What lies in the source's folders, archives and workbooks and is not read.
     """
 
     path: str
@@ -68,6 +70,7 @@ class SourceReport:
     last_month: Month | None
     deliveries: tuple[Month, ...]
     missing_deliveries: tuple[Month, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def inspect_files(
@@ -108,7 +111,7 @@ def inspect_files(
     return SourceReport(
         path=path,
         files=len(files),
-        bytes=sum(file.size for file in files),
+        bytes=sum({file.path: file.size for file in files}.values()),
         columns=columns[0],
         sample=pa.concat_tables([RAW_TRANSACTIONS.arrow.empty_table(), *samples]),
         whole=whole,
@@ -172,9 +175,10 @@ def _require_split(file: SourceFile, sample: pa.Table, split: pa.Table) -> None:
         return
     line, text = sample["source_line"][0].as_py(), sample["source_text"][0].as_py()
     raise SourceError(
-        f"{file.path}: none of {sample.num_rows:,} lines has as many fields as the header; line {line} "
+        f"{file.address}: none of {sample.num_rows:,} lines has as many fields as the header; line {line} "
         f"reads {_quoted(text)}.",
-        "Deliver the file with one header name for each field, or set source.delimiter to what separates them.",
+        "Deliver the file with one header name for each field, or set source.delimiter to what separates them. If only "
+        "empty fields at the end are lacking or too many, set source.ragged: pad.",
     )
 
 
@@ -184,7 +188,7 @@ def _require_dates(settings: Settings, file: SourceFile, split: pa.Table, found:
     line, text = split["source_line"][0].as_py(), split["transacted_at"][0].as_py()
     column = " ".join(settings.source.mapping["transacted_at"])
     raise SourceError(
-        f"{file.path}, column '{column}': none of {len(found):,} lines has a time that "
+        f"{file.address}, column '{column}': none of {len(found):,} lines has a time that "
         f"source.timestamp_format '{' or '.join(settings.source.timestamp_format)}' can read; line {line} holds "
         f"{_quoted(text)}.",
         "Set source.timestamp_format to its pattern, for example '%d/%m/%Y %H:%M'.",

@@ -22,7 +22,7 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.parts import ROW_GROUP
-from cltv_assets.sources.reading import Lines, Stretch, Survey, find_columns, reading
+from cltv_assets.sources.reading import Lines, Stretch, Survey, find_columns, reading, values_in_path, with_path_values
 
 #: Numbers whose plain spelling would have more digits than this keep their exponent.
 _PLAIN_DIGITS = 40
@@ -41,7 +41,8 @@ class ParquetReader:
         """Return the names of the file's columns."""
         with self._open(file) as parquet:
             self._places(file, parquet.schema_arrow)
-            return tuple(parquet.schema_arrow.names)
+            names = tuple(parquet.schema_arrow.names)
+            return (*names, *(name for name in values_in_path(file) if name not in names))
 
     def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:  # noqa: ARG002
         """Cut the file by its footer into whole blocks of rows, so that no row group is read by more than two."""
@@ -59,6 +60,9 @@ class ParquetReader:
 
     def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[Lines]:
         """Yield all rows or those of a stretch, each value as text."""
+        return with_path_values(self._read(file, stretch), file, self._source.wanted)
+
+    def _read(self, file: SourceFile, stretch: Stretch | None) -> Iterator[Lines]:
         with self._open(file) as parquet:
             places = self._places(file, parquet.schema_arrow)
             names = {name: parquet.schema_arrow.names[at] for name, at in places.items()}
@@ -92,7 +96,7 @@ class ParquetReader:
 
     def _places(self, file: SourceFile, schema: pa.Schema) -> dict[str, int]:
         """Check the types of the wanted columns and return the columns' positions."""
-        places = find_columns(schema.names, self._source.wanted, file.path)
+        places = find_columns(schema.names, self._source.wanted, file.path, given=values_in_path(file))
         formats = self._source.timestamp_format
         for name, at in places.items():
             field = schema.field(at)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zipfile
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
+from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.storage import Storage
+from cltv_assets.files.storage import PACKED, Storage
 from cltv_assets.sources.files import SourceFile
 
 #: Lines that a text reader collects before it yields them. The number is small so that
@@ -22,8 +26,11 @@ _BATCH_LINES = 5_000
 #: Bytes of a span that one request reads.
 _SPAN_BYTES = 4 << 20
 
+#: Lines that are searched for the header, if it is not where it should be.
+SEARCHED = 50
 #: Other delimiters to suggest, with the spelling that YAML needs.
 _DELIMITERS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
+_NO_HEADER = "If no line names them, set source.header: false and name the columns by their position: 1, 2, …"
 #: Largest number of column names that an error message quotes.
 _SHOWN = 30
 
@@ -78,11 +85,14 @@ class Lines:
         Text of each wanted column, by the source's own name; an empty field is null or empty.
     texts : pyarrow.Array or None
         The whole line where it could not be split into fields, and null elsewhere; None if all could.
+    continued : int
+        How many further lines of the file these take, because quoted fields hold line breaks.
     """
 
     numbers: pa.Array
     columns: Mapping[str, pa.Array]
     texts: pa.Array | None = None
+    continued: int = 0
 
 
 class Reader(Protocol):
@@ -100,6 +110,31 @@ class Reader(Protocol):
 
     def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield all lines of a file in their order, with the columns that the settings name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Members:
+    """What lies inside one file of the list.
+
+    Parameters
+    ----------
+    read : tuple of str or None
+        Files of an archive or sheets of a workbook, each read as a file of its own; None for a plain file.
+    skipped : tuple of str
+        Those that do not count.
+    """
+
+    read: tuple[str, ...] | None
+    skipped: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class OpeningReader(Reader, Protocol):
+    """A reader of files that may hold others."""
+
+    def members(self, file: SourceFile) -> Members:
+        """Return what lies inside a file."""
         ...
 
 
@@ -154,9 +189,13 @@ def reading(storage: Storage, path: str) -> Iterator[None]:
         raise gone from None
     except PermissionError:
         raise SourceError(f"{path} may not be read: permission denied.", "Grant read permission on it.") from None
-    except OSError as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, pa.ArrowInvalid, RuntimeError) as error:
+        # This is how zipfile refuses a password or an unknown packing.
+        if type(error) is RuntimeError and "password" not in str(error):
+            raise
         raise SourceError(
-            f"{path} cannot be read: {' '.join(str(error).split())}.", "Deliver the file again, whole and readable."
+            f"{path} cannot be read: {' '.join(str(error).split()).rstrip('.')}.",
+            "Deliver the file again, whole and readable.",
         ) from None
     if after is None:
         raise gone
@@ -167,15 +206,39 @@ def reading(storage: Storage, path: str) -> Iterator[None]:
         )
 
 
+def is_packed(file: SourceFile) -> bool:
+    """Return whether a file's bytes are not those of its text."""
+    return file.member is not None or file.path.lower().endswith(tuple(PACKED))
+
+
+def head_of(storage: Storage, file: SourceFile, count: int) -> bytes:
+    """Return the first bytes of a file, unpacked."""
+    if not is_packed(file):
+        return storage.head(file.path, count)
+    with _open_stream(storage, file.path, file.member) as stream:
+        return bytes(stream.read(count))
+
+
 def open_text(
-    storage: Storage, path: str, encoding: str, errors: str = "strict", span: tuple[int, int] | None = None
+    storage: Storage,
+    path: str,
+    encoding: str,
+    errors: str = "strict",
+    span: tuple[int, int] | None = None,
+    member: str | None = None,
 ) -> io.TextIOWrapper:
-    """Open a file, or a span of its bytes, as text whose lines keep their own endings; refuse an unknown encoding."""
+    """Open a file, a span of its bytes or a file of an archive as text whose lines keep their own endings.
+
+    Raises
+    ------
+    SourceError
+        If the encoding is unknown.
+    """
     # Plain utf-8 would read the byte order mark that Excel writes as part of the first header.
     utf8 = encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}
     # Further on such a mark is text.
     name = ("utf-8" if span and span[0] else "utf-8-sig") if utf8 else encoding
-    stream = open_span(storage, path, *span) if span else storage.open_stream(path)
+    stream = open_span(storage, path, *span) if span else _open_stream(storage, path, member)
     try:
         return io.TextIOWrapper(stream, encoding=name, errors=errors, newline="")
     except LookupError:
@@ -184,6 +247,22 @@ def open_text(
             f"source.encoding '{encoding}' is not the name of a text encoding.",
             "Use for example utf-8, cp1252, latin-1 or utf-16.",
         ) from None
+
+
+def _open_stream(storage: Storage, path: str, member: str | None) -> BinaryIO:
+    if member is None:
+        return storage.open_stream(path)
+    # The file inside keeps the archive open.
+    stream = cast("BinaryIO", open_archive(storage, path).open(member))
+    packing = next((kind for ending, kind in PACKED.items() if member.lower().endswith(ending)), None)
+    if packing is None:
+        return stream
+    return cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(stream, "r"), packing))
+
+
+def open_archive(storage: Storage, path: str) -> zipfile.ZipFile:
+    """Open a zip archive; zipfile would ask an object store for a few kilobytes at a time."""
+    return zipfile.ZipFile(cast("BinaryIO", io.BufferedReader(storage.open(path), _SPAN_BYTES)))
 
 
 def open_span(storage: Storage, path: str, begin: int, end: int) -> BinaryIO:
@@ -212,7 +291,7 @@ class _Span(io.RawIOBase):
         super().close()
 
 
-def in_batches(fields: Sequence[str], records: Iterable[tuple[int, Sequence[str] | str]]) -> Iterator[Lines]:
+def in_batches(fields: Sequence[str], records: Iterable[tuple[int, Sequence[str | None] | str]]) -> Iterator[Lines]:
     """Yield records of text in batches.
 
     Parameters
@@ -247,8 +326,66 @@ def in_batches(fields: Sequence[str], records: Iterable[tuple[int, Sequence[str]
         yield batch()
 
 
+def values_in_path(file: SourceFile) -> dict[str, str | None]:
+    """Return the columns that a file's folders name, as in ``dt=2024-01-05/part.parquet``."""
+    folders = [*file.path.split("/")[:-1], *(file.member or "").split("/")[:-1]]
+    pairs = [folder.partition("=") for folder in folders if not folder.startswith("=") and "=" in folder]
+    return {
+        unquote(name).strip(): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+        for name, _, value in pairs
+    }
+
+
+def with_path_values(batches: Iterable[Lines], file: SourceFile, wanted: Iterable[str]) -> Iterator[Lines]:
+    """Add the wanted columns that the lines lack and the file's path names."""
+    values = values_in_path(file)
+    for lines in batches:
+        lacking = [name for name in wanted if name not in lines.columns]
+        if not lacking:
+            yield lines
+            continue
+        given = {}
+        for name in lacking:
+            column = pa.repeat(pa.scalar(values[name.strip()], pa.string()), len(lines.numbers))
+            if lines.texts is not None:
+                column = pc.if_else(pc.is_valid(lines.texts), pa.scalar(None, pa.string()), column)
+            given[name] = column
+        yield replace(lines, columns={**lines.columns, **given})
+
+
+def require_header_here(
+    header: Sequence[str],
+    wanted: Collection[str],
+    where: str,
+    further: Iterable[tuple[int, Sequence[str]]],
+    delimiter: str | None = None,
+) -> None:
+    """Refuse a header that lacks columns if they stand in a line further down.
+
+    Parameters
+    ----------
+    header, wanted, where, delimiter
+        As for `find_columns`.
+    further : iterable of tuple
+        Number and fields of the next lines; they are taken only if a column lacks.
+    """
+    names = {name.strip() for name in wanted}
+    if names <= {name.strip() for name in header}:
+        return
+    for number, fields in further:
+        if names <= {name.strip() for name in fields} or (delimiter and _better_delimiter(fields, names, delimiter)):
+            raise SourceError(
+                f"{where}: the columns do not stand there, but in line {number}.",
+                f"Set source.skip_rows: {number - 1}.",
+            )
+
+
 def find_columns(
-    header: Sequence[str], wanted: Mapping[str, str], where: str, delimiter: str | None = None
+    header: Sequence[str],
+    wanted: Mapping[str, str],
+    where: str,
+    delimiter: str | None = None,
+    given: Collection[str] = (),
 ) -> dict[str, int]:
     """Return the position of each wanted column in a header.
 
@@ -265,6 +402,8 @@ def find_columns(
         File and line, for messages.
     delimiter : str, optional
         What the header was split by, if it is text.
+    given : collection of str
+        Columns that need not stand there, because the file's path names them.
 
     Raises
     ------
@@ -272,7 +411,7 @@ def find_columns(
         If a column is missing or appears twice.
     """
     names = [name.strip() for name in header]
-    missing = [name for name in wanted if name.strip() not in names]
+    missing = [name for name in wanted if name.strip() not in names and name.strip() not in given]
     if missing:
         other = _better_delimiter(header, [name.strip() for name in wanted], delimiter) if delimiter else None
         if other:
@@ -281,7 +420,8 @@ def find_columns(
                 f"but by {_DELIMITERS[other]}.",
                 f"Set source.delimiter: {_DELIMITERS[other]}.",
             )
-        raise _missing(names, {name: wanted[name] for name in missing}, where)
+        data = delimiter and len(missing) == len(wanted) and any(name[:1].isdigit() for name in names)
+        raise _missing(names, {name: wanted[name] for name in missing}, where, hint=_NO_HEADER if data else "")
     for name, setting in wanted.items():
         if (count := names.count(name.strip())) > 1:
             raise SourceError(
@@ -289,10 +429,10 @@ def find_columns(
                 "them.",
                 "Deliver the file with distinct column names.",
             )
-    return {name: names.index(name.strip()) for name in wanted}
+    return {name: names.index(name.strip()) for name in wanted if name.strip() in names}
 
 
-def _missing(names: Sequence[str], missing: Mapping[str, str], where: str) -> SourceError:
+def _missing(names: Sequence[str], missing: Mapping[str, str], where: str, hint: str) -> SourceError:
     parts, hints = [], []
     for name, setting in missing.items():
         parts.append(f"'{name}' ({setting})")
@@ -302,6 +442,7 @@ def _missing(names: Sequence[str], missing: Mapping[str, str], where: str) -> So
             hints.append(f"For '{name}' did you mean '{by_case[near[0]]}'?")
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     hints.append(f"The columns there are {', '.join(names[:_SHOWN])}{more}; correct source.columns.")
+    hints += [hint] if hint else []
     noun = "column" if len(parts) == 1 else "columns"
     return SourceError(f"{where}: no {noun} {' and '.join(parts)}.", " ".join(hints))
 

@@ -12,7 +12,7 @@ import datetime as dt
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,11 +22,11 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, MonthContent
-from cltv_assets.sources.files import SourceFile, has_months, list_files
+from cltv_assets.sources.files import SourceFile, has_months, list_files, list_others
 from cltv_assets.sources.inspection import SourceReport, first_lines, inspect_files
 from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
 from cltv_assets.sources.meaning import read_transactions
-from cltv_assets.sources.reading import Reader
+from cltv_assets.sources.reading import OpeningReader, Reader
 from cltv_assets.sources.spreading import Workers
 from cltv_assets.sources.unused import unused_columns
 
@@ -191,7 +191,8 @@ class TransactionSource:
             files = self.list_files()
             if not files:
                 raise self._not_delivered(self.settings.first_month, files)
-            return inspect_files(self.settings, self.reader, self.path, files, self._day())
+            report = inspect_files(self.settings, self.reader, self.path, files, self._day())
+            return replace(report, skipped=tuple(self.skipped_files()))
 
     def unused_columns(self) -> list[str]:
         """Return what the newest file's columns that no setting uses would change, in sentences."""
@@ -209,8 +210,23 @@ class TransactionSource:
         return self._unused[newest]
 
     def list_files(self) -> list[SourceFile]:
-        """List the source's files as they are now."""
-        return list_files(self.storage, self.path, self.reader.suffixes)
+        """List the source's files as they are now, and what lies in archives and workbooks."""
+        files = []
+        for file in list_files(self.storage, self.path, self.reader.suffixes):
+            members = self.reader.members(file).read if isinstance(self.reader, OpeningReader) else None
+            if members is None:
+                files.append(file)
+            else:
+                files += [replace(file, name=f"{file.name}/{member}", member=member) for member in members]
+        return files
+
+    def skipped_files(self) -> list[str]:
+        """List what lies in the source's folders, archives and workbooks and is not read."""
+        files = list_files(self.storage, self.path, self.reader.suffixes)
+        found = list_others(self.storage, self.path, files)
+        if isinstance(self.reader, OpeningReader):
+            found += [f"{file.name}/{name}" for file in files for name in self.reader.members(file).skipped]
+        return sorted(found)
 
     def transactions(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
         """Yield all lines of a file, of whatever month, in the schema of ``raw_transactions``."""

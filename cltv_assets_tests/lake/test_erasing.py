@@ -128,6 +128,9 @@ def test_tables_without_customers_are_left_out(lake: Lake) -> None:
         ("a+b", "aab", None, False),
         ('the "x"', None, 'A1,"the ""x""",2024', True),
         ("zebra", "Zebra", None, False),
+        ("Zoë", None, r'{"customer":"Zo\u00eb"}', True),
+        ("Zoë", None, r'{"customer":"Zo\u00EB"}', True),
+        ('the "ö"', None, r'{"customer":"the \"ö\""}', True),
     ],
 )
 def test_what_names_a_customer(customer: str, delivered: str | None, text: str | None, expected: bool) -> None:

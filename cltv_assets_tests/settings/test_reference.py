@@ -29,7 +29,7 @@ def test_every_setting_has_its_default_and_a_meaning() -> None:
     assert defaults["automation.overdue_after"] == "`1d`"
     assert defaults["horizons_months"] == "`[3, 6, 12]`"
     assert defaults["end_month"] == ""
-    assert "`csv`, `parquet` or `cdnow`." in reference()
+    assert "`standard` or `none`. For CSV" in reference()
 
 
 def test_an_old_page_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -228,7 +228,7 @@ def test_blocks_say_what_the_careful_reader_says(
     monkeypatch.setattr(csv_blocks, "_BLOCK", block)
     monkeypatch.setattr(csv_blocks, "_SMALL", 0)
     found = []
-    for split in (csv_blocks.regular_columns, lambda *_: None):
+    for split in (csv_blocks.regular_columns, lambda *_, **__: None):
         monkeypatch.setattr(csv_files, "regular_columns", split)
         try:
             found.append(read_all(open_at("a.csv")))
@@ -242,7 +242,7 @@ def test_blocks_say_what_the_careful_reader_says(
 )
 def test_what_most_shops_deliver_is_split_in_blocks(lines: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_blocks, "_SMALL", 0)
-    columns = csv_blocks.regular_columns(lines, ",", 4, [3, 1])
+    columns = csv_blocks.regular_columns(lines, csv_blocks.Dialect(","), 4, [3, 1])
     assert columns is not None
     assert [list(row) for row in zip(*(column.to_pylist() for column in columns), strict=True)] == [
         [row[3], row[1]] for row in csv.reader(io.StringIO(lines, newline=""))

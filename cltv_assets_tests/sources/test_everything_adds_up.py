@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -102,7 +103,7 @@ def check(deliveries: list[tuple[list[Record | None], str, bool]], folder: Path)
     options = {"source": {"kind": "csv", "path": "in", "columns": COLUMNS}, "start_month": FIRST, "home": folder}
     configured = Settings.model_validate(options)
     storage = Storage("/")
-    source = TransactionSource(configured, storage, str(folder / "in"), CsvReader(storage, configured.source), TODAY)
+    source = TransactionSource(configured, storage, str(folder / "in"), partial(CsvReader, storage), TODAY)
     try:
         found: dict[tuple[str, int], str] = {}
         for month in Month.parse(FIRST).until(Month.parse(LAST)):

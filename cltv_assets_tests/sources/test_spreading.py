@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import pickle
 from pathlib import Path
@@ -123,6 +124,44 @@ def test_only_a_file_of_whole_lines_is_cut(tmp_path, at, odd, cut):
     (tmp_path / "a.csv").write_bytes("\n".join(["\ufeff" + HEADER, *lines]).encode())
     _, units = same(settings_of(tmp_path, "a.csv"), tmp_path)
     assert (units > 1) == cut
+
+
+@pytest.mark.parametrize(
+    ("form", "at", "odd", "cut"),
+    [
+        ({"quoting": "none"}, 300, 'i"300,"c1,2024-03-01,1.5', True),
+        ({"escape": "\\"}, 300, "i300,\\N,2024-03-01,1.5", True),
+        ({"escape": "\\"}, 300, "i300,a\\\nb,2024-03-01,1.5", False),
+        ({"escape": "\\"}, 300, 'i300,"a\\"b",2024-03-01,1.5', False),
+        ({"skip_rows": 3}, 300, "i300,c,2024-03-01,1.5", True),
+        ({"ragged": "pad"}, 300, "i300,c,2024-03-01", True),
+        (
+            {"header": False, "columns": {name: at + 1 for at, name in enumerate(COLUMNS)}},
+            300,
+            "i,c,2024-03-01,1",
+            True,
+        ),
+        ({"delimiter": ";"}, -1, "sep=,", False),
+    ],
+)
+def test_the_form_of_a_file_decides_whether_it_is_cut(tmp_path, form, at, odd, cut):
+    lines = [HEADER, *delivered()]
+    lines[at + 1] = odd
+    before = ["Report", "", '"by,"'] if "skip_rows" in form else [] if at >= 0 else [odd]
+    lines[0] = HEADER
+    (tmp_path / "a.csv").write_bytes("\n".join([*before, *lines]).encode())
+    _, units = same(settings_of(tmp_path, "a.csv", **form), tmp_path)
+    assert (units > 1) == cut
+
+
+@pytest.mark.parametrize(("between", "units"), [("\n", 16), ("\r\n", 16), ("\r", 1)])
+def test_json_lines_are_cut(tmp_path, between, units):
+    fields = [dict(zip(HEADER.split(","), row.split(","), strict=False)) for row in delivered()]
+    lines = [json.dumps(found) for found in fields]
+    lines[100], lines[333] = "", "[]"
+    text = "\n".join(lines[:300]) + between + "\n".join(lines[300:])
+    (tmp_path / "a.jsonl").write_bytes(text.encode())
+    assert same(settings_of(tmp_path, "a.jsonl", "jsonl"), tmp_path)[1] == units
 
 
 def test_an_encoding_that_cannot_be_cut_and_packed_files_are_read_whole(tmp_path):

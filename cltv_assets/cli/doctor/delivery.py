@@ -35,6 +35,8 @@ from cltv_assets.tables.month_run import MonthRun
 
 _REFUSED = "Mend it first: until then months are refused."
 _WARNED = "Mend it before the first run; a check warns in each month until then."
+#: Skipped files that are named.
+_LISTED = 8
 #: Values of a sample that a finding quotes.
 _QUOTED = 3
 
@@ -60,6 +62,9 @@ def _shown(settings: Settings, report: SourceReport) -> str:
             text += f", the others run from {report.first_month} to {report.last_month}"
     if report.last_month and report.last_month.shift(2) < settings.last_month():
         text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
+    if report.skipped:
+        more = f" and {len(report.skipped) - _LISTED:,} more" if len(report.skipped) > _LISTED else ""
+        text += f"; not read: {', '.join(report.skipped[:_LISTED])}{more}"
     if report.missing_deliveries:
         text += f"; no delivery for {', '.join(month.key for month in report.missing_deliveries)}"
     return text

@@ -1,0 +1,133 @@
+"""Reading JSON lines: an object on each line, whose fields keep the spelling that they were written in.
+
+Python's own decoder gives numbers as text. DuckDB and Arrow are faster, but `12.50` becomes `12.5` on the way.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cltv_assets.errors import SourceError
+from cltv_assets.sources.csv_blocks import Blocks
+from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.reading import Lines, Stretch, find_columns, in_batches, values_in_path, with_path_values
+from cltv_assets.sources.text_files import TextReader, endings
+
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+_TEXTS = {str, type(None)}
+#: Lines whose names are the file's columns.
+_SAMPLED = 1_000
+#: Settings of columns that an object may lack because nothing happened yet: no refund, no cancellation.
+_SPARSE = ("source.columns.refund_amount", "source.columns.refunded_at", "source.where")
+
+
+class JsonReader(TextReader):
+    """Reads files with a JSON object on each line; ``customer.id`` is the field `id` of the field `customer`."""
+
+    suffixes = endings(".jsonl", ".ndjson", ".json")
+    what = "a file of JSON lines"
+
+    def columns(self, file: SourceFile) -> tuple[str, ...]:
+        """Return the names in the first objects, nested ones by dots, and those that the file's path gives."""
+        with self._blocks(file) as (blocks, _):
+            names = self._names(file, blocks)
+        return (*names, *(name for name in values_in_path(file) if name not in names))
+
+    def whole_lines(self, data: bytes) -> bool:
+        """Whether a cut after any line feed of some whole lines is safe: strings hold no line breaks."""
+        return data.count(b"\r") == data.count(b"\r\n")
+
+    def read(self, file: SourceFile, stretch: Stretch | None = None) -> Iterator[Lines]:
+        """Yield all lines or those of a stretch; those that are no objects of plain values keep their text."""
+        with self._blocks(file, stretch) as (start, blocks):
+            names, given = self._names(file, start), values_in_path(file)
+            fields = [name for name in self._wanted if name in names or name.strip() not in given]
+            yield from with_path_values(in_batches(fields, self._records(blocks, fields)), file, self._wanted)
+
+    def _names(self, file: SourceFile, blocks: Blocks) -> dict[str, None]:
+        """Look at the first lines without taking them, and require the wanted columns there."""
+        lines: list[str] = []
+        while len(lines) < _SAMPLED and (line := blocks.next_line()) is not None:
+            lines.append(line)
+        blocks.return_lines(lines)
+        objects = [found for line in lines if isinstance(found := _decoded(line), dict)]
+        names = dict.fromkeys(name for found in objects for name in _names(found))
+        texts = [line.strip() for line in lines if not line.isspace()]
+        if texts and not objects:
+            whole = (
+                "is one JSON array"
+                if texts[0].startswith("[")
+                else f"holds no JSON object in its first {len(lines):,} lines"
+            )
+            raise SourceError(
+                f"{file.address} {whole}, where each line must hold an object.",
+                "Write one object to a line, without a comma after it (jq -c '.[]' does).",
+            )
+        if objects:
+            where = f"{file.address}, first {len(objects):,} objects"
+            find_columns(list(names), self._required(names), where, given=values_in_path(file))
+        return names
+
+    def _required(self, names: dict[str, None]) -> dict[str, str]:
+        """Return the columns that must be there: none that comes with some lines only, if its name is not mistyped."""
+        ids = self._source.mapping["customer_id"]
+        others = [name for name in names if name not in self._wanted]
+
+        def is_sparse(name: str, setting: str) -> bool:
+            one_of_several = name in ids and any(other in names for other in ids)
+            return (one_of_several or setting in _SPARSE) and not difflib.get_close_matches(name, others, 1, 0.8)
+
+        return {
+            name: setting for name, setting in self._wanted.items() if name in names or not is_sparse(name, setting)
+        }
+
+    def _records(self, blocks: Blocks, fields: Sequence[str]) -> Iterator[tuple[int, Sequence[str | None] | str]]:
+        while (line := blocks.next_line()) is not None:
+            if not line.isspace():
+                row = self._row(line, fields)
+                yield blocks.line - 1, line.removesuffix("\n").removesuffix("\r") if row is None else row
+
+    def _row(self, line: str, fields: Sequence[str]) -> list[str | None] | None:
+        """Return the fields of a line; None if it is no object, or one of them is no plain value."""
+        found = _decoded(line)
+        if not isinstance(found, dict):
+            return None
+        row = [found.get(name) for name in fields]
+        if not _TEXTS.issuperset(map(type, row)) or None in row:
+            row = [_plain(found, name) for name in fields]
+            if not _TEXTS.issuperset(map(type, row)):
+                return None
+        if "\\u" in line:
+            # Half of a pair of characters is no text.
+            try:
+                "".join(filter(None, row)).encode()
+            except UnicodeEncodeError:
+                return None
+        return row
+
+
+def _decoded(line: str) -> Any:
+    text = line.strip(" \t\r\n")
+    try:
+        found, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if end == len(text) else None
+
+
+def _names(found: dict[str, Any], before: str = "") -> Iterator[str]:
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _names(value, f"{before}{name}.")
+        else:
+            yield before + name
+
+
+def _plain(found: Any, name: str) -> Any:
+    """Return a field, by its name or by the names of those that it is nested in, with `true` and `false` as text."""
+    for part in [name] if name in found else name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return str(found).lower() if isinstance(found, bool) else found
