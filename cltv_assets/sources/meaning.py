@@ -165,9 +165,7 @@ def _raw(name: str, lines: Lines, found: Mapping[str, pa.Array | None]) -> pa.Re
     }
     schema = RAW_TRANSACTIONS.arrow
     arrays = [columns.get(field.name) for field in schema]
-    given = [
-        pa.nulls(count, field.type) if array is None else array for array, field in zip(arrays, schema, strict=True)
-    ]
+    given = [pa.nulls(count, field.type) if array is None else array for array, field in zip(arrays, schema, strict=True)]
     return pa.RecordBatch.from_arrays(given, schema=schema)
 
 
