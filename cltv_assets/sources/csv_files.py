@@ -235,18 +235,20 @@ class _Records:
         """Refuse a record of several lines if its quote opens nothing: the lines are whole without it."""
         if self._width is None or not self._dialect.quotes:
             return
+        if len(self._taken) > _MOST_LINES and len(row) != self._width:
+            raise self._unterminated(f"a quote that takes in the {len(self._taken) - 1} lines after it")
+        # Of most such records the first line is too short, which is seen at once.
+        if self._taken[0].count(self._dialect.delimiter) < self._width - 1:
+            return
         plain = list(replace(self._dialect, quotes=False).split(self._taken))
-        whole = all(
+        if len(plain) > 1 and all(
             len(fields) == len(plain[0]) >= self._width
             and all(fields[at].strip() and '"' not in fields[at] for at in self._times)
             for fields in plain
-        )
-        if whole and len(plain) > 1:
+        ):
             raise self._unterminated(
                 f"a quote that takes in the {len(self._taken) - 1} lines after it, which are whole"
             )
-        if len(self._taken) > _MOST_LINES and len(row) != self._width:
-            raise self._unterminated(f"a quote that takes in the {len(self._taken) - 1} lines after it")
 
     def _unterminated(self, what: str) -> SourceError:
         return SourceError(

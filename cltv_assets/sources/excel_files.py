@@ -27,6 +27,8 @@ from cltv_assets.sources.reading import (
     with_path_values,
 )
 
+_OTHER_SHEETS = "If the sheet holds something else, name those to read in source.sheet."
+
 
 class ExcelReader:
     """Reads workbooks with the sheets and columns that ``source`` names."""
@@ -87,7 +89,7 @@ class ExcelReader:
         if self._source.header:
             further = ((n, [_text(cell) or "" for cell in cells]) for n, cells in islice(rows, SEARCHED))
             require_header_here(names, [name for name in self._wanted if name.strip() not in given], where, further)
-        places = find_columns(names, self._wanted, where, given=given)
+        places = find_columns(names, self._wanted, where, given=given, hint=_OTHER_SHEETS)
         return names, places, [] if self._source.header else [(number, row)]
 
     def _has_columns(self, workbook: Any, sheet: str) -> bool:

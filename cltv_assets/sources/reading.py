@@ -386,6 +386,7 @@ def find_columns(
     where: str,
     delimiter: str | None = None,
     given: Collection[str] = (),
+    hint: str = "",
 ) -> dict[str, int]:
     """Return the position of each wanted column in a header.
 
@@ -404,6 +405,8 @@ def find_columns(
         What the header was split by, if it is text.
     given : collection of str
         Columns that need not stand there, because the file's path names them.
+    hint : str
+        A further remedy.
 
     Raises
     ------
@@ -421,7 +424,7 @@ def find_columns(
                 f"Set source.delimiter: {_DELIMITERS[other]}.",
             )
         data = delimiter and len(missing) == len(wanted) and any(name[:1].isdigit() for name in names)
-        raise _missing(names, {name: wanted[name] for name in missing}, where, hint=_NO_HEADER if data else "")
+        raise _missing(names, {name: wanted[name] for name in missing}, where, hint=_NO_HEADER if data else hint)
     for name, setting in wanted.items():
         if (count := names.count(name.strip())) > 1:
             raise SourceError(
