@@ -164,16 +164,9 @@ def _raw(name: str, lines: Lines, found: Mapping[str, pa.Array | None]) -> pa.Re
         "source_text": lines.texts,
     }
     schema = RAW_TRANSACTIONS.arrow
-    arrays = [columns.get(field.name) for field in schema]
-<<<<<<< HEAD
-    filled = [
-        pa.nulls(count, field.type) if array is None else array for array, field in zip(arrays, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(filled, schema=schema)
-=======
-    given = [pa.nulls(count, field.type) if array is None else array for array, field in zip(arrays, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(given, schema=schema)
->>>>>>> formats
+    given = ((field.type, columns.get(field.name)) for field in schema)
+    arrays = [pa.nulls(count, kind) if array is None else array for kind, array in given]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _without_empty(text: pa.Array) -> pa.Array:

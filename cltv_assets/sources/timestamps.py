@@ -211,7 +211,9 @@ def _with_wall_clock(table: ir.Table, column: str, pattern: TimestampPattern) ->
         table = table.mutate(_month=part("%m", "01").lpad(2, "0"))
     if "%I" in pattern.groups:
         hour = part("%I", "12").cast("int64")
-        noon = ibis.ifelse(part("%p", "am").lower().startswith("p"), ibis.literal(12, "int64"), ibis.literal(0, "int64"))
+        noon = ibis.ifelse(
+            part("%p", "am").lower().startswith("p"), ibis.literal(12, "int64"), ibis.literal(0, "int64")
+        )
         # No such hour becomes 99, which is not valid.
         clock = ibis.ifelse(hour.between(1, 12), hour % 12 + noon, ibis.literal(99, "int64"))
         table = table.mutate(_hour=clock.cast("string").lpad(2, "0"))
