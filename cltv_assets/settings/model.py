@@ -369,7 +369,10 @@ class Settings(Section):
     @property
     def source_path(self) -> str:
         """The source's path, absolute if it is local."""
-        path = self.source.path or ""
+        return self.absolute(self.source.path or "")
+
+    def absolute(self, path: str) -> str:
+        """Return a path as seen from the settings' folder; an address stays."""
         if "://" in path:
             return path
         # Not resolve(): a path with a glob's stars is not a file.

@@ -39,6 +39,8 @@ _FORMS: dict[str, tuple[str, ...]] = {
 #: Names that may be mapped to several columns: the first that is filled, or all of them joined by a blank.
 _SEVERAL = ("customer_id", "transacted_at")
 
+#: What a query's columns are called, unless ``columns`` says otherwise.
+_OF_QUERY = ("transaction_id", "customer_id", "transacted_at", "amount")
 #: The demo's columns in the file's order. ``dollar_value`` is the value of the whole line, not the price of one disc.
 _CDNOW_COLUMNS = {
     "customer_id": ("customer_id",),
@@ -122,6 +124,17 @@ class Source(Section):
         description="Canonical name to the name of the source's column. `customer_id`, `transacted_at`, and `amount` "
         "or both `quantity` and `unit_price` are required. `customer_id` may be a list, of which the first that is "
         "filled counts; `transacted_at` too, whose fields are joined by a blank (date and time).",
+    )
+    paths: dict[str, str] = Field(
+        default_factory=dict,
+        description="For `query`: names of its tables, each with a file, a folder or a glob, in place of `path`.",
+    )
+    query: str | None = Field(
+        None,
+        min_length=1,
+        description="One SELECT in DuckDB's SQL over the tables that `paths` names, whose columns are text. Its rows "
+        "are the lines, and `columns` names its columns: by default `transaction_id`, `customer_id`, "
+        "`transacted_at` and `amount`.",
     )
     where: dict[Text, Annotated[Condition, WithJsonSchema({"anyOf": [*_SOME["anyOf"], {"type": "object"}]})]] = Field(
         default_factory=dict,
@@ -247,6 +260,8 @@ class Source(Section):
         # The published CDNOW figures count its 80 orders of value zero.
         if isinstance(values, Mapping) and values.get("kind", "cdnow") == "cdnow":
             return {"zero_amounts": "keep", **values}
+        if isinstance(values, Mapping) and values.get("query") and not values.get("columns"):
+            return {**values, "columns": {name: name for name in _OF_QUERY}}
         return values
 
     @field_validator("timestamp_format")
@@ -292,7 +307,16 @@ class Source(Section):
                     "your own data"
                 )
             return self
-        if not self.path:
+        if bool(self.query) != bool(self.paths):
+            raise ValueError("query and paths go together: the SELECT, and the files that its tables are")
+        if self.query and self.path:
+            raise ValueError("with query, name the files in paths instead of path")
+        for name in self.paths:
+            if not name.isidentifier():
+                raise ValueError(f"paths: '{name}' cannot be a table's name; use letters, digits and underscores")
+            if "{month}" in self.paths[name]:
+                raise ValueError(f"paths.{name}: {{month}} has no meaning with query; name all files")
+        if not self.path and not self.query:
             raise ValueError(f"kind '{self.kind}' needs path: a file, a folder or a glob")
         self._check_columns()
         return self

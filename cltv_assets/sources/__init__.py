@@ -22,6 +22,7 @@ from cltv_assets.sources.excel_files import ExcelReader
 from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.json_files import JsonReader
 from cltv_assets.sources.parquet_files import ParquetReader
+from cltv_assets.sources.query import QUERY, QueryReader
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 from cltv_assets.sources.spreading import Workers
@@ -78,9 +79,16 @@ def new_source(
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, partial(CdnowReader, storage), today)
-    storage, path = storage_of(settings.source_path, objects)
-    reader = partial(_READERS[settings.source.kind], storage)
-    return TransactionSource(settings, storage, path, reader, today)
+
+    def files(path: str) -> TransactionSource:
+        storage, path = storage_of(settings.absolute(path), objects)
+        return TransactionSource(settings, storage, path, partial(_READERS[settings.source.kind], storage), today)
+
+    if settings.source.query is None:
+        return files(settings.source.path or "")
+    deliveries = {name: files(path) for name, path in settings.source.paths.items()}
+    reader = partial(QueryReader, deliveries, settings.duckdb_memory_limit)
+    return TransactionSource(settings, next(iter(deliveries.values())).storage, QUERY, reader, today)
 
 
 def storage_of(path: str, objects: ObjectStore | None = None) -> tuple[Storage, str]:

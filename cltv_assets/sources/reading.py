@@ -130,6 +130,15 @@ class Members:
 
 
 @runtime_checkable
+class ListingReader(Reader, Protocol):
+    """A reader of what is no file, and is listed as if it were some."""
+
+    def list_files(self) -> list[SourceFile]:
+        """List what there is now."""
+        ...
+
+
+@runtime_checkable
 class OpeningReader(Reader, Protocol):
     """A reader of files that may hold others."""
 

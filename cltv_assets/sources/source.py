@@ -26,7 +26,7 @@ from cltv_assets.sources.files import SourceFile, has_months, list_files, list_o
 from cltv_assets.sources.inspection import SourceReport, first_lines, inspect_files
 from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
 from cltv_assets.sources.meaning import read_transactions
-from cltv_assets.sources.reading import OpeningReader, Reader
+from cltv_assets.sources.reading import ListingReader, OpeningReader, Reader
 from cltv_assets.sources.spreading import Workers
 from cltv_assets.sources.unused import unused_columns
 
@@ -211,6 +211,8 @@ class TransactionSource:
 
     def list_files(self) -> list[SourceFile]:
         """List the source's files as they are now, and what lies in archives and workbooks."""
+        if isinstance(self.reader, ListingReader):
+            return self.reader.list_files()
         files = []
         for file in list_files(self.storage, self.path, self.reader.suffixes):
             members = self.reader.members(file).read if isinstance(self.reader, OpeningReader) else None
@@ -222,6 +224,8 @@ class TransactionSource:
 
     def skipped_files(self) -> list[str]:
         """List what lies in the source's folders, archives and workbooks and is not read."""
+        if isinstance(self.reader, ListingReader):
+            return []
         files = list_files(self.storage, self.path, self.reader.suffixes)
         found = list_others(self.storage, self.path, files)
         if isinstance(self.reader, OpeningReader):
