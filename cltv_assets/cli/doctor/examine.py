@@ -81,7 +81,7 @@ def findings(config: Path | None) -> Iterator[Finding]:
     for one in warned:
         if issubclass(one.category, CltvDeprecation):
             yield warning("deprecated", str(one.message), "Use the new name.")
-    yield _finding("source", _source, settings)
+    yield _finding("source", look_at_source, settings)
     yield _finding("lake", _lake, settings)
     yield from _store(settings)
     yield _finding("engine", _engine, settings)
@@ -103,7 +103,14 @@ def _show(console: Console, finding: Finding) -> None:
     console.print(f"{finding.name}: {finding.text}{stop}{remedy}", markup=False, soft_wrap=True)
 
 
-def _source(settings: Settings) -> str:
+def look_at_source(settings: Settings) -> str:
+    """Return what the source looks like.
+
+    Raises
+    ------
+    SourceError
+        If a run would fail or reject everything: `cltv run` looks first, too.
+    """
     report = configured_source(settings).inspect()
     text = f"{report.files:,} files, {report.bytes:,} bytes at {report.path}"
     if report.sampled_lines:
