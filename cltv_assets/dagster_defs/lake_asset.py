@@ -9,6 +9,7 @@ failed check, an exception or a kill, readers still have the earlier version of 
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,8 @@ from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
 from cltv_assets.dagster_defs.presentation import check_result, column_schema, metadata_of, refusal_metadata
 from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months, outputs_of_checks, record_checks
 from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
-from cltv_assets.lake import StagedMonth, Staging
+from cltv_assets.errors import CltvError
+from cltv_assets.lake import Lake, StagedMonth, Staging
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables import made_by
@@ -125,13 +127,23 @@ def _make(
                 outcome.check_results,
                 "",
                 outcome.outputs,
-                published=lambda: keep(run.lake, month, made, ()),
+                published=lambda: _keep(run.lake, month, made, ()),
                 discard=discard,
             )
-        keep(run.lake, month, made, outcome.reasons)
-    refusal = f"{month} is not published; readers keep what they had. {explained(outcome.reasons)}"
+        unkept = _keep(run.lake, month, made, outcome.reasons)
+    refusal = f"{month} is not published; readers keep what they had. {explained(outcome.reasons)}{unkept}"
     metadata = refusal_metadata(outcome.reasons, run)
     return MonthMade(outcome.check_results, refusal, outcome.outputs, discard=discard, refusal_metadata=metadata)
+
+
+def _keep(lake: Lake, month: Month, tables: Sequence[str], reasons: Sequence[Reason]) -> str:
+    """Keep why the month is refused; return what went wrong, which must hide neither the reasons nor the month."""
+    try:
+        keep(lake, month, tables, reasons)
+    except CltvError as error:
+        logging.getLogger(__name__).warning("%s: what stands in refused_lines is not up to date: %s", month, error)
+        return f" They could not be kept in refused_lines: {error.problem}"
+    return ""
 
 
 def _yield_one(context: dg.AssetExecutionContext, made: MonthMade, month: Month) -> Events:
@@ -139,8 +151,7 @@ def _yield_one(context: dg.AssetExecutionContext, made: MonthMade, month: Month)
     try:
         record_checks(context, made, month)
         yield from made.outputs
-        with faults_as_failures():
-            made.published()
+        made.published()
         yield from outputs_of_checks(context)
     finally:
         made.discard()

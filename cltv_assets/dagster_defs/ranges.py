@@ -19,7 +19,7 @@ from typing import Any
 
 import dagster as dg
 
-from cltv_assets.dagster_defs.failures import FailedMonths, faults_as_failures
+from cltv_assets.dagster_defs.failures import FailedMonths
 from cltv_assets.dagster_defs.instance_state import RECORDED
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import month_of
@@ -55,7 +55,7 @@ class MonthMade:
     outputs: list[dg.MaterializeResult[Any]]
     publish: Callable[[Any], Mapping[str, Any]] = lambda _value: {}
     discard: Callable[[], None] = lambda: None
-    published: Callable[[], None] = lambda: None
+    published: Callable[[], object] = lambda: None
     refusal_metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -136,8 +136,7 @@ def _make_one(
             metadata = {**(output.metadata or {}), **made.publish(output.value)}
             assert output.asset_key is not None
             yield dg.AssetMaterialization(output.asset_key, partition=month.key, metadata=metadata)
-        with faults_as_failures():
-            made.published()
+        made.published()
     finally:
         made.discard()
 
