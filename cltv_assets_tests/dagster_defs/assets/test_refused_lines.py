@@ -103,6 +103,20 @@ def test_a_backfill_keeps_the_reasons_too(shop: Path) -> None:
         assert reasons_kept(lake, JAN) == []
 
 
+def test_a_table_that_cannot_be_written_hides_no_refusal(shop: Path) -> None:
+    settings = settings_in(shop, end_month="2011-02")
+    (shop / "lake/refused_lines").mkdir(parents=True)
+    (shop / "lake/refused_lines/notes.txt").write_text("mine")
+    with dg.DagsterInstance.ephemeral() as instance:
+        runner = MonthRunner(settings, instance, assets_of_half("preprocess"))
+        (error,) = runner.run(JAN).errors
+        assert "missing_customer, 200 lines" in error
+        assert "could not be kept in refused_lines" in error
+        assert "notes.txt" in error
+        (shop / "shop/second.csv").unlink()
+        assert runner.run(JAN).succeeded
+
+
 def test_commands_say_why_and_forget_erases(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of("run", "--select", FIRST_HALF) == 1
     assert "missing_customer, 200 lines worth 2,000.00" in capsys.readouterr().out
