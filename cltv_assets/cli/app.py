@@ -109,11 +109,16 @@ def report(
 
 
 @app.command()
-def status(config: Config = None) -> None:
-    """Show which months exist, are stale, or failed their checks."""
+def status(
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="Show one month, with what its checks say.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Show which months exist, are stale, or failed their checks, and why."""
     from cltv_assets.cli.status import show_status
 
-    show_status(config)
+    show_status(config, month)
 
 
 @app.command()

@@ -24,7 +24,7 @@ from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
 from cltv_assets.sources.meaning import fold
-from cltv_assets.tables import all_schemas
+from cltv_assets.tables import lake_schemas
 
 _SHOWN_FILES = 10
 _ERASED = "erased"
@@ -95,7 +95,7 @@ def lines_in_source(settings: Settings, customer: str) -> dict[str, int]:
 
 
 def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> None:
-    tables = all_schemas(settings.horizons_months)
+    tables = lake_schemas(settings.horizons_months)
     for holding in holdings(lake, tables, customer):
         erase(lake, holding, customer)
     reports = reports_naming(lake, customer, replace=True)
@@ -148,7 +148,7 @@ def _say_source(console: Console, delivered: dict[str, int]) -> None:
 
 
 def _say_lake(console: Console, lake: Lake, settings: Settings, customer: str) -> None:
-    found = holdings(lake, all_schemas(settings.horizons_months), customer)
+    found = holdings(lake, lake_schemas(settings.horizons_months), customer)
     for table in dict.fromkeys(holding.table.name for holding in found):
         months = [holding for holding in found if holding.table.name == table]
         rows = sum(holding.rows for holding in months)

@@ -11,7 +11,7 @@ from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.lake import Lake
 from cltv_assets.report import REPORT
 from cltv_assets.settings import Settings
-from cltv_assets.tables import all_schemas
+from cltv_assets.tables import lake_schemas
 
 
 def vacuum_lake(config: Path | None, keep_days: int) -> None:
@@ -24,7 +24,7 @@ def vacuum_lake(config: Path | None, keep_days: int) -> None:
 
 def delete_unread(lake: Lake, settings: Settings, older_than_hours: int) -> int:
     """Delete replaced and left-over files of all tables and reports; return how many."""
-    tables = sum(lake.table(schema).vacuum(older_than_hours) for schema in all_schemas(settings.horizons_months))
+    tables = sum(lake.table(schema).vacuum(older_than_hours) for schema in lake_schemas(settings.horizons_months))
     return tables + lake.files(REPORT.name).vacuum(older_than_hours) + lake.vacuum_landings(older_than_hours)
 
 
@@ -33,7 +33,7 @@ def adopt_lake(config: Path | None) -> None:
     settings = load_settings(config)
     lake = open_lake(settings)
     lake.check_writable()
-    adopted = sum(lake.table(schema).adopt() for schema in all_schemas(settings.horizons_months))
+    adopted = sum(lake.table(schema).adopt() for schema in lake_schemas(settings.horizons_months))
     graph = f"the graph '{settings.asset_prefix}'" if settings.asset_prefix else "the graph without a prefix"
     if not adopted:
         typer.echo(f"{lake.root} belongs to {graph} already.")

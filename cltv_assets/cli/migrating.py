@@ -20,7 +20,7 @@ from cltv_assets.lake import FORMAT_VERSION
 from cltv_assets.lake.migrations import Fate, TablePlan, carry_out, plan
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.tables import all_schemas
+from cltv_assets.tables import lake_schemas
 
 
 def migrate_lake(config: Path | None, dry_run: bool) -> None:
@@ -36,7 +36,7 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
     # Also months without rows, and months after an `end_month` that was set since.
     today = Month.of(dt.datetime.now(settings.zone).date())
     possible = list(settings.first_month.until(max(today, settings.first_month)))
-    planned = plan(lake, all_schemas(settings.horizons_months), STEPS, possible)
+    planned = plan(lake, lake_schemas(settings.horizons_months), STEPS, possible)
     if not planned:
         typer.echo(f"{lake.root} has format version {FORMAT_VERSION}: there is nothing to migrate.")
         return

@@ -21,7 +21,7 @@ from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, open_source
-from cltv_assets.tables import all_schemas
+from cltv_assets.tables import lake_schemas
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def check_lake(settings: Settings) -> Lake:
     """
     lake = open_lake(settings)
     lake.check_writable()
-    for schema in all_schemas(settings.horizons_months):
+    for schema in lake_schemas(settings.horizons_months):
         lake.table(schema).version()
     return lake
 

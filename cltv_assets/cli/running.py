@@ -11,7 +11,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from cltv_assets.cli.reading import check_lake, configured_source
+from cltv_assets.cli.doctor.delivery import require_source
+from cltv_assets.cli.reading import check_lake
 from cltv_assets.cli.runner import MonthResult, look_on_time, months_between, run_months
 from cltv_assets.cli.summary import show_summary
 from cltv_assets.cli.terminal import open_console
@@ -25,8 +26,8 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.table import Half
 
-#: Warnings shown in full after the run; the UI has them all.
-_SHOWN_WARNINGS = 12
+#: Months that a line of warnings names one by one.
+_SHOWN_MONTHS = 6
 
 
 def run_and_report(config: Path | None, first: str | None, last: str | None, assets: Sequence[str] | None) -> None:
@@ -58,9 +59,7 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
     # Before the first month: otherwise every month would fail with the same error.
     check_lake(settings)
     if assets is None or RAW_TRANSACTIONS.name in assets:
-        source = configured_source(settings)
-        if not source.list_files():
-            source.inspect()
+        require_source(settings)
     console = open_console()
     began = time.monotonic()
     what = "all assets" if assets is None else ", ".join(assets)
@@ -122,10 +121,18 @@ def _months(count: int) -> str:
 
 
 def _say_warnings(console: Console, results: Sequence[MonthResult]) -> None:
-    """Show the warnings of the newest month; the UI has those of earlier months."""
-    if not results or not results[-1].warnings:
-        return
-    newest = results[-1]
-    console.print(f"Warnings of {newest.month} (they block nothing):")
-    for warning in newest.warnings[:_SHOWN_WARNINGS]:
-        console.print(f"  {warning}", markup=False, soft_wrap=True)
+    """Show the warnings of all months, a line for each check: its months, and what it says of the newest."""
+    warned: dict[str, dict[Month, str]] = {}
+    for result in results:
+        for warning in result.warnings:
+            name, _, message = warning.partition(": ")
+            warned.setdefault(name, {})[result.month] = message
+    if warned:
+        console.print("Warnings (they block nothing):")
+    for name, messages in warned.items():
+        months = list(messages)
+        named = ", ".join(month.key for month in months)
+        if len(months) > _SHOWN_MONTHS:
+            named = f"{len(months)} months from {months[0]} to {months[-1]}"
+        of = f"; of {months[-1]}" if len(months) > 1 else ""
+        console.print(f"  {named} {name}{of}: {messages[months[-1]]}", markup=False, soft_wrap=True)

@@ -11,6 +11,7 @@ import typer
 from rich.table import Column, Table
 
 from cltv_assets.cli.reading import configured_source, open_lake
+from cltv_assets.cli.runner import months_between
 from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.automation.state import latest, needs_of
 from cltv_assets.dagster_defs.build import build_assets
@@ -24,6 +25,7 @@ from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import all_schemas
+from cltv_assets.tables.refused_lines import explained, reasons_kept
 
 
 @dataclass
@@ -40,6 +42,8 @@ class MonthStatus:
         Blocking checks and warnings of the last evaluation, ``asset.check``.
     late : int
         Lines that the source has and the lake lacks; negative if the source has fewer.
+    says : dict of str to str
+        What each of these checks says.
     """
 
     missing: list[str] = field(default_factory=list)
@@ -47,6 +51,7 @@ class MonthStatus:
     failed: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
     late: int = 0
+    says: dict[str, str] = field(default_factory=dict)
 
     @property
     def in_order(self) -> bool:
@@ -54,10 +59,13 @@ class MonthStatus:
         return not (self.missing or self.stale or self.failed or self.late)
 
 
-def show_status(config: Path | None) -> None:
-    """Print a line for each month; exit with 1 unless every month is in order."""
+def show_status(config: Path | None, only: str | None = None) -> None:
+    """Print a line for each month, or all that stands about one; exit with 1 unless every month shown is in order."""
     settings = load_settings(config)
     found = month_statuses(settings)
+    if only is not None:
+        (month,) = months_between(settings, only, only)
+        found = {month: found[month]}
     console = open_console(at_least=100)
     # Failed checks are what readers look for: other columns are broken into lines first.
     table = Table("month", "state", Column("failed checks", no_wrap=True), "warnings", "late lines", box=None)
@@ -70,6 +78,10 @@ def show_status(config: Path | None) -> None:
             f"{state.late:+,}" if state.late else "-",
         )
     console.print(table)
+    lake = open_lake(settings)
+    for month, state in found.items():
+        for line in _explanations(lake, month, state, warnings=only is not None):
+            console.print(line, markup=False, soft_wrap=True)
     wrong = [month for month, state in found.items() if not state.in_order]
     if wrong:
         console.print(
@@ -77,6 +89,18 @@ def show_status(config: Path | None) -> None:
         )
         raise typer.Exit(1)
     console.print(f"All {len(found)} months are in order.")
+
+
+def _explanations(lake: Lake, month: Month, state: MonthStatus, warnings: bool) -> list[str]:
+    """Return why a month was refused, and what its warnings say, a line for each check."""
+    kept = reasons_kept(lake, month) if state.failed else []
+    lines = []
+    for name in state.failed:
+        own = [reason for reason in kept if f"{reason.table}.{reason.check}" == name]
+        lines.append(explained(own) if own else f"{name}: {state.says[name]}")
+    if warnings:
+        lines += [f"{name}: {state.says[name]}" for name in state.warned]
+    return [f"{month} {line}" for line in lines]
 
 
 def _state(state: MonthStatus) -> str:
@@ -142,6 +166,7 @@ def _add_checks(found: Mapping[Month, MonthStatus], settings: Settings, instance
             if not evaluated.passed:
                 blocks = evaluated.severity == dg.AssetCheckSeverity.ERROR
                 (state.failed if blocks else state.warned).append(name)
+                state.says[name] = evaluated.description or "no message"
 
 
 def _add_late(found: Mapping[Month, MonthStatus], settings: Settings, lake: Lake) -> None:

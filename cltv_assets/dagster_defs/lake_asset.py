@@ -9,6 +9,7 @@ failed check, an exception or a kill, readers still have the earlier version of 
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,15 +21,17 @@ from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
-from cltv_assets.dagster_defs.presentation import check_result, column_schema, metadata_of
+from cltv_assets.dagster_defs.presentation import check_result, column_schema, metadata_of, refusal_metadata
 from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months, outputs_of_checks, record_checks
 from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
-from cltv_assets.lake import StagedMonth, Staging
+from cltv_assets.errors import CltvError
+from cltv_assets.lake import Lake, StagedMonth, Staging
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables import made_by
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.refused_lines import Reason, explained, keep, reasons_of
 from cltv_assets.tables.table import Made, Table
 
 #: Tag that shows which command makes an asset.
@@ -118,8 +121,29 @@ def _make(
         stagings.extend(undo.enter_context(run.lake.table(schema).begin(run.month)) for schema in schemas)
         staged = _stage(run, made_by(tables[0], run), stagings)
         outcome = _audit(run, staged, tables, names)
-    refusal = f"{month} is not published; readers keep what they had. " if outcome.blocking else ""
-    return MonthMade(outcome.check_results, refusal + " ".join(outcome.blocking), outcome.outputs, discard=discard)
+        made = [table.name for table in tables]
+        if not outcome.reasons:
+            return MonthMade(
+                outcome.check_results,
+                "",
+                outcome.outputs,
+                published=lambda: _keep(run.lake, month, made, ()),
+                discard=discard,
+            )
+        unkept = _keep(run.lake, month, made, outcome.reasons)
+    refusal = f"{month} is not published; readers keep what they had. {explained(outcome.reasons)}{unkept}"
+    metadata = refusal_metadata(outcome.reasons, run)
+    return MonthMade(outcome.check_results, refusal, outcome.outputs, discard=discard, refusal_metadata=metadata)
+
+
+def _keep(lake: Lake, month: Month, tables: Sequence[str], reasons: Sequence[Reason]) -> str:
+    """Keep why the month is refused; return what went wrong, which must hide neither the reasons nor the month."""
+    try:
+        keep(lake, month, tables, reasons)
+    except CltvError as error:
+        logging.getLogger(__name__).warning("%s: what stands in refused_lines is not up to date: %s", month, error)
+        return f" They could not be kept in refused_lines: {error.problem}"
+    return ""
 
 
 def _yield_one(context: dg.AssetExecutionContext, made: MonthMade, month: Month) -> Events:
@@ -127,6 +151,7 @@ def _yield_one(context: dg.AssetExecutionContext, made: MonthMade, month: Month)
     try:
         record_checks(context, made, month)
         yield from made.outputs
+        made.published()
         yield from outputs_of_checks(context)
     finally:
         made.discard()
@@ -185,7 +210,7 @@ def _stage(run: MonthRun, made: Mapping[str, Made], stagings: Sequence[Staging])
 @dataclass(frozen=True)
 class _Outcome:
     check_results: list[dg.AssetCheckResult]
-    blocking: list[str]
+    reasons: list[Reason]
     outputs: list[dg.MaterializeResult[StagedMonth]]
 
 
@@ -198,9 +223,9 @@ def _audit(run: MonthRun, staged: Sequence[StagedMonth], tables: Sequence[Table]
     for table, part in zip(tables, staged, strict=True):
         key = names.key(table.name)
         for finding in audit(written[table.name], table.checks_for(run.settings.horizons_months), seen):
-            outcome.check_results.append(check_result(key, finding))
-            if finding.blocks:
-                outcome.blocking.append(f"{table.name}.{finding.check.name}: {finding.verdict.message}")
+            reasons = reasons_of(finding, table.name, written[table.name], seen) if finding.blocks else []
+            outcome.check_results.append(check_result(key, finding, refusal_metadata(reasons, seen)))
+            outcome.reasons.extend(reasons)
         metadata = metadata_of(table, written[table.name], seen)
         outcome.outputs.append(dg.MaterializeResult(asset_key=key, value=part, metadata=metadata))
     return outcome

@@ -16,6 +16,7 @@ from cltv_assets.files.storage import month_folder
 from cltv_assets.tables.check import Finding
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.refused_lines import REFUSED_LINES, Reason
 from cltv_assets.tables.table import Table
 
 #: Variable with the address that serves the reports, if any: the UI serves no files, and browsers refuse file:// links.
@@ -43,7 +44,7 @@ def column_schema(table: TableSchema) -> dg.TableSchema:
     return dg.TableSchema(columns=[*columns, month])
 
 
-def check_result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
+def check_result(asset: dg.AssetKey, finding: Finding, more: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
     """Return a finding as Dagster records it: sentence, numbers, offending rows.
 
     Parameters
@@ -52,8 +53,10 @@ def check_result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
         The asset that is checked.
     finding : Finding
         The check's verdict, and the rows that it found.
+    more : mapping, optional
+        Further metadata.
     """
-    metadata = shown(finding.verdict.facts)
+    metadata = shown(finding.verdict.facts) | dict(more or {})
     if finding.examples:
         metadata["examples"] = dg.MetadataValue.md(markdown_table(finding.examples))
     return dg.AssetCheckResult(
@@ -64,6 +67,20 @@ def check_result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
         description=finding.verdict.message,
         metadata=metadata,
     )
+
+
+def refusal_metadata(reasons: Sequence[Reason], run: MonthRun) -> dict[str, Any]:
+    """Return why a month is refused as metadata: the reasons, some lines of each, and where they stand."""
+    rows = [row for reason in reasons if reason.lines is not None for row in reason.rows()]
+    if not reasons:
+        return {}
+    place = run.lake.table(REFUSED_LINES).uri
+    found: dict[str, Any] = {"refused_lines": f"{place}/{month_folder(run.month)}"}
+    if rows:
+        names = [c.name for c in REFUSED_LINES.columns if c.name != "message" and any(row.get(c.name) for row in rows)]
+        table = markdown_table([{name: row.get(name) for name in names} for row in rows])
+        found["reasons"] = dg.MetadataValue.md(table)
+    return found
 
 
 def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any]:

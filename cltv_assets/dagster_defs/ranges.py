@@ -14,7 +14,7 @@ record checks without a month, and stop all months when one fails.
 # No `from __future__ import annotations` here: Dagster reads the context's annotation as a class.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -44,6 +44,10 @@ class MonthMade:
         Publishes the value of one output and returns its metadata.
     discard : callable
         Removes what was written but not published.
+    published : callable
+        Called when all outputs are published.
+    refusal_metadata : mapping
+        What the UI shows of the refusal.
     """
 
     check_results: list[dg.AssetCheckResult]
@@ -51,6 +55,8 @@ class MonthMade:
     outputs: list[dg.MaterializeResult[Any]]
     publish: Callable[[Any], Mapping[str, Any]] = lambda _value: {}
     discard: Callable[[], None] = lambda: None
+    published: Callable[[], object] = lambda: None
+    refusal_metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_months(
@@ -110,7 +116,7 @@ def record_checks(context: dg.AssetExecutionContext, made: MonthMade, month: Mon
     for result in made.check_results:
         context.log_event(_evaluation(result, month))
     if made.refusal:
-        raise dg.Failure(description=made.refusal, allow_retries=False)
+        raise dg.Failure(description=made.refusal, metadata=made.refusal_metadata, allow_retries=False)
 
 
 def outputs_of_checks(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
@@ -130,6 +136,7 @@ def _make_one(
             metadata = {**(output.metadata or {}), **made.publish(output.value)}
             assert output.asset_key is not None
             yield dg.AssetMaterialization(output.asset_key, partition=month.key, metadata=metadata)
+        made.published()
     finally:
         made.discard()
 

@@ -18,6 +18,7 @@ from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.landing import month_at
 from cltv_assets.sources.meaning import Meaning
+from cltv_assets.sources.proposing import Unreadable, quoted, too_many, unreadable_times
 from cltv_assets.sources.reading import CuttingReader, Reader, Survey, SurveyingReader
 from cltv_assets.sources.spreading import RANGE_BYTES
 
@@ -176,26 +177,16 @@ def _require_split(file: SourceFile, sample: pa.Table, split: pa.Table) -> None:
     line, text = sample["source_line"][0].as_py(), sample["source_text"][0].as_py()
     raise SourceError(
         f"{file.address}: none of {sample.num_rows:,} lines has as many fields as the header; line {line} "
-        f"reads {_quoted(text)}.",
+        f"reads {quoted(text)}.",
         "Deliver the file with one header name for each field, or set source.delimiter to what separates them. If only "
         "empty fields at the end are lacking or too many, set source.ragged: pad.",
     )
 
 
 def _require_dates(settings: Settings, file: SourceFile, split: pa.Table, found: pa.Array) -> None:
-    if found.null_count < len(found):
-        return
-    line, text = split["source_line"][0].as_py(), split["transacted_at"][0].as_py()
-    column = " ".join(settings.source.mapping["transacted_at"])
-    raise SourceError(
-        f"{file.address}, column '{column}': none of {len(found):,} lines has a time that "
-        f"source.timestamp_format '{' or '.join(settings.source.timestamp_format)}' can read; line {line} holds "
-        f"{_quoted(text)}.",
-        "Set source.timestamp_format to its pattern, for example '%d/%m/%Y %H:%M'.",
-    )
-
-
-def _quoted(text: str | None) -> str:
-    if text is None:
-        return "nothing"
-    return repr(text if len(text) <= 80 else text[:80] + "…")
+    counting = pc.is_null(split["not_counted"].combine_chunks())
+    split, found = split.filter(counting), found.filter(counting)
+    unreadable = Unreadable()
+    unreadable.add(split, found)
+    if too_many(settings, split.num_rows, unreadable.lines) or 0 < split.num_rows == unreadable.lines:
+        raise unreadable_times(settings, file.address, split.num_rows, unreadable, sampled=True)

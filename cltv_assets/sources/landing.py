@@ -13,7 +13,7 @@ import shutil
 import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,9 +28,12 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import BLOCK, MonthContent, joined
+from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.meaning import read_transactions
 from cltv_assets.sources.parts import LOOSE, Slot, part_of
+from cltv_assets.sources.proposing import Unreadable, too_many, unreadable_times
 from cltv_assets.sources.reading import CuttingReader, Reader
 from cltv_assets.sources.spreading import (
     SPREAD_BYTES,
@@ -186,6 +189,7 @@ class LandingCache:
     def _parse(self, files: Sequence[SourceFile], folder: Path) -> tuple[dict[str, FileTally], _Batch]:
         with self._parsing.parts(folder) as parts:
             counts = self._parsing.parse([(file, None) for file in files], parts)
+            self._require_times(files, counts)
             loose = self._loose_months(files, counts)
             parts.place(loose)
         tallies, batch = self._tallied(Parsed(counts, parts.contents()), loose, folder)
@@ -205,6 +209,7 @@ class LandingCache:
         remove = weakref.finalize(self, _delete, workers.storage, shared)
         try:
             parsed = spread(workers, self._storage, self._parsing, files, shared)
+            self._require_times(files, parsed.counts)
         except (NotSpreadError, NoWorkersError) as reason:
             remove()
             log.warning("Deliveries are parsed by the driver alone: %s", reason)
@@ -214,6 +219,34 @@ class LandingCache:
             raise
         tallies, batch = self._tallied(parsed, self._loose_months(files, parsed.counts), folder)
         return tallies, replace(batch, remove=remove)
+
+    def _require_times(self, files: Sequence[SourceFile], counts: Counts) -> None:
+        """Refuse a file most of whose times cannot be read: its lines would be rejected in a wrong month.
+
+        Raises
+        ------
+        SourceError
+            For the first such file.
+        """
+        lines: dict[str, Counter[Dating]] = defaultdict(Counter)
+        for (name, _, dating), count in counts.items():
+            lines[name][dating] += count
+        settings = self._parsing.settings
+        for file in files:
+            found = lines[file.name]
+            if not too_many(settings, found.total() - found["malformed"], found["undatable"]):
+                continue
+            # Read it again, for the values, and without the lines that do not count.
+            unreadable, split = Unreadable(), 0
+            with closing(Dater(settings, self.day)) as dater:
+                for batch in read_transactions(settings.source, self._parsing.reader, file):
+                    counting = pc.and_(pc.is_null(batch["source_text"]), pc.is_null(batch["not_counted"]))
+                    own = pa.Table.from_batches([batch]).filter(counting)
+                    months, _ = dater.date(own["transacted_at"])
+                    unreadable.add(own, months)
+                    split += own.num_rows
+            if too_many(settings, split, unreadable.lines):
+                raise unreadable_times(settings, file.path, split, unreadable)
 
     def _tallied(self, parsed: Parsed, loose: Mapping[str, int], folder: Path) -> tuple[dict[str, FileTally], _Batch]:
         """Give each line that has no month of its own that of its file."""

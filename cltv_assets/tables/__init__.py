@@ -24,6 +24,7 @@ from cltv_assets.tables import (
 )
 from cltv_assets.tables.check import Check
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.refused_lines import REFUSED_LINES
 from cltv_assets.tables.table import Half, Made, Table
 
 TABLES: tuple[Table, ...] = (
@@ -45,6 +46,11 @@ TABLES: tuple[Table, ...] = (
 def all_schemas(horizons_months: Sequence[int]) -> tuple[TableSchema, ...]:
     """Return every table's columns, in the order of the graph, for the configured horizons."""
     return tuple(table.schema_for(horizons_months) for table in TABLES)
+
+
+def lake_schemas(horizons_months: Sequence[int]) -> tuple[TableSchema, ...]:
+    """Return every table that the lake keeps: those of the graph, and why months were refused."""
+    return (*all_schemas(horizons_months), REFUSED_LINES)
 
 
 def checks_of(horizons_months: Sequence[int]) -> dict[str, tuple[Check, ...]]:

@@ -11,7 +11,7 @@ import sys
 from cltv_assets.columns import MONTH
 from cltv_assets.settings import Settings
 from cltv_assets.settings.reference import write_or_check
-from cltv_assets.tables import all_schemas
+from cltv_assets.tables import lake_schemas
 
 _HEAD = f"""# Data dictionary
 
@@ -27,7 +27,7 @@ are the default ones; `horizons_months` changes them.
 def dictionary() -> str:
     """Return the data dictionary as Markdown."""
     parts = [_HEAD]
-    for table in all_schemas(Settings().horizons_months):
+    for table in lake_schemas(Settings().horizons_months):
         grain = ", ".join(f"`{name}`" for name in table.grain)
         parts += [f"\n## {table.name}\n", f"{table.description}\n", f"Grain within a month: {grain}.\n"]
         parts += ["| column | type | null | unit | meaning |", "| --- | --- | --- | --- | --- |"]

@@ -107,17 +107,13 @@ def test_a_wrong_source(shop: Path, capsys: Said, changes: dict[str, object], na
     said = capsys.readouterr().out
     assert named in said
     assert "Traceback" not in said
-    code = code_of("run")
+    # Before the first month is tried.
+    assert code_of("run") == 3
     said = capsys.readouterr()
     assert "Traceback" not in said.out + said.err
-    if "columns" in changes:
-        # Found in a month's files: the month fails, and says why.
-        assert code == 1
-        assert "1 of 1 month failed" in said.out
-        assert named in said.out
-    else:
-        assert code == 3
-        assert named in said.err
+    assert named in said.err
+    assert "2011-01 failed" not in said.out
+    assert not (shop / "lake/raw_transactions").exists()
     assert not (shop / "lake/cleaned_transactions").exists()
 
 

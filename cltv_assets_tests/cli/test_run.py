@@ -127,3 +127,33 @@ def test_select_runs_what_it_names(tmp_path: Path, capsys: pytest.CaptureFixture
     # What comes after: everything downstream of the days, nothing upstream of them.
     assert code_of("run", "--select", "purchase_days+") == 0
     assert {name for name, _ in contents(tmp_path / "lake")} >= {"purchase_days", "rfm_summary", "cltv_report"}
+
+
+def test_warnings_of_all_months_are_listed_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    months = months_of("2011-01", 4)
+    counts = dict(zip(months, (40, 4, 40, 0), strict=True))
+    for month, count in counts.items():
+        lines = [(f"{month}-{n}", f"C{n % 7}", f"{month}-{n % 27 + 1:02} 10:00:00", "1", "5.00") for n in range(count)]
+        deliver(tmp_path / "shop", {month: lines}, f"{month}.csv")
+    write_config(tmp_path, end_month="2011-04")
+    assert code_of("run", "--select", "raw_transactions") == 0
+    said = capsys.readouterr().out
+    lines = said[said.index("Warnings (they block nothing):") :].splitlines()[1:-1]
+    assert len(lines) == 2
+    assert lines[0].startswith("  2011-02, 2011-03, 2011-04 raw_transactions.usual_volume; of 2011-04: 0 rows against")
+    assert lines[1].startswith("  2011-04 raw_transactions.month_has_lines: No line at all is dated in 2011-04")
+
+
+def test_a_run_stops_where_the_doctor_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(tmp_path / "shop", {JAN: [("1", "C1", "25/01/2011", "1", "5.00")] * 30})
+    write_config(tmp_path, end_month="2011-02")
+    assert code_of("doctor") == 3
+    (finding,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("failed")]
+    assert "Set source.timestamp_format: '%d/%m/%Y'" in finding
+    assert code_of("run") == 3
+    said = capsys.readouterr()
+    assert finding.partition("source: ")[2] in said.out + said.err
+    # Before the first run is launched; and months that need no source can be run all the same.
+    assert not (tmp_path / "lake/raw_transactions").exists()
+    assert "2011-01 failed" not in said.out
+    assert code_of("run", "--select", "purchase_days") == 1

@@ -291,6 +291,20 @@ def test_the_digest_of_a_file_below_one_block_is_that_of_its_lines(tmp_path, mon
     assert landing.records["a.csv"].content == digest.content()
 
 
+def test_a_file_of_unreadable_times_is_refused_as_on_one_machine(tmp_path):
+    lines = [line(number, "25.03.2024") for number in range(400)] + [line(number) for number in range(200)]
+    (tmp_path / "a.csv").write_text("\n".join([HEADER, *lines]))
+    said = set()
+    for source in (new_source(settings_of(tmp_path, "a.csv"), TODAY), spread_source(settings_of(tmp_path, "a.csv"))):
+        with pytest.raises(SourceError, match=r"400 of its 600 lines.*\['iso', '%d\.%m\.%Y'\]") as raised:
+            source.land(Month.parse("2024-01"), tmp_path / "into")
+        said.add(str(raised.value))
+        source.close()
+    assert len(said) == 1
+    # Nothing of the refused landing is left on the storage that the workers share.
+    assert not any((tmp_path / "lake" / LANDING_FOLDER).rglob("*.parquet"))
+
+
 @pytest.mark.parametrize("at", [30, 90, 250, 290])
 @pytest.mark.parametrize("undatable", [False, True])
 def test_the_digest_changes_with_a_line_of_any_block(tmp_path, at, undatable):

@@ -30,7 +30,7 @@ from cltv_assets.errors import CltvError, LakeError
 from cltv_assets.files.storage import LANDING_FOLDER, Storage
 from cltv_assets.lake import Lake
 from cltv_assets.settings import Settings
-from cltv_assets.tables import all_schemas
+from cltv_assets.tables import lake_schemas
 
 _LOG = "_delta_log"
 _COMMIT = re.compile(r"(\d{20})\.json$")
@@ -178,7 +178,7 @@ def main(action: str) -> None:
     settings = load_settings()
     storage = open_storage(settings)
     if action == "save":
-        versions = save(storage, [schema.name for schema in all_schemas(settings.horizons_months)], sys.stdout.buffer)
+        versions = save(storage, [schema.name for schema in lake_schemas(settings.horizons_months)], sys.stdout.buffer)
         sys.stderr.write(f"{len(versions)} tables of {storage.root} saved.\n")
     else:
         sys.stderr.write(f"{load(storage, sys.stdin.buffer)} files written to {storage.root}.\n")
