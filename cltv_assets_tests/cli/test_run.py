@@ -51,11 +51,13 @@ def test_a_failed_check_and_its_repair(
 ) -> None:
     """Exit code 1, the reason, the old month for readers; the same command repairs; an instance elsewhere."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
-    deliver(tmp_path / "shop", lines_of_shop([JAN, FEB], customers=30))
+    lines = lines_of_shop([JAN, FEB], customers=30)
+    deliver(tmp_path / "shop", lines)
     write_config(tmp_path, end_month="2011-02")
     assert code_of("run", "--select", FIRST_HALF) == 0
     before = contents(tmp_path / "lake")
-    broken = [(f"B{i}", "", "2011-01-05 10:00:00", "1", "5.00") for i in range(2000)]
+    # More than half of January, and less than half of all: of these no run would begin.
+    broken = [(f"B{i}", "", "2011-01-05 10:00:00", "1", "5.00") for i in range(len(lines[JAN]) + 10)]
     deliver(tmp_path / "shop", {JAN: broken}, "second.csv")
     capsys.readouterr()
 

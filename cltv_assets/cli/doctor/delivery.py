@@ -23,6 +23,7 @@ from cltv_assets.months import Span
 from cltv_assets.settings import Settings
 from cltv_assets.sources import SourceReport, TransactionSource
 from cltv_assets.tables import TABLES
+from cltv_assets.tables.check import Finding as Audited
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.cleaned_and_rejected.split import (
     OutlierBound,
@@ -47,9 +48,24 @@ def look_at_source(settings: Settings) -> Iterator[Finding]:
         source = configured_source(settings)
         report = source.inspect()
         yield ok("source", _shown(settings, report))
-        yield from _audited(settings, source, report)
+        for found in _audited(settings, source, report):
+            name, text = found.check.name, found.verdict.message + _quoted(found.examples)
+            yield failed(name, SourceError(text, _REFUSED)) if found.blocks else warning(name, text, _WARNED)
     except CltvError as error:
         yield failed("source", error)
+
+
+def require_source(settings: Settings) -> None:
+    """Return if a run could take the source.
+
+    Raises
+    ------
+    SourceError
+        If the doctor would fail: a run would be refused, or reject nearly everything.
+    """
+    source = configured_source(settings)
+    for found in _audited(settings, source, source.inspect(), warnings=False):
+        raise SourceError(found.verdict.message + _quoted(found.examples), _REFUSED)
 
 
 def _shown(settings: Settings, report: SourceReport) -> str:
@@ -70,8 +86,10 @@ def _shown(settings: Settings, report: SourceReport) -> str:
     return text
 
 
-def _audited(settings: Settings, source: TransactionSource, report: SourceReport) -> Iterator[Finding]:
-    """Clean the sample and run the checks that a sample can fail."""
+def _audited(
+    settings: Settings, source: TransactionSource, report: SourceReport, *, warnings: bool = True
+) -> Iterator[Audited]:
+    """Clean the sample and yield the checks that it fails, of those that a sample can fail."""
     # The reader files lines of the future by their file; here they are judged by their day.
     span = Span(dt.date(1000, 1, 1), dt.datetime.now(settings.zone).date() + dt.timedelta(days=1))
     month = report.last_month or settings.first_month
@@ -80,16 +98,10 @@ def _audited(settings: Settings, source: TransactionSource, report: SourceReport
         tables = _sample_tables(engine, report, span, settings)
         run = replace(run, inputs=tables)
         for table in TABLES:
-            checks = [check for check in table.checks if check.of_sample]
+            checks = [check for check in table.checks if check.of_sample and (warnings or check.blocking)]
             for found in audit(tables[table.name], checks, run) if checks else ():
                 if not found.verdict.passed:
-                    text = found.verdict.message + _quoted(found.examples)
-                    blocking = found.check.blocking
-                    yield (
-                        failed(found.check.name, SourceError(text, _REFUSED))
-                        if blocking
-                        else warning(found.check.name, text, _WARNED)
-                    )
+                    yield found
 
 
 def _sample_tables(

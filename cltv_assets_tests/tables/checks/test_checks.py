@@ -205,6 +205,9 @@ class NoSource:
     def line_counts(self, months):
         return {}
 
+    def unused_columns(self):
+        return []
+
 
 def arrow(table: TableSchema, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=table.arrow)
