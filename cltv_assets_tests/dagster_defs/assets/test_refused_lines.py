@@ -28,7 +28,9 @@ SPOILED = {JAN: [*NOBODY, *UNREADABLE]}
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """Two months of a shop, of which the first has a second delivery that is broken."""
-    deliver(tmp_path / "shop", {JAN: GOOD, FEB: [(a, b, c.replace("-01-", "-02-"), d, e) for a, b, c, d, e in GOOD]})
+    # So many that less than half of all lines is broken: otherwise no run would begin.
+    later = [(a, b, c.replace("-01-", "-02-"), d, e) for a, b, c, d, e in GOOD] * 11
+    deliver(tmp_path / "shop", {JAN: GOOD, FEB: later})
     deliver(tmp_path / "shop", SPOILED, "second.csv")
     write_config(tmp_path, end_month="2011-02")
     return tmp_path
