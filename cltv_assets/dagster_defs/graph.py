@@ -45,6 +45,7 @@ def assets_of_half(half: Half) -> list[str]:
 def _kinds(asset: Asset, settings: Settings) -> set[str]:
     """Return the kinds that Dagster shows on an asset, three at most: what computes it and what stores it."""
     # The demo's purchase log is a text file too.
-    chosen = {ENGINE: settings.engine, SOURCE: "parquet" if settings.source.kind == "parquet" else "csv"}
+    form = settings.source.kind.replace("cdnow", "csv")
+    chosen = {ENGINE: settings.engine, SOURCE: form}
     kinds = {chosen.get(kind, kind) for kind in asset.kinds}
     return kinds | {"s3"} if is_s3(settings.lake_root) else kinds

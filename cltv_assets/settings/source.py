@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
@@ -101,13 +102,31 @@ class Sign(Section):
 class Source(Section):
     """Where transactions come from, how to read them, and what a line means."""
 
-    kind: Literal["csv", "parquet", "cdnow"] = Field(
-        "cdnow", description="The form of your files; `cdnow` is the demo, which brings its own."
+    kind: Literal["csv", "parquet", "sql", "cdnow"] = Field(
+        "cdnow",
+        description="The form of your files, or `sql` for a database; `cdnow` is the demo, which brings its own.",
     )
     path: str | None = Field(
         None,
         description="A file, a folder or a glob. `{month}` in it is replaced by the partition's `YYYY-MM`. "
-        "Required except for `cdnow`.",
+        "Required except for `cdnow`. For `sql`: a database file of SQLite or DuckDB, if there is no `url_variable`.",
+    )
+    url_variable: str | None = Field(
+        None,
+        description="For `sql`: the name of the environment variable that holds the database's URL, such as "
+        "`SHOP_DATABASE_URL`. `postgresql://`, `mysql://` and `mariadb://` are known.",
+    )
+    table: Text | None = Field(None, description="For `sql`: the table or view, such as `orders` or `shop.orders`.")
+    query: str | None = Field(None, description="For `sql`, in place of `table`: a SELECT.")
+    key: Texts = Field(
+        (),
+        description="For `sql`: columns that put a month's rows in order, such as the primary key. By default they "
+        "are ordered by all columns that are read.",
+    )
+    changed_at: Text | None = Field(
+        None,
+        description="For `sql`: the column of when a row was last changed. Without it a change is seen only by a "
+        "month's number of rows and by the sums of its amounts.",
     )
     columns: dict[CanonicalName, Texts] = Field(
         default_factory=dict,
@@ -167,7 +186,7 @@ class Source(Section):
     )
     missing_values: Texts = Field(
         (),
-        description="Further words for a missing value, such as `[guest, \"0\"]`, in upper or lower case. Known are "
+        description='Further words for a missing value, such as `[guest, "0"]`, in upper or lower case. Known are '
         "an empty field and what R, pandas, MySQL, PostgreSQL and spreadsheets write.",
     )
     cancellation_prefix: str | None = Field(
@@ -214,13 +233,36 @@ class Source(Section):
         if self.kind == "cdnow":
             if self.path is not None or self.columns or self.timestamp_format != ("iso",):
                 raise ValueError(
-                    "kind 'cdnow' brings its own path and columns; set kind to csv or parquet to read your own data"
+                    "kind 'cdnow' brings its own path and columns; set another kind to read your own data"
                 )
             return self
-        if not self.path:
+        self._check_database()
+        if not self.path and self.kind != "sql":
             raise ValueError(f"kind '{self.kind}' needs path: a file, a folder or a glob")
         self._check_columns()
         return self
+
+    def _check_database(self) -> None:
+        if self.kind != "sql":
+            given = [name for name in ("url_variable", "table", "query", "key", "changed_at") if getattr(self, name)]
+            if given:
+                raise ValueError(f"{given[0]} is for kind sql; remove it, or set kind: sql")
+            return
+        # The value is in no message, because it may be a URL with a password.
+        if self.url_variable is not None and not re.fullmatch(r"[A-Za-z_]\w*", self.url_variable):
+            raise ValueError(
+                "url_variable takes the name of an environment variable; put the URL there, not into this file"
+            )
+        if "://" in (self.path or ""):
+            raise ValueError("path takes a database file; put a URL into an environment variable, see url_variable")
+        if bool(self.path) == bool(self.url_variable):
+            raise ValueError("kind sql needs url_variable, or path for a database file")
+        if bool(self.table) == bool(self.query):
+            raise ValueError("kind sql needs either table or query")
+        if len(self.columns.get("transacted_at", ())) > 1:
+            raise ValueError("columns.transacted_at takes one column of a table; join date and time in query")
+        if self.fill_down:
+            raise ValueError("fill_down is for files, because rows of a table have no order; fill them in query")
 
     def _check_columns(self) -> None:
         missing = [name for name in ("customer_id", "transacted_at") if name not in self.columns]

@@ -1,4 +1,4 @@
-"""Readers for users' data: CSV and Parquet files, and the CDNOW demo.
+"""Readers for users' data: CSV and Parquet files, databases, and the CDNOW demo.
 
 A source delivers lines as they are, each in its month, and refuses what it cannot
 read as configured. ``tables.cleaned_and_rejected`` decides later what a line is
@@ -16,11 +16,13 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Settings
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
+from cltv_assets.sources.databases import database_of
 from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.parquet_files import ParquetReader
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 from cltv_assets.sources.spreading import Workers
+from cltv_assets.sources.tables import TableReader
 
 __all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_source", "open_source"]
 
@@ -67,6 +69,9 @@ def new_source(
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, CdnowReader(storage, settings.source), today)
+    if settings.source.kind == "sql":
+        engine = database_of(settings)
+        return TransactionSource(settings, Storage("/"), engine.name, TableReader(engine, settings), today)
     storage, path = storage_of(settings.source_path, objects)
     reader: Reader
     if settings.source.kind == "csv":

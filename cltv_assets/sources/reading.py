@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
+from cltv_assets.months import Month
 from cltv_assets.sources.files import SourceFile
 
 #: Lines that a text reader collects before it yields them. The number is small so that
@@ -100,6 +101,33 @@ class Reader(Protocol):
 
     def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield all lines of a file in their order, with the columns that the settings name."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableMonths:
+    """The months of a table, as listed.
+
+    Parameters
+    ----------
+    files : list of SourceFile
+        A unit for each month, with or without rows, and one for the rows without a time, if there are any.
+        A unit's ``size`` counts rows, and its ``mtime_ns`` is a fingerprint of them.
+    before, after : int
+        Rows before the first month and after the last one, which belong to no unit.
+    """
+
+    files: list[SourceFile]
+    before: int
+    after: int
+
+
+@runtime_checkable
+class ListingReader(Reader, Protocol):
+    """A reader of a table, which lists its own units: each holds the rows of one month and no others."""
+
+    def list_months(self, first: Month, last: Month) -> TableMonths:
+        """List the table's months from first to last."""
         ...
 
 
