@@ -33,7 +33,7 @@ _CAUSES = (
     ("password", r"^28|^1045$|authentication failed|no password supplied",
      "The user or the password is not accepted", "Correct the URL in {variable}."),
     ("rights", r"^42501$|^114[23]$|^1044$|permission denied|not authorized",
-     "The user may not read it", "Grant SELECT on it to the user of the URL."),
+     "The user may not read it", "Grant SELECT on it to the user of the URL, or correct source.table."),
     ("table", r"^42P01$|^1146$|no such table|Table with name .* does not exist|Catalog Error",
      "There is no such table", "Correct source.table or source.query; a table of another schema is schema.table."),
     ("column", r"^42703$|^1054$|no such column|Binder Error",
@@ -65,7 +65,9 @@ class _Place:
             yield
         except kinds as error:
             text = " ".join(str(error).split())
-            code = str(getattr(error, "sqlstate", None) or (error.args[0] if error.args else ""))
+            number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+            # MySQL's SQLSTATEs are coarser than its numbers.
+            code = str(number or getattr(error, "sqlstate", None) or "")
             for secret in self.secrets:
                 text = text.replace(secret, "***")
             text = text.split("Query was:")[0].strip()
