@@ -18,7 +18,7 @@ from pathlib import Path
 
 _MAKE = """drop table if exists cltv_bench; create table cltv_bench as
     select n::text as id, (n::bigint * 7919) % 50000 as customer, ((n % 9000) * 1.01)::numeric(12, 2) as value,
-           timestamptz '2024-01-01 00:00+00' + n * interval '31536000 s' / {rows} as "when"
+           timestamptz '2024-01-01 00:00+00' + interval '1 s' * (n * 31536000.0 / {rows}) as "when"
     from generate_series(0, {rows} - 1) as n"""
 _READ = 'select id, customer, "when", value from cltv_bench'
 
@@ -39,7 +39,7 @@ def land(url: str) -> None:
         )
         opened = new_source(settings, dt.date(2025, 2, 1))
         months = settings.first_month.until(settings.last_month(dt.date(2025, 2, 1)))
-        print("rows landed", sum(opened.land(month, Path(home) / month.key).lines for month in months))  # noqa: T201
+        print("rows landed", sum(opened.land(month, Path(home) / month.key).lines for month in months))
         opened.close()
 
 
@@ -50,7 +50,7 @@ def frame(url: str) -> None:
 
     engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
     with engine.connect() as connection:
-        print("rows read", len(pd.read_sql(sqlalchemy.text(_READ), connection)))  # noqa: T201
+        print("rows read", len(pd.read_sql(sqlalchemy.text(_READ), connection)))
 
 
 def main(rows: int) -> None:
@@ -66,7 +66,7 @@ def main(rows: int) -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         # The largest of all children so far: that of the last way, if it grew.
-        print(f"{way}: {spent:.2f} s, at most {after.ru_maxrss // 1024} MB so far")  # noqa: T201
+        print(f"{way}: {spent:.2f} s, at most {after.ru_maxrss // 1024} MB so far")
     subprocess.run([*psql, "drop table cltv_bench"], check=True)
 
 
@@ -74,6 +74,6 @@ if __name__ == "__main__":
     asked = sys.argv[1] if len(sys.argv) > 1 else "1000000"
     if asked in ("land", "frame"):
         (land if asked == "land" else frame)(os.environ["SHOP"])
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "MB at most", file=sys.stderr)  # noqa: T201
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "MB at most", file=sys.stderr)
     else:
         main(int(asked))

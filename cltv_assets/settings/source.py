@@ -102,9 +102,10 @@ class Sign(Section):
 class Source(Section):
     """Where transactions come from, how to read them, and what a line means."""
 
-    kind: Literal["csv", "parquet", "sql", "cdnow"] = Field(
+    kind: Literal["csv", "parquet", "sql", "delta", "cdnow"] = Field(
         "cdnow",
-        description="The form of your files, or `sql` for a database; `cdnow` is the demo, which brings its own.",
+        description="The form of your files, `sql` for a database, or `delta` for a Delta table; `cdnow` is the demo, "
+        "which brings its own.",
     )
     path: str | None = Field(
         None,
@@ -120,13 +121,13 @@ class Source(Section):
     query: str | None = Field(None, description="For `sql`, in place of `table`: a SELECT.")
     key: Texts = Field(
         (),
-        description="For `sql`: columns that put a month's rows in order, such as the primary key. By default they "
-        "are ordered by all columns that are read.",
+        description="For `sql` and `delta`: columns that put a month's rows in order, such as the primary key. By "
+        "default they are ordered by all columns that are read.",
     )
     changed_at: Text | None = Field(
         None,
-        description="For `sql`: the column of when a row was last changed. Without it a change is seen only by a "
-        "month's number of rows and by the sums of its amounts.",
+        description="For `sql` and `delta`: the column of when a row was last changed. Without it a change is seen "
+        "only by a month's number of rows and by the sums of its amounts.",
     )
     columns: dict[CanonicalName, Texts] = Field(
         default_factory=dict,
@@ -186,7 +187,7 @@ class Source(Section):
     )
     missing_values: Texts = Field(
         (),
-        description='Further words for a missing value, such as `[guest, "0"]`, in upper or lower case. Known are '
+        description="Further words for a missing value, such as `[guest, \"0\"]`, in upper or lower case. Known are "
         "an empty field and what R, pandas, MySQL, PostgreSQL and spreadsheets write.",
     )
     cancellation_prefix: str | None = Field(
@@ -204,6 +205,10 @@ class Source(Section):
         3,
         ge=0,
         description="With `{month}` in `path`: how many later deliveries to search for a month's late lines.",
+    )
+
+    version: int | None = Field(
+        None, ge=0, description="For `delta`: the table's version; by default the newest one each time it is listed."
     )
 
     @model_validator(mode="before")
@@ -232,9 +237,7 @@ class Source(Section):
         require_zone("source.time_zone", self.time_zone)
         if self.kind == "cdnow":
             if self.path is not None or self.columns or self.timestamp_format != ("iso",):
-                raise ValueError(
-                    "kind 'cdnow' brings its own path and columns; set another kind to read your own data"
-                )
+                raise ValueError("kind 'cdnow' brings its own path and columns; set another kind to read your own data")
             return self
         self._check_database()
         if not self.path and self.kind != "sql":
@@ -243,10 +246,20 @@ class Source(Section):
         return self
 
     def _check_database(self) -> None:
+        table = self.kind in ("sql", "delta")
+        for name, kinds in (
+            ("url_variable", ("sql",)), ("table", ("sql",)), ("query", ("sql",)), ("version", ("delta",)),
+            ("key", ("sql", "delta")), ("changed_at", ("sql", "delta")),
+        ):  # fmt: skip
+            if self.kind not in kinds and getattr(self, name) not in (None, ()):
+                raise ValueError(f"{name} is for kind {' or '.join(kinds)}; remove it, or correct kind")
+        if table and len(self.columns.get("transacted_at", ())) > 1:
+            raise ValueError("columns.transacted_at takes one column of a table; join date and time in query or a view")
+        if table and self.fill_down:
+            raise ValueError("fill_down is for files, because rows of a table have no order; fill them in query")
+        if table and "{month}" in (self.path or ""):
+            raise ValueError("path takes no {month} for a table, whose months are told apart by their rows' times")
         if self.kind != "sql":
-            given = [name for name in ("url_variable", "table", "query", "key", "changed_at") if getattr(self, name)]
-            if given:
-                raise ValueError(f"{given[0]} is for kind sql; remove it, or set kind: sql")
             return
         # The value is in no message, because it may be a URL with a password.
         if self.url_variable is not None and not re.fullmatch(r"[A-Za-z_]\w*", self.url_variable):
@@ -259,10 +272,6 @@ class Source(Section):
             raise ValueError("kind sql needs url_variable, or path for a database file")
         if bool(self.table) == bool(self.query):
             raise ValueError("kind sql needs either table or query")
-        if len(self.columns.get("transacted_at", ())) > 1:
-            raise ValueError("columns.transacted_at takes one column of a table; join date and time in query")
-        if self.fill_down:
-            raise ValueError("fill_down is for files, because rows of a table have no order; fill them in query")
 
     def _check_columns(self) -> None:
         missing = [name for name in ("customer_id", "transacted_at") if name not in self.columns]

@@ -1,4 +1,4 @@
-"""Readers for users' data: CSV and Parquet files, databases, and the CDNOW demo.
+"""Readers for users' data: CSV and Parquet files, databases, Delta tables, and the CDNOW demo.
 
 A source delivers lines as they are, each in its month, and refuses what it cannot
 read as configured. ``tables.cleaned_and_rejected`` decides later what a line is
@@ -17,6 +17,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
 from cltv_assets.sources.databases import database_of
+from cltv_assets.sources.delta_tables import DeltaEngine
 from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.parquet_files import ParquetReader
 from cltv_assets.sources.reading import Reader
@@ -74,6 +75,9 @@ def new_source(
         return TransactionSource(settings, Storage("/"), engine.name, TableReader(engine, settings), today)
     storage, path = storage_of(settings.source_path, objects)
     reader: Reader
+    if settings.source.kind == "delta":
+        lake_table = DeltaEngine(storage, path, settings.source.version)
+        return TransactionSource(settings, storage, path, TableReader(lake_table, settings), today)
     if settings.source.kind == "csv":
         reader = CsvReader(storage, settings.source)
     else:

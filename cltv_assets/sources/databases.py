@@ -48,8 +48,20 @@ _CAUSES = (
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where the table is: ``rows`` is the table or query in SQL, ``secrets`` must be in no message."""
+class Place:
+    """Where a table is.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    rows : str
+        The table or query in SQL.
+    variable : str
+        The setting or variable to correct if it cannot be reached.
+    secrets : tuple of str
+        Must be in no message.
+    """
 
     name: str
     rows: str
@@ -57,10 +69,12 @@ class _Place:
     secrets: tuple[str, ...] = ()
 
     def asked(self, sql: str) -> str:
+        """Return a query with the table in place of ``{rows}``."""
         return sql.replace("{rows}", self.rows)
 
     @contextmanager
     def guarded(self, *kinds: type[Exception]) -> Iterator[None]:
+        """Turn a driver's errors into a ``SourceError`` without credentials."""
         try:
             yield
         except kinds as error:
@@ -100,9 +114,9 @@ def database_of(settings: Settings) -> Engine:
                 "Set it to a database file of SQLite or DuckDB.",
             ) from None
         if head.startswith(b"SQLite format 3\0") or not head:
-            return _Sqlite(_Place(named, _rows(settings, '"'), "source.path"), path)
+            return _Sqlite(Place(named, _rows(settings, '"'), "source.path"), path)
         if head[8:12] == b"DUCK":
-            return _DuckDB(_Place(named, _rows(settings, '"'), "source.path"), path)
+            return _DuckDB(Place(named, _rows(settings, '"'), "source.path"), path)
         raise SourceError(
             f"source.path {path} is no database file of SQLite or DuckDB.", "Set source.kind to its form."
         )
@@ -117,10 +131,10 @@ def database_of(settings: Settings) -> Engine:
     kind = scheme.partition("+")[0].lower()
     named = _named(f"the database of {variable}", source.table)
     if kind in ("postgres", "postgresql", "redshift") and found:
-        place = _Place(named, _rows(settings, '"'), variable, _secrets(url))
+        place = Place(named, _rows(settings, '"'), variable, _secrets(url))
         return _PostgreSQL(place, f"postgresql://{rest}")
     if kind in ("mysql", "mariadb") and found:
-        return _MySQL(_Place(named, _rows(settings, "`"), variable, _secrets(url)), url)
+        return _MySQL(Place(named, _rows(settings, "`"), variable, _secrets(url)), url)
     raise SourceError(
         f"The URL in {variable} (source.url_variable) does not begin with postgresql://, mysql:// or mariadb://.",
         "Correct it; for SQLite and DuckDB set source.path; from another database export Parquet files.",
@@ -166,11 +180,11 @@ def _quoted(name: str, quote: str) -> str:
     return quote + name.replace(quote, quote * 2) + quote
 
 
-class _PostgreSQL:
+class _PostgreSQL(Engine):
     quote, total, text_times = '"', "SUM(CAST({} AS NUMERIC))", False
     instant = "TIMESTAMP WITH TIME ZONE '{}+00'"
 
-    def __init__(self, place: _Place, url: str) -> None:
+    def __init__(self, place: Place, url: str) -> None:
         self._place, self._url, self.name = place, url, place.name
 
     @contextmanager
@@ -183,7 +197,7 @@ class _PostgreSQL:
 
 
 class _PostgreSQLSession:
-    def __init__(self, place: _Place, connection: Any, error: type[Exception]) -> None:
+    def __init__(self, place: Place, connection: Any, error: type[Exception]) -> None:
         self._place, self._connection, self._error = place, connection, error
         with self._place.guarded(error), connection.cursor() as cursor:
             cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
@@ -227,11 +241,11 @@ def _stored(values: pa.Array) -> pa.Array:
     return values.storage if isinstance(values, pa.ExtensionArray) else values
 
 
-class _DuckDB:
+class _DuckDB(Engine):
     quote, total, text_times = '"', "SUM(TRY_CAST({} AS DECIMAL(38, 4)))", False
     instant = "TIMESTAMP WITH TIME ZONE '{}+00'"
 
-    def __init__(self, place: _Place, path: str) -> None:
+    def __init__(self, place: Place, path: str) -> None:
         self._place, self._path, self.name = place, path, place.name
 
     @contextmanager
@@ -247,7 +261,7 @@ class _DuckDB:
 class DuckDBSession:
     """A session of DuckDB, whose table may be one that it holds or one that it was shown."""
 
-    def __init__(self, place: _Place, connection: Any) -> None:
+    def __init__(self, place: Place, connection: Any) -> None:
         self._place, self._connection = place, connection
 
     def columns(self) -> Mapping[str, Column]:
@@ -281,11 +295,11 @@ class DuckDBSession:
             yield from self._connection.sql(self._place.asked(sql)).to_arrow_reader(100_000)
 
 
-class _Sqlite:
+class _Sqlite(Engine):
     quote, total, text_times = '"', "SUM({})", True
     instant = "'{}'"
 
-    def __init__(self, place: _Place, path: str) -> None:
+    def __init__(self, place: Place, path: str) -> None:
         self._place, self._path, self.name = place, path, place.name
 
     @contextmanager
@@ -297,7 +311,7 @@ class _Sqlite:
 
 
 class _SqliteSession:
-    def __init__(self, place: _Place, connection: sqlite3.Connection) -> None:
+    def __init__(self, place: Place, connection: sqlite3.Connection) -> None:
         self._place, self._connection = place, connection
 
     def columns(self) -> Mapping[str, Column]:
@@ -341,11 +355,11 @@ def _sqlite_text(values: Sequence[Any]) -> pa.Array:
         return pa.array(texts, pa.string())
 
 
-class _MySQL:
+class _MySQL(Engine):
     quote, total, text_times = "`", "SUM(CAST({} AS DECIMAL(65, 4)))", False
     instant = "TIMESTAMP '{}'"
 
-    def __init__(self, place: _Place, url: str) -> None:
+    def __init__(self, place: Place, url: str) -> None:
         self._place, self._url, self.name = place, url, place.name
 
     @contextmanager
@@ -383,7 +397,7 @@ class _MySQL:
 
 
 class _MySQLSession:
-    def __init__(self, place: _Place, connection: Any, driver: Any) -> None:
+    def __init__(self, place: Place, connection: Any, driver: Any) -> None:
         self._place, self._connection, self._driver = place, connection, driver
         self.ask("SET SESSION TRANSACTION READ ONLY")
 

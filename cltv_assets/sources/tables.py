@@ -66,7 +66,7 @@ class Session(Protocol):
         ...
 
 
-class Engine(Protocol):
+class Engine:
     """What holds the table."""
 
     #: Names the table in messages; it has no credentials.
@@ -80,9 +80,12 @@ class Engine(Protocol):
     #: Spells an instant, from its text in UTC.
     instant: str
 
+    def refresh(self) -> None:
+        """Take the table's newest state; until the next call all sessions may read the same one."""
+
     def session(self) -> AbstractContextManager[Session]:
         """Open a session."""
-        ...
+        raise NotImplementedError
 
 
 class TableReader:
@@ -111,6 +114,7 @@ class TableReader:
         before the first month and after the last one are counted only.
         """
         months = list(first.until(last))
+        self._engine.refresh()
         with self._engine.session() as session:
             time = self._time(session)
             edges = [self._bound(month, time) for month in [*months, last.shift(1)]] if months else []
@@ -162,7 +166,7 @@ class TableReader:
         count = int(row[0]) if row else 0
         spelled = repr([None if value is None else str(value) for value in row or ()])
         mark = int.from_bytes(hashlib.sha256(spelled.encode()).digest()[:8], "big") >> (64 - _BITS)
-        table = self._source.table or "query"
+        table = self._source.table or ("query" if self._source.query else "table")
         return SourceFile(f"{self._engine.name}, {name}", f"{table}/{name}", month, count, mark)
 
     def _quoted(self, name: str) -> str:

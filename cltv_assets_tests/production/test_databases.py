@@ -23,7 +23,7 @@ from cltv_assets_tests.production.local_deployment import postgres_program
 from cltv_assets_tests.sources.conftest import COLUMNS, TODAY, landed
 
 #: With characters that a URL escapes.
-PASSWORD, ESCAPED = "s3cret/P@w", "s3cret%2FP%40w"  # noqa: S105
+PASSWORD, ESCAPED = "s3cret/P@w", "s3cret%2FP%40w"
 
 _ROWS = """insert into orders values
   ('before', 7, '2023-12-31 23:59:59', 1), ('first', 7, '2024-01-01 00:00:00', 2),

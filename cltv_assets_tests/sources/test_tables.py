@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from cltv_assets.errors import ConfigError, SourceError
 from cltv_assets.months import Month
@@ -155,3 +158,39 @@ def test_a_url_in_the_file_is_refused_unseen(tmp_path: Path, place: str) -> None
     with pytest.raises(ConfigError, match="environment variable") as error:
         load_settings(tmp_path / "cltv.yaml")
     assert "s3cret" not in str(error.value)
+
+
+def test_a_delta_table_is_read_at_one_version(tmp_path: Path) -> None:
+    def rows(**times: dt.datetime | None) -> pa.Table:
+        count = len(times)
+        return pa.table(
+            {
+                "id": list(times),
+                "customer": pa.array([7] * count, pa.int32()),
+                "when": pa.array(list(times.values()), pa.timestamp("us", "UTC")),
+                "value": pa.array([Decimal("2.50")] * count, pa.decimal128(9, 2)),
+            }
+        )
+
+    path = tmp_path / "orders"
+    march = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
+    write_deltalake(path, rows(last=march - dt.timedelta(microseconds=1), march=march, none=None))
+    settings = settings_for(tmp_path, kind="delta", table=None, path=str(path))
+    source = new_source(settings, TODAY)
+    assert [row["transaction_id"] for row in landed(source, "2024-02", tmp_path)] == ["last"]
+    listed = source.list_files()
+    write_deltalake(path, rows(more=march, early=march - dt.timedelta(days=90)), mode="append")
+    # What was listed is what is read, until it is listed anew.
+    (file,) = (file for file in listed if file.name == "table/2024-03")
+    assert [row["transaction_id"] for batch in source.transactions(file) for row in batch.to_pylist()] == ["march"]
+    (now, more) = landed(source, "2024-03", tmp_path)
+    assert (now["transaction_id"], more["transaction_id"], more["source_line"]) == ("march", "more", 2)
+    assert (now["transacted_at"], now["amount"]) == ("2024-03-01 00:00:00+00:00", "2.50")
+    landing = source.land(Month.parse("2024-01"), tmp_path / "x")
+    assert (landing.lines, landing.undatable, landing.before_first) == (1, 1, 1)
+    pinned = new_source(settings_for(tmp_path, kind="delta", table=None, path=str(path), version=0), TODAY)
+    assert len(landed(pinned, "2024-03", tmp_path / "pinned")) == 1
+    with pytest.raises(SourceError, match=r"source\.version is still there"):
+        new_source(settings_for(tmp_path, kind="delta", table=None, path=str(path), version=9), TODAY).list_files()
+    with pytest.raises(SourceError, match="is no Delta table"):
+        new_source(settings_for(tmp_path, kind="delta", table=None, path=str(tmp_path / "no")), TODAY).list_files()
