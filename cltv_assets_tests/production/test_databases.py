@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,3 +189,28 @@ def test_a_query_cannot_write(tmp_path: Path) -> None:
         with pytest.raises(SourceError):
             opened(tmp_path, table=None, query=query).list_files()
     assert len(opened(tmp_path).list_files()) == 6
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_the_password_is_in_no_file_of_a_run(tmp_path: Path, postgresql: str, right: bool) -> None:
+    columns = "{transaction_id: id, customer_id: customer, transacted_at: when, amount: value}"
+    source = f"{{kind: sql, url_variable: SHOP, table: orders, columns: {columns}}}"
+    (tmp_path / "cltv.yaml").write_text(f"start_month: 2024-01\nend_month: 2024-01\nsource: {source}\n")
+    url = f"postgresql://shop:{ESCAPED}{'' if right else '2'}@{postgresql}/postgres"
+    command = [sys.executable, "-c", "from cltv_assets.cli import main; main()", "run"]
+    run = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "SHOP": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.is_relative_to(tmp_path / "lake/raw_transactions") for path in files) == right
+    assert ("password is not accepted" in run.stdout + run.stderr) != right
+    # Dagster's events are in SQLite files, and its logs are text. Without a source no run begins.
+    assert any(b"raw_transactions" in path.read_bytes() for path in files if path.suffix == ".db") == right
+    shown = [path for path in files if any(word in path.read_bytes() for word in (b"s3cret", b"P@w", b"P%40w"))]
+    assert not shown
+    assert not _shown(run.stdout + run.stderr)
