@@ -194,3 +194,21 @@ def test_a_delta_table_is_read_at_one_version(tmp_path: Path) -> None:
         new_source(settings_for(tmp_path, kind="delta", table=None, path=str(path), version=9), TODAY).list_files()
     with pytest.raises(SourceError, match="is no Delta table"):
         new_source(settings_for(tmp_path, kind="delta", table=None, path=str(tmp_path / "no")), TODAY).list_files()
+
+
+@pytest.mark.parametrize("key", [(), ("note",)])
+def test_rows_keep_their_numbers_however_the_database_holds_them(tmp_path: Path, key: tuple[str, ...]) -> None:
+    rows = [("b", 1, "2024-03-05", 1.0, "1"), ("a", 2, "2024-03-05", 2.0, "2"), ("c", 3, "2024-03-04", 3.0, "0")]
+    found = []
+    for name, held in (("one.db", rows), ("other.db", rows[::-1])):
+        path = sqlite_file(tmp_path / name, times={"later": "2024-06-05"})
+        with sqlite3.connect(path) as connection:
+            connection.executemany("insert into orders values (?, ?, ?, ?, ?)", held)
+        source = new_source(settings_for(tmp_path, path=str(path), key=key), TODAY)
+        (file,) = (file for file in source.list_files() if file.size)
+        found.append(
+            (source.contents([file])[file], [r["transaction_id"] for r in landed(source, "2024-03", tmp_path)])
+        )
+    assert found[0] == found[1]
+    if key:
+        assert found[0][1] == ["c", "b", "a"]
