@@ -192,7 +192,7 @@ def lake_io_manager(settings: Settings, **needed: Any) -> LakeIOManager:
     """
     chosen = IO_MANAGERS[settings.engine, uses_s3(settings)]
     schemas = {schema.name: schema for schema in all_schemas(settings.horizons_months)}
-    source = " ".join(filter(None, (settings.source.kind, settings.source.path)))
+    source = " ".join(filter(None, (settings.source.kind, settings.source.path or settings.source.url_variable)))
     return bound(chosen, settings=settings, schemas=schemas, handles={})(
         engine=settings.engine, lake_uri=settings.lake_root, source=source, time_zone=settings.time_zone, **needed
     )

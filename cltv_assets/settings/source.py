@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
@@ -111,13 +112,31 @@ class Sign(Section):
 class Source(Section):
     """Where transactions come from, how to read them, and what a line means."""
 
-    kind: Literal["csv", "jsonl", "excel", "parquet", "cdnow"] = Field(
-        "cdnow", description="The form of your files; `cdnow` is the demo, which brings its own."
+    kind: Literal["csv", "jsonl", "excel", "parquet", "sql", "delta", "cdnow"] = Field(
+        "cdnow",
+        description="The form of your files, `sql` for a database, or `delta` for a Delta table; `cdnow` is the demo, "
+        "which brings its own.",
     )
     path: str | None = Field(
         None,
         description="A file, a folder or a glob. `{month}` in it is replaced by the partition's `YYYY-MM`. "
-        "Required except for `cdnow`.",
+        "Required except for `cdnow`. For `sql`: a database file of SQLite or DuckDB, if there is no `url_variable`.",
+    )
+    url_variable: str | None = Field(
+        None,
+        description="For `sql`: the name of the environment variable that holds the database's URL, such as "
+        "`SHOP_DATABASE_URL`. `postgresql://`, `mysql://` and `mariadb://` are known.",
+    )
+    table: Text | None = Field(None, description="For `sql`: the table or view, such as `orders` or `shop.orders`.")
+    key: Texts = Field(
+        (),
+        description="For `sql` and `delta`: columns that put a month's rows in order, such as the primary key. By "
+        "default they are ordered by all columns that are read.",
+    )
+    changed_at: Text | None = Field(
+        None,
+        description="For `sql` and `delta`: the column of when a row was last changed. Without it a change is seen "
+        "only by a month's number of rows and by the sums of its amounts.",
     )
     columns: dict[CanonicalName, Texts] = Field(
         default_factory=dict,
@@ -132,8 +151,9 @@ class Source(Section):
     query: str | None = Field(
         None,
         min_length=1,
-        description="One SELECT in DuckDB's SQL over the tables that `paths` names, whose columns are text. Its rows "
-        "are the lines, and `columns` names its columns: by default `transaction_id`, `customer_id`, "
+        description="For files: one SELECT in DuckDB's SQL over the tables that `paths` names, whose columns are text. "
+        "For `sql`, in place of `table`: a SELECT in the database's own SQL. Its rows are "
+        "the lines, and `columns` names its columns: by default `transaction_id`, `customer_id`, "
         "`transacted_at` and `amount`.",
     )
     where: dict[Text, Annotated[Condition, WithJsonSchema({"anyOf": [*_SOME["anyOf"], {"type": "object"}]})]] = Field(
@@ -254,6 +274,10 @@ class Source(Section):
         description="With `{month}` in `path`: how many later deliveries to search for a month's late lines.",
     )
 
+    version: int | None = Field(
+        None, ge=0, description="For `delta`: the table's version; by default the newest one each time it is listed."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _demo_keeps_free_orders(cls, values: Any) -> Any:
@@ -302,11 +326,50 @@ class Source(Section):
                 raise ValueError(f"{setting} is for kind {' and '.join(kinds)}, not for {self.kind}")
         if self.kind == "cdnow":
             if self.path is not None or self.columns or self.timestamp_format != ("iso",):
-                raise ValueError(
-                    "kind 'cdnow' brings its own path and columns; set kind to csv, jsonl, excel or parquet to read "
-                    "your own data"
-                )
+                raise ValueError("kind 'cdnow' brings its own path and columns; set another kind to read your own data")
             return self
+        self._check_database()
+        self._check_query()
+        if not self.path and not self.query and self.kind != "sql":
+            raise ValueError(f"kind '{self.kind}' needs path: a file, a folder or a glob")
+        self._check_columns()
+        return self
+
+    def _check_database(self) -> None:
+        table = self.kind in ("sql", "delta")
+        for name, kinds in (
+            ("url_variable", ("sql",)), ("table", ("sql",)), ("version", ("delta",)),
+            ("key", ("sql", "delta")), ("changed_at", ("sql", "delta")),
+        ):  # fmt: skip
+            if self.kind not in kinds and getattr(self, name) not in (None, ()):
+                raise ValueError(f"{name} is for kind {' or '.join(kinds)}; remove it, or correct kind")
+        if table and len(self.columns.get("transacted_at", ())) > 1:
+            raise ValueError("columns.transacted_at takes one column of a table; join date and time in query or a view")
+        if table and self.fill_down:
+            raise ValueError("fill_down is for files, because rows of a table have no order; fill them in query")
+        if table and "{month}" in (self.path or ""):
+            raise ValueError("path takes no {month} for a table, whose months are told apart by their rows' times")
+        if self.kind != "sql":
+            return
+        # The value is in no message, because it may be a URL with a password.
+        if self.url_variable is not None and not re.fullmatch(r"[A-Za-z_]\w*", self.url_variable):
+            raise ValueError(
+                "url_variable takes the name of an environment variable; put the URL there, not into this file"
+            )
+        if "://" in (self.path or ""):
+            raise ValueError("path takes a database file; put a URL into an environment variable, see url_variable")
+        if bool(self.path) == bool(self.url_variable):
+            raise ValueError("kind sql needs url_variable, or path for a database file")
+        if bool(self.table) == bool(self.query):
+            raise ValueError("kind sql needs either table or query")
+
+    def _check_query(self) -> None:
+        if self.kind == "sql":
+            if self.paths:
+                raise ValueError("paths is for queries over files; a database's query names its own tables")
+            return
+        if self.kind == "delta" and self.query:
+            raise ValueError("query is for files and databases; for a Delta table name its columns")
         if bool(self.query) != bool(self.paths):
             raise ValueError("query and paths go together: the SELECT, and the files that its tables are")
         if self.query and self.path:
@@ -316,10 +379,6 @@ class Source(Section):
                 raise ValueError(f"paths: '{name}' cannot be a table's name; use letters, digits and underscores")
             if "{month}" in self.paths[name]:
                 raise ValueError(f"paths.{name}: {{month}} has no meaning with query; name all files")
-        if not self.path and not self.query:
-            raise ValueError(f"kind '{self.kind}' needs path: a file, a folder or a glob")
-        self._check_columns()
-        return self
 
     def _check_columns(self) -> None:
         missing = [name for name in ("customer_id", "transacted_at") if name not in self.columns]

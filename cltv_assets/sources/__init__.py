@@ -1,4 +1,4 @@
-"""Readers for users' data: CSV, JSON lines, Excel and Parquet files, and the CDNOW demo.
+"""Readers for users' data: files of several forms, databases, Delta tables, and the CDNOW demo.
 
 A source delivers lines as they are, each in its month, and refuses what it cannot
 read as configured. ``tables.cleaned_and_rejected`` decides later what a line is
@@ -18,6 +18,8 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.cdnow import CdnowReader, cdnow_path
 from cltv_assets.sources.csv_files import CsvReader
+from cltv_assets.sources.databases import database_of
+from cltv_assets.sources.delta_tables import DeltaEngine
 from cltv_assets.sources.excel_files import ExcelReader
 from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.json_files import JsonReader
@@ -26,6 +28,7 @@ from cltv_assets.sources.query import QUERY, QueryReader
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 from cltv_assets.sources.spreading import Workers
+from cltv_assets.sources.tables import TableReader
 
 __all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_source", "open_source"]
 
@@ -79,9 +82,15 @@ def new_source(
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, partial(CdnowReader, storage), today)
+    if settings.source.kind == "sql":
+        engine = database_of(settings)
+        return TransactionSource(settings, Storage("/"), engine.name, partial(TableReader, engine, settings), today)
 
     def files(path: str) -> TransactionSource:
         storage, path = storage_of(settings.absolute(path), objects)
+        if settings.source.kind == "delta":
+            table = DeltaEngine(storage, path, settings.source.version)
+            return TransactionSource(settings, storage, path, partial(TableReader, table, settings), today)
         return TransactionSource(settings, storage, path, partial(_READERS[settings.source.kind], storage), today)
 
     if settings.source.query is None:

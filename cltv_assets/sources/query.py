@@ -66,13 +66,13 @@ class QueryReader:
         self._source = source
         self._query = (source.query or "").strip().removesuffix(";")
 
-    def list_files(self) -> list[SourceFile]:
+    def as_file(self) -> SourceFile:
         """Return the query as one file, which changes with every file that it reads."""
         listed = {name: delivery.list_files() for name, delivery in self._deliveries.items()}
         state = [(name, file.name, file.size, file.mtime_ns) for name, files in listed.items() for file in files]
         digest = hashlib.sha256(repr((self._query, state)).encode()).digest()
         size = sum(file.size for files in listed.values() for file in files)
-        return [SourceFile(QUERY, QUERY, None, size, int.from_bytes(digest[:7], "big"))]
+        return SourceFile(QUERY, QUERY, None, size, int.from_bytes(digest[:7], "big"))
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:  # noqa: ARG002
         """Return the names of the query's columns; the files' headers are read, and not their lines."""

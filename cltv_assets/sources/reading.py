@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import PACKED, Storage
+from cltv_assets.months import Month
 from cltv_assets.sources.files import SourceFile
 
 #: Lines that a text reader collects before it yields them. The number is small so that
@@ -129,12 +130,39 @@ class Members:
     skipped: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class TableMonths:
+    """The months of a table, as listed.
+
+    Parameters
+    ----------
+    files : list of SourceFile
+        A unit for each month, with or without rows, and one for the rows without a time, if there are any.
+        A unit's ``size`` counts rows, and its ``mtime_ns`` is a fingerprint of them.
+    before, after : int
+        Rows before the first month and after the last one, which belong to no unit.
+    """
+
+    files: list[SourceFile]
+    before: int
+    after: int
+
+
 @runtime_checkable
 class ListingReader(Reader, Protocol):
-    """A reader of what is no file, and is listed as if it were some."""
+    """A reader of a table, which lists its own units: each holds the rows of one month and no others."""
 
-    def list_files(self) -> list[SourceFile]:
-        """List what there is now."""
+    def list_months(self, first: Month, last: Month) -> TableMonths:
+        """List the table's months from first to last."""
+        ...
+
+
+@runtime_checkable
+class SingleReader(Reader, Protocol):
+    """A reader whose lines come from several files at once, and which stands for one file."""
+
+    def as_file(self) -> SourceFile:
+        """Return what changes with every file that is read."""
         ...
 
 

@@ -26,7 +26,7 @@ from cltv_assets.sources.files import SourceFile, has_months, list_files, list_o
 from cltv_assets.sources.inspection import SourceReport, first_lines, inspect_files
 from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
 from cltv_assets.sources.meaning import read_transactions
-from cltv_assets.sources.reading import ListingReader, OpeningReader, Reader
+from cltv_assets.sources.reading import ListingReader, OpeningReader, Reader, SingleReader
 from cltv_assets.sources.spreading import Workers
 from cltv_assets.sources.unused import unused_columns
 
@@ -98,6 +98,9 @@ class TransactionSource:
     workers: Workers | None = field(default=None, init=False, repr=False)
     _cache: LandingCache | None = field(default=None, init=False, repr=False)
     _unused: dict[SourceFile, list[str]] = field(default_factory=dict, init=False, repr=False)
+    #: Rows of a table that belong to no month, as last listed.
+    _before: int = field(default=0, init=False, repr=False)
+    _after: int = field(default=0, init=False, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -128,6 +131,9 @@ class TransactionSource:
             for file in files:
                 dated.update(cache.tally(file).datings(at))
             before, after, beyond = (sum(counts) for counts in zip(*map(self._outside, own), strict=True))
+            if isinstance(self.reader, ListingReader):
+                # What a month's unit holds of other months was dated apart from how the engine compared it.
+                before, after, beyond = self._before, self._after, before + after + beyond
             return Landing(
                 month=month,
                 files=landed,
@@ -151,6 +157,9 @@ class TransactionSource:
                 months = self.settings.first_month.until(self.settings.last_month(self._day()))
             asked = list(months)
             files = [file for file in self.list_files() if any(self._reaches(file, month) for month in asked)]
+            if isinstance(self.reader, ListingReader) and "refund_amount" not in self.settings.source.mapping:
+                # The listing has counted them; a refund beside a sale would be a line more than a row.
+                return {month: sum(file.size for file in files if file.delivery == month) for month in asked}
             cache = self._parsed(files)
             counts = [(file, cache.tally(file).months()) for file in files]
             return {
@@ -191,6 +200,10 @@ class TransactionSource:
             files = self.list_files()
             if not files:
                 raise self._not_delivered(self.settings.first_month, files)
+            if isinstance(self.reader, ListingReader):
+                # The unit of undated rows has nothing to show, and that of a month without rows neither.
+                months = [file for file in files if file.delivery and file.name.endswith(file.delivery.key)]
+                files = [file for file in months if file.size] or months
             report = inspect_files(self.settings, self.reader, self.path, files, self._day())
             return replace(report, skipped=tuple(self.skipped_files()))
 
@@ -210,9 +223,14 @@ class TransactionSource:
         return self._unused[newest]
 
     def list_files(self) -> list[SourceFile]:
-        """List the source's files as they are now, and what lies in archives and workbooks."""
+        """List the source's files, those in archives and workbooks, or the months of its table, as they are now."""
         if isinstance(self.reader, ListingReader):
-            return self.reader.list_files()
+            first = self.settings.first_month
+            listed = self.reader.list_months(first, max(first, self.settings.last_month(self._day())))
+            self._before, self._after = listed.before, listed.after
+            return listed.files
+        if isinstance(self.reader, SingleReader):
+            return [self.reader.as_file()]
         files = []
         for file in list_files(self.storage, self.path, self.reader.suffixes):
             members = self.reader.members(file).read if isinstance(self.reader, OpeningReader) else None
@@ -224,7 +242,7 @@ class TransactionSource:
 
     def skipped_files(self) -> list[str]:
         """List what lies in the source's folders, archives and workbooks and is not read."""
-        if isinstance(self.reader, ListingReader):
+        if isinstance(self.reader, ListingReader | SingleReader):
             return []
         files = list_files(self.storage, self.path, self.reader.suffixes)
         found = list_others(self.storage, self.path, files)
@@ -238,8 +256,8 @@ class TransactionSource:
 
     @property
     def by_month(self) -> bool:
-        """Whether the path names one delivery for each month."""
-        return has_months(self.path)
+        """Whether each month has a delivery of its own."""
+        return isinstance(self.reader, ListingReader) or has_months(self.path)
 
     def close(self) -> None:
         """Remove the landing cache. The next use makes a new one."""
@@ -266,6 +284,8 @@ class TransactionSource:
         if file.delivery is None:
             return True
         ahead = month_index(file.delivery) - month_index(month)
+        if isinstance(self.reader, ListingReader):
+            return ahead == 0
         return -1 <= ahead <= self.settings.source.late_months
 
     def _records(self, files: Sequence[SourceFile], month: Month) -> dict[str, FileRecord]:
@@ -299,7 +319,7 @@ class TransactionSource:
                 before += count
             elif at > last:
                 after += count
-            elif file.delivery and not -1 <= month_index(file.delivery) - at <= self.settings.source.late_months:
+            elif not self._reaches(file, month_at(at)):
                 beyond += count
         return before, after, beyond
 

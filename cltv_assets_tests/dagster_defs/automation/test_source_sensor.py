@@ -6,6 +6,7 @@ import datetime as dt
 import gzip
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -425,3 +426,21 @@ def test_a_backfill_under_way_claims_its_months(landed: WatchedShop) -> None:
     assert landed.requested() == [MAR]
     landed.instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))
     assert landed.requested() == [JAN, FEB]
+
+
+def test_months_of_a_table_are_told_apart_without_reading_them(tmp_path: Path, shop: Opener, opened: list[str]) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("create table orders (customer text, at text, value real)")
+        times = [(None,), *((f"{month}-05",) for month in MONTHS)]
+        database.executemany("insert into orders values ('A', ?, 5)", times)
+    columns = {"customer_id": "customer", "transacted_at": "at", "amount": "value"}
+    path = str(tmp_path / "shop.db")
+    made = shop(source={"kind": "sql", "path": path, "table": "orders", "columns": columns})
+    assert made.run(*MONTHS) == [True] * 3
+    assert made.requested() == []
+    assert opened == []
+    with sqlite3.connect(path) as database:
+        database.execute("update orders set value = 6 where at like ?", [f"{FEB}%"])
+        database.execute("insert into orders values ('B', '2011-04-01', 5)")
+    assert made.requested() == [FEB]
+    assert opened == [f"orders/{FEB}"]

@@ -1,0 +1,1 @@
+"""What landing from a database costs."""
