@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from decimal import Decimal
 
 import ibis
 import ibis.expr.types as ir
@@ -229,10 +228,11 @@ def _of_lost(rejected: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
         "raw": run.inputs[RAW_TRANSACTIONS.name].count().as_scalar(),
         "kept": cleaned.amount_delivered.abs().sum().cast("float64").as_scalar(),
     }
-    for reason in (*UNREADABLE, "missing_customer"):
-        these = rejected.reason == reason
-        found[f"{reason}_lines"] = these.cast("int64").sum()
-        found[f"{reason}_value"] = ibis.ifelse(these, value, 0.0).sum()
+    unread, guest = rejected.reason.isin(tuple(UNREADABLE)), rejected.reason == "missing_customer"
+    found |= {f"{reason}_lines": (rejected.reason == reason).cast("int64").sum() for reason in UNREADABLE}
+    for name, these in (("unread", unread), ("guest", guest)):
+        found[f"{name}_lines"] = these.cast("int64").sum()
+        found[f"{name}_value"] = ibis.ifelse(these, value, 0.0).sum()
     return found
 
 
@@ -259,27 +259,27 @@ def _unread(rejected: ir.Table, _run: MonthRun) -> ir.Table:
 )
 def lost_value(values: Values, run: MonthRun) -> Verdict:
     """Warn when lines that cannot be read are many, or few with much money."""
-    raw, kept, unit = values["raw"], Decimal(str(values["kept"] or 0)), run.settings.currency
-    lines = {reason: values[f"{reason}_lines"] or 0 for reason in (*UNREADABLE, "missing_customer")}
-    worth = {reason: Decimal(str(values[f"{reason}_value"] or 0)) for reason in lines}
-    whole = kept + sum(worth.values())
+    raw, unit = values["raw"], run.settings.currency
+    lines = {reason: values[f"{reason}_lines"] or 0 for reason in UNREADABLE}
+    worth = {name: values[f"{name}_value"] or 0.0 for name in ("unread", "guest")}
+    whole = (values["kept"] or 0.0) + sum(worth.values())
 
-    def shares(*reasons: str) -> tuple[int, float, float]:
-        count, value = sum(lines[reason] for reason in reasons), sum(worth[reason] for reason in reasons)
-        return count, count / raw if raw else 0.0, float(value / whole) if whole else 0.0
+    def shares(name: str) -> tuple[int, float, float]:
+        count = values[f"{name}_lines"] or 0
+        return count, count / raw if raw else 0.0, worth[name] / whole if whole else 0.0
 
-    unread, of_lines, of_value = shares(*UNREADABLE)
+    unread, of_lines, of_value = shares("unread")
     facts = {"unreadable": unread, "share_of_lines": round(of_lines, 4), "share_of_value": round(of_value, 4)}
     said = []
     limit = run.settings.checks.unreadable_share
     if max(of_lines, of_value) > limit:
         each = ", ".join(f"{reason} {lines[reason]:,}" for reason in UNREADABLE if lines[reason])
-        worst = max(UNREADABLE, key=lambda reason: (worth[reason], lines[reason]))
+        worst = max(UNREADABLE, key=lambda reason: lines[reason])
         said.append(
             f"{unread:,} of {raw:,} lines cannot be read ({of_lines:.1%}; about {of_value:.0%} of the value, "
-            f"{float(sum(worth[r] for r in UNREADABLE)):,.2f} {unit}): {each}. Look at {UNREADABLE[worst]}."
+            f"{worth['unread']:,.2f} {unit}): {each}. Look at {UNREADABLE[worst]}."
         )
-    guests, guest_lines, guest_value = shares("missing_customer")
+    guests, guest_lines, guest_value = shares("guest")
     if max(guest_lines, guest_value) > run.settings.checks.missing_customer_share:
         said.append(
             f"{guests:,} lines have no customer ({guest_lines:.1%}; {guest_value:.0%} of the value): see whether "
