@@ -161,8 +161,8 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --all-extras --group dev -o requirements-all.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in -c requirements-all.lock -o requirements.lock
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --group dev -c requirements-all.lock -o requirements-dev.lock
-	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes --extra excel --extra postgresql --extra mysql -c requirements-all.lock -o requirements-production.lock
-	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes --extra excel --extra postgresql --extra mysql --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes --extra excel --extra postgresql --extra mysql --extra iceberg -c requirements-all.lock -o requirements-production.lock
+	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes --extra excel --extra postgresql --extra mysql --extra iceberg --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
 	@$(LOCK) $(LOCKFLAGS) terraform-requires.in -o requirements-terraform.lock
 	@$(LOCK) $(LOCKFLAGS) audit-requires.in -o requirements-audit.lock
 	@$(BIN)/python -m delivery.constraints

@@ -42,6 +42,7 @@ _SEVERAL = ("customer_id", "transacted_at")
 
 #: What a query's columns are called, unless ``columns`` says otherwise.
 _OF_QUERY = ("transaction_id", "customer_id", "transacted_at", "amount")
+_TABLES = ("sql", "delta", "iceberg")
 #: The demo's columns in the file's order. ``dollar_value`` is the value of the whole line, not the price of one disc.
 _CDNOW_COLUMNS = {
     "customer_id": ("customer_id",),
@@ -112,10 +113,10 @@ class Sign(Section):
 class Source(Section):
     """Where transactions come from, how to read them, and what a line means."""
 
-    kind: Literal["csv", "jsonl", "excel", "parquet", "sql", "delta", "cdnow"] = Field(
+    kind: Literal["csv", "jsonl", "excel", "parquet", "sql", "delta", "iceberg", "cdnow"] = Field(
         "cdnow",
-        description="The form of your files, `sql` for a database, or `delta` for a Delta table; `cdnow` is the demo, "
-        "which brings its own.",
+        description="The form of your files, `sql` for a database, `delta` or `iceberg` for a lake table; `cdnow` is "
+        "the demo, which brings its own.",
     )
     path: str | None = Field(
         None,
@@ -127,15 +128,27 @@ class Source(Section):
         description="For `sql`: the name of the environment variable that holds the database's URL, such as "
         "`SHOP_DATABASE_URL`. `postgresql://`, `mysql://` and `mariadb://` are known.",
     )
-    table: Text | None = Field(None, description="For `sql`: the table or view, such as `orders` or `shop.orders`.")
+    table: Text | None = Field(
+        None,
+        description="For `sql`: the table or view, such as `orders` or `shop.orders`. For `iceberg`: namespace and "
+        "table.",
+    )
+    catalog: dict[str, Text] = Field(
+        default_factory=dict,
+        description="For `iceberg`: properties of PyIceberg's catalogue, such as `{type: rest, uri: https://…}`, with "
+        "its `name`. A value `env:NAME` stands in the environment variable NAME; credentials must.",
+    )
+    snapshot: int | None = Field(
+        None, description="For `iceberg`: the snapshot's id; by default the current one each time it is listed."
+    )
     key: Texts = Field(
         (),
-        description="For `sql` and `delta`: columns that put a month's rows in order, such as the primary key. By "
+        description="For tables: columns that put a month's rows in order, such as the primary key. By "
         "default they are ordered by all columns that are read.",
     )
     changed_at: Text | None = Field(
         None,
-        description="For `sql` and `delta`: the column of when a row was last changed. Without it a change is seen "
+        description="For tables: the column of when a row was last changed. Without it a change is seen "
         "only by a month's number of rows and by the sums of its amounts.",
     )
     columns: dict[CanonicalName, Texts] = Field(
@@ -330,18 +343,18 @@ class Source(Section):
             return self
         self._check_database()
         self._check_query()
-        if not self.path and not self.query and self.kind != "sql":
+        if not self.path and not self.query and self.kind not in ("sql", "iceberg"):
             raise ValueError(f"kind '{self.kind}' needs path: a file, a folder or a glob")
         self._check_columns()
         return self
 
     def _check_database(self) -> None:
-        table = self.kind in ("sql", "delta")
+        table = self.kind in _TABLES
         for name, kinds in (
-            ("url_variable", ("sql",)), ("table", ("sql",)), ("version", ("delta",)),
-            ("key", ("sql", "delta")), ("changed_at", ("sql", "delta")),
+            ("url_variable", ("sql",)), ("table", ("sql", "iceberg")), ("version", ("delta",)),
+            ("catalog", ("iceberg",)), ("snapshot", ("iceberg",)), ("key", _TABLES), ("changed_at", _TABLES),
         ):  # fmt: skip
-            if self.kind not in kinds and getattr(self, name) not in (None, ()):
+            if self.kind not in kinds and getattr(self, name) not in (None, (), {}):
                 raise ValueError(f"{name} is for kind {' or '.join(kinds)}; remove it, or correct kind")
         if table and len(self.columns.get("transacted_at", ())) > 1:
             raise ValueError("columns.transacted_at takes one column of a table; join date and time in query or a view")
@@ -349,6 +362,14 @@ class Source(Section):
             raise ValueError("fill_down is for files, because rows of a table have no order; fill them in query")
         if table and "{month}" in (self.path or ""):
             raise ValueError("path takes no {month} for a table, whose months are told apart by their rows' times")
+        if self.kind == "iceberg" and (self.path or not self.table):
+            raise ValueError("kind iceberg needs table, namespace and name, and takes no path: the catalogue knows it")
+        for name, text in self.catalog.items():
+            secret = re.search(r"secret|password|token|credential|access-key", name) or re.search(
+                r"://[^/@]*:[^/@]*@", text
+            )
+            if secret and not text.startswith("env:"):
+                raise ValueError(f"catalog.{name} must not be in a file: put it into a variable and write env:NAME")
         if self.kind != "sql":
             return
         # The value is in no message, because it may be a URL with a password.
@@ -368,8 +389,8 @@ class Source(Section):
             if self.paths:
                 raise ValueError("paths is for queries over files; a database's query names its own tables")
             return
-        if self.kind == "delta" and self.query:
-            raise ValueError("query is for files and databases; for a Delta table name its columns")
+        if self.kind in ("delta", "iceberg") and self.query:
+            raise ValueError("query is for files and databases; for a lake table name its columns")
         if bool(self.query) != bool(self.paths):
             raise ValueError("query and paths go together: the SELECT, and the files that its tables are")
         if self.query and self.path:

@@ -21,6 +21,7 @@ from cltv_assets.sources.csv_files import CsvReader
 from cltv_assets.sources.databases import database_of
 from cltv_assets.sources.delta_tables import DeltaEngine
 from cltv_assets.sources.excel_files import ExcelReader
+from cltv_assets.sources.iceberg_tables import IcebergEngine
 from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.json_files import JsonReader
 from cltv_assets.sources.parquet_files import ParquetReader
@@ -86,11 +87,15 @@ def new_source(
         engine = database_of(settings)
         return TransactionSource(settings, Storage("/"), engine.name, partial(TableReader, engine, settings), today)
 
+    if settings.source.kind == "iceberg":
+        table = IcebergEngine(settings.source.catalog, settings.source.table or "", settings.source.snapshot)
+        return TransactionSource(settings, Storage("/"), table.name, partial(TableReader, table, settings), today)
+
     def files(path: str) -> TransactionSource:
         storage, path = storage_of(settings.absolute(path), objects)
         if settings.source.kind == "delta":
-            table = DeltaEngine(storage, path, settings.source.version)
-            return TransactionSource(settings, storage, path, partial(TableReader, table, settings), today)
+            delta = DeltaEngine(storage, path, settings.source.version)
+            return TransactionSource(settings, storage, path, partial(TableReader, delta, settings), today)
         return TransactionSource(settings, storage, path, partial(_READERS[settings.source.kind], storage), today)
 
     if settings.source.query is None:

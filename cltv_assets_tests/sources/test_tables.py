@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from pyiceberg.catalog import load_catalog
 
 from cltv_assets.errors import ConfigError, SourceError
 from cltv_assets.months import Month
@@ -160,18 +161,62 @@ def test_a_url_in_the_file_is_refused_unseen(tmp_path: Path, place: str) -> None
     assert "s3cret" not in str(error.value)
 
 
-def test_a_delta_table_is_read_at_one_version(tmp_path: Path) -> None:
-    def rows(**times: dt.datetime | None) -> pa.Table:
-        count = len(times)
-        return pa.table(
-            {
-                "id": list(times),
-                "customer": pa.array([7] * count, pa.int32()),
-                "when": pa.array(list(times.values()), pa.timestamp("us", "UTC")),
-                "value": pa.array([Decimal("2.50")] * count, pa.decimal128(9, 2)),
-            }
-        )
+def rows(**times: dt.datetime | None) -> pa.Table:
+    count = len(times)
+    return pa.table(
+        {
+            "id": list(times),
+            "customer": pa.array([7] * count, pa.int32()),
+            "when": pa.array(list(times.values()), pa.timestamp("us", "UTC")),
+            "value": pa.array([Decimal("2.50")] * count, pa.decimal128(9, 2)),
+        }
+    )
 
+
+def test_an_iceberg_table_is_read_at_one_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_CATALOG", f"sqlite:///{tmp_path}/catalog.db")
+    properties = {"name": "shop", "type": "sql", "warehouse": f"file://{tmp_path}/warehouse"}
+    catalog = load_catalog(**properties, uri=f"sqlite:///{tmp_path}/catalog.db")
+    catalog.create_namespace("shop")
+    march = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
+    first = rows(last=march - dt.timedelta(microseconds=1), march=march, none=None)
+    orders = catalog.create_table("shop.orders", schema=first.schema)
+    orders.append(first)
+
+    def opened(**changes: Any) -> TransactionSource:
+        given = {"kind": "iceberg", "table": "shop.orders", "catalog": {**properties, "uri": "env:SHOP_CATALOG"}}
+        return new_source(settings_for(tmp_path, **given, **changes), TODAY)
+
+    source = opened()
+    listed = source.list_files()
+    then = orders.current_snapshot().snapshot_id
+    orders.append(rows(more=march, early=march - dt.timedelta(days=90)))
+    orders.delete("id == 'march'")
+    # What was listed is what is read, until it is listed anew.
+    (file,) = (file for file in listed if file.name == "shop.orders/2024-03")
+    assert [row["transaction_id"] for batch in source.transactions(file) for row in batch.to_pylist()] == ["march"]
+    (now,) = landed(source, "2024-03", tmp_path)
+    assert (now["transaction_id"], now["customer_id"], now["amount"]) == ("more", "7", "2.50")
+    landing = source.land(Month.parse("2024-01"), tmp_path / "x")
+    assert (landing.lines, landing.undatable, landing.before_first) == (1, 1, 1)
+    assert [row["transaction_id"] for row in landed(opened(snapshot=then), "2024-03", tmp_path / "pinned")] == ["march"]
+    for change, says in (({"snapshot": 5}, "Snapshot not found: 5"), ({"table": "shop.no"}, "has no table shop.no")):
+        given = {"table": "shop.orders", **change}
+        settings = settings_for(tmp_path, kind="iceberg", catalog={**properties, "uri": "env:SHOP_CATALOG"}, **given)
+        with pytest.raises(SourceError, match=says):
+            new_source(settings, TODAY).list_files()
+    monkeypatch.delenv("SHOP_CATALOG")
+    with pytest.raises(SourceError, match=r"SHOP_CATALOG is not set; source\.catalog\.uri names it"):
+        opened().list_files()
+
+
+def test_a_secret_of_a_catalogue_is_refused_in_a_file(tmp_path: Path) -> None:
+    for catalog in ({"uri": "postgresql://me:s3cret@db/x"}, {"s3.secret-access-key": "s3cret"}):
+        with pytest.raises(ValueError, match="write env:NAME"):
+            settings_for(tmp_path, kind="iceberg", table="shop.orders", catalog=catalog)
+
+
+def test_a_delta_table_is_read_at_one_version(tmp_path: Path) -> None:
     path = tmp_path / "orders"
     march = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
     write_deltalake(path, rows(last=march - dt.timedelta(microseconds=1), march=march, none=None))

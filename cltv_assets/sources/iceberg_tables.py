@@ -1,0 +1,112 @@
+"""An Iceberg table as a source: one snapshot of it, copied into a database file of DuckDB that months are asked of.
+
+PyIceberg applies deletes and changes of the schema; it has no way to ask for a range of rows again and again
+without reading the table each time, so a snapshot is read once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
+
+import duckdb
+
+from cltv_assets.errors import SourceError
+from cltv_assets.files.scratch import ScratchFolder
+from cltv_assets.sources.databases import DuckDBSession, Place
+from cltv_assets.sources.tables import Engine, Session
+
+#: Begins a property whose value stands in an environment variable.
+FROM_VARIABLE = "env:"
+
+
+class IcebergEngine(Engine):
+    """One snapshot of an Iceberg table.
+
+    Parameters
+    ----------
+    catalog : mapping of str to str
+        Properties of PyIceberg's catalogue, with its ``name``.
+    table : str
+        Namespace and name.
+    snapshot : int or None
+        Which snapshot; by default the current one each time the source is listed.
+    """
+
+    quote, total, text_times = '"', "SUM(TRY_CAST({} AS DECIMAL(38, 4)))", False
+    instant = "TIMESTAMP WITH TIME ZONE '{}+00'"
+
+    def __init__(self, catalog: Mapping[str, str], table: str, snapshot: int | None) -> None:
+        self._catalog, self._table = catalog, table
+        self._wanted = self._snapshot = snapshot
+        self._copied: int | None = None
+        self._scratch = ScratchFolder()
+        self.name = f"{table} (Iceberg)"
+
+    def refresh(self) -> None:
+        """Take the current snapshot from now on, unless the settings name one."""
+        if self._wanted is None:
+            with self._guarded():
+                current = self._load().current_snapshot()
+            self._snapshot = None if current is None else current.snapshot_id
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open a session on the snapshot."""
+        file = str(self._scratch.path / "snapshot.duckdb")
+        if self._copied is None or self._copied != self._snapshot:
+            self._copy(file)
+        with closing(duckdb.connect(file, read_only=True)) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield DuckDBSession(Place(self.name, "source_rows", "source.table"), connection)
+
+    def _copy(self, file: str) -> None:
+        with self._guarded(), closing(duckdb.connect(file)) as connection:
+            table = self._load()
+            connection.register("snapshot", table.scan(snapshot_id=self._snapshot).to_arrow_batch_reader())
+            connection.execute("CREATE OR REPLACE TABLE source_rows AS SELECT * FROM snapshot")
+        self._copied = self._snapshot
+
+    def _load(self) -> Any:
+        from pyiceberg.catalog import load_catalog
+
+        properties = {name: _value(name, text) for name, text in self._catalog.items()}
+        return load_catalog(properties.pop("name", "default"), **properties).load_table(self._table)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+        except ImportError:
+            raise SourceError(
+                "source.kind iceberg needs the extra iceberg.", "Install it: pip install 'cltv-assets[iceberg]'."
+            ) from None
+        try:
+            yield
+        except (NoSuchTableError, NoSuchNamespaceError):
+            raise SourceError(
+                f"The catalogue has no table {self._table}.", "Correct source.table (namespace.name) or source.catalog."
+            ) from None
+        except SourceError:
+            raise
+        except Exception as error:
+            # A URL with a password may be anywhere in a foreign message, so only its kind is told.
+            said = str(error) if isinstance(error, ValueError) and "://" not in str(error) else type(error).__name__
+            raise SourceError(
+                f"{self.name} cannot be read: {' '.join(said.split())}.",
+                "See whether source.catalog is right, source.snapshot still there, and the files may be read.",
+            ) from None
+
+
+def _value(name: str, text: str) -> str:
+    if not text.startswith(FROM_VARIABLE):
+        return text
+    variable = text.removeprefix(FROM_VARIABLE)
+    try:
+        return os.environ[variable]
+    except KeyError:
+        raise SourceError(
+            f"The environment variable {variable} is not set; source.catalog.{name} names it.", f"Set {variable}."
+        ) from None
