@@ -25,8 +25,8 @@ from cltv_assets.sources.proposing import proposed_formats, reads
 
 #: Names by preference, without blanks and punctuation: English, German, French, Spanish and Portuguese.
 _NAMES = {
-    "transaction_id": "name ordernumber orderid amazonorderid transactionid invoiceid invoiceno invoice usersession "
-    "rechnung rechnungsnr belegnr bestellnr commande pedido numeropedido id",
+    "transaction_id": "ordernumber orderid amazonorderid transactionid invoiceid invoiceno invoice usersession "
+    "rechnung rechnungsnr belegnr bestellnr commande pedido numeropedido name id",
     "customer_id": "email billingemail customeremail buyeremail customerid customer userid visitorid clientid kundennr "
     "kunde kundenid client idclient cliente idcliente",
     "transacted_at": "createdat createddateutc purchasedate orderedat orderdate eventtime timestamp ts datetime "
@@ -49,6 +49,8 @@ _SIGN_COLUMNS = {"sh", "sollhaben", "debitcredit", "drcr"}
 _NOBODY = {"guest", "0", "unknown", "anonymous", "gast", "invité", "invitado", "all"}
 _SIGNS = {"€": "EUR", "£": "GBP"}
 _KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "excel", ".parquet": "parquet"}
+#: How exports write that nothing stands there.
+_NOTHING = {"", "\\N", "NULL", "null", "NaN", "nan", "None"}
 #: Lines of each file that are looked at.
 _LINES = 20_000
 
@@ -61,7 +63,7 @@ class _Sample:
     rows: list[dict[str, str]] = field(default_factory=list)
 
     def values(self, name: str) -> list[str]:
-        return [text for row in self.rows if (text := row.get(name, "").strip())]
+        return [text for row in self.rows if (text := row.get(name, "").strip()) not in _NOTHING]
 
 
 def propose(path: str) -> str:
@@ -77,14 +79,31 @@ def propose(path: str) -> str:
     first = samples[0]
     if any(sample.kind != first.kind for sample in samples):
         raise SourceError(f"{path} holds files of several kinds.", "Name those of one kind with a glob.")
+    repeated = _repeated([sample.rows for sample in samples])
     first.rows = [row for sample in samples for row in sample.rows]
+    if repeated:
+        note = f"? {repeated:,} lines stand in several files too"
+        first.options.append(("duplicates", "drop_across_files", note))
     if not first.rows:
         raise SourceError(f"{path} holds no lines.", "Name a file with transactions.")
+    endings = {file.suffix for file in files}
+    if Path(path).is_dir() and first.kind == "csv" and len(endings) == 1 and not endings & {".csv", ".gz", ".zip"}:
+        path = f"{path.rstrip('/')}/*{endings.pop()}"
     return _written(path, len(files), first)
 
 
+def _repeated(files: Sequence[list[dict[str, str]]]) -> int:
+    """Return how many lines stand in an earlier file already."""
+    seen, count = set[tuple[str, ...]](), 0
+    for rows in files:
+        lines = [tuple(row.values()) for row in rows]
+        count += sum(line in seen for line in lines)
+        seen |= set(lines)
+    return count
+
+
 def _files(path: str) -> list[Path]:
-    found = sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(name) for name in sorted(glob.glob(path))]
+    found = sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(name) for name in sorted(glob.glob(path))]  # noqa: PTH207
     files = [file for file in found if file.is_file() and not file.name.startswith((".", "_"))]
     if not files:
         raise SourceError(f"There is no file at {path}.", "Give the path of a file, a folder or a glob in quotes.")
@@ -92,26 +111,38 @@ def _files(path: str) -> list[Path]:
 
 
 def _sampled(file: Path) -> _Sample:
+    """Return the first lines of a file, with the columns that its folders name."""
+    sample = _read(file)
+    for part in file.parent.parts:
+        name, equals, value = part.partition("=")
+        if equals and name not in sample.names:
+            sample.names.append(name)
+            for row in sample.rows:
+                row[name] = value
+    return sample
+
+
+def _read(file: Path) -> _Sample:
     kind = _KINDS.get(file.suffix.lower(), "csv")
     try:
         if kind == "parquet":
-            table = pq.read_table(file).slice(0, _LINES)
+            table = pq.read_table(file, partitioning=None).slice(0, _LINES)
             return _of_rows(kind, table.column_names, [list(row.values()) for row in table.to_pylist()])
         if kind == "excel":
-            import openpyxl
+            import openpyxl  # type: ignore[import-untyped]
 
             rows = openpyxl.load_workbook(file, read_only=True).worksheets[0].iter_rows(values_only=True)
-            table = [list(row) for _, row in zip(range(_LINES), rows, strict=False)]
-            return _of_rows(kind, [str(name) for name in table[0]], table[1:])
+            lines = [list(row) for _, row in zip(range(_LINES), rows, strict=False)]
+            return _of_rows(kind, [str(name) for name in lines[0]], lines[1:])
         data = file.read_bytes()
         if file.suffix.lower() == ".zip":
             with zipfile.ZipFile(file) as archive:
                 data = archive.read(archive.namelist()[0])
         text, encoding = _decoded(data)
         if kind == "jsonl":
-            lines = [json.loads(line) for line in text.splitlines()[:_LINES] if line.strip()]
-            names = list(dict.fromkeys(name for line in lines for name in line))
-            return _of_rows(kind, names, [[line.get(name) for name in names] for line in lines])
+            objects = [json.loads(line) for line in text.splitlines()[:_LINES] if line.strip()]
+            names = list(dict.fromkeys(name for each in objects for name in each))
+            return _of_rows(kind, names, [[each.get(name) for name in names] for each in objects])
         return _of_csv(text, encoding)
     except (OSError, ValueError, IndexError, zipfile.BadZipFile) as error:
         raise SourceError(f"{file} cannot be read: {error}.", "Write cltv.yaml by hand: see docs/data_in.md.") from None
@@ -138,9 +169,10 @@ def _decoded(data: bytes) -> tuple[str, str]:
 
 def _of_csv(text: str, encoding: str) -> _Sample:
     head = text.splitlines()[:50]
+    escape = "\\" if '\\"' in text else None
 
     def widths(delimiter: str) -> list[int]:
-        return [len(row) for row in csv.reader(head, delimiter=delimiter)]
+        return [len(row) for row in csv.reader(head, delimiter=delimiter, escapechar=escape)]
 
     def agreement(delimiter: str) -> tuple[int, int]:
         width, count = collections.Counter(widths(delimiter)).most_common(1)[0]
@@ -148,7 +180,7 @@ def _of_csv(text: str, encoding: str) -> _Sample:
 
     delimiter = max(",;\t|", key=agreement)
     wide = collections.Counter(widths(delimiter)).most_common(1)[0][0]
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))[: _LINES + 50]
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape))[: _LINES + 50]
     skipped = next((at for at, row in enumerate(rows) if len(row) > 1 and abs(len(row) - wide) <= 1), 0)
     names = [name.strip() for name in rows[skipped]]
     body = [row for row in rows[skipped + 1 :] if row]
@@ -163,6 +195,7 @@ def _of_csv(text: str, encoding: str) -> _Sample:
         ("encoding", encoding, "? not UTF-8; are letters with accents right?", encoding != "utf-8"),
         ("skip_rows", skipped, "lines before the header", skipped > 0),
         ("header", False, "? the first line holds values; name the columns by their positions", headerless),
+        ("escape", escape, "a backslash stands before quotes", escape is not None),
         ("ragged", "pad", f"? {uneven:,} lines have more or fewer fields than the header", uneven > 0),
     ):  # fmt: skip
         if said:
@@ -177,9 +210,11 @@ def _plain(name: str) -> str:
 def _chosen(sample: _Sample) -> dict[str, str]:
     """Return canonical name to the column that has the first known name and holds something."""
     chosen: dict[str, str] = {}
-    present = {_plain(name): name for name in sample.names if sample.values(name)}
+    filled = {name: len(sample.values(name)) for name in sample.names}
+    usual = {_plain(name): name for name in sample.names if filled[name] * 2 >= len(sample.rows)}
+    rare = {_plain(name): name for name in sample.names if filled[name]}
     for canonical, known in _NAMES.items():
-        name = next((present[word] for word in known.split() if word in present), None)
+        name = next((there[word] for there in (usual, rare) for word in known.split() if word in there), None)
         if name is not None and name not in chosen.values():
             chosen[canonical] = name
     if {"quantity", "unit_price"} <= set(chosen):
@@ -204,31 +239,39 @@ def _written(path: str, files: int, sample: _Sample) -> str:
     put("path", path, f"{files:,} files")
     for option in sample.options:
         put(*option)
+    codes = collections.Counter(text.upper() for text in sample.values(chosen.get("currency", "")))
+    gaps = 0 < codes.total() < len(sample.rows)
     lines.append("  columns:")
     for canonical, name in chosen.items():
+        if canonical == "currency" and len(codes) == 1 and gaps:
+            continue
         if canonical == "status" and not _COUNTED & {text.casefold() for text in sample.values(name)}:
             continue
         put(canonical, name, f"{len(sample.values(name)):,} of {len(sample.rows):,} lines filled", 4)
-    for canonical in ("customer_id", "transacted_at"):
-        if canonical not in chosen:
-            lines.append(f"    # {canonical}:  # ? which of {', '.join(sample.names)}")
-    if "amount" not in chosen and "unit_price" not in chosen:
-        lines.append(f"    # amount:  # ? which of {', '.join(sample.names)}")
+    lacking = [name for name in ("customer_id", "transacted_at") if name not in chosen]
+    lacking += [] if chosen.keys() & {"amount", "unit_price"} else ["amount"]
+    lines += [f"    # {canonical}:  # ? which of {', '.join(sample.names)}" for canonical in lacking]
     start, end = _put_times(put, sample, chosen)
     _put_lines_that_count(put, sample, chosen)
     lines.append("")
-    stated = {text.upper() for text in sample.values(chosen["currency"])} if "currency" in chosen else set()
-    signs = "".join(sample.values(chosen.get("amount", ""))[:50])
-    stated |= {code for sign, code in _SIGNS.items() if sign in signs}
-    if len(stated) == 1:
-        put("currency", stated.pop(), "all lines that name one", 0)
+    if not codes:
+        signs = "".join(sample.values(chosen.get("amount", ""))[:50])
+        codes.update(code for sign, code in _SIGNS.items() if sign in signs)
+    if len(codes) == 1:
+        put("currency", next(iter(codes)), "all lines that name one", 0)
+    elif codes:
+        put("currency", codes.most_common(1)[0][0], f"? which of {_counts(codes)}; lines in others are rejected", 0)
     else:
-        lines.append(f"# currency: EUR  # ? {'the files hold ' + ', '.join(sorted(stated)) if stated else 'not named'}")
+        lines.append("# currency: EUR  # ? the files do not say")
     lines.append("# time_zone: Europe/Berlin  # ? of the shop; also of times that have no offset")
     if start:
         put("start_month", start, "first that was read", 0)
         put("end_month", end, "last that was read; remove it where deliveries go on", 0)
     return "\n".join(lines) + "\n"
+
+
+def _counts(values: collections.Counter[str]) -> str:
+    return ", ".join(f"{text} {count:,}" for text, count in values.most_common(12))
 
 
 Put = Callable[..., None]
@@ -285,16 +328,15 @@ def _put_lines_that_count(put: Put, sample: _Sample, chosen: dict[str, str]) -> 
         counts = collections.Counter(sample.values(status))
         counted = [text for text in counts if text.casefold() in _COUNTED]
         if counted:
-            said = ", ".join(f"{text} {count:,}" for text, count in counts.most_common(12))
-            put("count_status", counted, f"? which of {said}")
+            put("count_status", counted, f"? which of {_counts(counts)}")
             if several and len(sample.values(status)) < len(sample.rows):
                 put("fill_down", [status], "filled on the first line of an order only")
     for name in sample.names:
         values = collections.Counter(sample.values(name))
         if _plain(name) in _EVENT_COLUMNS and (events := [text for text in values if text.casefold() in _EVENTS]):
-            put("where", {name: events}, f"? of {', '.join(f'{text} {count:,}' for text, count in values.items())}")
-        if _plain(name) in _SIGN_COLUMNS and (credits := [text for text in values if text in _CREDITS]):
-            put("sign", {"column": name, "refund": credits}, f"? of {', '.join(values)}")
+            put("where", {name: events}, f"? of {_counts(values)}")
+        if _plain(name) in _SIGN_COLUMNS and (refunds := [text for text in values if text in _CREDITS]):
+            put("sign", {"column": name, "refund": refunds}, f"? of {', '.join(values)}")
     customers: Sequence[str] = sample.values(chosen.get("customer_id", ""))
     if nobody := sorted({text for text in customers if text.casefold() in _NOBODY}):
         put("missing_values", nobody, f"? no customers: {sum(text in nobody for text in customers):,} lines")
