@@ -27,10 +27,10 @@ from cltv_assets.sources.proposing import proposed_formats, reads
 _NAMES = {
     "transaction_id": "ordernumber orderid amazonorderid transactionid invoiceid invoiceno invoice usersession "
     "rechnung rechnungsnr belegnr bestellnr commande pedido numeropedido name id",
-    "customer_id": "email billingemail customeremail buyeremail customerid customer userid visitorid clientid kundennr "
+    "customer_id": "email billingemail buyeremail customerid customeremail customer userid visitorid clientid kundennr "
     "kunde kundenid client idclient cliente idcliente",
-    "transacted_at": "createdat createddateutc purchasedate orderedat orderdate eventtime timestamp ts datetime "
-    "belegdatum bestelldatum datum fecha data date",
+    "transacted_at": "createdat createddateutc purchasedate orderedat orderdate eventtime timestamp ts "
+    "datetime belegdatum bestelldatum datum fecha data date",
     "quantity": "lineitemquantity",
     "unit_price": "lineitemprice",
     "amount": "itemtotal itemprice netsales nettowert amount betrag umsatz montant importe valor price preis ordertotal "
@@ -41,7 +41,7 @@ _NAMES = {
 }
 #: Amounts that stand for a whole order.
 _OF_ORDER = {"ordertotal", "subtotal", "total"}
-_COUNTED = set("paid completed complete shipped refunded partially_refunded".split()) | {"partial refund"}
+_COUNTED = {"paid", "completed", "complete", "shipped", "refunded", "partially_refunded", "partial refund"}
 _EVENTS = {"purchase", "transaction", "order", "sale"}
 _EVENT_COLUMNS = {"eventtype", "event", "eventname"}
 _CREDITS = {"H", "C", "CR", "credit", "Haben"}
@@ -171,8 +171,12 @@ def _of_csv(text: str, encoding: str) -> _Sample:
     head = text.splitlines()[:50]
     escape = "\\" if '\\"' in text else None
 
+    # A record ends with its line where quotes are ordinary characters: some line has one that is never closed.
+    plain = "\t" in text and any(line.count('"') % 2 for line in text.splitlines())
+    quoting = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+
     def widths(delimiter: str) -> list[int]:
-        return [len(row) for row in csv.reader(head, delimiter=delimiter, escapechar=escape)]
+        return [len(row) for row in csv.reader(head, delimiter=delimiter, escapechar=escape, quoting=quoting)]
 
     def agreement(delimiter: str) -> tuple[int, int]:
         width, count = collections.Counter(widths(delimiter)).most_common(1)[0]
@@ -180,7 +184,9 @@ def _of_csv(text: str, encoding: str) -> _Sample:
 
     delimiter = max(",;\t|", key=agreement)
     wide = collections.Counter(widths(delimiter)).most_common(1)[0][0]
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape))[: _LINES + 50]
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape, quoting=quoting))[
+        : _LINES + 50
+    ]
     skipped = next((at for at, row in enumerate(rows) if len(row) > 1 and abs(len(row) - wide) <= 1), 0)
     names = [name.strip() for name in rows[skipped]]
     body = [row for row in rows[skipped + 1 :] if row]
@@ -196,6 +202,7 @@ def _of_csv(text: str, encoding: str) -> _Sample:
         ("skip_rows", skipped, "lines before the header", skipped > 0),
         ("header", False, "? the first line holds values; name the columns by their positions", headerless),
         ("escape", escape, "a backslash stands before quotes", escape is not None),
+        ("quoting", "none", "? some lines have a quote that is not closed", plain),
         ("ragged", "pad", f"? {uneven:,} lines have more or fewer fields than the header", uneven > 0),
     ):  # fmt: skip
         if said:
@@ -235,7 +242,7 @@ def _written(path: str, files: int, sample: _Sample) -> str:
         lines.append(f"{' ' * indent}{setting}: {shown.strip()}  # {note}")
 
     lines.append("source:")
-    put("kind", sample.kind, "by the files' endings")
+    put("kind", sample.kind, "by the ending of the name")
     put("path", path, f"{files:,} files")
     for option in sample.options:
         put(*option)
