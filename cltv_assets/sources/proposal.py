@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import yaml
@@ -33,7 +33,8 @@ _NAMES = {
     "datetime belegdatum bestelldatum datum fecha data date",
     "quantity": "lineitemquantity",
     "unit_price": "lineitemprice",
-    "amount": "itemtotal itemprice netsales nettowert amount betrag umsatz montant importe valor price preis ordertotal "
+    "amount": "itemtotal itemprice netsales nettowert amount betrag umsatz montant importe valor price preis "
+    "ordertotal "
     "subtotal total",
     "status": "financialstatus orderstatus status",
     "refund_amount": "refundedamount amountrefunded refundedtotal",
@@ -173,7 +174,7 @@ def _of_csv(text: str, encoding: str) -> _Sample:
 
     # A record ends with its line where quotes are ordinary characters: some line has one that is never closed.
     plain = "\t" in text and any(line.count('"') % 2 for line in text.splitlines())
-    quoting = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
 
     def widths(delimiter: str) -> list[int]:
         return [len(row) for row in csv.reader(head, delimiter=delimiter, escapechar=escape, quoting=quoting)]
@@ -224,6 +225,11 @@ def _chosen(sample: _Sample) -> dict[str, str]:
         name = next((there[word] for there in (usual, rare) for word in known.split() if word in there), None)
         if name is not None and name not in chosen.values():
             chosen[canonical] = name
+    if "subtotal" in rare and "unit_price" in chosen:
+        # Prices of lines are those before a discount of the order.
+        del chosen["unit_price"]
+        chosen.pop("quantity", None)
+        chosen["amount"] = rare["subtotal"]
     if {"quantity", "unit_price"} <= set(chosen):
         chosen.pop("amount", None)
     if "transacted_at" not in chosen:
