@@ -225,11 +225,12 @@ def _chosen(sample: _Sample) -> dict[str, str]:
         name = next((there[word] for there in (usual, rare) for word in known.split() if word in there), None)
         if name is not None and name not in chosen.values():
             chosen[canonical] = name
-    if "subtotal" in rare and "unit_price" in chosen:
-        # Prices of lines are those before a discount of the order.
-        del chosen["unit_price"]
+    total = rare.get("total") or rare.get("ordertotal")
+    if total and ("unit_price" in chosen or _plain(chosen.get("amount", "")) == "itemtotal"):
+        # Prices of lines may be those before a discount of the order.
+        chosen.pop("unit_price", None)
         chosen.pop("quantity", None)
-        chosen["amount"] = rare["subtotal"]
+        chosen["amount"] = total
     if {"quantity", "unit_price"} <= set(chosen):
         chosen.pop("amount", None)
     if "transacted_at" not in chosen:
@@ -334,7 +335,11 @@ def _put_lines_that_count(put: Put, sample: _Sample, chosen: dict[str, str]) -> 
     orders = sample.values(chosen.get("transaction_id", ""))
     several = len(set(orders)) < len(orders)
     if several and _plain(chosen.get("amount", "")) in _OF_ORDER:
-        put("amount_level", "order", f"{chosen['amount']} is that of an order, which has several lines")
+        put(
+            "amount_level",
+            "order",
+            f"? {chosen['amount']} is that of an order; is shipping to count? Else take a subtotal",
+        )
     elif several and "refund_amount" in chosen:
         put("refund_level", "order", "orders have several lines")
     if status := chosen.get("status"):
