@@ -18,8 +18,10 @@ _SHOPIFY = """Name,Email,Financial Status,Currency,Total,Created at,Lineitem qua
 #2,A@x.com,,,,2024-02-03 10:00:00 +0100,2,10.00,,
 #1,b@x.com,voided,EUR,5.00,2024-01-02 10:00:00 +0100,1,5.00,0.00,6001
 """
-_SAP = "Belegnr;Belegdatum;Kunde;Name;Nettowert;Währung\n1;13.01.2024;07;Müller;1.028,00;EUR\n"
-    "1;13.01.2024;07;Müller;-2,50;EUR\n"
+_SAP = """Belegnr;Belegdatum;Kunde;Name;Nettowert;Währung
+1;13.01.2024;07;Müller;1.028,00;EUR
+1;13.01.2024;07;Müller;-2,50;EUR
+"""
 _EVENTS = "event_time,event_type,price,user_id,user_session\n" + "".join(
     f"2024-01-01 12:18:44 UTC,{event},14.00,5{at},s{at}\n" for at, event in enumerate(("view", "cart", "purchase"))
 )
