@@ -36,6 +36,18 @@ Select = Annotated[
 
 
 @app.command()
+def init(
+    path: Annotated[str, typer.Argument(help="A file, a folder or a glob in quotes.")] = ".",
+    output: Annotated[Path, typer.Option(help="Where to write the proposal.")] = Path("cltv.yaml"),
+    force: Annotated[bool, typer.Option("--force", "--yes", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Look at files and propose a commented configuration for them."""
+    from cltv_assets.cli.proposing import propose_configuration
+
+    propose_configuration(path, output, force)
+
+
+@app.command()
 def run(config: Config = None, first: First = None, last: Last = None, select: Select = None) -> None:
     """Materialise months, oldest first."""
     from cltv_assets.cli.running import run_and_report

@@ -24,6 +24,8 @@ _DAYS += ["%a, %d %b %Y", "%d %b, %Y"]
 _CLOCKS = ["%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S %z", "%H.%M", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p"]
 _TIMES = ["", *(f"{space}{clock}" for space, clock in product((" ", ", ", "T"), _CLOCKS))]
 _USUAL = ["iso", "epoch_s", "epoch_ms", "excel_serial", *("".join(parts) for parts in product(_DAYS, _TIMES))]
+#: Texts that show which of many formats reads most.
+_FEW_TEXTS = 100
 #: A number is taken for a time only if it means one that a shop may have.
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -36,6 +38,25 @@ def proposed_formats(texts: Sequence[str]) -> list[str]:
     """
     wanted = set(texts)
     return [fmt for fmt, pattern in _patterns() if wanted and all(_reads(pattern, text) for text in wanted)]
+
+
+def reads(fmt: str, text: str) -> bool:
+    """Return whether a format reads a text as a possible time."""
+    return _reads(compile_format(fmt), text) is not None
+
+
+def formats_together(texts: Sequence[str]) -> list[str]:
+    """Return usual formats that together read all texts, the one that reads most first; none if a text stays unread."""
+    left, formats = list(dict.fromkeys(texts)), list[str]()
+    while left:
+        some = left[:_FEW_TEXTS]
+        fmt, pattern = max(_patterns(), key=lambda one: sum(_reads(one[1], text) is not None for text in some))
+        unread = [text for text in left if _reads(pattern, text) is None]
+        if len(unread) == len(left):
+            return []
+        formats.append(fmt)
+        left = unread
+    return formats
 
 
 def too_many(settings: Settings, lines: int, unreadable: int) -> bool:

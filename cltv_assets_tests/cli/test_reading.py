@@ -18,7 +18,7 @@ from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import rows_of
 from cltv_assets_tests.e2e.running import cltv, values_in
 
-COMMANDS = ("run", "preprocess", "model", "status", "export", "doctor", "summary", "demo", "version")
+COMMANDS = ("init", "run", "preprocess", "model", "status", "export", "doctor", "summary", "demo", "version")
 OPTIONS = {
     "run": ("--config", "--from", "--to", "--select"),
     "preprocess": ("--config", "--from", "--to"),

@@ -1,0 +1,362 @@
+"""Proposes a configuration for files that nobody has described yet; ``cltv init`` writes it.
+
+Names and words that shop systems use stand in tables; what a table does not know becomes a question.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import glob
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet as pq
+import yaml
+
+from cltv_assets.errors import SourceError
+from cltv_assets.sources.proposing import formats_together, reads
+
+#: Names by preference, without blanks and punctuation: English, German, French, Spanish and Portuguese.
+_NAMES = {
+    "transaction_id": "ordernumber orderid amazonorderid transactionid invoiceid invoiceno invoice usersession "
+    "rechnung rechnungsnr belegnr bestellnr commande pedido numeropedido name id",
+    "customer_id": "email billingemail buyeremail customerid customeremail customer userid visitorid clientid kundennr "
+    "kunde kundenid client idclient cliente idcliente",
+    "transacted_at": "createdat createddateutc purchasedate orderedat orderdate eventtime timestamp ts "
+    "datetime belegdatum bestelldatum datum fecha data date",
+    "quantity": "lineitemquantity",
+    "unit_price": "lineitemprice",
+    "amount": "itemtotal itemprice netsales nettowert amount betrag umsatz montant importe valor price preis "
+    "ordertotal "
+    "subtotal total",
+    "status": "financialstatus orderstatus status",
+    "refund_amount": "refundedamount amountrefunded refundedtotal",
+    "currency": "currency currencycode waehrung währung devise moneda moeda",
+}
+#: Amounts that stand for a whole order.
+_OF_ORDER = {"ordertotal", "subtotal", "total"}
+_COUNTED = {"paid", "completed", "complete", "shipped", "refunded", "partially_refunded", "partial refund"}
+_EVENTS = {"purchase", "transaction", "order", "sale"}
+_EVENT_COLUMNS = {"eventtype", "event", "eventname"}
+_CREDITS = {"H", "C", "CR", "credit", "Haben"}
+_SIGN_COLUMNS = {"sh", "sollhaben", "debitcredit", "drcr"}
+_NOBODY = {"guest", "0", "unknown", "anonymous", "gast", "invité", "invitado", "all"}
+_SIGNS = {"€": "EUR", "£": "GBP"}
+_KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "excel", ".parquet": "parquet"}
+#: How exports write that nothing stands there.
+_NOTHING = {"", "\\N", "NULL", "null", "NaN", "nan", "None"}
+#: Lines of each file that are looked at.
+_LINES = 20_000
+
+
+@dataclass
+class _Sample:
+    kind: str
+    options: list[tuple[str, Any, str]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    rows: list[dict[str, str]] = field(default_factory=list)
+
+    def values(self, name: str) -> list[str]:
+        return [text for row in self.rows if (text := row.get(name, "").strip()) not in _NOTHING]
+
+
+def propose(path: str) -> str:
+    """Return the text of a commented configuration for a file, a folder or a glob.
+
+    Raises
+    ------
+    SourceError
+        If there is no file, or no column can be told.
+    """
+    files = _files(path)
+    samples = [_sampled(file) for file in files]
+    first = samples[0]
+    if any(sample.kind != first.kind for sample in samples):
+        raise SourceError(f"{path} holds files of several kinds.", "Name those of one kind with a glob.")
+    repeated = _repeated([sample.rows for sample in samples])
+    first.rows = [row for sample in samples for row in sample.rows]
+    if repeated:
+        note = f"? {repeated:,} lines stand in several files too"
+        first.options.append(("duplicates", "drop_across_files", note))
+    if not first.rows:
+        raise SourceError(f"{path} holds no lines.", "Name a file with transactions.")
+    endings = {file.suffix for file in files}
+    if Path(path).is_dir() and first.kind == "csv" and len(endings) == 1 and not endings & {".csv", ".gz", ".zip"}:
+        path = f"{path.rstrip('/')}/*{endings.pop()}"
+    return _written(path, len(files), first)
+
+
+def _repeated(files: Sequence[list[dict[str, str]]]) -> int:
+    """Return how many lines stand in an earlier file already."""
+    seen, count = set[tuple[str, ...]](), 0
+    for rows in files:
+        lines = [tuple(row.values()) for row in rows]
+        count += sum(line in seen for line in lines)
+        seen |= set(lines)
+    return count
+
+
+def _files(path: str) -> list[Path]:
+    found = sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(name) for name in sorted(glob.glob(path))]  # noqa: PTH207
+    files = [file for file in found if file.is_file() and not file.name.startswith((".", "_"))]
+    if not files:
+        raise SourceError(f"There is no file at {path}.", "Give the path of a file, a folder or a glob in quotes.")
+    return files
+
+
+def _sampled(file: Path) -> _Sample:
+    """Return the first lines of a file, with the columns that its folders name."""
+    sample = _read(file)
+    for part in file.parent.parts:
+        name, equals, value = part.partition("=")
+        if equals and name not in sample.names:
+            sample.names.append(name)
+            for row in sample.rows:
+                row[name] = value
+    return sample
+
+
+def _read(file: Path) -> _Sample:
+    kind = _KINDS.get(file.suffix.lower(), "csv")
+    try:
+        if kind == "parquet":
+            table = pq.read_table(file, partitioning=None).slice(0, _LINES)
+            return _of_rows(kind, table.column_names, [list(row.values()) for row in table.to_pylist()])
+        if kind == "excel":
+            import openpyxl  # type: ignore[import-untyped]
+
+            rows = openpyxl.load_workbook(file, read_only=True).worksheets[0].iter_rows(values_only=True)
+            lines = [list(row) for _, row in zip(range(_LINES), rows, strict=False)]
+            return _of_rows(kind, [str(name) for name in lines[0]], lines[1:])
+        data = file.read_bytes()
+        if file.suffix.lower() == ".zip":
+            with zipfile.ZipFile(file) as archive:
+                data = archive.read(archive.namelist()[0])
+        text, encoding = _decoded(data)
+        if kind == "jsonl":
+            objects = [json.loads(line) for line in text.splitlines()[:_LINES] if line.strip()]
+            names = list(dict.fromkeys(name for each in objects for name in each))
+            return _of_rows(kind, names, [[each.get(name) for name in names] for each in objects])
+        return _of_csv(text, encoding)
+    except (OSError, ValueError, IndexError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{file} cannot be read: {error}.", "Write cltv.yaml by hand: see docs/data_in.md.") from None
+
+
+def _of_rows(kind: str, names: list[str], rows: list[list[Any]]) -> _Sample:
+    return _Sample(
+        kind,
+        names=names,
+        rows=[
+            {name: "" if value is None else str(value) for name, value in zip(names, row, strict=False)} for row in rows
+        ],
+    )
+
+
+def _decoded(data: bytes) -> tuple[str, str]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16"), "utf-16"
+    try:
+        return data.decode("utf-8-sig"), "utf-8"
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace"), "cp1252"
+
+
+def _of_csv(text: str, encoding: str) -> _Sample:
+    head = text.splitlines()[:50]
+    escape = "\\" if '\\"' in text else None
+
+    # A record ends with its line where quotes are ordinary characters: some line has one that is never closed.
+    plain = "\t" in text and any(line.count('"') % 2 for line in text.splitlines())
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+
+    def widths(delimiter: str) -> list[int]:
+        return [len(row) for row in csv.reader(head, delimiter=delimiter, escapechar=escape, quoting=quoting)]
+
+    def agreement(delimiter: str) -> tuple[int, int]:
+        width, count = collections.Counter(widths(delimiter)).most_common(1)[0]
+        return (count, width) if width > 1 else (0, 0)
+
+    delimiter = max(",;\t|", key=agreement)
+    wide = collections.Counter(widths(delimiter)).most_common(1)[0][0]
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape, quoting=quoting))[
+        : _LINES + 50
+    ]
+    skipped = next((at for at, row in enumerate(rows) if len(row) > 1 and abs(len(row) - wide) <= 1), 0)
+    names = [name.strip() for name in rows[skipped]]
+    body = [row for row in rows[skipped + 1 :] if row]
+    headerless = any(formats_together([name]) for name in names if name)
+    if headerless:
+        names, body = [str(at) for at in range(1, len(names) + 1)], [rows[skipped], *body]
+    sample = _of_rows("csv", names, body)
+    uneven = sum(len(row) != len(names) for row in body)
+    for setting, value, note, said in (
+        ("delimiter", delimiter, f"{len(body) - uneven:,} of {len(body):,} lines have {len(names)} fields",
+         delimiter != ","),
+        ("encoding", encoding, "? not UTF-8; are letters with accents right?", encoding != "utf-8"),
+        ("skip_rows", skipped, "lines before the header", skipped > 0),
+        ("header", False, "? the first line holds values; name the columns by their positions", headerless),
+        ("escape", escape, "a backslash stands before quotes", escape is not None),
+        ("quoting", "none", "? some lines have a quote that is not closed", plain),
+        ("ragged", "pad", f"? {uneven:,} lines have more or fewer fields than the header", uneven > 0),
+    ):  # fmt: skip
+        if said:
+            sample.options.append((setting, value, note))
+    return sample
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+def _chosen(sample: _Sample) -> dict[str, str]:
+    """Return canonical name to the column that has the first known name and holds something."""
+    chosen: dict[str, str] = {}
+    filled = {name: len(sample.values(name)) for name in sample.names}
+    usual = {_plain(name): name for name in sample.names if filled[name] * 2 >= len(sample.rows)}
+    rare = {_plain(name): name for name in sample.names if filled[name]}
+    for canonical, known in _NAMES.items():
+        name = next((there[word] for there in (usual, rare) for word in known.split() if word in there), None)
+        if name is not None and name not in chosen.values():
+            chosen[canonical] = name
+    total = rare.get("total") or rare.get("ordertotal")
+    if total and ("unit_price" in chosen or _plain(chosen.get("amount", "")) == "itemtotal"):
+        # Prices of lines may be those before a discount of the order.
+        chosen.pop("unit_price", None)
+        chosen.pop("quantity", None)
+        chosen["amount"] = total
+    if {"quantity", "unit_price"} <= set(chosen):
+        chosen.pop("amount", None)
+    if "transacted_at" not in chosen:
+        dated = (name for name in sample.names if (texts := sample.values(name)) and formats_together(texts[:50]))
+        if name := next(dated, None):
+            chosen["transacted_at"] = name
+    return chosen
+
+
+def _written(path: str, files: int, sample: _Sample) -> str:
+    lines = ["# Proposed by cltv init. A comment that begins with ? is a question: nobody can know from the files."]
+    chosen = _chosen(sample)
+
+    def put(setting: str, value: Any, note: str, indent: int = 2) -> None:
+        shown = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).removesuffix("...\n")
+        lines.append(f"{' ' * indent}{setting}: {shown.strip()}  # {note}")
+
+    lines.append("source:")
+    put("kind", sample.kind, "by the ending of the name")
+    put("path", path, f"{files:,} files")
+    for option in sample.options:
+        put(*option)
+    codes = collections.Counter(text.upper() for text in sample.values(chosen.get("currency", "")))
+    gaps = 0 < codes.total() < len(sample.rows)
+    lines.append("  columns:")
+    for canonical, name in chosen.items():
+        if canonical == "currency" and len(codes) == 1 and gaps:
+            continue
+        if canonical == "status" and not _COUNTED & {text.casefold() for text in sample.values(name)}:
+            continue
+        put(canonical, name, f"{len(sample.values(name)):,} of {len(sample.rows):,} lines filled", 4)
+    lacking = [name for name in ("customer_id", "transacted_at") if name not in chosen]
+    lacking += [] if chosen.keys() & {"amount", "unit_price"} else ["amount"]
+    lines += [f"    # {canonical}:  # ? which of {', '.join(sample.names)}" for canonical in lacking]
+    start, end = _put_times(put, sample, chosen)
+    _put_lines_that_count(put, sample, chosen)
+    lines.append("")
+    if not codes:
+        signs = "".join(sample.values(chosen.get("amount", ""))[:50])
+        codes.update(code for sign, code in _SIGNS.items() if sign in signs)
+    if len(codes) == 1:
+        put("currency", next(iter(codes)), "all lines that name one", 0)
+    elif codes:
+        put("currency", codes.most_common(1)[0][0], f"? which of {_counts(codes)}; lines in others are rejected", 0)
+    else:
+        lines.append("# currency: EUR  # ? the files do not say")
+    lines.append("# time_zone: Europe/Berlin  # ? of the shop; also of times that have no offset")
+    if start:
+        put("start_month", start, "first that was read", 0)
+        put("end_month", end, "last that was read; remove it where deliveries go on", 0)
+    return "\n".join(lines) + "\n"
+
+
+def _counts(values: collections.Counter[str]) -> str:
+    return ", ".join(f"{text} {count:,}" for text, count in values.most_common(12))
+
+
+Put = Callable[..., None]
+
+
+def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, str]:
+    """Write what is known of times; return the first and last month."""
+    import datetime as dt
+
+    texts = sample.values(chosen.get("transacted_at", ""))
+    formats = formats_together(texts)
+    if not formats:
+        return "", ""
+    if formats != ["iso"]:
+        swapped = [fmt.translate(str.maketrans("dm", "md")) for fmt in formats]
+        unsure = any("%d" in fmt and "%m" in fmt for fmt in formats) and all(
+            any(_reads_safely(fmt, text) for fmt in swapped) for text in texts
+        )
+        note = "? day or month first: both read all values" if unsure else f"{len(texts):,} of {len(texts):,} read"
+        put("timestamp_format", formats[0] if len(formats) == 1 else formats, note)
+    months = []
+    for text in dict.fromkeys(texts):
+        fmt = next(fmt for fmt in formats if reads(fmt, text))
+        if fmt == "iso":
+            months.append(f"{text.strip()[:4]}-{text.strip().replace('-', '')[4:6]}")
+        elif fmt.startswith("%"):
+            months.append(dt.datetime.strptime(text.strip(), fmt).strftime("%Y-%m"))
+        else:
+            seconds = float(text) / (1000 if fmt == "epoch_ms" else 1)
+            seconds = (seconds - 25_569) * 86_400 if fmt == "excel_serial" else seconds
+            months.append(dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m"))
+    return min(months), max(months)
+
+
+def _reads_safely(fmt: str, text: str) -> bool:
+    try:
+        return reads(fmt, text)
+    except KeyError:
+        return False
+
+
+def _put_lines_that_count(put: Put, sample: _Sample, chosen: dict[str, str]) -> None:
+    amounts = sample.values(chosen.get("amount") or chosen.get("unit_price", ""))
+    commas = sum(re.search(r",\d{1,2}\D*$", text) is not None for text in amounts)
+    if commas > len(amounts) / 2:
+        put("decimal_separator", ",", f"{commas:,} of {len(amounts):,} amounts end like that")
+    orders = sample.values(chosen.get("transaction_id", ""))
+    several = len(set(orders)) < len(orders)
+    if several and _plain(chosen.get("amount", "")) in _OF_ORDER:
+        put(
+            "amount_level",
+            "order",
+            f"? {chosen['amount']} is that of an order; is shipping to count? Else take a subtotal",
+        )
+    elif several and "refund_amount" in chosen:
+        put("refund_level", "order", "orders have several lines")
+    if status := chosen.get("status"):
+        counts = collections.Counter(sample.values(status))
+        counted = [text for text in counts if text.casefold() in _COUNTED]
+        if counted:
+            put("count_status", counted, f"? which of {_counts(counts)}")
+            if several and len(sample.values(status)) < len(sample.rows):
+                put("fill_down", [status], "filled on the first line of an order only")
+    for name in sample.names:
+        values = collections.Counter(sample.values(name))
+        if _plain(name) in _EVENT_COLUMNS and (events := [text for text in values if text.casefold() in _EVENTS]):
+            put("where", {name: events}, f"? of {_counts(values)}")
+        if _plain(name) in _SIGN_COLUMNS and (refunds := [text for text in values if text in _CREDITS]):
+            put("sign", {"column": name, "refund": refunds}, f"? of {', '.join(values)}")
+    customers: Sequence[str] = sample.values(chosen.get("customer_id", ""))
+    if nobody := sorted({text for text in customers if text.casefold() in _NOBODY}):
+        put("missing_values", nobody, f"? no customers: {sum(text in nobody for text in customers):,} lines")
+    if customers and sum("@" in text for text in customers) > len(customers) / 2:
+        put("customer_id_folding", ["trim", "casefold"], "e-mails: upper and lower case are one customer")

@@ -1,0 +1,109 @@
+"""What ``cltv init`` proposes for files of usual shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cltv_assets.cli import main
+from cltv_assets.errors import SourceError
+from cltv_assets.settings import Settings
+from cltv_assets.sources.proposal import propose
+from cltv_assets.sources.proposing import formats_together
+
+_SHOPIFY = """Name,Email,Financial Status,Currency,Total,Created at,Lineitem quantity,Lineitem price,Refunded Amount,Id
+#2,A@x.com,paid,EUR,30.00,2024-02-03 10:00:00 +0100,1,10.00,0.00,6002
+#2,A@x.com,,,,2024-02-03 10:00:00 +0100,2,10.00,,
+#1,b@x.com,voided,EUR,5.00,2024-01-02 10:00:00 +0100,1,5.00,0.00,6001
+"""
+_SAP = """Belegnr;Belegdatum;Kunde;Name;Nettowert;Währung
+1;13.01.2024;07;Müller;1.028,00;EUR
+1;13.01.2024;07;Müller;-2,50;EUR
+"""
+_EVENTS = "event_time,event_type,price,user_id,user_session\n" + "".join(
+    f"2024-01-01 12:18:44 UTC,{event},14.00,5{at},s{at}\n" for at, event in enumerate(("view", "cart", "purchase"))
+)
+_LISTING = 'order-id\tpurchase-date\titem-price\tbuyer-email\titem\n1\t2024-01-02\t5.00\ta@x.com\t3" nail\n'
+
+_COMMON = {"transaction_id", "customer_id", "transacted_at"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "encoding", "proposed"),
+    [
+        (
+            "shopify.csv",
+            _SHOPIFY,
+            "utf-8",
+            {"count_status": ["paid"], "fill_down": ["Financial Status"], "amount_level": "order"}
+            | {"customer_id_folding": ["trim", "casefold"]},
+        ),
+        (
+            "sap.csv",
+            _SAP,
+            "cp1252",
+            {"delimiter": ";", "encoding": "cp1252", "decimal_separator": ",", "timestamp_format": "%d.%m.%Y"},
+        ),
+        ("events.csv", _EVENTS, "utf-8", {"where": {"event_type": ["purchase"]}}),
+        ("report.txt", _LISTING, "utf-8", {"delimiter": "\t", "quoting": "none"}),
+    ],
+)
+def test_settings_follow_from_names_and_values(
+    tmp_path: Path, name: str, text: str, encoding: str, proposed: dict[str, object]
+) -> None:
+    (tmp_path / name).write_text(text, encoding=encoding)
+    settings = yaml.safe_load(propose(str(tmp_path / name)))
+    columns = settings["source"].pop("columns")
+    assert columns.keys() >= _COMMON
+    ignored = ("kind", "path", "customer_id_folding")
+    found = {key: value for key, value in settings["source"].items() if key in proposed or key not in ignored}
+    assert found == proposed
+    assert settings["start_month"] == "2024-01"
+    Settings.model_validate({"home": str(tmp_path), **settings, "source": {**settings["source"], "columns": columns}})
+
+
+def test_unsure_order_of_day_and_month_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("order_id,customer_id,date,amount\n1,a,03/04/2024,5\n2,b,05/06/2024,6\n")
+    assert "# ? day or month first" in propose(str(file))
+    file.write_text("order_id,customer_id,date,amount\n1,a,03/04/2024,5\n2,b,05/16/2024,6\n")
+    text = propose(str(file))
+    assert "timestamp_format: '%m/%d/%Y'" in text
+    assert "day or month" not in text
+
+
+def test_formats_read_every_text_or_none_is_proposed() -> None:
+    assert formats_together(["2024-01-02", "2024-01-03", "15/02/2024 02:04"]) == ["iso", "%d/%m/%Y %H:%M"]
+    assert formats_together(["1704067200000"]) == ["epoch_ms"]
+    assert formats_together(["2024-01-02", "soon"]) == []
+
+
+def test_lines_of_an_earlier_file_are_a_question(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("order_id,customer_id,date,amount\n1,a,2024-01-02,5\n")
+    assert "duplicates: drop_across_files  # ? 1 lines" in propose(str(tmp_path))
+
+
+def test_no_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no file"):
+        propose(str(tmp_path / "nothing*.csv"))
+
+
+def test_init_writes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sap.csv").write_text(_SAP)
+
+    def init(*options: str) -> object:
+        with pytest.raises(SystemExit) as end:
+            main(["init", "sap.csv", *options])
+        return end.value.code
+
+    assert init() == 0
+    assert "source: 1 files" in capsys.readouterr().out
+    Path("cltv.yaml").write_text("mine")
+    assert init() == 2
+    assert Path("cltv.yaml").read_text() == "mine"
+    assert init("--force") == 0
+    assert "Belegnr" in Path("cltv.yaml").read_text()
