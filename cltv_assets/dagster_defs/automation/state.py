@@ -25,8 +25,9 @@ def parents_of(assets: Sequence[dg.AssetsDefinition]) -> dict[str, list[str]]:
     assets : sequence of AssetsDefinition
         In the order of the graph.
     """
+    ours = {key for definition in assets for key in definition.keys}
     return {
-        Names.table(spec.key): [Names.table(dep.asset_key) for dep in spec.deps]
+        Names.table(spec.key): [Names.table(dep.asset_key) for dep in spec.deps if dep.asset_key in ours]
         for definition in assets
         for spec in _in_order(definition)
     }
@@ -70,7 +71,10 @@ def needs_of(definition: dg.AssetsDefinition) -> list[Input]:
     """
     needs = []
     for name, key in sorted(definition.keys_by_input_name.items()):
-        needs.append(input_of(Names.table(key), definition.op.input_dict[name].metadata))
+        given = definition.op.input_dict[name]
+        # An input without data is an asset of the user's own, which is no table.
+        if not given.dagster_type.is_nothing:
+            needs.append(input_of(Names.table(key), given.metadata))
     return needs
 
 
