@@ -17,11 +17,12 @@ def upstream_keys(settings: Settings) -> dict[str, dg.AssetKey]:
 
 
 def upstream_deps(settings: Settings) -> list[dg.AssetDep]:
-    """Return what ``raw_transactions`` depends on beyond the graph."""
-    mapping = (
-        dg.AllPartitionMapping()
-        if settings.source.asset_partitions == "none"
-        # A month of days or a month. The assets may begin later than ``first_month``.
-        else dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
-    )
-    return [dg.AssetDep(key, partition_mapping=mapping) for key in upstream_keys(settings).values()]
+    """Return what ``raw_transactions`` depends on beyond the graph.
+
+    To Dagster a month depends on every partition of them; which days or months it waits for is decided in
+    ``automation``. Dagster refuses a mapping by time windows wherever both definitions are known, that is for every
+    backfill from the UI, if the partitions are of another time zone, and a shop's zone often differs from that of a
+    warehouse. It reports no such problem when one of the two code locations is loaded.
+    """
+    every = dg.AllPartitionMapping()
+    return [dg.AssetDep(key, partition_mapping=every) for key in upstream_keys(settings).values()]

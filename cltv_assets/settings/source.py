@@ -131,8 +131,8 @@ class Source(Section):
     )
     asset_key: Texts = Field(
         (),
-        description="The Dagster assets of your own, such as `dbt/orders`, that make the source's files: a dbt model, a dlt "
-        "table, a Delta table. A list names several. A month waits until they are there. Not for `cdnow`.",
+        description="Dagster assets of yours, such as `dbt/orders`, that make the source's files: a dbt model, a "
+        "dlt table, a Delta table. A list names several. A month waits until they are there. Not for `cdnow`.",
     )
     asset_partitions: Literal["none", "daily", "monthly"] = Field(
         "none", description="How the assets of `asset_key` are partitioned."
