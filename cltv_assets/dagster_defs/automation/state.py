@@ -177,11 +177,15 @@ def read_upstream(instance: dg.DagsterInstance, settings: Settings, months: Sequ
             wanted = [month.key] if kind == "monthly" else _days(month)
             missing = [partition for partition in wanted if partition not in there]
             if missing:
-                more = f" and {len(missing) - 1} more days" if len(missing) > 1 else ""
+                more = f" and {_days_in_words(len(missing) - 1)}" if len(missing) > 1 else ""
                 lacking[month].append(f"{name} lacks {missing[0]}{more}")
             else:
                 made[name][month] = max(there[partition] for partition in wanted)
     return Upstream(made, lacking)
+
+
+def _days_in_words(count: int) -> str:
+    return f"{count} more day{'s' if count > 1 else ''}"
 
 
 def _days(month: Month) -> list[str]:
