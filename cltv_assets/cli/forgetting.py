@@ -138,7 +138,7 @@ def reports_naming(lake: Lake, customer: str, *, replace: bool = False) -> list[
 
 
 def _keys(settings: Settings) -> set[dg.AssetKey]:
-    return set(build_definitions(settings).resolve_asset_graph().get_all_asset_keys())
+    return set(build_definitions(settings).resolve_asset_graph().materializable_asset_keys)
 
 
 def _say_source(console: Console, delivered: dict[str, int]) -> None:

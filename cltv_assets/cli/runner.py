@@ -228,7 +228,7 @@ def _selected(definitions: dg.Definitions, assets: Sequence[str], names: Names) 
         selection = selection.required_multi_asset_neighbors()
         keys = sorted(selection.resolve(graph))
     except dg.DagsterError as error:
-        plain = ", ".join(sorted(Names.table(key) for key in graph.get_all_asset_keys()))
+        plain = ", ".join(sorted(Names.table(key) for key in graph.materializable_asset_keys))
         raise ConfigError(
             f"--select {','.join(assets)} is no selection of assets: {' '.join(str(error).split())}",
             f"Choose among {plain}; '+' after or before a name adds what comes after or before it.",

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.cli.runner import months_between
 from cltv_assets.cli.terminal import open_console
-from cltv_assets.dagster_defs.automation.state import latest, needs_of
+from cltv_assets.dagster_defs.automation.state import Upstream, latest, needs_of, read_upstream
 from cltv_assets.dagster_defs.build import build_assets
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
@@ -40,6 +40,8 @@ class MonthStatus:
         Assets that are older than something they were made from.
     failed, warned : list of str
         Blocking checks and warnings of the last evaluation, ``asset.check``.
+    waiting : list of str
+        What the month waits for of the user's own assets, in words.
     late : int
         Lines that the source has and the lake lacks; negative if the source has fewer.
     says : dict of str to str
@@ -50,6 +52,7 @@ class MonthStatus:
     stale: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     late: int = 0
     says: dict[str, str] = field(default_factory=dict)
 
@@ -94,7 +97,7 @@ def show_status(config: Path | None, only: str | None = None) -> None:
 def _explanations(lake: Lake, month: Month, state: MonthStatus, warnings: bool) -> list[str]:
     """Return why a month was refused, and what its warnings say, a line for each check."""
     kept = reasons_kept(lake, month) if state.failed else []
-    lines = []
+    lines = [f"waits for its source: {lack}" for lack in state.waiting]
     for name in state.failed:
         own = [reason for reason in kept if f"{reason.table}.{reason.check}" == name]
         lines.append(explained(own) if own else f"{name}: {state.says[name]}")
@@ -104,6 +107,8 @@ def _explanations(lake: Lake, month: Month, state: MonthStatus, warnings: bool) 
 
 
 def _state(state: MonthStatus) -> str:
+    if state.waiting:
+        return "waiting for its source"
     if state.missing:
         return f"missing: {_names(state.missing)}"
     if state.stale:
@@ -123,14 +128,18 @@ def month_statuses(settings: Settings) -> dict[Month, MonthStatus]:
     held[REPORT.name] = lake.files(REPORT.name).months(REPORT_FILE)
     found = {month: MonthStatus([name for name in held if month not in held[name]]) for month in months}
     with open_instance(settings) as instance:
-        _add_stale(found, settings, instance)
+        upstream = read_upstream(instance, settings, months)
+        _add_stale(found, settings, instance, upstream)
         _add_checks(found, settings, instance)
     _add_late(found, settings, lake)
     return found
 
 
-def _add_stale(found: Mapping[Month, MonthStatus], settings: Settings, instance: dg.DagsterInstance) -> None:
-    """Mark assets that were made before something upstream was made again."""
+def _add_stale(
+    found: Mapping[Month, MonthStatus], settings: Settings, instance: dg.DagsterInstance, upstream: Upstream
+) -> None:
+    """Mark assets that were made before something upstream was made again, and months that wait for their source."""
+    reach = settings.last_month().shift(-settings.automation.late_data_months)
     assets = build_assets(settings)
     made = {Names.table(key): latest(instance, key) for definition in assets for key in definition.keys}
     stale: set[tuple[str, Month]] = set()
@@ -139,8 +148,14 @@ def _add_stale(found: Mapping[Month, MonthStatus], settings: Settings, instance:
         for table in map(Names.table, definition.keys):
             for month, state in found.items():
                 at = made[table].get(month.key)
+                raw = table == RAW_TRANSACTIONS.name
                 if at is None:
+                    state.waiting += upstream.lacking.get(month, ()) if raw else ()
                     continue
+                # Older months are not made again for changes of the source's assets.
+                if raw and month >= reach and any(there.get(month, 0) > at for there in upstream.made.values()):
+                    stale.add((table, month))
+                    state.stale.append(table)
                 needed = [(need.table, up) for need in needs for up in need.months(month, settings.first_month)]
                 if any(made[above].get(up.key, 0) > at or (above, up) in stale for above, up in needed):
                     stale.add((table, month))

@@ -24,10 +24,12 @@ from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
 from cltv_assets.dagster_defs.presentation import check_result, column_schema, metadata_of, refusal_metadata
 from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months, outputs_of_checks, record_checks
 from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
+from cltv_assets.dagster_defs.upstream import upstream_deps
 from cltv_assets.errors import CltvError
 from cltv_assets.lake import Lake, StagedMonth, Staging
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import made_by
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.month_run import MonthRun
@@ -75,6 +77,7 @@ def lake_asset(
             )
             for given in tables[0].inputs(settings)
         },
+        deps=upstream_deps(settings) if tables[0].name == RAW_TRANSACTIONS.name else (),
         check_specs=check_specs(tables, settings, names, partitions),
         partitions_def=partitions,
         required_resource_keys={lake_key},

@@ -18,7 +18,9 @@ from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import month_of
 from cltv_assets.dagster_defs.remote.launching import Launcher, Told
 from cltv_assets.dagster_defs.resources import PIPES, POOL
+from cltv_assets.dagster_defs.upstream import upstream_deps
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import tables_of_half
 
 Events: TypeAlias = Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]
@@ -39,14 +41,16 @@ def remote_preparation(
         What assets and resources are called in this graph.
     """
     tables = tables_of_half("preprocess")
+    upstream = upstream_deps(settings)
+    above = {table.name: {names.key(given.table) for given in table.inputs(settings)} for table in tables}
+    above[RAW_TRANSACTIONS.name] |= {dep.asset_key for dep in upstream}
     pipes_key = names.name(PIPES)
 
     @dg.multi_asset(
         name=names.name("remote_preparation"),
         outs={table.name: asset_out(table, settings, names) for table in tables},
-        internal_asset_deps={
-            table.name: {names.key(given.table) for given in table.inputs(settings)} for table in tables
-        },
+        deps=upstream,
+        internal_asset_deps=above,
         check_specs=check_specs(tables, settings, names, partitions),
         partitions_def=partitions,
         required_resource_keys={pipes_key},

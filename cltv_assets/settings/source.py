@@ -161,6 +161,14 @@ class Source(Section):
         default_factory=dict,
         description="For `query`: names of its tables, each with a file, a folder or a glob, in place of `path`.",
     )
+    asset_key: Texts = Field(
+        (),
+        description="Dagster assets of yours, such as `dbt/orders`, that make the source's files: a dbt model, a "
+        "dlt table, a Delta table. A list names several. A month waits until they are there. Not for `cdnow`.",
+    )
+    asset_partitions: Literal["none", "daily", "monthly"] = Field(
+        "none", description="How the assets of `asset_key` are partitioned."
+    )
     query: str | None = Field(
         None,
         min_length=1,
@@ -317,6 +325,16 @@ class Source(Section):
             raise ValueError(f"encoding '{encoding}' is not known; utf-8, utf-16 and cp1252 are usual ones") from None
         return encoding
 
+    @field_validator("asset_key")
+    @classmethod
+    def _whole_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for key in keys:
+            if any(not part or part != part.strip() for part in key.split("/")):
+                raise ValueError(f"asset_key '{key}' is no key of an asset; write its parts with slashes: dbt/orders")
+        if len(set(keys)) < len(keys):
+            raise ValueError("asset_key names one asset twice")
+        return keys
+
     @field_validator("delimiter")
     @classmethod
     def _separates(cls, delimiter: str) -> str:
@@ -337,7 +355,11 @@ class Source(Section):
         for setting, kinds in _FORMS.items():
             if self.kind not in kinds and getattr(self, setting) != type(self).model_fields[setting].default:
                 raise ValueError(f"{setting} is for kind {' and '.join(kinds)}, not for {self.kind}")
+        if self.asset_partitions != "none" and not self.asset_key:
+            raise ValueError("asset_partitions needs asset_key: the assets that are partitioned so")
         if self.kind == "cdnow":
+            if self.asset_key:
+                raise ValueError("asset_key is not for kind 'cdnow', whose file no asset makes; take asset_key out")
             if self.path is not None or self.columns or self.timestamp_format != ("iso",):
                 raise ValueError("kind 'cdnow' brings its own path and columns; set another kind to read your own data")
             return self

@@ -15,6 +15,7 @@ from cltv_assets.dagster_defs.automation.on_time import on_time_checks
 from cltv_assets.dagster_defs.automation.source_sensor import source_sensor
 from cltv_assets.dagster_defs.automation.state import parents_of, steps_of
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.upstream import upstream_keys
 from cltv_assets.settings import Settings
 
 #: Plain name; ``Names`` adds the prefix.
@@ -59,7 +60,7 @@ def automate(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> Autom
         If ``automation`` names an asset that does not exist.
     """
     expected = expectations(settings, parents_of(assets))
-    planner = Planner(settings, steps_of(assets, expected))
+    planner = Planner(settings, steps_of(assets, expected, tuple(upstream_keys(settings))))
     condition = when_due(planner)
 
     def expecting(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -17,7 +17,7 @@ import dagster as dg
 
 from cltv_assets.dagster_defs.automation.expectations import closes
 from cltv_assets.dagster_defs.automation.planning import Calendar, Plan, Step, Verdict, plan
-from cltv_assets.dagster_defs.automation.state import read_history
+from cltv_assets.dagster_defs.automation.state import read_history, read_upstream
 from cltv_assets.dagster_defs.instance_state import claimed_by_backfills
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import month_of
@@ -50,8 +50,10 @@ class Planner:
         if view not in self._plans:
             tables = [table for step in self.steps for table in step.tables]
             history = read_history(view.instance, self.names, tables)
-            history = replace(history, claimed=self._claimed(view))
-            self._plans[view] = plan(self.steps, history, self.calendar(view.effective_dt))
+            calendar = self.calendar(view.effective_dt)
+            upstream = read_upstream(view.instance, self.settings, calendar.months())
+            history = replace(history, made={**history.made, **upstream.made}, claimed=self._claimed(view))
+            self._plans[view] = plan(self.steps, history, calendar)
         return self._plans[view]
 
     def calendar(self, now: dt.datetime) -> Calendar:

@@ -47,11 +47,14 @@ class Step:
         The months of other tables that a month is made from.
     due : datetime.timedelta
         How long after the month closes they are due.
+    upstream : tuple of str
+        Assets of the user's own that must be there for a month. Nothing here makes them.
     """
 
     tables: tuple[str, ...]
     needs: tuple[Input, ...]
     due: dt.timedelta
+    upstream: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ class History:
     Parameters
     ----------
     made : mapping
-        For each table and month, the place of the last materialisation in the order of all events.
+        For each table and month, the place of the last materialisation in the order of all events. For an asset of
+        the user's own, the newest place of what a month is made from, once all of that is there.
     attempts : mapping
         For each table and month, the last attempt, if no materialisation has followed.
     claimed : set of (str, Month)
@@ -163,7 +167,8 @@ def _verdict(step: Step, month: Month, history: History, calendar: Calendar, rea
         return Verdict.IN_PROGRESS
     oldest = None if None in made else min(number for number in made if number is not None)
     needed = [(need, at) for need in step.needs for at in need.months(month, calendar.first)]
-    inputs = [(need.table, number) for need, at in needed if (number := history.at(need.table, at)) is not None]
+    sources = [*((need.table, at) for need, at in needed), *((name, month) for name in step.upstream)]
+    inputs = [(name, number) for name, at in sources if (number := history.at(name, at)) is not None]
     # If an input will be made again, this month is made again with it.
     about_to_change = any(verdicts[need.table, at] in _UNDER_WAY for need, at in needed)
     if oldest is not None and (month < reach or not (about_to_change or any(number > oldest for _, number in inputs))):
@@ -173,9 +178,10 @@ def _verdict(step: Step, month: Month, history: History, calendar: Calendar, rea
     if attempts and not about_to_change:
         last = max(attempts, key=lambda attempt: attempt.number)
         # Inputs that the attempt's own run made before it failed do not count as a change.
-        if not any(n > last.number and history.run_of(table, n) != last.run_id for table, n in inputs):
+        if not any(n > last.number and (t in step.upstream or history.run_of(t, n) != last.run_id) for t, n in inputs):
             return Verdict.TRIED
     ready = all(_ready(need, at, month, history, verdicts) for need, at in needed)
+    ready = ready and all(history.at(name, month) is not None for name in step.upstream)
     return Verdict.REQUESTED if ready else Verdict.WAITING
 
 
