@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
-from cltv_assets.settings import Settings, Source
+from cltv_assets.settings import Settings
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
@@ -44,6 +44,8 @@ class SourceReport:
         Lines of the source, in the schema of ``raw_transactions``.
     whole : bool
         Whether these are all lines.
+    continued : int
+        Lines of the files that lie inside a field of the line before, and are no lines of the sample.
     sampled_lines, malformed, undatable, future : int
         Lines read, and how many of them could not be split, have no readable time, or
         are dated later than tomorrow.
@@ -63,6 +65,7 @@ class SourceReport:
     columns: tuple[str, ...]
     sample: pa.Table
     whole: bool
+    continued: int
     sampled_lines: int
     malformed: int
     undatable: int
@@ -90,10 +93,12 @@ def inspect_files(
     sampled = files if whole else list(dict.fromkeys((files[0], files[len(files) // 2], files[-1])))
     samples = []
     months: list[int] = []
-    lines = malformed = undatable = future = 0
+    lines = malformed = undatable = future = continued = 0
     with closing(Dater(settings, day)) as dater:
         for file in sampled:
-            sample = _sample(settings.source, reader, file, whole)
+            meaning = Meaning(settings.source, file.name)
+            sample = _sample(meaning, reader, file, whole)
+            continued += meaning.continued
             if sample.num_rows == 0:
                 continue
             samples.append(sample)
@@ -114,6 +119,7 @@ def inspect_files(
         files=len(files),
         bytes=sum({file.path: file.size for file in files}.values()),
         columns=columns[0],
+        continued=continued,
         sample=pa.concat_tables([RAW_TRANSACTIONS.arrow.empty_table(), *samples]),
         whole=whole,
         sampled_lines=lines,
@@ -140,12 +146,12 @@ def first_lines(reader: Reader, file: SourceFile) -> Mapping[str, pa.Array]:
     return {name: pa.concat_arrays(texts) for name, texts in columns.items()}
 
 
-def _sample(source: Source, reader: Reader, file: SourceFile, whole: bool) -> pa.Table:
+def _sample(meaning: Meaning, reader: Reader, file: SourceFile, whole: bool) -> pa.Table:
     """Return all lines of a file, or those at its beginning, middle and end; only its beginning if it cannot be cut."""
-    meaning = Meaning(source, file.name)
     if whole:
         return _table(meaning.transactions(reader.read(file)))
-    if not isinstance(reader, CuttingReader):
+    # A line that takes a field of the line before needs that line.
+    if not isinstance(reader, CuttingReader) or meaning.fills_down:
         return _first(meaning.transactions(reader.read(file)))
     surveys: list[Survey] = []
     if isinstance(reader, SurveyingReader):

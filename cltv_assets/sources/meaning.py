@@ -41,12 +41,20 @@ class Meaning:
         self._source = source
         self._columns = source.mapping
         self._name = name
+        #: Lines so far that continue the record of the line before, as in a quoted field with line breaks.
+        self.continued = 0
         #: Of the last line: its transaction, and the fields of the columns that are filled down.
         self._last: dict[str, str | None] = {}
+
+    @property
+    def fills_down(self) -> bool:
+        """Whether a line may need the one before."""
+        return bool(self._source.fill_down)
 
     def transactions(self, batches: Iterable[Lines]) -> Iterator[pa.RecordBatch]:
         """Yield lines in the schema of ``raw_transactions``."""
         for lines in batches:
+            self.continued += lines.continued
             yield self._batch(lines)
 
     def _batch(self, lines: Lines) -> pa.RecordBatch:

@@ -76,6 +76,8 @@ def _shown(settings: Settings, report: SourceReport) -> str:
         text += f"; {of} {unusable:,} have no usable date"
         if report.first_month and report.last_month:
             text += f", the others run from {report.first_month} to {report.last_month}"
+    if report.continued:
+        text += f"; {report.continued:,} lines lie inside quoted fields of others (source.quoting)"
     if report.last_month and report.last_month.shift(2) < settings.last_month():
         text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
     if report.skipped:

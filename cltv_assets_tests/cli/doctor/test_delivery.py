@@ -175,3 +175,17 @@ def test_a_delivery_that_would_block_every_month_fails(tmp_path: Path) -> None:
 def test_lines_that_the_settings_leave_out_block_nothing(tmp_path: Path) -> None:
     rows = everywhere(kind=lambda r, n: "purchase" if n % 4 == 0 else "view")
     assert said_of(tmp_path, {"a.csv": rows}, {"where": {"kind": "purchase"}}) == {}
+
+
+def test_lines_inside_quoted_fields_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        'order,who,day,total,note\n1,a,2024-01-05,5,"two\nmore\nlines"\n2,b,2024-01-06,6,x\n'
+    )
+    values = {
+        "source": {"kind": "csv", "path": "*.csv", "columns": COLUMNS},
+        "start_month": "2024-01",
+        "home": tmp_path,
+    }
+    (found, *_) = look_at_source(Settings.model_validate(values | {"end_month": "2024-01"}))
+    assert "of 2 lines 0 have no usable date" in found.text
+    assert "2 lines lie inside quoted fields of others" in found.text
