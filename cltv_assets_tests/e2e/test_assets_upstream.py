@@ -17,7 +17,7 @@ import yaml
 from cltv_assets_tests.e2e.running import surroundings, write_config
 
 #: Its partitions are of another time zone than the shop's.
-WAREHOUSE = '''
+WAREHOUSE = """
 from pathlib import Path
 import dagster as dg
 
@@ -30,7 +30,7 @@ def orders(context: dg.AssetExecutionContext) -> None:
     )
 
 defs = dg.Definitions([orders])
-'''
+"""
 RAW, ORDERS = dg.AssetKey("raw_transactions"), dg.AssetKey(["dbt", "orders"])
 LAUNCH = """mutation ($p: ExecutionParams!) { launchRun(executionParams: $p) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
@@ -91,16 +91,11 @@ class Workspace:
         raise AssertionError((self.home / "dagster-daemon.log").read_text()[-3000:])
 
 
-    def close(self) -> None:
-        """Let go of the instance."""
-        self.instance.dispose()
-
-
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     opened = Workspace(tmp_path)
     yield opened
-    opened.close()
+    opened.instance.dispose()
 
 
 @pytest.mark.slow
@@ -119,7 +114,6 @@ def test_the_ui_launches_months_below_an_asset_of_another_location(workspace: Wo
             "repositoryName": "__repository__",
             "pipelineName": "__ASSET_JOB",
             "assetSelection": [{"path": RAW.path}],
-            "assetCheckSelection": [],
         },
     }
     assert workspace.ask(LAUNCH, one) == "LaunchRunSuccess"
