@@ -21,7 +21,9 @@ WAREHOUSE = """
 from pathlib import Path
 import dagster as dg
 
-@dg.asset(key=["dbt", "orders"], partitions_def=dg.MonthlyPartitionsDefinition("2011-01-01", timezone="America/New_York"))
+MONTHS = dg.MonthlyPartitionsDefinition("2011-01-01", timezone="America/New_York")
+
+@dg.asset(key=["dbt", "orders"], partitions_def=MONTHS)
 def orders(context: dg.AssetExecutionContext) -> None:
     month = context.partition_key[:7]
     lines = (f"{n},c{n},{month}-15 10:00:00,1,{n + 1}.00" for n in range(40))
