@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import datetime as dt
 import glob
 import io
 import json
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
@@ -26,30 +28,37 @@ from cltv_assets.sources.proposing import formats_together, reads
 #: Names by preference, without blanks and punctuation: English, German, French, Spanish and Portuguese.
 _NAMES = {
     "transaction_id": "ordernumber orderid amazonorderid transactionid invoiceid invoiceno invoice usersession "
-    "rechnung rechnungsnr belegnr bestellnr commande pedido numeropedido name id",
-    "customer_id": "email billingemail buyeremail customerid customeremail customer userid visitorid clientid kundennr "
-    "kunde kundenid client idclient cliente idcliente",
+    "rechnung rechnungsnr belegnr bestellnr commande pedido numeropedido receiptnumber incrementid name id",
+    "customer_id": "email billingemail buyeremail customerid customeremail customer userid visitorid clientid "
+    "customercode fromemailaddress kundennr kunde kundenid client idclient cliente idcliente",
     "transacted_at": "createdat createddateutc purchasedate orderedat orderdate eventtime timestamp ts "
     "datetime belegdatum bestelldatum datum fecha data date",
     "quantity": "lineitemquantity",
     "unit_price": "lineitemprice",
     "amount": "itemtotal itemprice netsales nettowert amount betrag umsatz montant importe valor price preis "
-    "ordertotal "
-    "subtotal total",
+    "gross ordertotal basegrandtotal grandtotal subtotal total ordercents cents",
     "status": "financialstatus orderstatus status",
-    "refund_amount": "refundedamount amountrefunded refundedtotal",
+    "refund_amount": "refundedamount amountrefunded refundedtotal basetotalrefunded totalrefunded",
     "currency": "currency currencycode waehrung währung devise moneda moeda",
 }
 #: Amounts that stand for a whole order.
-_OF_ORDER = {"ordertotal", "subtotal", "total"}
-_COUNTED = {"paid", "completed", "complete", "shipped", "refunded", "partially_refunded", "partial refund"}
+_OF_ORDER = {"ordertotal", "basegrandtotal", "grandtotal", "subtotal", "total"}
+_COUNTED = {
+    "paid", "completed", "complete", "shipped", "delivered", "processing", "closed", "refunded", "partially_refunded",
+    "partially refunded", "partial refund",
+}  # fmt: skip
+_CLOCKS = {"time", "uhrzeit", "zeit", "heure", "hora"}
 _EVENTS = {"purchase", "transaction", "order", "sale"}
 _EVENT_COLUMNS = {"eventtype", "event", "eventname"}
 _CREDITS = {"H", "C", "CR", "credit", "Haben"}
 _SIGN_COLUMNS = {"sh", "sollhaben", "debitcredit", "drcr"}
 _NOBODY = {"guest", "0", "unknown", "anonymous", "gast", "invité", "invitado", "all"}
 _SIGNS = {"€": "EUR", "£": "GBP"}
-_KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "excel", ".parquet": "parquet"}
+_KINDS = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods"), "excel"),
+}  # fmt: skip
+_PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 #: How exports write that nothing stands there.
 _NOTHING = {"", "\\N", "NULL", "null", "NaN", "nan", "None"}
 #: Lines of each file that are looked at.
@@ -62,6 +71,16 @@ class _Sample:
     options: list[tuple[str, Any, str]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     rows: list[dict[str, str]] = field(default_factory=list)
+    #: Columns that are one when joined by a blank, by the name that both have here.
+    joined: dict[str, list[str]] = field(default_factory=dict)
+
+    def join(self, first: str, second: str) -> str:
+        """Add two columns as one, and return its name."""
+        name = f"{first} {second}"
+        self.joined[name] = [first, second]
+        for row in self.rows:
+            row[name] = f"{row.get(first, '')} {row.get(second, '')}".strip()
+        return name
 
     def values(self, name: str) -> list[str]:
         return [text for row in self.rows if (text := row.get(name, "").strip()) not in _NOTHING]
@@ -124,29 +143,52 @@ def _sampled(file: Path) -> _Sample:
 
 
 def _read(file: Path) -> _Sample:
-    kind = _KINDS.get(file.suffix.lower(), "csv")
+    packing = _PACKED.get(file.suffix.lower())
+    kind = _KINDS.get((file.with_suffix("") if packing else file).suffix.lower(), "csv")
     try:
         if kind == "parquet":
             table = pq.read_table(file, partitioning=None).slice(0, _LINES)
             return _of_rows(kind, table.column_names, [list(row.values()) for row in table.to_pylist()])
         if kind == "excel":
-            import openpyxl  # type: ignore[import-untyped]
-
-            rows = openpyxl.load_workbook(file, read_only=True).worksheets[0].iter_rows(values_only=True)
-            lines = [list(row) for _, row in zip(range(_LINES), rows, strict=False)]
+            lines = _sheet(file)
             return _of_rows(kind, [str(name) for name in lines[0]], lines[1:])
         data = file.read_bytes()
+        if packing:
+            data = pa.CompressedInputStream(pa.BufferReader(data), packing).read()
         if file.suffix.lower() == ".zip":
             with zipfile.ZipFile(file) as archive:
                 data = archive.read(archive.namelist()[0])
         text, encoding = _decoded(data)
         if kind == "jsonl":
-            objects = [json.loads(line) for line in text.splitlines()[:_LINES] if line.strip()]
+            objects = [_flat(json.loads(line)) for line in text.splitlines()[:_LINES] if line.strip()]
             names = list(dict.fromkeys(name for each in objects for name in each))
             return _of_rows(kind, names, [[each.get(name) for name in names] for each in objects])
         return _of_csv(text, encoding)
     except (OSError, ValueError, IndexError, zipfile.BadZipFile) as error:
         raise SourceError(f"{file} cannot be read: {error}.", "Write cltv.yaml by hand: see docs/data_in.md.") from None
+
+
+def _sheet(file: Path) -> list[list[Any]]:
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError:
+        raise SourceError(
+            f"{file} is a workbook, and source.kind excel needs the extra excel.",
+            "Install it: pip install 'cltv-assets[excel]'.",
+        ) from None
+    try:
+        rows: list[list[Any]] = CalamineWorkbook.from_path(str(file)).get_sheet_by_index(0).to_python(nrows=_LINES)
+        return rows
+    except CalamineError as error:
+        raise ValueError(error) from None
+
+
+def _flat(value: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Return an object's fields, those of objects inside by names with dots."""
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        found |= _flat(inner, f"{above}{name}.") if isinstance(inner, dict) else {f"{above}{name}": inner}
+    return found
 
 
 def _of_rows(kind: str, names: list[str], rows: list[list[Any]]) -> _Sample:
@@ -237,6 +279,10 @@ def _chosen(sample: _Sample) -> dict[str, str]:
         dated = (name for name in sample.names if (texts := sample.values(name)) and formats_together(texts[:50]))
         if name := next(dated, None):
             chosen["transacted_at"] = name
+    day = chosen.get("transacted_at", "")
+    clock = next((name for name in sample.names if _plain(name) in _CLOCKS and name != day), None)
+    if day and clock and ":" in "".join(sample.values(clock)[:1]) and ":" not in "".join(sample.values(day)[:1]):
+        chosen["transacted_at"] = sample.join(day, clock)
     return chosen
 
 
@@ -261,11 +307,18 @@ def _written(path: str, files: int, sample: _Sample) -> str:
             continue
         if canonical == "status" and not _COUNTED & {text.casefold() for text in sample.values(name)}:
             continue
-        put(canonical, name, f"{len(sample.values(name)):,} of {len(sample.rows):,} lines filled", 4)
+        note = f"{len(sample.values(name)):,} of {len(sample.rows):,} lines filled"
+        shown: Any = sample.joined.get(name, name)
+        mails = [other for other in sample.names if "mail" in _plain(other) and other != name and sample.values(other)]
+        if canonical == "customer_id" and mails and len(sample.values(name)) < len(sample.rows):
+            shown, note = [name, mails[0]], f"{note}; the e-mail where it is empty"
+        put(canonical, shown, note, 4)
     lacking = [name for name in ("customer_id", "transacted_at") if name not in chosen]
     lacking += [] if chosen.keys() & {"amount", "unit_price"} else ["amount"]
     lines += [f"    # {canonical}:  # ? which of {', '.join(sample.names)}" for canonical in lacking]
     start, end = _put_times(put, sample, chosen)
+    if "utc" in _plain(chosen.get("transacted_at", "")):
+        put("time_zone", "UTC", "by the name of the column; days are those of the shop")
     _put_lines_that_count(put, sample, chosen)
     lines.append("")
     if not codes:
@@ -293,8 +346,6 @@ Put = Callable[..., None]
 
 def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, str]:
     """Write what is known of times; return the first and last month."""
-    import datetime as dt
-
     texts = sample.values(chosen.get("transacted_at", ""))
     formats = formats_together(texts)
     if not formats:
@@ -302,7 +353,7 @@ def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, 
     if formats != ["iso"]:
         swapped = [fmt.translate(str.maketrans("dm", "md")) for fmt in formats]
         unsure = any("%d" in fmt and "%m" in fmt for fmt in formats) and all(
-            any(_reads_safely(fmt, text) for fmt in swapped) for text in texts
+            any(reads(fmt, text) for fmt in swapped) for text in texts
         )
         note = "? day or month first: both read all values" if unsure else f"{len(texts):,} of {len(texts):,} read"
         put("timestamp_format", formats[0] if len(formats) == 1 else formats, note)
@@ -320,18 +371,13 @@ def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, 
     return min(months), max(months)
 
 
-def _reads_safely(fmt: str, text: str) -> bool:
-    try:
-        return reads(fmt, text)
-    except KeyError:
-        return False
-
-
 def _put_lines_that_count(put: Put, sample: _Sample, chosen: dict[str, str]) -> None:
     amounts = sample.values(chosen.get("amount") or chosen.get("unit_price", ""))
     commas = sum(re.search(r",\d{1,2}\D*$", text) is not None for text in amounts)
     if commas > len(amounts) / 2:
         put("decimal_separator", ",", f"{commas:,} of {len(amounts):,} amounts end like that")
+    if _plain(chosen.get("amount", "")).endswith("cents"):
+        put("scale", 0.01, "cents, by the name of the column")
     orders = sample.values(chosen.get("transaction_id", ""))
     several = len(set(orders)) < len(orders)
     if several and _plain(chosen.get("amount", "")) in _OF_ORDER:
@@ -359,4 +405,4 @@ def _put_lines_that_count(put: Put, sample: _Sample, chosen: dict[str, str]) -> 
     if nobody := sorted({text for text in customers if text.casefold() in _NOBODY}):
         put("missing_values", nobody, f"? no customers: {sum(text in nobody for text in customers):,} lines")
     if customers and sum("@" in text for text in customers) > len(customers) / 2:
-        put("customer_id_folding", ["trim", "casefold"], "e-mails: upper and lower case are one customer")
+        put("customer_id_folding", ["trim", "nfc", "casefold"], "e-mails: upper and lower case are one customer")

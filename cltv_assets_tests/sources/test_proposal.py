@@ -38,7 +38,7 @@ _COMMON = {"transaction_id", "customer_id", "transacted_at"}
             _SHOPIFY,
             "utf-8",
             {"count_status": ["paid"], "fill_down": ["Financial Status"], "amount_level": "order"}
-            | {"customer_id_folding": ["trim", "casefold"]},
+            | {"customer_id_folding": ["trim", "nfc", "casefold"]},
         ),
         (
             "sap.csv",
