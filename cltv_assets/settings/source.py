@@ -42,7 +42,8 @@ _SEVERAL = ("customer_id", "transacted_at")
 
 #: What a query's columns are called, unless ``columns`` says otherwise.
 _OF_QUERY = ("transaction_id", "customer_id", "transacted_at", "amount")
-_TABLES = ("sql", "delta", "iceberg")
+#: Kinds whose units are months of a table, not files.
+TABLE_KINDS = ("sql", "delta", "iceberg")
 #: The demo's columns in the file's order. ``dollar_value`` is the value of the whole line, not the price of one disc.
 _CDNOW_COLUMNS = {
     "customer_id": ("customer_id",),
@@ -371,10 +372,10 @@ class Source(Section):
         return self
 
     def _check_database(self) -> None:
-        table = self.kind in _TABLES
+        table = self.kind in TABLE_KINDS
         for name, kinds in (
             ("url_variable", ("sql",)), ("table", ("sql", "iceberg")), ("version", ("delta",)),
-            ("catalog", ("iceberg",)), ("snapshot", ("iceberg",)), ("key", _TABLES), ("changed_at", _TABLES),
+            ("catalog", ("iceberg",)), ("snapshot", ("iceberg",)), ("key", TABLE_KINDS), ("changed_at", TABLE_KINDS),
         ):  # fmt: skip
             if self.kind not in kinds and getattr(self, name) not in (None, (), {}):
                 raise ValueError(f"{name} is for kind {' or '.join(kinds)}; remove it, or correct kind")

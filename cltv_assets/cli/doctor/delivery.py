@@ -21,6 +21,7 @@ from cltv_assets.errors import CltvError, SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Span
 from cltv_assets.settings import Settings
+from cltv_assets.settings.source import TABLE_KINDS
 from cltv_assets.sources import SourceReport, TransactionSource
 from cltv_assets.tables import TABLES
 from cltv_assets.tables.check import Finding as Audited
@@ -69,7 +70,9 @@ def require_source(settings: Settings) -> None:
 
 
 def _shown(settings: Settings, report: SourceReport) -> str:
-    text = f"{report.files:,} files, {report.bytes:,} bytes at {report.path}"
+    # A table is listed as its months, and their sizes are rows.
+    units = ("months", "rows") if settings.source.kind in TABLE_KINDS else ("files", "bytes")
+    text = f"{report.files:,} {units[0]}, {report.bytes:,} {units[1]} at {report.path}"
     if report.sampled_lines:
         unusable = report.malformed + report.undatable + report.future
         of = f"of {report.sampled_lines:,} {'' if report.whole else 'sampled '}lines"
