@@ -44,8 +44,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     months = months_of(READY[0], 5)
     lines = lines_of_shop(months, customers=60)
     broken = next(month for month in months if month.key == BROKEN)
-    # Somebody changed the date format of the export.
-    deliver(home / "shop", lines | {broken: [_with_foreign_date(line) for line in lines[broken]]})
+    # Somebody let the export write prices in another currency.
+    deliver(home / "shop", lines | {broken: [_with_foreign_price(line) for line in lines[broken]]})
     changes = {"end_month": OVERDUE, "automation": {"overdue_after": "1s"}}
     config = write_config(home, **changes)
     surroundings = {"DAGSTER_HOME": str(instance_home(home)), "CLTV_CONFIG": str(config)}
@@ -59,11 +59,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         dev.stop()
 
 
-def _with_foreign_date(line: Line) -> Line:
-    if line[0] in {dirty[0] for _, dirty in DIRT}:
-        return line
-    day, time = line[2].split(" ")
-    return (*line[:2], f"{'/'.join(reversed(day.split('-')))} {time}", *line[3:])
+def _with_foreign_price(line: Line) -> Line:
+    return line if line[0] in {dirty[0] for _, dirty in DIRT} else (*line[:4], f"{line[4]} RON")
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def test_a_failed_check_says_why_and_nothing_spreads(ui: Screens, shop: Shop) ->
     ui.see("Failed")
     ui.shoot("check-failed")
     reasons = ui.markdown("examples")
-    expect(reasons).to_contain_text(re.compile(rf"invalid_date.*{BROKEN}\.csv, line \d+"))
+    expect(reasons).to_contain_text(re.compile(rf"invalid_unit_price.*{BROKEN}\.csv, line \d+"))
     ui.shoot("check-failed-examples")
     ui.asset("cleaned_transactions", "partitions", f"&partition={BROKEN}")
     ui.see("Failed (1)")
