@@ -88,7 +88,7 @@ def _lines(bought: str, month: Month, price: str) -> str:
         strftime(date '{month.first_day}' + d, '%Y-%m-%d') || ' 10:30:00' as transacted_at, '1' as quantity,
         {price}::decimal(9, 2)::varchar as unit_price, null::varchar as amount,
         null::varchar as currency, 'big.csv' as source_file, row_number() over () as source_line,
-        null::varchar as source_text from ({bought})"""
+        null::varchar as booked_as, null::varchar as source_text, null::varchar as not_counted from ({bought})"""
 
 
 def _publish(connection: Any, lake: Lake, schema: TableSchema, month: Month, query: str) -> int:

@@ -156,4 +156,5 @@ def test_a_connect_server_and_a_cluster_make_a_month_each(
 def test_the_dirty_shop_has_every_reason(reference: Callable[[str], Settings]) -> None:
     settings = reference("dirty")
     found = {row["reason"] for row in rows(settings, REJECTED_TRANSACTIONS, ["2011-01", "2011-02"])}
-    assert found == set(REASONS)
+    # The dirty shop's settings leave no line out and know no totals of orders.
+    assert found == set(REASONS) - {"not_counted", "repeated_total", "differing_total"}
