@@ -20,17 +20,8 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.csv_blocks import Blocks, Dialect, lines_are_whole, regular_columns
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.reading import (
-    SEARCHED,
-    Lines,
-    Stretch,
-    Survey,
-    find_columns,
-    in_batches,
-    require_header_here,
-    values_in_path,
-    with_path_values,
-)
+from cltv_assets.sources.header import find_columns, require_header_here
+from cltv_assets.sources.reading import SEARCHED, Lines, Stretch, Survey, in_batches, values_in_path, with_path_values
 from cltv_assets.sources.text_files import TextReader, endings
 
 #: Longest field, in characters. A longer one is the rest of a file after an unclosed

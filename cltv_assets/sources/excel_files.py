@@ -15,17 +15,8 @@ from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.reading import (
-    SEARCHED,
-    Lines,
-    Members,
-    find_columns,
-    in_batches,
-    reading,
-    require_header_here,
-    values_in_path,
-    with_path_values,
-)
+from cltv_assets.sources.header import find_columns, require_header_here
+from cltv_assets.sources.reading import SEARCHED, Lines, Members, in_batches, reading, values_in_path, with_path_values
 
 _OTHER_SHEETS = "If the sheet holds something else, name those to read in source.sheet."
 

@@ -13,7 +13,8 @@ from typing import Any
 from cltv_assets.errors import SourceError
 from cltv_assets.sources.csv_blocks import Blocks
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.reading import Lines, Stretch, find_columns, in_batches, values_in_path, with_path_values
+from cltv_assets.sources.header import find_columns
+from cltv_assets.sources.reading import Lines, Stretch, in_batches, values_in_path, with_path_values
 from cltv_assets.sources.text_files import TextReader, endings
 
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)

@@ -21,8 +21,9 @@ from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.header import find_columns
 from cltv_assets.sources.parts import ROW_GROUP
-from cltv_assets.sources.reading import Lines, Stretch, Survey, find_columns, reading, values_in_path, with_path_values
+from cltv_assets.sources.reading import Lines, Stretch, Survey, reading, values_in_path, with_path_values
 
 #: Numbers whose plain spelling would have more digits than this keep their exponent.
 _PLAIN_DIGITS = 40

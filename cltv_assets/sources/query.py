@@ -23,9 +23,10 @@ import pyarrow.compute as pc
 from cltv_assets.errors import SourceError
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.header import find_columns
 from cltv_assets.sources.parquet_files import as_text, can_be_text
 from cltv_assets.sources.parts import ROW_GROUP
-from cltv_assets.sources.reading import Lines, Reader, find_columns
+from cltv_assets.sources.reading import Lines, Reader
 
 #: What messages call the query, and the ``source_file`` of its rows.
 QUERY = "source.query"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
@@ -29,11 +28,6 @@ _SPAN_BYTES = 4 << 20
 
 #: Lines that are searched for the header, if it is not where it should be.
 SEARCHED = 50
-#: Other delimiters to suggest, with the spelling that YAML needs.
-_DELIMITERS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
-_NO_HEADER = "If no line names them, set source.header: false and name the columns by their position: 1, 2, …"
-#: Largest number of column names that an error message quotes.
-_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -388,109 +382,3 @@ def with_path_values(batches: Iterable[Lines], file: SourceFile, wanted: Iterabl
                 column = pc.if_else(pc.is_valid(lines.texts), pa.scalar(None, pa.string()), column)
             given[name] = column
         yield replace(lines, columns={**lines.columns, **given})
-
-
-def require_header_here(
-    header: Sequence[str],
-    wanted: Collection[str],
-    where: str,
-    further: Iterable[tuple[int, Sequence[str]]],
-    delimiter: str | None = None,
-) -> None:
-    """Refuse a header that lacks columns if they stand in a line further down.
-
-    Parameters
-    ----------
-    header, wanted, where, delimiter
-        As for `find_columns`.
-    further : iterable of tuple
-        Number and fields of the next lines; they are taken only if a column lacks.
-    """
-    names = {name.strip() for name in wanted}
-    if names <= {name.strip() for name in header}:
-        return
-    for number, fields in further:
-        if names <= {name.strip() for name in fields} or (delimiter and _better_delimiter(fields, names, delimiter)):
-            raise SourceError(
-                f"{where}: the columns do not stand there, but in line {number}.",
-                f"Set source.skip_rows: {number - 1}.",
-            )
-
-
-def find_columns(
-    header: Sequence[str],
-    wanted: Mapping[str, str],
-    where: str,
-    delimiter: str | None = None,
-    given: Collection[str] = (),
-    hint: str = "",
-) -> dict[str, int]:
-    """Return the position of each wanted column in a header.
-
-    Names are compared without surrounding blanks. A repeated name is an error only if
-    it is wanted, because the other columns are not read.
-
-    Parameters
-    ----------
-    header : sequence of str
-        The names as delivered.
-    wanted : mapping of str to str
-        The source's name of a column to the setting that asks for it, see ``Source.wanted``.
-    where : str
-        File and line, for messages.
-    delimiter : str, optional
-        What the header was split by, if it is text.
-    given : collection of str
-        Columns that need not stand there, because the file's path names them.
-    hint : str
-        A further remedy.
-
-    Raises
-    ------
-    SourceError
-        If a column is missing or appears twice.
-    """
-    names = [name.strip() for name in header]
-    missing = [name for name in wanted if name.strip() not in names and name.strip() not in given]
-    if missing:
-        other = _better_delimiter(header, [name.strip() for name in wanted], delimiter) if delimiter else None
-        if other:
-            raise SourceError(
-                f"{where}: the header is not separated by {_DELIMITERS.get(delimiter or '', repr(delimiter))} "
-                f"but by {_DELIMITERS[other]}.",
-                f"Set source.delimiter: {_DELIMITERS[other]}.",
-            )
-        data = delimiter and len(missing) == len(wanted) and any(name[:1].isdigit() for name in names)
-        raise _missing(names, {name: wanted[name] for name in missing}, where, hint=_NO_HEADER if data else hint)
-    for name, setting in wanted.items():
-        if (count := names.count(name.strip())) > 1:
-            raise SourceError(
-                f"{where}: the column '{name.strip()}' stands there {count} times, and {setting} could mean any of "
-                "them.",
-                "Deliver the file with distinct column names.",
-            )
-    return {name: names.index(name.strip()) for name in wanted if name.strip() in names}
-
-
-def _missing(names: Sequence[str], missing: Mapping[str, str], where: str, hint: str) -> SourceError:
-    parts, hints = [], []
-    for name, setting in missing.items():
-        parts.append(f"'{name}' ({setting})")
-        by_case = {other.lower(): other for other in names}
-        near = difflib.get_close_matches(name.lower(), by_case, 1)
-        if near:
-            hints.append(f"For '{name}' did you mean '{by_case[near[0]]}'?")
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    hints.append(f"The columns there are {', '.join(names[:_SHOWN])}{more}; correct source.columns.")
-    hints += [hint] if hint else []
-    noun = "column" if len(parts) == 1 else "columns"
-    return SourceError(f"{where}: no {noun} {' and '.join(parts)}.", " ".join(hints))
-
-
-def _better_delimiter(header: Sequence[str], wanted: Iterable[str], delimiter: str) -> str | None:
-    """Return a delimiter that splits the header into the configured columns."""
-    text = delimiter.join(header)
-    for other in _DELIMITERS:
-        if other != delimiter and set(wanted) <= {part.strip().strip('"') for part in text.split(other)}:
-            return other
-    return None

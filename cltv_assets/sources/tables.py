@@ -24,8 +24,9 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings, Source
 from cltv_assets.settings.timestamp_format import compile_format
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.header import find_columns
 from cltv_assets.sources.parquet_files import as_text, can_be_text, is_time
-from cltv_assets.sources.reading import Lines, TableMonths, find_columns
+from cltv_assets.sources.reading import Lines, TableMonths
 
 #: Names the unit of the rows that have no time.
 UNDATED = "undated"
@@ -66,7 +67,7 @@ class Session(Protocol):
         ...
 
 
-class Engine:
+class Engine(Protocol):
     """What holds the table."""
 
     #: Names the table in messages; it has no credentials.
@@ -82,10 +83,12 @@ class Engine:
 
     def refresh(self) -> None:
         """Take the table's newest state; until the next call all sessions may read the same one."""
+        # A database's sessions always see its newest state.
+        return
 
     def session(self) -> AbstractContextManager[Session]:
         """Open a session."""
-        raise NotImplementedError
+        ...
 
 
 class TableReader:

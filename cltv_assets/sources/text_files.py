@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import fnmatch
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -63,7 +64,7 @@ def endings(*of_text: str) -> tuple[str, ...]:
     return (*(ending + packed for ending in of_text for packed in _PACKED), _ARCHIVE)
 
 
-class TextReader:
+class TextReader(ABC):
     """What readers of text share; ``source`` names the encoding, and which members of an archive count."""
 
     #: Endings of the files that a folder is searched for; the first is that of a plain text.
@@ -77,9 +78,9 @@ class TextReader:
         self._wanted = source.wanted
         self._listed: dict[SourceFile, Members] = {}
 
+    @abstractmethod
     def whole_lines(self, data: bytes) -> bool:
         """Whether a cut after any line feed of some whole lines is safe."""
-        raise NotImplementedError
 
     def members(self, file: SourceFile) -> Members:
         """Return which files of an archive count, and which do not."""
