@@ -9,7 +9,7 @@ A step says for each table what becomes of its months:
   are to be made again. Until ``LakeTable.vacuum`` the old rows can be read as the Delta
   version before.
 
-Each table moves in one Delta commit, so readers see it before or after, and a migration
+Each table moves in one Delta commit, or is given its new columns in one before, so readers see it before or after, and a migration
 that breaks off is finished by starting it again: what has the new version is left alone.
 From the first commit on, the older release refuses the lake, so its runs cannot spoil it.
 """
@@ -155,7 +155,7 @@ def plan(
 
 
 def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None:
-    """Migrate one table, in one commit; nothing if it has the newest version already.
+    """Migrate one table, in one commit or two; nothing if it has the newest version already.
 
     ``possible`` are all months that a run of the older release may publish meanwhile.
 

@@ -191,7 +191,7 @@ def _below(storage: Storage, folder: str, suffixes: tuple[str, ...]) -> Iterator
     if any(entry.name == "_delta_log" for entry in entries):
         raise SourceError(
             f"{folder} is a Delta table: its folder also holds files that are no longer part of it.",
-            "Export the table's current rows to a folder of their own and set source.path to that.",
+            "Set source.kind: delta.",
         )
     for entry in entries:
         if _hidden(entry):
