@@ -9,8 +9,8 @@ A step says for each table what becomes of its months:
   are to be made again. Until ``LakeTable.vacuum`` the old rows can be read as the Delta
   version before.
 
-Each table moves in one Delta commit, or is given its new columns in one before, so readers see it before or after, and a migration
-that breaks off is finished by starting it again: what has the new version is left alone.
+Each table moves in one Delta commit, or is given its new columns in one before, so readers see it
+before or after, and a migration that breaks off is finished by starting it again: what has the new version is left alone.
 From the first commit on, the older release refuses the lake, so its runs cannot spoil it.
 """
 
