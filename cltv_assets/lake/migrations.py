@@ -10,7 +10,8 @@ A step says for each table what becomes of its months:
   version before.
 
 Each table moves in one Delta commit, or is given its new columns in one before, so readers see it
-before or after, and a migration that breaks off is finished by starting it again: what has the new version is left alone.
+before or after, and a migration that breaks off is finished by starting it again: what has
+the new version is left alone.
 From the first commit on, the older release refuses the lake, so its runs cannot spoil it.
 """
 
