@@ -56,6 +56,8 @@ class Column:
         Days, currency, purchases, …; empty where a unit makes no sense.
     nullable : bool
         Whether null is a legal value. A non-nullable column is checked.
+    signed : bool
+        Whether a float may be negative. A column that is not is checked.
     since : int
         The lake's format version that brought it. Files of an earlier version lack it, and it is null there.
     """
@@ -65,6 +67,7 @@ class Column:
     meaning: str
     unit: str = ""
     nullable: bool = False
+    signed: bool = False
     since: int = 1
 
     def __post_init__(self) -> None:

@@ -23,6 +23,9 @@ CanonicalName = Literal[
     "quantity",
     "unit_price",
     "amount",
+    "cost",
+    "unit_cost",
+    "margin",
     "currency",
     "status",
     "refund_amount",
@@ -39,6 +42,9 @@ _FORMS: dict[str, tuple[str, ...]] = {
 
 #: Names that may be mapped to several columns: the first that is filled, or all of them joined by a blank.
 _SEVERAL = ("customer_id", "transacted_at")
+
+#: Names of which one may be mapped: it says what a line's margin is.
+_MARGINS = ("cost", "unit_cost", "margin")
 
 #: What a query's columns are called, unless ``columns`` says otherwise.
 _OF_QUERY = ("transaction_id", "customer_id", "transacted_at", "amount")
@@ -156,7 +162,9 @@ class Source(Section):
         default_factory=dict,
         description="Canonical name to the name of the source's column. `customer_id`, `transacted_at`, and `amount` "
         "or both `quantity` and `unit_price` are required. `customer_id` may be a list, of which the first that is "
-        "filled counts; `transacted_at` too, whose fields are joined by a blank (date and time).",
+        "filled counts; `transacted_at` too, whose fields are joined by a blank (date and time). `cost` (of the whole "
+        "line), `unit_cost` (times `quantity`) or `margin` gives each customer a margin of their own in place of "
+        "`gross_margin`.",
     )
     paths: dict[str, str] = Field(
         default_factory=dict,
@@ -431,6 +439,8 @@ class Source(Section):
         priced = {"quantity", "unit_price"} <= set(self.columns)
         if "amount" in self.columns and "unit_price" in self.columns:
             raise ValueError("columns names both amount and unit_price: keep one of them")
+        if len(both := [name for name in _MARGINS if name in self.columns]) > 1:
+            raise ValueError(f"columns names {' and '.join(both)}: keep one of them, because each gives the margin")
         if not priced and "amount" not in self.columns:
             raise ValueError("columns needs amount, or both quantity and unit_price")
         for name, there in self.columns.items():
@@ -443,6 +453,7 @@ class Source(Section):
             ("fill_down", bool(self.fill_down), "transaction_id"),
             ("count_status", bool(self.count_status), "status"),
             ("columns.refunded_at", "refunded_at" in self.columns, "refund_amount"),
+            ("columns.unit_cost", "unit_cost" in self.columns, "quantity"),
         ):
             if on and needs not in self.columns:
                 raise ValueError(f"{setting} needs columns.{needs}")
@@ -460,6 +471,11 @@ class Source(Section):
     def gives_back(self) -> bool:
         """Whether a column says what was given back."""
         return "refund_amount" in self.columns or self.sign is not None
+
+    @property
+    def margin_column(self) -> str | None:
+        """The canonical name of what a line's margin follows from; None where only ``gross_margin`` says it."""
+        return next((name for name in _MARGINS if name in self.columns), None)
 
     @property
     def order_refunds(self) -> bool:

@@ -17,6 +17,9 @@ DELIVERED = (
     Column("unit_price", "string", "Price of one unit as delivered.", nullable=True),
     Column("amount", "string", "Value of the line as delivered.", nullable=True),
     Column("currency", "string", "Currency code as delivered.", nullable=True),
+    Column("cost", "string", "Cost of the line as delivered.", nullable=True, since=3),
+    Column("unit_cost", "string", "Cost of one unit as delivered.", nullable=True, since=3),
+    Column("margin", "string", "Margin of the line as delivered.", nullable=True, since=3),
 )
 
 

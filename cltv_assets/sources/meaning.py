@@ -22,6 +22,8 @@ from cltv_assets.sources.reading import Lines, Reader
 
 #: Value of ``booked_as`` for money that goes back.
 REFUND = "refund"
+#: Columns that a refund beside the sale does not share with it.
+_OF_THE_SALE = ("quantity", "unit_price", "cost", "unit_cost", "margin")
 #: Blanks that `str.strip` does not know: those of width zero.
 _ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"
 
@@ -108,7 +110,7 @@ class Meaning:
         if times is not None:
             rows["transacted_at"] = pc.if_else(self._missing(times), rows["transacted_at"], times)
         count = batch.num_rows
-        rows |= {name: pa.nulls(count, pa.string()) for name in ("quantity", "unit_price")}
+        rows |= {name: pa.nulls(count, pa.string()) for name in _OF_THE_SALE}
         rows |= {"amount": amounts, "booked_as": pa.repeat(pa.scalar(REFUND), count)}
         refunds = pa.RecordBatch.from_pydict(rows, schema=batch.schema).filter(given)
         both = pa.Table.from_batches([batch, refunds]).combine_chunks()

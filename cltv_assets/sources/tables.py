@@ -32,7 +32,7 @@ from cltv_assets.sources.reading import Lines, TableMonths
 UNDATED = "undated"
 #: Bits of a fingerprint. As nanoseconds since 1970 it is long ago, so that no month looks as if it changed just now.
 _BITS = 60
-_MONEY = ("amount", "quantity", "unit_price", "refund_amount")
+_MONEY = ("amount", "quantity", "unit_price", "cost", "unit_cost", "margin", "refund_amount")
 
 
 @dataclass(frozen=True)

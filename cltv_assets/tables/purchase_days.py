@@ -26,6 +26,15 @@ PURCHASE_DAYS = TableSchema(
         Column("line_count", "int64", "Purchase lines that day.", "lines"),
         Column("spend", MONEY, "Sum of the purchase lines.", "currency"),
         Column("refunds", MONEY, "Sum of the refund lines, as a positive number.", "currency"),
+        Column(
+            "margin",
+            MONEY,
+            "Margin of the purchase lines that the source gives one for; null where it gives none.",
+            "currency",
+            nullable=True,
+            since=3,
+        ),
+        Column("margin_spend", MONEY, "Spend of those lines.", "currency", nullable=True, since=3),
     ),
 )
 
@@ -44,6 +53,8 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
         line_count=cleaned.count(where=bought),
         spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
         refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum().cast(MONEY),
+        margin=cleaned.margin.sum().cast(MONEY),
+        margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()).cast(MONEY),
     )
     return (
         orders.group_by("customer_id", "purchase_day")
@@ -52,6 +63,8 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
             line_count=orders.line_count.sum(),
             spend=orders.spend.sum().cast(MONEY),
             refunds=orders.refunds.sum().cast(MONEY),
+            margin=orders.margin.sum().cast(MONEY),
+            margin_spend=orders.margin_spend.sum().cast(MONEY),
         )
         .select(*PURCHASE_DAYS.column_names)
     )

@@ -84,10 +84,10 @@ def tier(value: ir.Value, thresholds: Sequence[Any]) -> ir.IntegerValue:
     return score.cast("int32")
 
 
-#: Fixed points of sums: money has four decimals everywhere, purchases have six.
-MONEY_POINT, PURCHASES_POINT = 10_000, 1_000_000
+#: Fixed points of sums: money has four decimals everywhere, purchases have six, margins nine.
+MONEY_POINT, PURCHASES_POINT, MARGINS_POINT = 10_000, 1_000_000, 1_000_000_000
 
 
 def fixed_point(value: ir.Value, point: int) -> ir.IntegerValue:
-    """Round a non-negative number to multiples of 1 / ``point``, as an integer of them."""
+    """Round a number to multiples of 1 / ``point``, as an integer of them."""
     return (value * point + 0.5).floor().cast("int64")

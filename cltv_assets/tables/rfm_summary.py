@@ -17,6 +17,7 @@ from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
 from cltv_assets.tables.common_checks import no_rows, spend_reconciles
 from cltv_assets.tables.drift import Watched, distribution_drift
 from cltv_assets.tables.highlights import Highlights
+from cltv_assets.tables.margins import with_margins
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.quantiles import MONEY_POINT, binned_money_counts, fixed_point, quantiles, tier, value_counts
@@ -49,6 +50,16 @@ RFM_SUMMARY = TableSchema(
         Column("r_score", "int32", "Recency quintile, 5 for the most recent buyers.", "1 to 5"),
         Column("f_score", "int32", "Frequency quintile, 5 for the most frequent buyers.", "1 to 5"),
         Column("m_score", "int32", "Spend quintile, 5 for the largest total spend.", "1 to 5"),
+        Column(
+            "gross_margin",
+            "float64",
+            "Share of the customer's spend that is expected to be margin, from the margins of purchases so far; see "
+            "docs/models.md. Null where the source gives no costs.",
+            "share",
+            nullable=True,
+            signed=True,
+            since=3,
+        ),
     ),
 )
 
@@ -59,7 +70,10 @@ _QUINTILES = (0.2, 0.4, 0.6, 0.8)
 def make(run: MonthRun) -> ir.Table:
     """Summarise every customer as of the month's end."""
     days = run.inputs[PURCHASE_DAYS.name]
-    observed = run.engine.cache(observed_customers(days, run.month, run.settings))
+    observed = observed_customers(days, run.month, run.settings)
+    if run.settings.source.margin_column is not None:
+        observed = with_margins(run.engine, observed, days, run.month)
+    observed = run.engine.cache(observed)
 
     def bounds(column: str) -> list[object]:
         return quantiles(run.engine.collect(value_counts(observed, observed[column])), _QUINTILES)
@@ -120,6 +134,7 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
         T=age,
         monetary_value=ibis.ifelse(customers.frequency > 0, mean, 0.0),
         is_repeat=customers.frequency > 0,
+        gross_margin=ibis.null("float64"),
     )
 
 

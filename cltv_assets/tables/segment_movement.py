@@ -28,8 +28,10 @@ SEGMENT_MOVEMENT = TableSchema(
         Column("from_segment", "string", "Segment a month before; 'new' for customers without a prediction then."),
         Column("to_segment", "string", "Segment now; 'gone' for customers without a prediction now."),
         Column("customers", "int64", "Customers who made this move.", "customers"),
-        Column("value_before", "float64", "Their expected value a month before, longest horizon.", "currency"),
-        Column("value_now", "float64", "Their expected value now, longest horizon.", "currency"),
+        Column(
+            "value_before", "float64", "Their expected value a month before, longest horizon.", "currency", signed=True
+        ),
+        Column("value_now", "float64", "Their expected value now, longest horizon.", "currency", signed=True),
     ),
 )
 

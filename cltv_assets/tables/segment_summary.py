@@ -15,7 +15,7 @@ from cltv_assets.columns import Column, TableSchema
 from cltv_assets.figures import wording
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
-from cltv_assets.models.value.totals import CustomerGroups, Totals, model_error, totals_of
+from cltv_assets.models.value.totals import CustomerGroups, MoneyWeights, Totals, model_error, totals_of
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.common_checks import no_rows
@@ -25,7 +25,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
-from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, fixed_point
+from cltv_assets.tables.quantiles import MARGINS_POINT, MONEY_POINT, PURCHASES_POINT, fixed_point
 from cltv_assets.tables.segment_movement import (
     TWO_MONTHS,
     customers_before,
@@ -40,15 +40,17 @@ from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Inp
 
 
 def _expected_total(what: str, meaning: str, unit: str) -> tuple[Column, ...]:
+    signed = what == "value"
     return (
-        Column(f"expected_{what}", "float64", meaning, unit),
+        Column(f"expected_{what}", "float64", meaning, unit, signed=signed),
         Column(
             f"expected_{what}_low",
             "float64",
             "Lower end of its 80 % interval: customers' chance, parameters' uncertainty and the model's own error.",
             unit,
+            signed=signed,
         ),
-        Column(f"expected_{what}_high", "float64", "Upper end of that interval.", unit),
+        Column(f"expected_{what}_high", "float64", "Upper end of that interval.", unit, signed=signed),
     )
 
 
@@ -64,7 +66,7 @@ SEGMENT_SUMMARY = TableSchema(
         Column("share_of_customers", "float64", "Share of the base's customers.", "share"),
         *_expected_total("purchases", "Expected purchases of all its customers.", "purchase days"),
         *_expected_total("value", "Expected discounted margin of all its customers.", "currency"),
-        Column("share_of_value", "float64", "Share of the base's expected value.", "share"),
+        Column("share_of_value", "float64", "Share of the base's expected value.", "share", signed=True),
         Column(
             "customers_before",
             "int64",
@@ -89,7 +91,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     """Return the rows of ``segment_summary``."""
     horizons = run.settings.horizons_months
     unit = DAYS_PER_UNIT[run.settings.time_unit]
-    groups = run.engine.collect(segment_groups(now, unit, horizons))
+    groups = run.engine.collect(segment_groups(now, unit, horizons, run.settings.gross_margin))
     if not len(groups):
         return []
     # Sums of floats depend on their order, so a fixed order makes a re-run equal.
@@ -177,11 +179,16 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
             recency=clock.elapsed(first, first + _days(groups, "recency_days")),
             T=clock.elapsed(first, end),
             customers=_floats(groups, "customers"),
-            value_sum=_floats(groups, "value_sum") / MONEY_POINT,
-            value_squares=_floats(groups, "value_squares"),
+            money=MoneyWeights(
+                _floats(groups, "margins") / MARGINS_POINT,
+                _floats(groups, "values") / MONEY_POINT,
+                _floats(groups, "margin_squares") / MARGINS_POINT,
+                _floats(groups, "margin_values"),
+                _floats(groups, "value_squares"),
+            ),
         ),
         clock.elapsed(end, end + curve.days.astype("timedelta64[D]")),
-        curve.factors * run.settings.gross_margin,
+        curve.factors,
         horizons,
         json.loads(spend["log_covariance"]) if spend["log_covariance"] else None,
     )
@@ -199,7 +206,7 @@ def _floats(groups: pa.Table, name: str) -> FloatArray:
 GROUP_KEY = ("frequency", "age_days", "recency_days", "value_segment", "rfm_segment")
 
 
-def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence[int]) -> ir.Table:
+def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence[int], gross_margin: float) -> ir.Table:
     """Sum predictions by pattern and segments: all that totals and their intervals need.
 
     Parameters
@@ -210,13 +217,14 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
         Days in the unit of ``recency`` and ``T``.
     horizons : sequence of int
         Horizons, in months.
+    gross_margin : float
+        For predictions of a version that wrote no margin.
 
     Returns
     -------
     ibis table
-        `GROUP_KEY`; ``customers``; ``value_sum`` and ``value_squares``, sums of the monetary
-        value and of its square; ``purchases_{h}m`` and ``cltv_{h}m``, sums of the
-        predictions. Sums are integers in fixed point, except for the squares.
+        `GROUP_KEY`; ``customers``; the sums of `MoneyWeights`; ``purchases_{h}m`` and ``cltv_{h}m``, sums of the
+        predictions. Sums are integers in fixed point, except for those with squares of money.
     """
     rows = predictions.select(
         "frequency",
@@ -226,7 +234,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
         # Floats are bad keys. For a fixed observation end these days stand for the dates.
         age_days=fixed_point(predictions["T"] * days_per_unit, 1),
         recency_days=fixed_point(predictions.recency * days_per_unit, 1),
-        value=fixed_point(predictions.monetary_value, MONEY_POINT),
+        margin=predictions.gross_margin.fill_null(gross_margin),
         **{
             name: amount
             for h in horizons
@@ -236,12 +244,15 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
             )
         },
     )
-    squares = (rows.monetary_value * rows.monetary_value).cast("decimal(38, 4)")
+    own, spent = rows.margin, rows.margin * rows.monetary_value
     sums = {name: rows[name].sum().cast("int64") for h in horizons for name in (f"purchases_{h}m", f"cltv_{h}m")}
     return rows.group_by(*GROUP_KEY).aggregate(
         customers=rows.count(),
-        value_sum=rows.value.sum().cast("int64"),
-        value_squares=squares.sum().cast("float64"),
+        margins=fixed_point(own, MARGINS_POINT).sum().cast("int64"),
+        values=fixed_point(spent, MONEY_POINT).sum().cast("int64"),
+        margin_squares=fixed_point(own * own, MARGINS_POINT).sum().cast("int64"),
+        margin_values=(own * spent).cast("decimal(38, 4)").sum().cast("float64"),
+        value_squares=(spent * spent).cast("decimal(38, 4)").sum().cast("float64"),
         **sums,
     )
 
@@ -290,9 +301,12 @@ def segments_add_up(values: Values, run: MonthRun) -> Verdict:
 
 
 @no_rows("Low <= high, and no share exceeds 1.")
-def intervals_ordered(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
+def intervals_ordered(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
     """Promise that intervals are ordered and that no segment exceeds the base."""
-    bad = (table.share_of_customers > 1) | (table.share_of_value > 1)
+    bad = table.share_of_customers > 1
+    if run.settings.source.margin_column is None:
+        # Where customers may bring losses, the others are worth more than all together.
+        bad = bad | ~table.share_of_value.between(0, 1)
     for name in ("expected_purchases", "expected_value"):
         bad = bad | (table[f"{name}_low"] > table[f"{name}_high"])
     return bad

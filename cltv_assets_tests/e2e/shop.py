@@ -70,11 +70,11 @@ def lines_of_shop(months: Sequence[Month], customers: int = 90, seed: int = 1) -
     return found
 
 
-def deliver(folder: Path, lines: dict[Month, Iterable[Line]], name: str = "{month}.csv") -> None:
+def deliver(folder: Path, lines: dict[Month, Iterable[Line]], name: str = "{month}.csv", header: Line = HEADER) -> None:
     """Write one file for each month."""
     folder.mkdir(parents=True, exist_ok=True)
     for month, some in lines.items():
         with (folder / name.format(month=month)).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(HEADER)
+            writer.writerow(header)
             writer.writerows(some)

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
+import pytest
 
 from cltv_assets.cli.runner import MonthResult
 from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
+from cltv_assets_tests.conftest import SHOP_COLUMNS
 from cltv_assets_tests.e2e.reading import REPORT, TABLES, contents, not_finite, rows_of
 from cltv_assets_tests.e2e.running import run, settings_in
-from cltv_assets_tests.e2e.shop import Line, deliver, lines_of_shop, months_of
+from cltv_assets_tests.e2e.shop import HEADER, Line, deliver, lines_of_shop, months_of
 
 JAN, FEB, MAR = months_of("2011-01", 3)
 FIRST_HALF = assets_of_half("preprocess")
@@ -189,3 +191,43 @@ def test_refunds_net_or_dropped(tmp_path: Path) -> None:
         values[refunds] = {r["customer_id"]: r["monetary_value"] for r in rows_of(settings.lake_root, "rfm_summary")}
         assert {r["frequency"] for r in rows_of(settings.lake_root, "rfm_summary")} == {1}
     assert values == {"net": {"A": 20.0, "C": 0.0}, "drop": {"A": 40.0, "C": 20.0}}
+
+
+def test_customers_who_buy_what_costs_more_are_worth_less(tmp_path: Path) -> None:
+    """The cost of each line is delivered: customers with even numbers leave 60 %, the others bring losses."""
+
+    def with_cost(line: Line) -> Line:
+        customer, price = line[1].strip(), line[4]
+        if len(line) > 5 or not customer.startswith("C") or not price.replace(".", "").isdigit():
+            return line
+        return (*line[:5], f"{float(price) * (0.4 if int(customer[1:]) % 2 == 0 else 1.2):.4f}")
+
+    lines = {month: [with_cost(line) for line in some] for month, some in lines_of_shop([JAN, FEB]).items()}
+    deliver(tmp_path / "shop", lines, header=(*HEADER, "cost"))
+    settings = settings_in(
+        tmp_path,
+        end_month="2011-02",
+        source={"columns": {**SHOP_COLUMNS, "unit_cost": "cost"}, "ragged": "pad"},
+        gross_margin=0.3,
+        annual_discount_rate=0.0,
+    )
+    in_order(settings, [JAN], FIRST_HALF)
+    in_order(settings, [FEB])
+    days = rows_of(settings.lake_root, "purchase_days")
+    assert all(row["margin_spend"] == row["spend"] for row in days if row["order_count"])
+    predictions = rows_of(settings.lake_root, "cltv_predictions", "2011-02")
+    assert len(predictions) > 50
+    for row in predictions:
+        own = 0.6 if int(row["customer_id"][1:]) % 2 == 0 else -0.2
+        assert abs(row["gross_margin"] - own) < 0.01
+        spend = row["expected_purchases_2m"] * row["expected_order_value"]
+        assert row["cltv_2m"] == pytest.approx(spend * row["gross_margin"], rel=1e-9)
+    (total,) = [
+        row
+        for row in rows_of(settings.lake_root, "segment_summary", "2011-02")
+        if (row["scheme"], row["horizon_months"]) == ("all", 2)
+    ]
+    assert total["expected_value"] == pytest.approx(sum(row["cltv_2m"] for row in predictions), rel=1e-6)
+    assert total["expected_value_low"] < total["expected_value"] < total["expected_value_high"]
+    page = Path(settings.lake_root, REPORT, "month=2011-02-01/report.html").read_text(encoding="utf-8")
+    assert "each customer&#39;s own margin" in page

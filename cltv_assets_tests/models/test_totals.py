@@ -11,7 +11,7 @@ from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_
 from cltv_assets.models.gamma_gamma import expected_value
 from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
-from cltv_assets.models.value.totals import CustomerGroups, gamma_interval, model_error, totals_of
+from cltv_assets.models.value.totals import CustomerGroups, MoneyWeights, gamma_interval, model_error, totals_of
 from cltv_assets_tests.models.conftest import future_values, made_fit, purchase_values, simulate_purchases
 
 #: In weeks.
@@ -25,11 +25,17 @@ def fit_of(parameters=PURCHASE, covariance=None) -> PurchaseFit:
     return made_fit("bg_nbd", parameters, log_covariance=covariance)
 
 
-def grouped(x, recency, T, m) -> CustomerGroups:
+def grouped(x, recency, T, m, g=None) -> CustomerGroups:
     """Return one group a customer."""
     return CustomerGroups(
-        np.asarray(x), np.asarray(recency, dtype=float), np.asarray(T, dtype=float), np.ones(len(x)), m, m**2
+        np.asarray(x), np.asarray(recency, dtype=float), np.asarray(T, dtype=float), np.ones(len(x)), weights(m, g)
     )
+
+
+def weights(m, g=None) -> MoneyWeights:
+    """Return the sums of groups of one customer each, of monetary values ``m`` and margins ``g``."""
+    g = np.ones(len(m)) if g is None else g
+    return MoneyWeights(g, g * m, g**2, g**2 * m, g**2 * m**2)
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +65,18 @@ def test_totals_are_the_sums_of_each_customers_predictions(base):
 def test_customers_of_a_group_count_as_often_as_they_are(base):
     x, recency, T, _ = base
     totals = totals_of(fit_of(), SPEND, grouped(*base), MONTH_ENDS, FACTORS, [3])
-    spends = np.array([10.0, 30.0, 80.0])
+    spends, margins = np.array([10.0, 30.0, 80.0]), np.array([0.5, 0.2, -0.1])
     three = CustomerGroups(
         x[:1] * 0 + 2,
         recency[:1] * 0 + 9.0,
         T[:1] * 0 + 30.0,
         np.array([3.0]),
-        *(np.array([value]) for value in (spends.sum(), (spends**2).sum())),
+        MoneyWeights(*(sums.sum(keepdims=True) for sums in vars(weights(spends, margins)).values())),
     )
     together = totals_of(fit_of(), SPEND, three, MONTH_ENDS, FACTORS, [3])
-    apart = totals_of(fit_of(), SPEND, grouped([2] * 3, [9.0] * 3, [30.0] * 3, spends), MONTH_ENDS, FACTORS, [3])
+    apart = totals_of(
+        fit_of(), SPEND, grouped([2] * 3, [9.0] * 3, [30.0] * 3, spends, margins), MONTH_ENDS, FACTORS, [3]
+    )
     for name in ("purchases", "value"):
         for what in ("expected", "variance"):
             one, many = (getattr(getattr(found, name), what).sum() for found in (together, apart))
@@ -123,6 +131,7 @@ def test_the_parameters_part_is_the_change_that_parameters_make(base):
 
 def test_what_cannot_vary_is_its_own_interval():
     np.testing.assert_array_equal(gamma_interval(np.array([0.0, 5.0]), np.array([0.0, 0.0])), [[0, 0], [5, 5]])
+    np.testing.assert_allclose(gamma_interval(np.array([-5.0]), np.array([4.0])), [[-5 - 2.5631031, -5 + 2.5631031]])
     # A huge base: normal to many digits.
     np.testing.assert_allclose(gamma_interval(np.array([1e9]), np.array([1e10])), [[1e9 - 128155.2, 1e9 + 128155.2]])
 
@@ -132,7 +141,11 @@ def test_what_cannot_vary_is_its_own_interval():
 def test_without_a_finite_variance_there_is_still_an_interval(q, n):
     spend = {"p": 1.0, "q": q, "v": 10.0}
     once = CustomerGroups(
-        np.zeros(1, dtype=int), np.zeros(1), np.array([20.0]), np.array([float(n)]), *np.zeros((2, 1))
+        np.zeros(1, dtype=int),
+        np.zeros(1),
+        np.array([20.0]),
+        np.array([float(n)]),
+        MoneyWeights(*np.array([[n], [0], [n], [0], [0]], dtype=float)),
     )
     value = totals_of(fit_of(), spend, once, MONTH_ENDS, np.ones(3), [3]).value
     (low, high), expected = value.interval(np.arange(1))[0], value.expected[0, 0]

@@ -55,6 +55,25 @@ _BLOCK = 8_192
 
 
 @dataclass(frozen=True, eq=False)
+class MoneyWeights:
+    """Sums over the customers of each group, g being a customer's gross margin and m the monetary value.
+
+    Parameters
+    ----------
+    margins, values : arrays of float64, shape (n,)
+        Of g and of g m.
+    margin_squares, margin_values, value_squares : arrays of float64, shape (n,)
+        Of g^2, of g^2 m and of g^2 m^2.
+    """
+
+    margins: FloatArray
+    values: FloatArray
+    margin_squares: FloatArray
+    margin_values: FloatArray
+    value_squares: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class CustomerGroups:
     """Customers of equal history, counted.
 
@@ -65,16 +84,15 @@ class CustomerGroups:
         In the time unit of the purchase model's fit.
     customers : array of float64, shape (n,)
         How many.
-    value_sum, value_squares : arrays of float64, shape (n,)
-        Sums over them of the monetary value and of its square.
+    money : MoneyWeights
+        Sums over them of what money counts.
     """
 
     frequency: IntArray
     recency: FloatArray
     T: FloatArray
     customers: FloatArray
-    value_sum: FloatArray
-    value_squares: FloatArray
+    money: MoneyWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +154,18 @@ def model_error(total_error: float | None, holdouts: int) -> float:
 
 
 def gamma_interval(mean: FloatArray, variance: FloatArray) -> FloatArray:
-    """Return the 10 % and 90 % quantiles of gamma distributions, shape (H, 2); both the mean without variance."""
+    """Return the 10 % and 90 % quantiles of gamma distributions, shape (H, 2); both the mean without variance.
+
+    Totals below zero, of customers who cost more than they bring, have those of a normal distribution.
+    """
     known = (mean > 0) & (variance > 0)
     shape = np.divide(mean**2, variance, out=np.ones_like(mean), where=known)
     # Beyond this spread the first tenth of a gamma lies below any number worth reporting.
     shape = np.maximum(shape, 1e-3)[:, None]
     ends = gammaincinv(shape, np.array([LOW, HIGH])) / shape
-    return np.asarray(np.where(known[:, None], ends, 1.0) * mean[:, None], dtype=np.float64)
+    normal = mean[:, None] + np.sqrt(variance)[:, None] * ndtri((LOW, HIGH))
+    found = np.where(known[:, None], ends * mean[:, None], np.where(mean[:, None] < 0, normal, mean[:, None]))
+    return np.asarray(found, dtype=np.float64)
 
 
 def totals_of(
@@ -168,7 +191,7 @@ def totals_of(
     month_ends : array of float64, shape (K,)
         Time from the observation end to each following month's end.
     factors : array of float64, shape (K,)
-        What one unit of spend in each month counts for: discount and margin.
+        What one unit of margin in each month counts for: the discount.
     horizons : sequence of int, length H
         Months, each between 1 and K.
     spend_covariance : mapping or None
@@ -201,13 +224,16 @@ def totals_of(
         present = np.cumsum(np.diff(monthly, axis=1, prepend=0.0) * factors, axis=1)[:, at]
         factor = np.divide(present, expected, out=np.zeros_like(expected), where=expected > 0)
         squares, value_means, value_squares = (each[place] for each in moments)
-        count, spent = groups.customers[rows], groups.value_sum[rows]
-        customers = count[:, None]
+        customers, money = groups.customers[rows][:, None], groups.money
         x = some.frequency.astype(np.float64)
         shape = q + p * x
-        # Sums over customers of v + x m and of its square.
-        scale = v * count + x * spent
-        scale_squares = v * v * count + 2.0 * v * x * spent + x * x * groups.value_squares[rows]
+        # Sums over customers of g (v + x m) and of its square.
+        scale = v * money.margins[rows] + x * money.values[rows]
+        scale_squares = (
+            v * v * money.margin_squares[rows]
+            + 2.0 * v * x * money.margin_values[rows]
+            + x * x * money.value_squares[rows]
+        )
         worth = p / (shape - 1.0)
         means = worth[:, None] * expected
         centre = np.where(shape[:, None] > HEAVY_TAIL, means, alive * value_means)
@@ -217,7 +243,7 @@ def totals_of(
         by_spend = {
             "p": (q - 1.0) / (shape - 1.0) * worth * scale,
             "q": -q / (shape - 1.0) * worth * scale,
-            "v": worth * v * count,
+            "v": worth * v * money.margins[rows],
         }
         purchases.expected[rows] = purchases.centre[rows] = expected * customers
         purchases.variance[rows] = np.maximum(alive * squares - expected**2, 0.0) * customers

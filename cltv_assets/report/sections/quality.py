@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections.section import Section
+from cltv_assets.report.sections.section import Section, margin_in_words
 from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS
 
 
@@ -41,7 +41,7 @@ def guide(data: ReportData) -> Section:
         {
             "unit": unit,
             "end": wording.day(data.month),
-            "margin": wording.share(settings.gross_margin),
+            "margin": margin_in_words(settings),
             "rate": wording.share(settings.annual_discount_rate),
             "net": settings.refunds == "net",
             "tiers": f"top {wording.share(tiers.top)}, high to {wording.share(tiers.high)}, middle to "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cltv_assets.figures import wording
 from cltv_assets.figures.svg import svg
 from cltv_assets.report.data import ReportData
+from cltv_assets.settings import Settings
 from cltv_assets.tables.fitted_rows import named
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ class Section:
     headline: str
     content: Mapping[str, object] = field(default_factory=dict)
     pictures: tuple[Picture, ...] = ()
+
+
+def margin_in_words(settings: Settings) -> str:
+    """Say which share of spend is margin."""
+    if settings.source.margin_column is not None:
+        return "each customer's own margin, by the costs of what they bought"
+    return f"the gross margin of {wording.share(settings.gross_margin)}"
 
 
 def why_no_predictions(data: ReportData) -> str:

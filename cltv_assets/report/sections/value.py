@@ -10,7 +10,7 @@ from cltv_assets.figures.canvas import Key
 from cltv_assets.figures.svg import FIRST, SECOND
 from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections.section import Drawing, Picture, Section, why_no_predictions
+from cltv_assets.report.sections.section import Drawing, Picture, Section, margin_in_words, why_no_predictions
 from cltv_assets.tables.cltv_predictions.totals import READ_AT, Concentration
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 
@@ -62,8 +62,8 @@ def section(data: ReportData) -> Section:
 
 def _definition(data: ReportData) -> str:
     settings = data.settings
-    margin, rate = wording.share(settings.gross_margin), wording.share(settings.annual_discount_rate)
-    return f"expected spend times the gross margin of {margin}, discounted at {rate} a year"
+    margin, rate = margin_in_words(settings), wording.share(settings.annual_discount_rate)
+    return f"expected spend times {margin}, discounted at {rate} a year"
 
 
 def _range(low: float, high: float, whole: bool = False) -> str:

@@ -23,6 +23,14 @@ CLEANED_TRANSACTIONS = TableSchema(
         Column("quantity", MONEY, "Quantity, where the source gives one.", "units", nullable=True),
         Column("amount", MONEY, "Value of the line, negative for a refund, after outlier treatment.", "currency"),
         Column("amount_delivered", MONEY, "Value of the line before outlier treatment.", "currency"),
+        Column(
+            "margin",
+            MONEY,
+            "Margin of a purchase line, where the source gives its cost or margin; null for a refund.",
+            "currency",
+            nullable=True,
+            since=3,
+        ),
         *LINE,
     ),
 )

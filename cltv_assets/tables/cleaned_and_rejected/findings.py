@@ -18,6 +18,7 @@ from cltv_assets.settings.timestamp_format import compile_format
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
+from cltv_assets.tables.margins import measures_of_margins, odd_margins
 from cltv_assets.tables.month_run import MonthRun
 
 #: Fewer lines, orders or customers show no habit.
@@ -141,6 +142,7 @@ def _totals_repeat(settings: Settings) -> bool:
 def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     settings = run.settings
     found: dict[str, ir.Scalar] = {"lines": cleaned.count(), "last_day": cleaned.purchase_day.day().max()}
+    found |= measures_of_margins(cleaned, run)
     if "amount" in settings.source.mapping:
         amount = cleaned.amount_delivered
         for name, parts in (("decimals", 1), ("thousandths", 100), ("finer", 1000)):
@@ -206,6 +208,7 @@ def read_as_meant(values: Values, run: MonthRun) -> Verdict:
             f"In {values['alike']:,} of {several:,} orders with several lines all lines have the same amount: it may "
             "be the order's total, which then counts once for each line; set source.amount_level: order if it is."
         )
+    said += odd_margins(values, run)
     if said:
         return Verdict(False, " ".join(said))
     return Verdict(True, f"Nothing in {lines:,} lines could be read in another way.")

@@ -26,7 +26,10 @@ from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, UTC, Clock, with_e
 _DOLLARS = ("USD", "AUD", "CAD", "NZD", "SGD", "HKD", "TWD", "MXN", "ARS", "CLP", "COP")
 
 #: Type of each number.
-_NUMBERS = {"quantity": MONEY, "unit_price": "decimal(18, 6)", "amount": MONEY}
+_PRICE = "decimal(18, 6)"
+_NUMBERS = {"quantity": MONEY, "unit_price": _PRICE, "amount": MONEY}
+#: Those of which a source has one or none.
+_MARGINS = {"cost": MONEY, "unit_cost": _PRICE, "margin": MONEY}
 
 #: What stands for a currency beside its ISO code, in front of an amount or behind it.
 _SIGNS = {
@@ -49,7 +52,7 @@ _Reader = Callable[[ir.StringValue, Settings, str], ir.DecimalValue]
 def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
     """Return whether casts read a line as the rules for odd spellings would; a missing text is plain."""
     mark = r"\." if settings.source.decimal_separator == "." else ","
-    tests = [("customer_id", _PLAIN_ID), *((name, rf"^-?\d{{1,9}}({mark}\d+)?\z") for name in _NUMBERS)]
+    tests = [("customer_id", _PLAIN_ID), *((name, rf"^-?\d{{1,9}}({mark}\d+)?\z") for name in _numbers(settings))]
     if settings.source.timestamp_format[0] == "iso":
         tests.append(("transacted_at", PLAIN_TIME))
     missing = raw.customer_id.lower().isin(settings.source.missing_words)
@@ -95,8 +98,13 @@ def _selected(timed: ir.Table, customer: ir.StringValue, number: _Reader, settin
         customer_id=customer,
         local=timed[LOCAL],
         transacted_at=timed[UTC],
-        **{name: number(timed[name], settings, to) for name, to in _NUMBERS.items()},
+        **{name: number(timed[name], settings, to) for name, to in _numbers(settings).items()},
     )
+
+
+def _numbers(settings: Settings) -> dict[str, str]:
+    own = settings.source.margin_column
+    return _NUMBERS if own is None else {**_NUMBERS, own: _MARGINS[own]}
 
 
 def customer_key(text: ir.StringValue, missing_words: Sequence[str]) -> ir.StringValue:

@@ -98,7 +98,12 @@ def treat_outliers(classified: ir.Table, bound: OutlierBound) -> ir.Table:
             amount=classified.delivered,
             reason=ibis.ifelse(above, ibis.literal("outlier"), classified.reason),
         )
-    return classified.mutate(amount=ibis.ifelse(above, upper, classified.delivered).cast(MONEY))
+    # The margin keeps its share of the amount.
+    kept_share = float(bound.upper) / ibis.ifelse(above, classified.delivered, upper).cast("float64")
+    return classified.mutate(
+        amount=ibis.ifelse(above, upper, classified.delivered).cast(MONEY),
+        margin=ibis.ifelse(above, classified.margin.cast("float64") * kept_share, classified.margin).cast(MONEY),
+    )
 
 
 def kept_lines(treated: ir.Table) -> ir.Table:

@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONEY
 from cltv_assets.months import Month, Span
-from cltv_assets.settings import Settings
+from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.delivered import DELIVERED
 from cltv_assets.sources.meaning import REFUND
 
@@ -66,7 +66,7 @@ def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Tab
     -------
     ibis table
         The parsed columns, the delivered ones under ``raw_*``, ``kind``, ``delivered`` (the
-        line's value), and ``reason`` (null for a line that is kept).
+        line's value), ``margin``, and ``reason`` (null for a line that is kept).
     """
     source = settings.source
     priced = "unit_price" in source.columns
@@ -74,9 +74,9 @@ def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Tab
     if priced:
         # Only a refund beside the sale has an amount there.
         given = ibis.ifelse(lines.raw_amount.notnull(), given, _line_value(lines.quantity, lines.unit_price))
-    if source.scale != 1:
-        given = (given * ibis.literal(source.scale, MONEY)).cast(MONEY)
-    lines = lines.mutate(given=given, booked_refund=(lines.booked_as == REFUND).fill_null(False)).drop("amount")
+    lines = lines.mutate(given=_scaled(given, source), booked_refund=(lines.booked_as == REFUND).fill_null(False)).drop(
+        "amount"
+    )
     cancelled = ibis.literal(False)
     if source.cancellation_prefix is not None:
         cancelled = lines.raw_transaction_id.strip().startswith(source.cancellation_prefix).fill_null(False)
@@ -88,6 +88,7 @@ def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Tab
         delivered=amount.cast(MONEY),
         purchase_day=lines.local.date(),
     )
+    lines = lines.mutate(margin=_margin(lines, source))
     lines = _with_copies(lines, source.duplicates)
     lines = _with_repeats(lines, settings)
     lines = lines.mutate(reason=_first_broken_rule(lines, month, settings, priced))
@@ -96,6 +97,21 @@ def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Tab
     # Nobody asks for the text of a line that stays kept.
     text = {name: ibis.ifelse(lines.reason.notnull(), lines[name], ibis.null("string")) for name in _ONLY_REJECTED}
     return lines.mutate(**text)
+
+
+def _scaled(money: ir.DecimalValue, source: Source) -> ir.DecimalValue:
+    return money if source.scale == 1 else (money * ibis.literal(source.scale, MONEY)).cast(MONEY)
+
+
+def _margin(lines: ir.Table, source: Source) -> ir.DecimalValue:
+    """Return the margin of each purchase; null where the source does not say it."""
+    name = source.margin_column
+    if name is None:
+        return ibis.null(MONEY)
+    given = _scaled(_line_value(lines.quantity, lines.unit_cost) if name == "unit_cost" else lines[name], source)
+    margin = given if name == "margin" else lines.delivered - given
+    known = (lines.kind == "purchase") & (given.abs() < ibis.literal(Decimal(_ABSURD), MONEY))
+    return ibis.ifelse(known.fill_null(False), margin, ibis.null(MONEY)).cast(MONEY)
 
 
 def _with_copies(lines: ir.Table, duplicates: str) -> ir.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.models.value.discounting import DAYS_PER_YEAR
@@ -78,7 +79,8 @@ def intervals_and_horizons(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
     for base in ("expected_purchases", "cltv"):
         columns = [f"{base}_{h}m" for h in run.settings.horizons_months]
         bad += [table[f"{name}_low"] > table[f"{name}_high"] for name in columns]
-        bad += [table[a] > table[b] * (1 + 1e-12) for a, b in itertools.pairwise(columns)]
+        # At a negative margin, longer horizons lose more.
+        bad += [table[a].abs() > table[b].abs() * (1 + 1e-12) for a, b in itertools.pairwise(columns)]
     return any_of(bad)
 
 
@@ -95,9 +97,13 @@ def possible(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
         expected, value = table[f"expected_purchases_{h}m"], table[f"cltv_{h}m"]
         found += [expected > days, table[f"expected_purchases_{h}m_high"] > days]
         # Nothing is discounted by more than money from the horizon's last day.
-        nominal = expected * table.expected_order_value * settings.gross_margin
+        nominal = expected * table.expected_order_value * table.gross_margin.fill_null(settings.gross_margin)
         least = (1.0 + settings.annual_discount_rate) ** (-days / DAYS_PER_YEAR)
-        found += [value > nominal * (1 + _ROUNDING), value < nominal * (least * (1 - _ROUNDING))]
+        found += [
+            value * nominal < 0,
+            value.abs() > nominal.abs() * (1 + _ROUNDING),
+            value.abs() < nominal.abs() * (least * (1 - _ROUNDING)),
+        ]
     return any_of(found)
 
 
@@ -140,7 +146,12 @@ def watched_in_predictions(settings: Settings) -> tuple[Watched, ...]:
     value = f"cltv_{settings.horizons_months[-1]}m"
     return (
         Watched("p_alive", lambda table: fixed_point(table.p_alive, _P_ALIVE_STEPS), repeat_only=True),
-        Watched(value, lambda table: fixed_point(table[value], MONEY_POINT), money=True, repeat_only=True),
+        Watched(
+            value,
+            lambda table: ibis.greatest(fixed_point(table[value], MONEY_POINT), 0),
+            money=True,
+            repeat_only=True,
+        ),
     )
 
 

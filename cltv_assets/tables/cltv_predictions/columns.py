@@ -22,9 +22,11 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column(f"expected_purchases_{h}m", "float64", f"Expected purchases, next {h} months.", "purchase days"),
             Column(f"expected_purchases_{h}m_low", "float64", "Lower end of its 80 % interval.", "purchase days"),
             Column(f"expected_purchases_{h}m_high", "float64", "Upper end of its 80 % interval.", "purchase days"),
-            Column(f"cltv_{h}m", "float64", f"Expected margin of the next {h} months, discounted.", "currency"),
-            Column(f"cltv_{h}m_low", "float64", "Lower end of its 80 % interval.", "currency"),
-            Column(f"cltv_{h}m_high", "float64", "Upper end of its 80 % interval.", "currency"),
+            Column(
+                f"cltv_{h}m", "float64", f"Expected margin of the next {h} months, discounted.", "currency", signed=True
+            ),
+            Column(f"cltv_{h}m_low", "float64", "Lower end of its 80 % interval.", "currency", signed=True),
+            Column(f"cltv_{h}m_high", "float64", "Upper end of its 80 % interval.", "currency", signed=True),
         ]
     return TableSchema(
         "cltv_predictions",
@@ -38,6 +40,16 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column("monetary_value", "float64", "Mean net spend of a repeat purchase day so far.", "currency"),
             Column("p_alive", "float64", "Probability that the customer still buys at all.", "0 to 1"),
             Column("expected_order_value", "float64", "Expected spend of one purchase day.", "currency"),
+            Column(
+                "gross_margin",
+                "float64",
+                "Share of that spend that is expected to be margin: the customer's own where the source gives costs, "
+                "else the one of the settings. Null in months of before.",
+                "share",
+                nullable=True,
+                signed=True,
+                since=3,
+            ),
             *by_horizon,
             Column("value_segment", "string", "Value tier by the longest horizon: top, high, middle or low."),
             Column("rfm_segment", "string", "Segment by the RFM scores, in plain language; see docs/models.md."),

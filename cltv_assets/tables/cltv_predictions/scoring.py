@@ -64,7 +64,7 @@ def score_customers(
     horizons : sequence of int
         Horizons, in months.
     gross_margin : float
-        Share of spend that is margin.
+        Share of spend that is margin, for customers without one of their own.
     labels : dict
         Constant columns, such as ``model_name``.
 
@@ -83,12 +83,15 @@ def score_customers(
         name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
     }
     columns["expected_order_value"] = order_value
+    margin = columns["gross_margin"] = scored.gross_margin.fill_null(gross_margin)
     for h in horizons:
         for end in ("", "_low", "_high"):
             columns[f"expected_purchases_{h}m{end}"] = scored[f"expected_purchases_{h}m{end}"]
-        columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * gross_margin
-        for end in VALUE_ENDS:
-            columns[f"cltv_{h}m_{end}"] = scored[value_column(h, end)] * scale * gross_margin
+        columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * margin
+        # A customer who costs more than they bring is worth less than nothing, and least at the upper end.
+        ends = [scored[value_column(h, end)] * scale * margin for end in VALUE_ENDS]
+        for end, pick in zip(VALUE_ENDS, (ibis.least, ibis.greatest), strict=True):
+            columns[f"cltv_{h}m_{end}"] = pick(*ends)
     columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score)
     columns |= {name: ibis.literal(text) for name, text in labels.items()}
     return scored.select(**columns)
@@ -96,8 +99,13 @@ def score_customers(
 
 def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:
     """Count customers by predicted value in binned minor units: ``value``, ``n``."""
-    rows = scored.select(minor=fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT))
-    return rows.group_by(value=money_bin(rows.minor)).aggregate(n=rows.count())
+    rows = scored.select(value=_value_bin(scored, horizon))
+    return rows.group_by("value").aggregate(n=rows.count())
+
+
+def _value_bin(scored: ir.Table, horizon: int) -> ir.IntegerValue:
+    # Everybody who is worth nothing or less is in one bin.
+    return money_bin(ibis.greatest(fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT), 0))
 
 
 def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.Table:
@@ -115,7 +123,7 @@ def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.T
     """
     if not bounds:
         return scored.mutate(value_segment=ibis.literal(VALUE_SEGMENTS[-1]))
-    value = money_bin(fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT))
+    value = _value_bin(scored, horizon)
     middle, high, top = bounds
     segment = ibis.cases(
         *(

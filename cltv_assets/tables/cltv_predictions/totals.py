@@ -126,7 +126,8 @@ def _concentration(run: MonthRun, horizon: int) -> Concentration | None:
     """Return the curve of the month's predictions, binned in the engine; ``None`` where the total is zero."""
     predictions = run.inputs["cltv_predictions"]
     value = predictions[f"cltv_{horizon}m"]
-    minor = (value * _MINOR + 0.5).floor().cast("int64")
+    # Whoever is worth nothing or less comes last, together.
+    minor = ibis.greatest((value * _MINOR + 0.5).floor().cast("int64"), 0)
     scale = ibis.cases(
         *[(minor < 10 ** (_CURVE_DIGITS + n), ibis.literal(10**n, "int64")) for n in range(16)],
         else_=ibis.literal(10**16, "int64"),

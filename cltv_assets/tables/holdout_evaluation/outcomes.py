@@ -124,15 +124,17 @@ def outcomes(predictions: ir.Table, days: ir.Table, holdout: Holdout, settings: 
     spend = expected * joined.expected_order_value
     # A customer's value is this spend, discounted, times the margin. Its interval is
     # scaled by the same factor, so divide by it.
-    undone = ibis.ifelse(value > 0, spend / ibis.ifelse(value > 0, value, 1.0), 0.0)
+    undone = ibis.ifelse(value != 0, spend / ibis.ifelse(value != 0, value, 1.0), 0.0)
+    # At a negative margin the value's lower end is that of the larger spend.
+    ends = [joined[f"cltv_{h}m_{end}"] * undone for end in ("low", "high")]
     zero = ibis.literal(0.0)
     columns: dict[str, ir.Value] = {
         "actual_purchases": joined.actual_purchases.fill_null(zero),
         "actual_revenue": joined.actual_revenue.fill_null(zero),
         "low_purchases": joined[f"expected_purchases_{h}m_low"],
         "high_purchases": joined[f"expected_purchases_{h}m_high"],
-        "low_revenue": joined[f"cltv_{h}m_low"] * undone,
-        "high_revenue": joined[f"cltv_{h}m_high"] * undone,
+        "low_revenue": ibis.least(*ends),
+        "high_revenue": ibis.greatest(*ends),
         f"{MODEL}_purchases": expected,
         f"{MODEL}_revenue": spend,
         f"{NAIVE_RATE}_purchases": rate,

@@ -105,6 +105,24 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
     ),
     (everywhere(who=lambda r, n: "" if n % 2 else r["who"]), {}, "lost_value", ("60 lines have no customer",)),
     (
+        everywhere(cost=lambda r, n: "tbc" if n % 5 == 0 else "3.00"),
+        {"columns": {**COLUMNS, "cost": "cost"}},
+        "read_as_meant",
+        ("24 purchase lines", "have no number in source.columns.cost: cost, but such as 'tbc'"),
+    ),
+    (
+        everywhere(cost=lambda r, n: "-3.00"),
+        {"columns": {**COLUMNS, "cost": "cost"}},
+        "read_as_meant",
+        ("In 120 of 120 lines the margin exceeds the amount", "minus sign"),
+    ),
+    (
+        everywhere(cost=lambda r, n: str(round(float(r["total"]) * 60))),
+        {"columns": {**COLUMNS, "cost": "cost"}},
+        "read_as_meant",
+        ("Costs are 6000% of the spend", "source.scale"),
+    ),
+    (
         everywhere(Status=lambda r, n: "failed" if n % 6 == 0 else "paid"),
         {},
         "unused_columns",

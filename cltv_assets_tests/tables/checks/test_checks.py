@@ -60,7 +60,7 @@ NEW = {
 def prediction(customer: str, **changes: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
         "customer_id": customer, "frequency": 1, "recency": 3.0, "T": 26.0, "monetary_value": 5.0, "p_alive": 0.7,
-        "expected_order_value": 20.0, "value_segment": "low", "rfm_segment": "lost", "model_name": "bg_nbd+gamma_gamma",
+        "expected_order_value": 20.0, "gross_margin": 1.0, "value_segment": "low", "rfm_segment": "lost", "model_name": "bg_nbd+gamma_gamma",
         "model_version": "0",
     }  # fmt: skip
     for h in (3, 6, 12):
@@ -219,6 +219,15 @@ def test_a_good_month_passes_every_check(findings, name):
     assert failed == {}
 
 
+def test_a_customer_who_costs_more_than_they_bring_is_no_fault(findings):
+    loss = {f"cltv_{h}m{end}": value for h in (3, 6, 12) for end, value in (("", -h), ("_low", -20.0), ("_high", 0.0))}
+    found = findings(
+        "cltv_predictions", {"cltv_predictions": [prediction("a"), prediction("b", gross_margin=-0.5, **loss)]}
+    )
+    for name in ("finite_numbers", "possible", "intervals_and_horizons"):
+        assert found[name].verdict.passed, name
+
+
 NAN, INF = math.nan, math.inf
 PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     # table, check that must fail, whether it blocks, replaced tables
@@ -265,7 +274,9 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("spend_model", "frequency_value_independent", False, {"spend_model": [{**SPEND, "frequency_value_correlation": -0.5}]}),
     ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", cltv_3m=NAN), prediction("b")]}),
     ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", cltv_12m=INF), prediction("b")]}),
-    ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", cltv_3m=-0.1), prediction("b")]}),
+    ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", p_alive=-0.1), prediction("b")]}),
+    ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", cltv_3m=-6.0), prediction("b")]}),
+    ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", gross_margin=0.5), prediction("b")]}),
     ("cltv_predictions", "probabilities", True, {"cltv_predictions": [prediction("a", p_alive=1.1), prediction("b")]}),
     ("cltv_predictions", "intervals_and_horizons", True, {"cltv_predictions": [prediction("a", cltv_3m_low=41.0), prediction("b")]}),
     ("cltv_predictions", "intervals_and_horizons", True, {"cltv_predictions": [prediction("a", cltv_6m=1.0), prediction("b")]}),

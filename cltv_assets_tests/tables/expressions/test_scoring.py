@@ -16,7 +16,7 @@ PUBLISHED = SpendParameters(p=6.25, q=3.74, v=15.44)
 DAY = dt.date(1997, 1, 1)
 
 
-def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0):
+def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0, own_margin=None):
     """Score one customer for each pair; each has a pattern of its own."""
     n = len(frequency)
     days = [DAY + dt.timedelta(days=i) for i in range(n)]
@@ -28,6 +28,7 @@ def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0):
             "recency": [0.0] * n,
             "T": [1.0] * n,
             "monetary_value": [float(m) for m in monetary_value],
+            "gross_margin": pa.array([own_margin] * n, pa.float64()),
             **{f"{letter}_score": pa.array([5] * n, pa.int32()) for letter in "rfm"},
         }
     )
@@ -67,6 +68,18 @@ def test_value_is_discounted_purchases_times_order_value_times_margin(engine):
     # The interval's ends are multiples of v + x m.
     for end, multiple in (("_low", 0.25), ("_high", 1.5)):
         assert row[f"cltv_3m{end}"] == pytest.approx(multiple * (15.44 + 2 * 22.35) * 0.4, rel=1e-12)
+
+
+def test_a_customer_with_a_margin_of_their_own_is_worth_that_share(engine):
+    general, own, loss = (
+        score(engine, [2], [22.35], margin=0.4, own_margin=own).to_pylist()[0] for own in (None, 0.1, -0.2)
+    )
+    assert [row["gross_margin"] for row in (general, own, loss)] == [0.4, 0.1, -0.2]
+    for name in ("cltv_3m", "cltv_3m_low", "cltv_3m_high"):
+        assert own[name] == pytest.approx(general[name] / 4, rel=1e-12)
+    # Who brings losses brings the larger ones the more they buy.
+    assert loss["cltv_3m_low"] == pytest.approx(general["cltv_3m_high"] / -2, rel=1e-12)
+    assert loss["cltv_3m_high"] == pytest.approx(general["cltv_3m_low"] / -2, rel=1e-12)
 
 
 def test_segments_are_cut_at_their_bounds(engine):

@@ -83,6 +83,7 @@ def predictions(rng, customers) -> pa.Table:
             "recency": np.where(frequency > 0, rng.integers(1, 4, n) / 7.0, 0.0),
             "T": rng.integers(4, 6, n) / 7.0,
             "monetary_value": np.where(frequency > 0, np.round(rng.lognormal(3, 1, n), 4), 0.0),
+            "gross_margin": pa.array(rng.choice([0.25, -0.1, None], n).tolist(), pa.float64()),
             "expected_purchases_3m": rng.random(n),
             "cltv_3m": rng.lognormal(2, 2, n),
             "value_segment": rng.choice(segmentation.VALUE_SEGMENTS, n),
@@ -93,7 +94,7 @@ def predictions(rng, customers) -> pa.Table:
 
 def test_groups_hold_every_customer_once_and_their_sums(engine):
     table = predictions(np.random.default_rng(1), [f"{i:04}" for i in range(2_000)])
-    groups = engine.collect(segment_summary.segment_groups(engine.from_arrow(table), 7, [3])).to_pylist()
+    groups = engine.collect(segment_summary.segment_groups(engine.from_arrow(table), 7, [3], 0.5)).to_pylist()
     wanted: dict[tuple, list[dict]] = defaultdict(list)
     for row in table.to_pylist():
         days = round(row["T"] * 7), round(row["recency"] * 7)
@@ -103,8 +104,12 @@ def test_groups_hold_every_customer_once_and_their_sums(engine):
     for group in groups:
         rows = wanted[tuple(group[key] for key in segment_summary.GROUP_KEY)]
         assert group["customers"] == len(rows)
-        assert group["value_sum"] == sum(round(row["monetary_value"] * 10_000) for row in rows)
-        assert group["value_squares"] == pytest.approx(sum(row["monetary_value"] ** 2 for row in rows), abs=1e-3)
+        money = [(0.5 if row["gross_margin"] is None else row["gross_margin"], row["monetary_value"]) for row in rows]
+        assert group["margins"] / 1e9 == pytest.approx(sum(g for g, _ in money))
+        assert group["values"] / 1e4 == pytest.approx(sum(g * m for g, m in money), abs=1e-4 * len(rows))
+        assert group["margin_squares"] / 1e9 == pytest.approx(sum(g * g for g, _ in money))
+        assert group["margin_values"] == pytest.approx(sum(g * g * m for g, m in money), abs=1e-3)
+        assert group["value_squares"] == pytest.approx(sum((g * m) ** 2 for g, m in money), abs=1e-3)
         assert group["cltv_3m"] / 1e4 == pytest.approx(sum(row["cltv_3m"] for row in rows), abs=1e-4 * len(rows))
         bought = sum(row["expected_purchases_3m"] for row in rows)
         assert group["purchases_3m"] / 1e6 == pytest.approx(bought, abs=1e-6 * len(rows))

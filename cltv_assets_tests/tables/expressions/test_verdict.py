@@ -175,6 +175,11 @@ def test_overlapping_exports_count_once_and_equal_lines_of_an_order_stay(engine,
 
 
 BY_AMOUNT = {"transaction_id": "n", "customer_id": "c", "transacted_at": "t", "amount": "a"}
+BY_PRICE = {
+    **{name: there for name, there in BY_AMOUNT.items() if name != "amount"},
+    "quantity": "q",
+    "unit_price": "p",
+}
 
 
 @pytest.mark.parametrize("totals", [("50", None, ""), ("50", "50", "50"), (None, "50", "50")])
@@ -218,6 +223,34 @@ def test_amounts_in_cents_are_worth_a_hundredth(engine, shop_settings):
     config = shop_settings(source={"columns": BY_AMOUNT, "scale": "0.01"})
     cleaned, _ = clean(engine, config, [{"amount": "1999"}, {"amount": "-5"}])
     assert [cleaned[n]["amount"] for n in (2, 3)] == [Decimal("19.99"), Decimal("-0.05")]
+
+
+#: What the source gives, in fields of a line worth 15.30, and that line's margin.
+MARGINS = [
+    ("cost", "10.30", "5"),
+    ("cost", "$1,000.30", "-985"),
+    ("unit_cost", "2.05", "3"),
+    ("margin", "4.50", "4.5"),
+    ("margin", "-4.50", "-4.5"),
+    ("cost", "unknown", None),
+    ("cost", None, None),
+]
+
+
+def test_a_purchase_has_the_margin_that_its_cost_leaves(engine, shop_settings):
+    for name in ("cost", "unit_cost", "margin"):
+        config = shop_settings(source={"columns": {**BY_PRICE, name: name}}, currency="USD")
+        given = [(text, margin) for column, text, margin in MARGINS if column == name]
+        cleaned, _ = clean(engine, config, [{"quantity": "-1", name: "1"}, *({name: text} for text, _ in given)])
+        assert [cleaned[n]["margin"] for n in range(2, 3 + len(given))] == [
+            None, *(None if margin is None else Decimal(margin) for _, margin in given),
+        ]  # fmt: skip
+
+
+def test_costs_in_cents_and_of_capped_lines_keep_their_share(engine, shop_settings):
+    config = shop_settings(source={"columns": {**BY_AMOUNT, "cost": "cost"}, "scale": "0.01"})
+    cleaned, _ = clean(engine, config, [{"amount": "2000", "cost": "500"}], split.OutlierBound(Decimal(8), "cap"))
+    assert (cleaned[2]["amount"], cleaned[2]["margin"]) == (Decimal(8), Decimal(6))
 
 
 #: How the same amount is written, and what it is; None where it is no number of the shop's currency.
