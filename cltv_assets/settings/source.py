@@ -133,7 +133,8 @@ class Source(Section):
     url_variable: str | None = Field(
         None,
         description="For `sql`: the name of the environment variable that holds the database's URL, such as "
-        "`SHOP_DATABASE_URL`. `postgresql://`, `mysql://` and `mariadb://` are known.",
+        "`SHOP_DATABASE_URL`. `postgresql://`, `mysql://`, `mariadb://`, `redshift://`, `mssql://`, `snowflake://`, "
+        "`bigquery://` and `databricks://` are known.",
     )
     table: Text | None = Field(
         None,

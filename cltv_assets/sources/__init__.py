@@ -30,6 +30,7 @@ from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 from cltv_assets.sources.spreading import Workers
 from cltv_assets.sources.tables import TableReader
+from cltv_assets.sources.warehouses import Warehouse, WarehouseReader
 
 __all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_source", "open_source"]
 
@@ -84,8 +85,11 @@ def new_source(
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, partial(CdnowReader, storage), today)
     if settings.source.kind == "sql":
-        engine = database_of(settings)
-        return TransactionSource(settings, Storage("/"), engine.name, partial(TableReader, engine, settings), today)
+        held = database_of(settings)
+        if isinstance(held, Warehouse):
+            asked = partial(WarehouseReader, held, settings)
+            return TransactionSource(settings, Storage("/"), held.name, asked, today)
+        return TransactionSource(settings, Storage("/"), held.name, partial(TableReader, held, settings), today)
 
     if settings.source.kind == "iceberg":
         table = IcebergEngine(settings.source.catalog, settings.source.table or "", settings.source.snapshot)

@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -23,77 +23,15 @@ import pyarrow.compute as pc
 from cltv_assets.errors import SourceError
 from cltv_assets.settings import Settings
 from cltv_assets.sources.parquet_files import as_text
+from cltv_assets.sources.place import Place
 from cltv_assets.sources.tables import Column, Engine, Session
+from cltv_assets.sources.warehouses import WAREHOUSES, Warehouse, connected
 
 #: Rows of a batch where rows come as Python objects.
 _ROWS = 20_000
 
-#: What is wrong by PostgreSQL's SQLSTATE, MySQL's number, or words of the message.
-_CAUSES = (
-    ("password", r"^28|^1045$|authentication failed|no password supplied",
-     "The user or the password is not accepted", "Correct the URL in {variable}."),
-    ("rights", r"^42501$|^114[23]$|^1044$|permission denied|not authorized",
-     "The user may not read it", "Grant SELECT on it to the user of the URL, or correct source.table."),
-    ("table", r"^42P01$|^1146$|no such table|Table with name .* does not exist|Catalog Error",
-     "There is no such table", "Correct source.table or source.query; a table of another schema is schema.table."),
-    ("column", r"^42703$|^1054$|no such column|Binder Error",
-     "There is no such column", "Correct source.query."),
-    ("write", r"^25006$|^1792$|read-only|readonly",
-     "It would write, and sessions only read", "Write source.query as one SELECT."),
-    ("syntax", r"^42601$|^1064$|syntax error|Parser Error",
-     "It is not valid SQL", "Write source.query as one SELECT, and run it in the database's own client."),
-    ("reach", r"^08|^200[235]$|Connection refused|could not translate|timeout|[Ff]ailed to connect|Can't connect",
-     "The database does not answer", "Start it, let this machine reach it, or correct the URL in {variable}."),
-)  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where a table is.
-
-    Parameters
-    ----------
-    name : str
-        For messages.
-    rows : str
-        The table or query in SQL.
-    variable : str
-        The setting or variable to correct if it cannot be reached.
-    secrets : tuple of str
-        Must be in no message.
-    """
-
-    name: str
-    rows: str
-    variable: str
-    secrets: tuple[str, ...] = ()
-
-    def asked(self, sql: str) -> str:
-        """Return a query with the table in place of ``{rows}``."""
-        return sql.replace("{rows}", self.rows)
-
-    @contextmanager
-    def guarded(self, *kinds: type[Exception]) -> Iterator[None]:
-        """Turn a driver's errors into a ``SourceError`` without credentials."""
-        try:
-            yield
-        except kinds as error:
-            text = " ".join(str(error).split())
-            number = error.args[0] if error.args and isinstance(error.args[0], int) else None
-            # MySQL's SQLSTATEs are coarser than its numbers.
-            code = str(number or getattr(error, "sqlstate", None) or "")
-            for secret in self.secrets:
-                text = text.replace(secret, "***")
-            text = text.split("Query was:")[0].strip()
-            for _, pattern, problem, remedy in _CAUSES:
-                if re.search(pattern, code) or re.search(pattern, text):
-                    raise SourceError(
-                        f"{self.name}: {problem} ({text}).", remedy.format(variable=self.variable)
-                    ) from None
-            raise SourceError(f"{self.name} cannot be read: {text}.", "See the database's log.") from None
-
-
-def database_of(settings: Settings) -> Engine:
+def database_of(settings: Settings) -> Engine | Warehouse:
     """Return the database that ``source`` names.
 
     Raises
@@ -135,9 +73,12 @@ def database_of(settings: Settings) -> Engine:
         return _PostgreSQL(place, f"postgresql://{rest}")
     if kind in ("mysql", "mariadb") and found:
         return _MySQL(Place(named, _rows(settings, "`"), variable, _secrets(url)), url)
+    if kind in WAREHOUSES and found:
+        return Warehouse(Place(named, "", variable, _secrets(url)), partial(connected, url))
     raise SourceError(
-        f"The URL in {variable} (source.url_variable) does not begin with postgresql://, mysql:// or mariadb://.",
-        "Correct it; for SQLite and DuckDB set source.path; from another database export Parquet files.",
+        f"The URL in {variable} (source.url_variable) is of no known database.",
+        f"Begin it with postgresql://, mysql://, mariadb://, {', '.join(f'{name}://' for name in WAREHOUSES)}; for "
+        "SQLite and DuckDB set source.path; from another database export Parquet files.",
     )
 
 
@@ -152,7 +93,7 @@ def _secrets(url: str) -> tuple[str, ...]:
     user, at, _ = url.partition("://")[2].rpartition("@")
     if at and (password := user.partition(":")[2]):
         found |= {password, unquote(password)}
-    found |= {value for key, value in re.findall(r"[?&](\w*pass\w*|sslkey)=([^&]*)", url) if value}
+    found |= {value for key, value in re.findall(r"[?&](\w*(?:pass|token|secret|key)\w*)=([^&]*)", url) if value}
     return tuple(sorted(filter(None, found), key=len, reverse=True))
 
 

@@ -12,7 +12,8 @@ from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundEr
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
-from cltv_assets.sources.databases import DuckDBSession, Place
+from cltv_assets.sources.databases import DuckDBSession
+from cltv_assets.sources.place import Place
 from cltv_assets.sources.tables import Engine, Session
 
 

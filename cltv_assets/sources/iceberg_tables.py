@@ -15,7 +15,8 @@ import duckdb
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.scratch import ScratchFolder
-from cltv_assets.sources.databases import DuckDBSession, Place
+from cltv_assets.sources.databases import DuckDBSession
+from cltv_assets.sources.place import Place
 from cltv_assets.sources.tables import Engine, Session
 
 #: Begins a property whose value stands in an environment variable.
