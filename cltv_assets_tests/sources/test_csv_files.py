@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
@@ -210,31 +208,6 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, open_at: Opener) -
         more.write("2,b,2024-01-01,1\n")
     with pytest.raises(SourceError, match=r"a\.csv changed while it was read"):
         list(batches)
-
-
-FIELD = st.sampled_from(
-    ["a", "", "2024-01-01", '"b"', '""', '"x,y"', 'a"b"', '"a"b', '"a""b"', '"', '"a', 'a"', ' "a"', '"a\nb"']
-)
-LINE = st.tuples(st.lists(FIELD, min_size=4, max_size=4).map(",".join), st.sampled_from(["\n", "\r\n"])).map("".join)
-PIECES = st.one_of(LINE, LINE, st.sampled_from([*'abc1,"', "\n", "\r\n", "\r", "\n\n", " ", "é"]))
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pieces=st.lists(PIECES, max_size=12), block=st.sampled_from([7, 40, 1 << 20]))
-def test_blocks_say_what_the_careful_reader_says(
-    tmp_path: Path, open_at: Opener, monkeypatch: pytest.MonkeyPatch, pieces: list[str], block: int
-) -> None:
-    (tmp_path / "a.csv").write_bytes(f"{HEADER}\n{''.join(pieces)}".encode())
-    monkeypatch.setattr(csv_blocks, "_BLOCK", block)
-    monkeypatch.setattr(csv_blocks, "_SMALL", 0)
-    found = []
-    for split in (csv_blocks.regular_columns, lambda *_, **__: None):
-        monkeypatch.setattr(csv_files, "regular_columns", split)
-        try:
-            found.append(read_all(open_at("a.csv")))
-        except SourceError as error:
-            found.append(str(error))
-    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(

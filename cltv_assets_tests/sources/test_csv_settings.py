@@ -104,10 +104,15 @@ def test_quoted_line_breaks_are_counted_and_long_ones_are_read(tmp_path: Path, o
     assert (sum(lines.continued for lines in found), sum(len(lines.numbers) for lines in found)) == (456, 11)
 
 
-FIELD = st.sampled_from(["a", "", '"b"', '"x,y"', 'a"b', '"a', "a\\N", "\\,", "\\\\", '\\"', '"a\\"b"', "\\"])
+QUOTED = ['""', 'a"b"', '"a"b', '"a""b"', '"', 'a"', ' "a"', '"a\nb"', "2024-01-01"]
+ESCAPED = ["a\\N", "\\,", "\\\\", '\\"', '"a\\"b"', "\\"]
+FIELD = st.sampled_from(["a", "", '"b"', '"x,y"', 'a"b', '"a', *QUOTED, *ESCAPED])
 ROW = st.tuples(st.lists(FIELD, min_size=3, max_size=6).map(",".join), st.sampled_from(["\n", "\r\n"])).map("".join)
-PIECES = st.one_of(ROW, ROW, st.just("1,a,2024-01-01,5,\n"), st.sampled_from([*'ab,"\\', "\n", "\r\n", "\r", "\n\n"]))
+PIECES = st.one_of(
+    ROW, ROW, st.just("1,a,2024-01-01,5,\n"), st.sampled_from([*'ab1, é"\\', "\n", "\r\n", "\r", "\n\n"])
+)
 FORMS: list[dict[str, Any]] = [
+    {},
     {"quoting": "none"},
     {"escape": "\\"},
     {"quoting": "none", "escape": "\\"},
@@ -117,8 +122,8 @@ FORMS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pieces=st.lists(PIECES, max_size=8), block=st.sampled_from([7, 40, 1 << 20]))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(PIECES, max_size=10), block=st.sampled_from([7, 40, 1 << 20]))
 def test_blocks_say_what_the_careful_reader_says(
     tmp_path: Path,
     open_at: Opener,
