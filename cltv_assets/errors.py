@@ -74,3 +74,11 @@ class EngineError(CltvError):
 
 class NoWorkersError(EngineError):
     """The engine's machines cannot run Python functions of this package."""
+
+
+class StatementError(EngineError):
+    """The engine cannot run a query of the user's; ``part`` is what it said of it."""
+
+    def __init__(self, problem: str, remedy: str, part: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.part = part

@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import ibis
@@ -17,9 +17,12 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from cltv_assets.columns import TableSchema
+from cltv_assets.errors import NoWorkersError
 
 #: See `Engine.workers`.
 RunTasks: TypeAlias = Callable[[Callable[[int], bytes], int], list[bytes]]
+#: A table of text: its columns, what yields the rows of a part of it, and how many parts there are.
+Rows: TypeAlias = tuple[Sequence[str], Callable[[int], Iterator[pa.RecordBatch]], int]
 
 
 class Engine(ABC):
@@ -89,6 +92,31 @@ class Engine(ABC):
         ``NoWorkersError`` if those machines lack this package or have another Python.
         """
         return None
+
+    def select(
+        self, query: str, tables: Mapping[str, Rows], types: Sequence[pa.DataType], path: str
+    ) -> None:
+        """Run a user's query on the engine's own machines and write its rows, in their order, into a folder.
+
+        Parameters
+        ----------
+        query : str
+            A SELECT in the engine's SQL.
+        tables : mapping of str to Rows
+            What it may select from.
+        types : sequence of pyarrow.DataType
+            What its columns are cast to; in the files they are ``c0``, ``c1`` and so on.
+        path : str
+            The folder of Parquet files; their names are in the order of the rows.
+
+        Raises
+        ------
+        StatementError
+            If the engine cannot run the query.
+        NoWorkersError
+            If its machines lack this package, or there are none.
+        """
+        raise NoWorkersError(f"The engine {self.name} has no machines of its own.", "Set engine: spark.")
 
     def _row(self, expression: ir.Table) -> tuple[Any, ...]:
         """Compute a result of one row and bring it here."""
