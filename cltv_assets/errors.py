@@ -77,8 +77,8 @@ class NoWorkersError(EngineError):
 
 
 class StatementError(EngineError):
-    """The engine cannot run a query of the user's; ``part`` is what it said of it."""
+    """The engine cannot run a query; ``place`` is the line, column and length of what it means, where it says so."""
 
-    def __init__(self, problem: str, remedy: str, part: str = "") -> None:
+    def __init__(self, problem: str, remedy: str, place: tuple[int, int, int] | None = None) -> None:
         super().__init__(problem, remedy)
-        self.part = part
+        self.place = place

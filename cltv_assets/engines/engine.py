@@ -17,12 +17,13 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from cltv_assets.columns import TableSchema
-from cltv_assets.errors import NoWorkersError
 
 #: See `Engine.workers`.
 RunTasks: TypeAlias = Callable[[Callable[[int], bytes], int], list[bytes]]
 #: A table of text: its columns, what yields the rows of a part of it, and how many parts there are.
 Rows: TypeAlias = tuple[Sequence[str], Callable[[int], Iterator[pa.RecordBatch]], int]
+#: See `Engine.querier`.
+RunQuery: TypeAlias = Callable[[str, Mapping[str, Rows], Sequence[pa.DataType], str], None]
 
 
 class Engine(ABC):
@@ -93,30 +94,15 @@ class Engine(ABC):
         """
         return None
 
-    def select(
-        self, query: str, tables: Mapping[str, Rows], types: Sequence[pa.DataType], path: str
-    ) -> None:
-        """Run a user's query on the engine's own machines and write its rows, in their order, into a folder.
+    def querier(self) -> RunQuery | None:
+        """Return what runs a user's query on the engine's own machines; None if it has none.
 
-        Parameters
-        ----------
-        query : str
-            A SELECT in the engine's SQL.
-        tables : mapping of str to Rows
-            What it may select from.
-        types : sequence of pyarrow.DataType
-            What its columns are cast to; in the files they are ``c0``, ``c1`` and so on.
-        path : str
-            The folder of Parquet files; their names are in the order of the rows.
-
-        Raises
-        ------
-        StatementError
-            If the engine cannot run the query.
-        NoWorkersError
-            If its machines lack this package, or there are none.
+        It takes a SELECT in the engine's SQL, the tables that it may name, the types that its columns are cast to, and
+        a folder. There it writes the rows, in the order of their values, into Parquet files whose names have that
+        order and whose columns are ``c0``, ``c1`` and so on. It raises a ``StatementError`` if the engine cannot run
+        the query, and a ``NoWorkersError`` as `workers` does.
         """
-        raise NoWorkersError(f"The engine {self.name} has no machines of its own.", "Set engine: spark.")
+        return None
 
     def _row(self, expression: ir.Table) -> tuple[Any, ...]:
         """Compute a result of one row and bring it here."""

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from cltv_assets import errors
 from cltv_assets.columns import MONTH, TableSchema
-from cltv_assets.engines.engine import Engine, Rows, RunTasks
+from cltv_assets.engines.engine import Engine, Rows, RunQuery, RunTasks
 from cltv_assets.engines.spark_config import MAGIC_COMMITTER, literal_path, s3a_conf, spark_path
 from cltv_assets.engines.spark_faults import explain, is_sparks, spark_faults
 from cltv_assets.errors import CltvError, NoWorkersError, StatementError
@@ -197,10 +197,11 @@ class SparkEngine(Engine):
         answers: list[bytes] = found.sort_by("id")["answer"].to_pylist()
         return answers
 
-    def select(
-        self, query: str, tables: Mapping[str, Rows], types: Sequence[pa.DataType], path: str
-    ) -> None:
-        """Run a user's query on the executors, which read its tables, and write its rows in their order."""
+    def querier(self) -> RunQuery:
+        """Return what runs a user's query on the executors, which read its tables."""
+        return self._run_query
+
+    def _run_query(self, query: str, tables: Mapping[str, Rows], types: Sequence[pa.DataType], path: str) -> None:
         schema = ibis.Schema.from_pyarrow(pa.schema([(f"c{at}", type_) for at, type_ in enumerate(types)]))
         to = self._backend.compiler.type_mapper.to_string
         typed = ", ".join(f"CAST({name} AS {to(type_)}) AS {name}" for name, type_ in schema.items())
@@ -265,7 +266,9 @@ def _answers(task: Callable[[int], bytes], batches: Iterator[pa.RecordBatch]) ->
             yield pa.RecordBatch.from_arrays([pa.array([number], pa.int64()), answer], names=["id", "answer"])
 
 
-def _part(part: Callable[[int], Iterator[pa.RecordBatch]], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _part(
+    part: Callable[[int], Iterator[pa.RecordBatch]], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the parts that a partition has the numbers of. Runs on executors."""
     for batch in batches:
         for number in batch["id"].to_pylist():
@@ -294,7 +297,7 @@ def _of_executors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _of_the_query() -> Iterator[None]:
-    """Raise what Spark says of a user's query, with the part of it that it means."""
+    """Raise what Spark says of a user's query, which one line stands above."""
     try:
         yield
     except Exception as error:
@@ -302,12 +305,16 @@ def _of_the_query() -> Iterator[None]:
         said = re.search(r"\[([A-Z][A-Z0-9_]+)(?:\.\w+)*\] ([^\n]+)", text) if is_sparks(error) else None
         if said is None or explain(error) is not None:
             raise
-        part = re.search(r"== SQL[^\n]*==\n(?:\.\.\.)?([^\n]*?)(?:\.\.\.)?\n[^\n]*\^", text)
-        problem = re.split(r" SQLSTATE| Use `| If necessary| To tolerate", said[2])[0].strip().rstrip(".")
-        remedy = "Spark cannot run it as DuckDB can: write it with other functions, or set engine: duckdb."
+        problem = re.split(r"\. (?:SQLSTATE|Use `|Correct the|If necessary|To tolerate)", said[2])[0].rstrip(".")
+        place = None
+        if at := re.search(r"== SQL[^\n]*\(line (\d+), position (\d+)\) ==\n[^\n]*\n *(\^+)", text):
+            place = int(at[1]) - 1, int(at[2]), len(at[3])
+        elif at := re.search(r"line (\d+),? pos (\d+)", text):
+            place = int(at[1]) - 1, int(at[2]) + 1, 0
+        remedy = "Spark cannot run that as DuckDB does: write it in another way, or set engine: duckdb."
         if said[1].startswith(("CAST_", "CANNOT_PARSE", "NUMERIC_")):
             remedy = "Mend the value, or use TRY_CAST: a line without a value is rejected, and counted."
-        raise StatementError(f"{problem}.", remedy, part[1] if part else "") from None
+        raise StatementError(f"{problem}.", remedy, place) from None
 
 
 def _spark_schema(schema: ibis.Schema) -> Any:

@@ -66,7 +66,7 @@ class Machines(Protocol):
     """Runs a query on other machines."""
 
     def rows(
-        self, file: SourceFile, query: str, tables: Callable[[], Mapping[str, QueryTable]], types: Sequence[pa.DataType]
+        self, file: SourceFile, query: str, tables: Mapping[str, QueryTable], types: Sequence[pa.DataType]
     ) -> Iterator[pa.RecordBatch] | None:
         """Yield the query's rows in the order of their values; None if there are no machines that can."""
         ...
@@ -108,11 +108,12 @@ class QueryReader:
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:  # noqa: ARG002
         """Return the names of the query's columns; the files' headers are read, and not their lines."""
-        return tuple(self._schema().names)
+        return tuple(self._schema(self._tables()).names)
 
     def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield the query's rows in the order of their values, so that the same files give the same numbers."""
-        schema = self._schema()
+        tables = self._tables()
+        schema = self._schema(tables)
         places = find_columns(schema.names, self._source.wanted, QUERY)
         for name, at in places.items():
             if not can_be_text(schema.types[at]):
@@ -121,20 +122,20 @@ class QueryReader:
                     "Return a text, number, date or timestamp there.",
                 )
         first = 1
-        rows = self._machines.rows(file, self._query, self._tables, schema.types)
-        for batch in self._rows() if rows is None else rows:
+        rows = self._machines.rows(file, self._query, tables, schema.types)
+        for batch in self._rows(tables) if rows is None else rows:
             numbers = pa.array(np.arange(first, first + batch.num_rows), pa.int64())
             first += batch.num_rows
             yield Lines(numbers, {name: as_text(batch.column(at)) for name, at in places.items()})
 
-    def _schema(self) -> pa.Schema:
-        with self._result("LIMIT 0", full=False) as result:
+    def _schema(self, tables: Mapping[str, QueryTable]) -> pa.Schema:
+        with self._result(tables, "LIMIT 0", full=False) as result:
             found: pa.Schema = result.to_arrow_reader().schema
             # Arrow's names may differ from DuckDB's.
             return pa.schema(list(zip(result.columns, found.types, strict=True)))
 
-    def _rows(self) -> Iterator[pa.RecordBatch]:
-        with self._result("ORDER BY ALL", full=True) as result, _explained():
+    def _rows(self, tables: Mapping[str, QueryTable]) -> Iterator[pa.RecordBatch]:
+        with self._result(tables, "ORDER BY ALL", full=True) as result, _explained():
             yield from result.to_arrow_reader(ROW_GROUP)
 
     def _tables(self) -> dict[str, QueryTable]:
@@ -156,7 +157,7 @@ class QueryReader:
         return tables
 
     @contextmanager
-    def _result(self, rest: str, *, full: bool) -> Iterator[duckdb.DuckDBPyRelation]:
+    def _result(self, tables: Mapping[str, QueryTable], rest: str, *, full: bool) -> Iterator[duckdb.DuckDBPyRelation]:
         """Give the query's result in a database that holds the tables, empty or full, and can reach nothing else."""
         with _explained(above=0):
             statements = duckdb.extract_statements(self._query)
@@ -167,7 +168,7 @@ class QueryReader:
             tempfile.TemporaryDirectory(prefix="cltv-query-") as folder,
             duckdb.connect(str(Path(folder) / "query.duckdb"), config=config) as connection,
         ):
-            for name, table in self._tables().items():
+            for name, table in tables.items():
                 columns = ", ".join(f"{_quoted(column)} VARCHAR" for column in table.columns)
                 with _explained():
                     connection.execute(f"CREATE TABLE {_quoted(name)} ({columns})")

@@ -43,7 +43,7 @@ class QueryMachines:
         self._kept: tuple[SourceFile, _Kept] | None = None
 
     def rows(
-        self, file: SourceFile, query: str, tables: Callable[[], Mapping[str, QueryTable]], types: Sequence[pa.DataType]
+        self, file: SourceFile, query: str, tables: Mapping[str, QueryTable], types: Sequence[pa.DataType]
     ) -> Iterator[pa.RecordBatch] | None:
         """Yield the query's rows in the order of their values; None if there are no machines that can.
 
@@ -54,16 +54,16 @@ class QueryMachines:
         """
         if self._kept is None or self._kept[0] != file:
             workers = self._workers()
-            if workers is None or workers.select is None:
+            if workers is None or workers.query is None:
                 return None
-            kept = _Kept(workers.storage)
+            kept = _Kept(workers.storage, [_in_spark(type_) for type_ in types])
             spark = SparkQuery(query, QUERY)
             try:
-                rows = {name: _rows(workers, table) for name, table in tables().items()}
-                workers.select(spark.sql, rows, [_in_spark(type_) for type_ in types], kept.folder)
+                rows = {name: _rows(workers, table) for name, table in tables.items()}
+                workers.query(spark.sql, rows, kept.types, kept.folder)
             except StatementError as error:
-                what = f"{QUERY}{spark.place_of(error.part)}"
-                raise SourceError(f"{what}: {error.problem}", error.remedy) from None
+                where = spark.where(*error.place) if error.place else ""
+                raise SourceError(f"{QUERY}{where}: {error.problem}", error.remedy) from None
             except (NotSpreadError, NoWorkersError) as reason:
                 log.warning("%s is run by the driver alone: %s", QUERY, reason)
                 return None
@@ -74,8 +74,9 @@ class QueryMachines:
 class _Kept:
     """The rows of a query, in files that go with this object."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, types: Sequence[pa.DataType]) -> None:
         self._storage = storage
+        self.types = types
         self.folder = new_folder(storage)
         # A process that is killed leaves it to `cltv vacuum`.
         weakref.finalize(self, _delete, storage, self.folder)
@@ -84,7 +85,10 @@ class _Kept:
         for entry in self._storage.entries(self.folder):
             if entry.name.endswith(".parquet"):
                 with self._storage.asking(entry.uri), self._storage.open(entry.uri) as stream:
-                    yield from pq.ParquetFile(stream).iter_batches(ROW_GROUP)
+                    for batch in pq.ParquetFile(stream).iter_batches(ROW_GROUP):
+                        # Spark's times have all a time zone, UTC.
+                        columns = [column.cast(type_) for column, type_ in zip(batch.columns, self.types, strict=True)]
+                        yield pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def _delete(storage: Storage, folder: str) -> None:

@@ -59,14 +59,14 @@ class Workers:
         Runs a task for each number below a count on them, and returns the answers in order.
     storage : Storage
         Where parts are left.
-    select : callable, optional
-        Runs a query on them, over tables by name, casts its columns to types and writes its rows, in their order,
-        into a folder of Parquet files.
+    query : callable, optional
+        Runs a query on them, over tables by name, casts its columns to types and writes its rows, in the order of
+        their values, into a folder of Parquet files.
     """
 
     run: Callable[[Callable[[int], bytes], int], list[bytes]]
     storage: Storage
-    select: Callable[[str, Mapping[str, Rows], Sequence[pa.DataType], str], None] | None = None
+    query: Callable[[str, Mapping[str, Rows], Sequence[pa.DataType], str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,7 @@ class Sight:
     version: str = __version__
 
     def refusal(self, files: Iterable[SourceFile]) -> str | None:
+        """Say why files cannot be read here as the driver would read them; None if they can."""
         if self.version != __version__:
             return (
                 f"the executors have version {__version__} of this package and the driver {self.version}: "
@@ -215,8 +216,8 @@ def divided(
     units: list[list[Work]] = []
     size = UNIT_BYTES
     for file in files:
-        cut = isinstance(reader, CuttingReader)
-        stretches = reader.stretches(file, block, surveys[file.name]) if cut else [None]
+        cut = reader.stretches(file, block, surveys[file.name]) if isinstance(reader, CuttingReader) else None
+        stretches = cut or [None]
         for stretch in stretches:
             share = file.size // len(stretches)
             if size + share > UNIT_BYTES or len(stretches) > 1:

@@ -102,7 +102,7 @@ class Platform:
         """Return what a table's ``make`` and its checks get."""
         source = open_source(self.settings, objects=self.objects)
         if run_tasks := self.engine.workers():
-            source.workers = Workers(run_tasks, self.lake.storage, self.engine.select)
+            source.workers = Workers(run_tasks, self.lake.storage, self.engine.querier())
             self._working_for = source
             if self.objects is not None:
                 # A Connect server has credentials of its own.
