@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlglot
 
@@ -194,6 +197,25 @@ def test_large_files_are_read_in_stretches_and_sorted(
     assert len(rows) == 4002
     assert rows == sorted(rows)
     assert counts[0] > 10
+
+
+def test_forms_of_files_are_what_they_are_on_one_machine(
+    opened: Callable[..., TransactionSource], tmp_path: Path
+) -> None:
+    query = """SELECT "order id" AS transaction_id, "customer.name" AS customer_id, "it's `odd`" AS amount FROM some"""
+    rows = [{"order id": n, "customer": {"name": f"Zoë {n}"}, "it's `odd`": n / 4 or None} for n in range(3)]
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(map(json.dumps, rows)))
+    assert len(on_both(opened, query, kind="jsonl", paths={"some": "a.jsonl.gz"})) == 3
+    flat = [{**row, "customer.name": "Ann", "customer": None} for row in rows]
+    (tmp_path / "p/customer=7").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(flat).drop_columns("customer"), tmp_path / "p/customer=7/x.parquet")
+    both = query.replace("amount", "amount, customer")
+    assert on_both(opened, both, kind="parquet", paths={"some": "p"})[1] == ("1", "Ann", "0.25", "7")
+    (tmp_path / "b.csv").write_bytes("Title\n1;Zoë;2\n2;Bé".encode("cp1252"))
+    form = {"delimiter": ";", "encoding": "cp1252", "header": False, "skip_rows": 1, "ragged": "pad"}
+    query = 'SELECT "1" AS transaction_id, "2" AS customer_id, "3" AS amount FROM some'
+    assert on_both(opened, query, paths={"some": "b.csv"}, **form) == [("1", "Zoë", "2"), ("2", "Bé", None)]
 
 
 def test_a_line_that_cannot_be_split_is_named_by_the_executor(
