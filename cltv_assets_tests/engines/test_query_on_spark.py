@@ -202,20 +202,20 @@ def test_large_files_are_read_in_stretches_and_sorted(
 def test_forms_of_files_are_what_they_are_on_one_machine(
     opened: Callable[..., TransactionSource], tmp_path: Path
 ) -> None:
-    query = """SELECT "order id" AS transaction_id, "customer.name" AS customer_id, "it's `odd`" AS amount FROM some"""
+    query = """SELECT "order id" AS transaction_id, "customer.name" AS customer_id, "it's `odd`" AS amount FROM lines"""
     rows = [{"order id": n, "customer": {"name": f"Zoë {n}"}, "it's `odd`": n / 4 or None} for n in range(3)]
     with gzip.open(tmp_path / "a.jsonl.gz", "wt", encoding="utf-8") as file:
         file.write("\n".join(map(json.dumps, rows)))
-    assert len(on_both(opened, query, kind="jsonl", paths={"some": "a.jsonl.gz"})) == 3
+    assert len(on_both(opened, query, kind="jsonl", paths={"lines": "a.jsonl.gz"})) == 3
     flat = [{**row, "customer.name": "Ann", "customer": None} for row in rows]
     (tmp_path / "p/customer=7").mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(flat).drop_columns("customer"), tmp_path / "p/customer=7/x.parquet")
     both = query.replace("amount", "amount, customer")
-    assert on_both(opened, both, kind="parquet", paths={"some": "p"})[1] == ("1", "Ann", "0.25", "7")
+    assert on_both(opened, both, kind="parquet", paths={"lines": "p"})[1] == ("1", "Ann", "0.25", "7")
     (tmp_path / "b.csv").write_bytes("Title\n1;Zoë;2\n2;Bé".encode("cp1252"))
     form = {"delimiter": ";", "encoding": "cp1252", "header": False, "skip_rows": 1, "ragged": "pad"}
-    query = 'SELECT "1" AS transaction_id, "2" AS customer_id, "3" AS amount FROM some'
-    assert on_both(opened, query, paths={"some": "b.csv"}, **form) == [("1", "Zoë", "2"), ("2", "Bé", None)]
+    query = 'SELECT "1" AS transaction_id, "2" AS customer_id, "3" AS amount FROM lines'
+    assert on_both(opened, query, paths={"lines": "b.csv"}, **form) == [("1", "Zoë", "2"), ("2", "Bé", None)]
 
 
 def test_a_line_that_cannot_be_split_is_named_by_the_executor(

@@ -73,7 +73,7 @@ def require_source(settings: Settings) -> None:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[TransactionSource]:
-    """Give the source; a query over files with the machines that run it, because its tables may be too large for one."""
+    """Give the source; a query over files with the machines that run it: its files may be too large for this one."""
     if settings.engine != "spark" or not settings.source.paths:
         yield configured_source(settings)
         return
