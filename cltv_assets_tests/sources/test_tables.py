@@ -348,9 +348,8 @@ def deletion_vector(rows: Sequence[int]) -> bytes:
     return struct.pack("<IQI", 1681511377, 1, 0) + bitmap
 
 
-def test_deletion_vectors_of_a_delta_table_are_applied(tmp_path: Path) -> None:
-    path, march = tmp_path / "orders", dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
-    write_deltalake(path, rows(kept=march, deleted=march, more=march))
+def with_a_row_deleted(path: Path) -> None:
+    """Delete a table's second row by a deletion vector."""
     data = deletion_vector([1])
     # The name of a file of vectors says in Z85 which; this one is of zeros.
     (path / f"deletion_vector_{uuid.UUID(int=0)}.bin").write_bytes(
@@ -359,6 +358,12 @@ def test_deletion_vectors_of_a_delta_table_are_applied(tmp_path: Path) -> None:
     vector = {"storageType": "u", "pathOrInlineDv": "0" * 20, "offset": 1, "sizeInBytes": len(data), "cardinality": 1}
     on = {"delta.enableDeletionVectors": "true"}
     changed_log(path, ["deletionVectors"], configuration=on, file={"deletionVector": vector})
+
+
+def test_deletion_vectors_of_a_delta_table_are_applied(tmp_path: Path) -> None:
+    path, march = tmp_path / "orders", dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
+    write_deltalake(path, rows(kept=march, deleted=march, more=march))
+    with_a_row_deleted(path)
     source = new_source(settings_for(tmp_path, kind="delta", table=None, path=str(path)), TODAY)
     assert [row["transaction_id"] for row in landed(source, "2024-03", tmp_path)] == ["kept", "more"]
     # What is copied is the version that was listed.
