@@ -74,3 +74,11 @@ class EngineError(CltvError):
 
 class NoWorkersError(EngineError):
     """The engine's machines cannot run Python functions of this package."""
+
+
+class StatementError(EngineError):
+    """The engine cannot run a query; ``place`` is the line, column and length of what it means, where it says so."""
+
+    def __init__(self, problem: str, remedy: str, place: tuple[int, int, int] | None = None) -> None:
+        super().__init__(problem, remedy)
+        self.place = place

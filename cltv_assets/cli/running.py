@@ -58,8 +58,13 @@ def run_demo(lake: Path | None, last: str | None = None) -> None:
 def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
     # Before the first month: otherwise every month would fail with the same error.
     check_lake(settings)
-    if assets is None or RAW_TRANSACTIONS.name in assets:
-        require_source(settings)
+    with _kept_session(settings):
+        if assets is None or RAW_TRANSACTIONS.name in assets:
+            require_source(settings)
+        _run_months(settings, months, assets)
+
+
+def _run_months(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
     console = open_console()
     began = time.monotonic()
     what = "all assets" if assets is None else ", ".join(assets)
@@ -79,7 +84,7 @@ def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | No
         for error in result.errors:
             console.print(f"    {error}", markup=False, soft_wrap=True)
 
-    with _kept_session(settings), open_instance(settings) as instance:
+    with open_instance(settings) as instance:
         # On Spark the cluster does the work; a second process would only add a second driver.
         embedded = settings.engine == "duckdb" and (os.cpu_count() or 1) > 1
         if assets is None and len(months) >= WORTH_IT and embedded:

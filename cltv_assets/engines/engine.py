@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import ibis
@@ -20,6 +20,10 @@ from cltv_assets.columns import TableSchema
 
 #: See `Engine.workers`.
 RunTasks: TypeAlias = Callable[[Callable[[int], bytes], int], list[bytes]]
+#: A table of text: its columns, what yields the rows of a part of it, and how many parts there are.
+Rows: TypeAlias = tuple[Sequence[str], Callable[[int], Iterator[pa.RecordBatch]], int]
+#: See `Engine.querier`.
+RunQuery: TypeAlias = Callable[[str, Mapping[str, Rows], Sequence[pa.DataType], str], None]
 
 
 class Engine(ABC):
@@ -87,6 +91,16 @@ class Engine(ABC):
 
         It runs a task with each number below a count and returns the answers in order, or raises a
         ``NoWorkersError`` if those machines lack this package or have another Python.
+        """
+        return None
+
+    def querier(self) -> RunQuery | None:
+        """Return what runs a user's query on the engine's own machines; None if it has none.
+
+        It takes a SELECT in the engine's SQL, the tables that it may name, the types that its columns are cast to, and
+        a folder. There it writes the rows, in the order of their values, into Parquet files whose names have that
+        order and whose columns are ``c0``, ``c1`` and so on. It raises a ``StatementError`` if the engine cannot run
+        the query, and a ``NoWorkersError`` as `workers` does.
         """
         return None
 

@@ -6,7 +6,9 @@ on the executors (`workers`). Works with a classic session and through Spark Con
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +19,12 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from cltv_assets import errors
 from cltv_assets.columns import MONTH, TableSchema
-from cltv_assets.engines.engine import Engine, RunTasks
+from cltv_assets.engines.engine import Engine, Rows, RunQuery, RunTasks
 from cltv_assets.engines.spark_config import MAGIC_COMMITTER, literal_path, s3a_conf, spark_path
-from cltv_assets.engines.spark_faults import is_sparks, spark_faults
-from cltv_assets.errors import NoWorkersError
+from cltv_assets.engines.spark_faults import explain, is_sparks, spark_faults
+from cltv_assets.errors import CltvError, NoWorkersError, StatementError
 from cltv_assets.files.object_store import Credentials, ObjectStore, bucket_of, is_s3
 
 #: Bytes of shuffled rows that become one file; parquet compresses them to between a quarter and a half.
@@ -141,10 +144,8 @@ class SparkEngine(Engine):
         month has one or a few, an empty one has one without rows.
         """
         query = self._typed(expression.select(*schema.column_names), schema.ibis)
-        options = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": _ROWS_TO_A_FILE}
+        options = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": _ROWS_TO_A_FILE} | self._committer(path)
         with spark_faults(), contextlib.ExitStack() as after:
-            if is_s3(path) and not self._is_remote:
-                options |= MAGIC_COMMITTER
             self._reach(path)
             frame = self._session.sql(query)
             shuffled = "Exchange" in self._plan(frame, query)
@@ -159,6 +160,9 @@ class SparkEngine(Engine):
                 # The hint adds an exchange whose partitions are cut and merged to the size that is asked for.
                 frame = frame.hint("rebalance")
             frame.write.option("compression", "zstd").parquet(spark_path(path))
+
+    def _committer(self, path: str) -> dict[str, str]:
+        return MAGIC_COMMITTER if is_s3(path) and not self._is_remote else {}
 
     def _plan(self, frame: Any, query: str) -> str:
         if self._is_remote:
@@ -188,16 +192,46 @@ class SparkEngine(Engine):
 
     def _run_tasks(self, task: Callable[[int], bytes], count: int) -> list[bytes]:
         frame = self._session.range(0, count, 1, count).mapInArrow(partial(_answers, task), "id long, answer binary")
-        try:
-            with spark_faults():
-                found: pa.Table = frame.toArrow()
-        except Exception as error:
-            lacking = _LACKING.search(str(error)) if is_sparks(error) else None
-            if lacking is None:
-                raise
-            raise NoWorkersError(f"Spark's executors cannot run this package ({lacking[0]}).", _INSTALL) from None
+        with spark_faults(), _of_executors():
+            found: pa.Table = frame.toArrow()
         answers: list[bytes] = found.sort_by("id")["answer"].to_pylist()
         return answers
+
+    def querier(self) -> RunQuery:
+        """Return what runs a user's query on the executors, which read its tables."""
+        return self._run_query
+
+    def _run_query(self, query: str, tables: Mapping[str, Rows], types: Sequence[pa.DataType], path: str) -> None:
+        schema = ibis.Schema.from_pyarrow(pa.schema([(f"c{at}", type_) for at, type_ in enumerate(types)]))
+        to = self._backend.compiler.type_mapper.to_string
+        typed = ", ".join(f"CAST({name} AS {to(type_)}) AS {name}" for name, type_ in schema.items())
+        order = ", ".join(f"{name} NULLS LAST" for name in schema.names)
+        of_the_step = self._views, self._cached
+        self._views, self._cached = [], []
+        try:
+            with spark_faults(), _of_the_query(), _of_executors():
+                self._reach(path)
+                # Names of the query's own, whatever other views the session has.
+                views = [f"{self._quoted(name)} AS (SELECT * FROM {self._rows(rows)})" for name, rows in tables.items()]  # noqa: S608
+                # On lines of its own, because it may end in a comment.
+                found = f"WITH {', '.join(views)} SELECT {typed} FROM (\n{query}\n) AS q({', '.join(schema.names)})"  # noqa: S608
+                # Sorting looks at all rows twice, and reading the files costs most.
+                frame = self._persisted(self._session.sql(found))
+                self._cached.append(frame)
+                frame.count()
+                rows = self._session.sql(f"SELECT * FROM {self._view(frame, schema).get_name()} ORDER BY {order}")  # noqa: S608
+                with _settings(self._session, self._committer(path)):
+                    rows.write.option("compression", "zstd").parquet(spark_path(path))
+        finally:
+            self.release()
+            self._views, self._cached = of_the_step
+
+    def _rows(self, rows: Rows) -> str:
+        """Return the name of a view of rows that the executors make."""
+        columns, part, count = rows
+        text = ibis.schema(dict.fromkeys(columns, "string"))
+        numbers = self._session.range(0, count, 1, max(count, 1))
+        return str(self._view(numbers.mapInArrow(partial(_part, part), _spark_schema(text)), text).get_name())
 
     def close(self) -> None:
         """Release what this engine made. The session is its owner's."""
@@ -230,6 +264,57 @@ def _answers(task: Callable[[int], bytes], batches: Iterator[pa.RecordBatch]) ->
         for number in batch["id"].to_pylist():
             answer = pa.array([task(number)], pa.binary())
             yield pa.RecordBatch.from_arrays([pa.array([number], pa.int64()), answer], names=["id", "answer"])
+
+
+def _part(
+    part: Callable[[int], Iterator[pa.RecordBatch]], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the parts that a partition has the numbers of. Runs on executors."""
+    for batch in batches:
+        for number in batch["id"].to_pylist():
+            try:
+                yield from part(number)
+            except CltvError as error:
+                told = json.dumps([type(error).__name__, error.problem, error.remedy])
+                # Of an error Spark passes on a text, which it may quote and break.
+                raise RuntimeError(f"cltv-error:{base64.b64encode(told.encode()).decode()};") from None
+
+
+@contextlib.contextmanager
+def _of_executors() -> Iterator[None]:
+    """Raise the error that this package raised on an executor, or say that it is not there."""
+    try:
+        yield
+    except Exception as error:
+        text = str(error) if is_sparks(error) else ""
+        if carried := re.search(r"cltv-error:([A-Za-z0-9+/=]+);", text):
+            kind, problem, remedy = json.loads(base64.b64decode(carried[1]))
+            raise getattr(errors, kind)(problem, remedy) from None
+        if lacking := _LACKING.search(text):
+            raise NoWorkersError(f"Spark's executors cannot run this package ({lacking[0]}).", _INSTALL) from None
+        raise
+
+
+@contextlib.contextmanager
+def _of_the_query() -> Iterator[None]:
+    """Raise what Spark says of a user's query, which one line stands above."""
+    try:
+        yield
+    except Exception as error:
+        text = str(error)
+        said = re.search(r"\[([A-Z][A-Z0-9_]+)(?:\.\w+)*\] ([^\n]+)", text) if is_sparks(error) else None
+        if said is None or explain(error) is not None:
+            raise
+        problem = re.split(r"\. (?:SQLSTATE|Use `|Correct the|If necessary|To tolerate)", said[2])[0].rstrip(".")
+        place = None
+        if at := re.search(r"== SQL[^\n]*\(line (\d+), position (\d+)\) ==\n[^\n]*\n *(\^+)", text):
+            place = int(at[1]) - 1, int(at[2]), len(at[3])
+        elif at := re.search(r"line (\d+),? pos (\d+)", text):
+            place = int(at[1]) - 1, int(at[2]) + 1, 0
+        remedy = "Spark cannot run that as DuckDB does: write it in another way, or set engine: duckdb."
+        if said[1].startswith(("CAST_", "CANNOT_PARSE", "NUMERIC_")):
+            remedy = "Mend the value, or use TRY_CAST: a line without a value is rejected, and counted."
+        raise StatementError(f"{problem}.", remedy, place) from None
 
 
 def _spark_schema(schema: ibis.Schema) -> Any:

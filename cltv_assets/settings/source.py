@@ -182,7 +182,8 @@ class Source(Section):
     query: str | None = Field(
         None,
         min_length=1,
-        description="For files: one SELECT in DuckDB's SQL over the tables that `paths` names, whose columns are text. "
+        description="For files: one SELECT in DuckDB's SQL, also on Spark, over the tables that `paths` names, whose "
+        "columns are text. "
         "For `sql`, in place of `table`: a SELECT in the database's own SQL. Its rows are "
         "the lines, and `columns` names its columns: by default `transaction_id`, `customer_id`, "
         "`transacted_at` and `amount`.",

@@ -26,6 +26,7 @@ from cltv_assets.sources.inspection import SourceReport
 from cltv_assets.sources.json_files import JsonReader
 from cltv_assets.sources.parquet_files import ParquetReader
 from cltv_assets.sources.query import QUERY, QueryReader
+from cltv_assets.sources.query_machines import QueryMachines
 from cltv_assets.sources.reading import Reader
 from cltv_assets.sources.source import Landing, TransactionSource
 from cltv_assets.sources.spreading import Workers
@@ -105,8 +106,10 @@ def new_source(
     if settings.source.query is None:
         return files(settings.source.path or "")
     deliveries = {name: files(path) for name, path in settings.source.paths.items()}
-    reader = partial(QueryReader, deliveries, settings.duckdb_memory_limit)
-    return TransactionSource(settings, next(iter(deliveries.values())).storage, QUERY, reader, today)
+    machines = QueryMachines(lambda: source.workers)
+    reader = partial(QueryReader, deliveries, settings.duckdb_memory_limit, machines)
+    source = TransactionSource(settings, next(iter(deliveries.values())).storage, QUERY, reader, today)
+    return source
 
 
 def storage_of(path: str, objects: ObjectStore | None = None) -> tuple[Storage, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.settings import Settings
 from cltv_assets.sources.parquet_files import as_text
 from cltv_assets.sources.place import Place
@@ -234,6 +235,30 @@ class DuckDBSession:
 
         with self._place.guarded(duckdb.Error):
             yield from self._connection.sql(self._place.asked(sql)).to_arrow_reader(100_000)
+
+
+class Copy:
+    """One state of a table in a database file of DuckDB's: copied once, and then asked again and again."""
+
+    def __init__(self) -> None:
+        self._scratch: ScratchFolder | None = None
+        self._held: tuple[Any, ...] = ()
+
+    @contextmanager
+    def opened(self, state: Any, rows: Callable[[], pa.RecordBatchReader]) -> Iterator[Any]:
+        """Give a connection to the rows of a state, which are its table ``source_rows``."""
+        import duckdb
+
+        self._scratch = self._scratch or ScratchFolder()
+        file = str(self._scratch.path / "snapshot.duckdb")
+        if self._held != (state,):
+            with closing(duckdb.connect(file)) as connection:
+                connection.register("snapshot", rows())
+                connection.execute("CREATE OR REPLACE TABLE source_rows AS SELECT * FROM snapshot")
+            self._held = (state,)
+        with closing(duckdb.connect(file, read_only=True)) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
 
 
 class _Sqlite(Engine):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any
 
 import duckdb
-from deltalake import DeltaTable
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
 
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
-from cltv_assets.sources.databases import DuckDBSession
+from cltv_assets.sources.databases import Copy, DuckDBSession
 from cltv_assets.sources.place import Place
 from cltv_assets.sources.tables import Engine, Session
 
@@ -36,23 +38,27 @@ class DeltaEngine(Engine):
     def __init__(self, storage: Storage, path: str, version: int | None) -> None:
         self._storage, self._path = storage, path
         self._wanted = self._version = version
+        self._copy = Copy()
         self.name = f"{path} (Delta)"
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open a session on the version."""
-        rows = self._rows()
-        with closing(duckdb.connect()) as connection:
-            connection.register("source_rows", rows)
-            yield DuckDBSession(Place(self.name, "source_rows", "source.path"), connection)
+        place = Place(self.name, "source_rows", "source.path")
+        with ExitStack() as opened:
+            with self._guarded():
+                table = self._table(self._version)
+                rows = _as_they_lie(table)
+                if rows is None:
+                    connection = opened.enter_context(self._copy.opened(table.version(), partial(_applied, table)))
+                else:
+                    connection = opened.enter_context(closing(duckdb.connect()))
+                    connection.register("source_rows", rows)
+            yield DuckDBSession(place, connection)
 
     def refresh(self) -> None:
         """Take the newest version from now on, unless the settings name one."""
         self._version = self._table(self._wanted).version()
-
-    def _rows(self) -> Any:
-        with self._guarded():
-            return self._table(self._version).to_pyarrow_dataset()
 
     def _table(self, version: int | None) -> DeltaTable:
         with self._guarded():
@@ -63,15 +69,34 @@ class DeltaEngine(Engine):
         try:
             yield
         except TableNotFoundError:
+            if self._wanted is not None and DeltaTable.is_deltatable(self._path, self._storage.options):
+                raise SourceError(
+                    f"{self._path}: its log no longer holds version {self._wanted}.",
+                    "Name a newer source.version, or none.",
+                ) from None
             raise SourceError(f"{self._path} is no Delta table.", "Correct source.path, or source.kind.") from None
-        except DeltaProtocolError as error:
-            raise SourceError(
-                f"{self._path} cannot be read: {' '.join(str(error).split())}.",
-                "Turn deletion vectors and column mapping off and rewrite it (REORG TABLE … APPLY (PURGE)), or export "
-                "its current rows as Parquet.",
-            ) from None
-        except (DeltaError, OSError) as error:
-            raise SourceError(
-                f"{self._path} cannot be read: {' '.join(str(error).split())}.",
-                "See whether source.version is still there, and whether the folder may be read.",
-            ) from None
+        except (DeltaError, OSError, duckdb.Error) as error:
+            said = " ".join(str(error).split())
+            remedy = "See whether source.version is still there, and whether the folder may be read."
+            if "nsupported" in said or isinstance(error, DeltaProtocolError):
+                remedy = "Turn that feature off and rewrite the table, or export its current rows as Parquet."
+            raise SourceError(f"{self._path} cannot be read: {said}.", remedy) from None
+
+
+def _as_they_lie(table: DeltaTable) -> Any:
+    """Return the table's files as a data set of Arrow's; None where they alone do not say what the rows are."""
+    # By the older protocol deltalake would not refuse it, and find nulls in each column that was renamed.
+    if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
+        return None
+    try:
+        return table.to_pyarrow_dataset()
+    except DeltaProtocolError:
+        return None
+
+
+def _applied(table: DeltaTable) -> pa.RecordBatchReader:
+    """Return the rows that deltalake's own engine finds: it knows deletion vectors and names of columns.
+
+    For each query it would read all of the table.
+    """
+    return pa.RecordBatchReader.from_stream(QueryBuilder().register("rows", table).execute("SELECT * FROM rows"))

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import duckdb
-
 from cltv_assets.errors import SourceError
-from cltv_assets.files.scratch import ScratchFolder
-from cltv_assets.sources.databases import DuckDBSession
+from cltv_assets.sources.databases import Copy, DuckDBSession
 from cltv_assets.sources.place import Place
 from cltv_assets.sources.tables import Engine, Session
 
@@ -42,8 +39,7 @@ class IcebergEngine(Engine):
     def __init__(self, catalog: Mapping[str, str], table: str, snapshot: int | None) -> None:
         self._catalog, self._table = catalog, table
         self._wanted = self._snapshot = snapshot
-        self._copied: int | None = None
-        self._scratch = ScratchFolder()
+        self._copy = Copy()
         self.name = f"{table} (Iceberg)"
 
     def refresh(self) -> None:
@@ -56,19 +52,13 @@ class IcebergEngine(Engine):
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open a session on the snapshot."""
-        file = str(self._scratch.path / "snapshot.duckdb")
-        if self._copied is None or self._copied != self._snapshot:
-            self._copy(file)
-        with closing(duckdb.connect(file, read_only=True)) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with ExitStack() as opened:
+            with self._guarded():
+                connection = opened.enter_context(self._copy.opened(self._snapshot, self._rows))
             yield DuckDBSession(Place(self.name, "source_rows", "source.table"), connection)
 
-    def _copy(self, file: str) -> None:
-        with self._guarded(), closing(duckdb.connect(file)) as connection:
-            table = self._load()
-            connection.register("snapshot", table.scan(snapshot_id=self._snapshot).to_arrow_batch_reader())
-            connection.execute("CREATE OR REPLACE TABLE source_rows AS SELECT * FROM snapshot")
-        self._copied = self._snapshot
+    def _rows(self) -> Any:
+        return self._load().scan(snapshot_id=self._snapshot).to_arrow_batch_reader()
 
     def _load(self) -> Any:
         from pyiceberg.catalog import load_catalog
@@ -93,6 +83,12 @@ class IcebergEngine(Engine):
         except SourceError:
             raise
         except Exception as error:
+            if "equality delete" in str(error):
+                raise SourceError(
+                    f"{self.name} has equality deletes, as Flink and replication tools write them, and PyIceberg "
+                    "cannot apply them.",
+                    "Rewrite its data files (CALL system.rewrite_data_files with the option delete-file-threshold 1).",
+                ) from None
             # A URL with a password may be anywhere in a foreign message, so only its kind is told.
             said = str(error) if isinstance(error, ValueError) and "://" not in str(error) else type(error).__name__
             raise SourceError(

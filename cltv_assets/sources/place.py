@@ -11,6 +11,8 @@ from cltv_assets.errors import SourceError
 
 #: What is wrong by PostgreSQL's SQLSTATE, MySQL's number, or words of the message.
 _CAUSES = (
+    ("vacuumed", r"Object at location .* not found",
+     "A file of that version is gone", "It was vacuumed: name a newer source.version, or none."),
     ("password", r"^28|^1045$|authentication failed|no password supplied",
      "The user or the password is not accepted", "Correct the URL in {variable}."),
     ("rights", r"^42501$|^114[23]$|^1044$|permission denied|not authorized",
@@ -61,7 +63,8 @@ class Place:
         except SourceError:
             raise
         except kinds as error:
-            text = " ".join(str(error).split())
+            # DuckDB colours what it quotes.
+            text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(error)).split())
             number = error.args[0] if error.args and isinstance(error.args[0], int) else None
             # MySQL's SQLSTATEs are coarser than its numbers.
             code = str(number or getattr(error, "sqlstate", None) or "")

@@ -1,8 +1,9 @@
 """A query over delivered files: each named path is a table of text, and the query's rows are the lines.
 
-DuckDB runs the query, whichever engine computes the tables, so it means the same on both. It sees the named
-tables and nothing else: no files, no network. Everything in them is text as delivered, so a query casts what
-it calculates with.
+It sees the named tables and nothing else: no files, no network. Everything in them is text as delivered, so a query
+casts what it calculates with. Where the engine has machines, these run it (``spread_query``), and otherwise DuckDB. Its
+SQL is DuckDB's on both engines: DuckDB says in any case, of the tables' columns alone, whether the query is right and
+which types its columns have.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,12 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.header import find_columns
 from cltv_assets.sources.parquet_files import as_text, can_be_text
 from cltv_assets.sources.parts import ROW_GROUP
-from cltv_assets.sources.reading import Lines, Reader
+from cltv_assets.sources.reading import CuttingReader, Lines, Reader
+from cltv_assets.sources.spreading import Work
 
 #: What messages call the query, and the ``source_file`` of its rows.
 QUERY = "source.query"
@@ -36,6 +40,8 @@ _SHOWN = 200
 class Delivery(Protocol):
     """The files of one named path."""
 
+    storage: Storage
+
     @property
     def reader_for(self) -> Callable[[Source], Reader]:
         """What opens a file with some settings."""
@@ -43,6 +49,26 @@ class Delivery(Protocol):
 
     def list_files(self) -> list[SourceFile]:
         """List the files as they are now."""
+        ...
+
+
+@dataclass(frozen=True)
+class QueryTable:
+    """A named path as a table: its files, their columns, and what reads all of them."""
+
+    files: Sequence[SourceFile]
+    columns: Sequence[str]
+    storage: Storage
+    reader: Reader
+
+
+class Machines(Protocol):
+    """Runs a query on other machines."""
+
+    def rows(
+        self, file: SourceFile, query: str, tables: Mapping[str, QueryTable], types: Sequence[pa.DataType]
+    ) -> Iterator[pa.RecordBatch] | None:
+        """Yield the query's rows in the order of their values; None if there are no machines that can."""
         ...
 
 
@@ -55,15 +81,20 @@ class QueryReader:
         By the name that the query has for each.
     memory_limit : str
         Above it DuckDB spills to disk.
+    machines : Machines
+        What runs it, if not DuckDB.
     source : Source
         The settings.
     """
 
     suffixes: tuple[str, ...] = ()
 
-    def __init__(self, deliveries: Mapping[str, Delivery], memory_limit: str, source: Source) -> None:
+    def __init__(
+        self, deliveries: Mapping[str, Delivery], memory_limit: str, machines: Machines, source: Source
+    ) -> None:
         self._deliveries = deliveries
         self._memory_limit = memory_limit
+        self._machines = machines
         self._source = source
         self._query = (source.query or "").strip().removesuffix(";")
 
@@ -77,89 +108,98 @@ class QueryReader:
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:  # noqa: ARG002
         """Return the names of the query's columns; the files' headers are read, and not their lines."""
-        with tempfile.TemporaryDirectory(prefix="cltv-query-") as folder, self._tables(folder, full=False) as tables:
-            return tuple(self._result(tables, "LIMIT 0").columns)
+        return tuple(self._schema(self._tables()).names)
 
-    def read(self, file: SourceFile) -> Iterator[Lines]:  # noqa: ARG002
+    def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield the query's rows in the order of their values, so that the same files give the same numbers."""
-        with tempfile.TemporaryDirectory(prefix="cltv-query-") as folder, self._tables(folder, full=True) as tables:
-            result = self._result(tables, "ORDER BY ALL")
-            with _explained():
-                places = find_columns(result.columns, self._source.wanted, QUERY)
-                first = 1
-                for batch in result.to_arrow_reader(ROW_GROUP):
-                    numbers = pa.array(np.arange(first, first + batch.num_rows), pa.int64())
-                    first += batch.num_rows
-                    yield Lines(numbers, {name: _text(name, batch.column(at)) for name, at in places.items()})
+        tables = self._tables()
+        schema = self._schema(tables)
+        places = find_columns(schema.names, self._source.wanted, QUERY)
+        for name, at in places.items():
+            if not can_be_text(schema.types[at]):
+                raise SourceError(
+                    f"{QUERY}, column '{name}': its type {schema.types[at]} holds no plain values.",
+                    "Return a text, number, date or timestamp there.",
+                )
+        first = 1
+        rows = self._machines.rows(file, self._query, tables, schema.types)
+        for batch in self._rows(tables) if rows is None else rows:
+            numbers = pa.array(np.arange(first, first + batch.num_rows), pa.int64())
+            first += batch.num_rows
+            yield Lines(numbers, {name: as_text(batch.column(at)) for name, at in places.items()})
 
-    def _result(self, tables: duckdb.DuckDBPyConnection, rest: str) -> duckdb.DuckDBPyRelation:
+    def _schema(self, tables: Mapping[str, QueryTable]) -> pa.Schema:
+        with self._result(tables, "LIMIT 0", full=False) as result:
+            found: pa.Schema = result.to_arrow_reader().schema
+            # Arrow's names may differ from DuckDB's.
+            return pa.schema(list(zip(result.columns, found.types, strict=True)))
+
+    def _rows(self, tables: Mapping[str, QueryTable]) -> Iterator[pa.RecordBatch]:
+        with self._result(tables, "ORDER BY ALL", full=True) as result, _explained():
+            yield from result.to_arrow_reader(ROW_GROUP)
+
+    def _tables(self) -> dict[str, QueryTable]:
+        """List each delivery's files, which must have the same columns."""
+        tables = {}
+        for name, delivery in self._deliveries.items():
+            files = delivery.list_files()
+            header = delivery.reader_for(self._source.wanting(())).columns
+            columns = header(files[0])
+            for file in files[1:]:
+                if odd := sorted(set(header(file)) ^ set(columns)):
+                    raise SourceError(
+                        f"{file.address}: its columns differ from those of the other files of source.paths.{name}: "
+                        f"{', '.join(odd)}.",
+                        "Give files of another form a name of their own in source.paths.",
+                    )
+            reader = delivery.reader_for(self._source.wanting(columns))
+            tables[name] = QueryTable(files, columns, delivery.storage, reader)
+        return tables
+
+    @contextmanager
+    def _result(self, tables: Mapping[str, QueryTable], rest: str, *, full: bool) -> Iterator[duckdb.DuckDBPyRelation]:
+        """Give the query's result in a database that holds the tables, empty or full, and can reach nothing else."""
         with _explained(above=0):
             statements = duckdb.extract_statements(self._query)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise SourceError(f"{QUERY} is not one SELECT.", "Give a single query that only reads.")
-        with _explained():
-            # This says where in the query an error is.
-            tables.execute(f"EXPLAIN\n{self._query}")
-            # On lines of its own, because the query may end in a comment.
-            return tables.sql(f"SELECT * FROM (\n{self._query}\n) {rest}")  # noqa: S608 - that is its purpose
-
-    @contextmanager
-    def _tables(self, folder: str, *, full: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a database with a table for each delivery, empty or full, that can reach nothing else."""
         config: dict[str, Any] = {"memory_limit": self._memory_limit, "python_enable_replacements": False}
-        with duckdb.connect(str(Path(folder) / "query.duckdb"), config=config) as connection:
-            for name, delivery in self._deliveries.items():
-                self._fill(connection, name, delivery, full=full)
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            yield connection
-
-    def _fill(self, connection: duckdb.DuckDBPyConnection, name: str, delivery: Delivery, *, full: bool) -> None:
-        header: Sequence[str] | None = None
-        for file in delivery.list_files():
-            found = delivery.reader_for(self._source.wanting(())).columns(file)
-            if header is None:
-                header = found
-                columns = ", ".join(f"{_quoted(column)} VARCHAR" for column in header)
+        with (
+            tempfile.TemporaryDirectory(prefix="cltv-query-") as folder,
+            duckdb.connect(str(Path(folder) / "query.duckdb"), config=config) as connection,
+        ):
+            for name, table in tables.items():
+                columns = ", ".join(f"{_quoted(column)} VARCHAR" for column in table.columns)
                 with _explained():
                     connection.execute(f"CREATE TABLE {_quoted(name)} ({columns})")
-            elif set(found) != set(header):
-                odd = sorted(set(found) ^ set(header))
-                raise SourceError(
-                    f"{file.address}: its columns differ from those of the other files of source.paths.{name}: "
-                    f"{', '.join(odd)}.",
-                    "Give files of another form a name of their own in source.paths.",
-                )
-            if full:
-                lines = delivery.reader_for(self._source.wanting(found)).read(file)
-                for batch in _batches(file, header, lines):
-                    connection.register("delivered", batch)
+                for batch in texts(table.columns, table.reader, ((file, None) for file in table.files)) if full else ():
+                    connection.register("delivered", pa.Table.from_batches([batch]))
                     connection.execute(f"INSERT INTO {_quoted(name)} SELECT * FROM delivered")  # noqa: S608 - quoted
                     connection.unregister("delivered")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            with _explained():
+                # This says where in the query an error is.
+                connection.execute(f"EXPLAIN\n{self._query}")
+                # On lines of its own, because the query may end in a comment.
+                result = connection.sql(f"SELECT * FROM (\n{self._query}\n) {rest}")  # noqa: S608 - that is its purpose
+            yield result
 
 
-def _batches(file: SourceFile, header: Sequence[str], read: Iterator[Lines]) -> Iterator[pa.Table]:
-    """Yield all columns of a file; refuse lines that could not be split, which no table can hold."""
-    for lines in read:
-        if lines.texts is not None and lines.texts.null_count < len(lines.texts):
-            at = pc.index(pc.is_valid(lines.texts), True).as_py()
-            raise SourceError(
-                f"{file.address}, line {lines.numbers[at]}: it could not be split into the header's columns: "
-                f"{lines.texts[at].as_py()[:_SHOWN]!r}.",
-                "A query needs whole lines: mend it, or set source.ragged: pad, source.quoting or source.escape.",
-            )
-        texts = [lines.columns[name] for name in header]
-        arrays = [pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text) for text in texts]
-        yield pa.Table.from_arrays(arrays, names=list(header))
-
-
-def _text(name: str, values: pa.Array) -> pa.Array:
-    if not can_be_text(values.type):
-        raise SourceError(
-            f"{QUERY}, column '{name}': its type {values.type} holds no plain values.",
-            "Return a text, number, date or timestamp there.",
-        )
-    return as_text(values)
+def texts(columns: Sequence[str], reader: Reader, works: Iterable[Work]) -> Iterator[pa.RecordBatch]:
+    """Yield all columns of files or stretches of them; refuse lines that could not be split: no table can hold them."""
+    for file, stretch in works:
+        for lines in reader.read(file, stretch) if isinstance(reader, CuttingReader) else reader.read(file):
+            if lines.texts is not None and lines.texts.null_count < len(lines.texts):
+                at = pc.index(pc.is_valid(lines.texts), True).as_py()
+                raise SourceError(
+                    f"{file.address}, line {lines.numbers[at]}: it could not be split into the header's columns: "
+                    f"{lines.texts[at].as_py()[:_SHOWN]!r}.",
+                    "A query needs whole lines: mend it, or set source.ragged: pad, source.quoting or source.escape.",
+                )
+            found = (lines.columns[name] for name in columns)
+            arrays = [pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text) for text in found]
+            yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 
 def _quoted(name: str) -> str:

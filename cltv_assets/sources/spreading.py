@@ -38,6 +38,8 @@ Dating = Literal["dated", "malformed", "undatable", "future"]
 Counts: TypeAlias = Counter[tuple[str, int | None, Dating]]
 #: A file, and which part of it; None for all.
 Work: TypeAlias = tuple[SourceFile, Stretch | None]
+#: A table of text: its columns, what yields the rows of a part of it, and how many parts there are.
+Rows: TypeAlias = tuple[Sequence[str], Callable[[int], Iterator[pa.RecordBatch]], int]
 
 #: Smaller deliveries are parsed by the driver, because starting Python processes takes longer.
 SPREAD_BYTES = 64 << 20
@@ -57,10 +59,14 @@ class Workers:
         Runs a task for each number below a count on them, and returns the answers in order.
     storage : Storage
         Where parts are left.
+    query : callable, optional
+        Runs a query on them, over tables by name, casts its columns to types and writes its rows, in the order of
+        their values, into a folder of Parquet files.
     """
 
     run: Callable[[Callable[[int], bytes], int], list[bytes]]
     storage: Storage
+    query: Callable[[str, Mapping[str, Rows], Sequence[pa.DataType], str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -150,14 +156,14 @@ class NotSpreadError(Exception):
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What all tasks of a job get. A file is looked at before it is read."""
+class Sight:
+    """What each piece of work looks at first: whether it is done by the driver's package on the driver's files."""
 
-    parsing: Parsing
     source: Storage
-    version: str
+    version: str = __version__
 
     def refusal(self, files: Iterable[SourceFile]) -> str | None:
+        """Say why files cannot be read here as the driver would read them; None if they can."""
         if self.version != __version__:
             return (
                 f"the executors have version {__version__} of this package and the driver {self.version}: "
@@ -189,28 +195,29 @@ def spread(workers: Workers, source: Storage, parsing: Parsing, files: Sequence[
     SourceError
         If a file cannot be read as configured: the first such error in the order of the files and their lines.
     """
-    task = _Task(parsing, source, __version__)
-    units = _units(workers, task, files)
+    sight = Sight(source)
+    units = divided(workers, sight, parsing.reader, parsing.block, files)
     parsed = Parsed()
-    for found in _run(workers, partial(_parse, task, units, workers.storage, folder), len(units)):
+    for found in _run(workers, partial(_parse, sight, parsing, units, workers.storage, folder), len(units)):
         parsed.add(Parsed.from_json(found))
     return parsed
 
 
-def _units(workers: Workers, task: _Task, files: Sequence[SourceFile]) -> list[list[Work]]:
+def divided(
+    workers: Workers, sight: Sight, reader: Reader, block: int, files: Sequence[SourceFile]
+) -> list[list[Work]]:
     """Divide the work: a stretch of a large file is a unit, and so are several small files."""
-    reader = task.parsing.reader
-    assert isinstance(reader, CuttingReader)
     surveys: dict[str, list[Survey]] = {file.name: [] for file in files}
     if isinstance(reader, SurveyingReader):
         ranges = [(file, *span) for file in files for span in reader.ranges(file, RANGE_BYTES)]
-        answers = _run(workers, partial(_survey, task, reader, ranges), len(ranges))
+        answers = _run(workers, partial(_survey, sight, reader, ranges), len(ranges))
         for (file, *_), survey in zip(ranges, answers, strict=True):
             surveys[file.name].append(Survey(**survey))
     units: list[list[Work]] = []
     size = UNIT_BYTES
     for file in files:
-        stretches = reader.stretches(file, task.parsing.block, surveys[file.name])
+        cut = reader.stretches(file, block, surveys[file.name]) if isinstance(reader, CuttingReader) else None
+        stretches = cut or [None]
         for stretch in stretches:
             share = file.size // len(stretches)
             if size + share > UNIT_BYTES or len(stretches) > 1:
@@ -233,20 +240,22 @@ def _run(workers: Workers, task: Callable[[int], bytes], count: int) -> list[dic
     return [answer["found"] for answer in answers]
 
 
-def _survey(task: _Task, reader: SurveyingReader, ranges: Sequence[tuple[SourceFile, int, int]], number: int) -> bytes:
+def _survey(sight: Sight, reader: SurveyingReader, ranges: Sequence[tuple[SourceFile, int, int]], number: int) -> bytes:
     """Survey a range of a file. Runs on executors."""
     file, begin, end = ranges[number]
-    return _answer(task, [file], lambda: asdict(reader.survey(file, begin, end)))
+    return _answer(sight, [file], lambda: asdict(reader.survey(file, begin, end)))
 
 
-def _parse(task: _Task, units: Sequence[Sequence[Work]], storage: Storage, folder: str, number: int) -> bytes:
+def _parse(
+    sight: Sight, parsing: Parsing, units: Sequence[Sequence[Work]], storage: Storage, folder: str, number: int
+) -> bytes:
     """Parse a unit into parts on the shared storage. Runs on executors."""
 
     def parsed() -> dict[str, Any]:
         found = Parsed()
         with tempfile.TemporaryDirectory(prefix="cltv-unit-") as local:
-            with task.parsing.parts(Path(local)) as parts:
-                found.counts = task.parsing.parse(units[number], parts)
+            with parsing.parts(Path(local)) as parts:
+                found.counts = parsing.parse(units[number], parts)
             found.contents = parts.contents()
             storage.make_folder(folder)
             for slot in parts.slots():
@@ -255,12 +264,12 @@ def _parse(task: _Task, units: Sequence[Sequence[Work]], storage: Storage, folde
                 storage.move_in(Path(local) / part_of(slot), found.parts[slot][0])
         return found.as_json()
 
-    return _answer(task, (file for file, _ in units[number]), parsed)
+    return _answer(sight, (file for file, _ in units[number]), parsed)
 
 
-def _answer(task: _Task, files: Iterable[SourceFile], work: Callable[[], dict[str, Any]]) -> bytes:
+def _answer(sight: Sight, files: Iterable[SourceFile], work: Callable[[], dict[str, Any]]) -> bytes:
     """Return what a piece of work found, or why it could not be done, as JSON."""
-    refusal = task.refusal(files)
+    refusal = sight.refusal(files)
     try:
         answer = {"refused": refusal} if refusal else {"found": work()}
     except errors.CltvError as error:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-NEEDS_SPARK = ("test_generated_code.py", "test_landing_on_spark.py", "test_on_spark.py", "test_sessions.py")
+NEEDS_SPARK = tuple(
+    f"test_{name}.py" for name in ("generated_code", "landing_on_spark", "on_spark", "query_on_spark", "sessions")
+)
 NEEDS_SERVERS = ("test_on_servers.py",)
 
 

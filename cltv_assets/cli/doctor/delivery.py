@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,8 @@ import ibis.expr.types as ir
 
 from cltv_assets.cli.doctor import Finding, failed, ok, warning
 from cltv_assets.cli.reading import configured_source
+from cltv_assets.dagster_defs.resources.platform import Platform
+from cltv_assets.dagster_defs.resources.s3 import object_store_for
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.errors import CltvError, SourceError
 from cltv_assets.lake import Lake
@@ -46,12 +48,12 @@ _QUOTED = 3
 def look_at_source(settings: Settings) -> Iterator[Finding]:
     """Yield what is found of the source, and of a sample of its lines."""
     try:
-        source = configured_source(settings)
-        report = source.inspect()
-        yield ok("source", _shown(settings, report))
-        for found in _audited(settings, source, report):
-            name, text = found.check.name, found.verdict.message + _quoted(found.examples)
-            yield failed(name, SourceError(text, _REFUSED)) if found.blocks else warning(name, text, _WARNED)
+        with _opened(settings) as source:
+            report = source.inspect()
+            yield ok("source", _shown(settings, report))
+            for found in _audited(settings, source, report):
+                name, text = found.check.name, found.verdict.message + _quoted(found.examples)
+                yield failed(name, SourceError(text, _REFUSED)) if found.blocks else warning(name, text, _WARNED)
     except CltvError as error:
         yield failed("source", error)
 
@@ -64,9 +66,20 @@ def require_source(settings: Settings) -> None:
     SourceError
         If the doctor would fail: a run would be refused, or reject nearly everything.
     """
-    source = configured_source(settings)
-    for found in _audited(settings, source, source.inspect(), warnings=False):
-        raise SourceError(found.verdict.message + _quoted(found.examples), _REFUSED)
+    with _opened(settings) as source:
+        for found in _audited(settings, source, source.inspect(), warnings=False):
+            raise SourceError(found.verdict.message + _quoted(found.examples), _REFUSED)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[TransactionSource]:
+    """Give the source; a query over files with the machines that run it: its files may be too large for this one."""
+    if settings.engine != "spark" or not settings.source.paths:
+        yield configured_source(settings)
+        return
+    objects = object_store_for(settings)
+    with closing(Platform(settings, (lambda: objects) if objects else None)) as platform:
+        yield platform.source()
 
 
 def _shown(settings: Settings, report: SourceReport) -> str:

@@ -98,21 +98,25 @@ class Platform:
             self._folder = tempfile.TemporaryDirectory(prefix="cltv-run-", ignore_cleanup_errors=True)
         return Path(self._folder.name)
 
-    def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
-        """Return what a table's ``make`` and its checks get."""
+    def source(self) -> TransactionSource:
+        """Return the source; the engine's machines, if it has some, read large deliveries and run its query."""
         source = open_source(self.settings, objects=self.objects)
         if run_tasks := self.engine.workers():
-            source.workers = Workers(run_tasks, self.lake.storage)
+            source.workers = Workers(run_tasks, self.lake.storage, self.engine.querier())
             self._working_for = source
             if self.objects is not None:
                 # A Connect server has credentials of its own.
                 self.objects.shared = not self.settings.spark.remote
+        return source
+
+    def month_run(self, month: Month, inputs: Mapping[str, Any]) -> MonthRun:
+        """Return what a table's ``make`` and its checks get."""
         return MonthRun(
             month,
             self.settings,
             self.engine,
             self.lake,
-            source,
+            self.source(),
             dict(inputs),
             scratch=lambda: self.scratch,
             # Drawing takes a fifth of a small month's time, and of many months nobody looks at the older ones.
