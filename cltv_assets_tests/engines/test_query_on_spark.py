@@ -156,6 +156,12 @@ WRONG = [
         "DuckDB",
     ),
     (
+        "SELECT (SELECT max(day::INT) FROM orders WHERE id = 'x') AS transaction_id, customer AS customer_id,\n"
+        "  day::INT AS amount, day AS transacted_at FROM orders",
+        r"source\.query, line 2, column 3: .*'2024-",
+        "TRY_CAST",
+    ),
+    (
         f"SELECT *,\n  list(1) OVER () AS n FROM (\n{JOIN}\n)",
         r"line 2, column 3: ARRAY_AGG\(1\).* is not known to mean",
         "engine: duckdb",
