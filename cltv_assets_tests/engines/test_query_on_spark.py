@@ -166,6 +166,12 @@ WRONG = [
         r"line 2, column 3: ARRAY_AGG\(1\).* is not known to mean",
         "engine: duckdb",
     ),
+    (
+        "SELECT id AS transaction_id, customer AS customer_id, day AS transacted_at, '1' AS amount FROM orders\n"
+        "UNION ALL SELECT 0, '', '', '2'",
+        r"line 1, column 8: SELECT id .* is not known to mean",
+        "engine: duckdb",
+    ),
     ("INSERT INTO orders SELECT * FROM orders", "is not one SELECT", "only reads"),
     ("CREATE TABLE stolen AS SELECT * FROM orders", "is not one SELECT", "only reads"),
     ("SELECT java_method('java.lang.System', 'exit', 1) AS id", "line 1, column 8: .*java_method does not exist", ""),
