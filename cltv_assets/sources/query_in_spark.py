@@ -21,12 +21,13 @@ _OTHERWISE = "Write it with what docs/data_in.md names, or set engine: duckdb, w
 #: What has no meaning of its own, or the same one everywhere.
 _PLAIN: frozenset[type[exp.Expr]] = frozenset({
     exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order, exp.Ordered, exp.Limit, exp.Offset,
-    exp.CTE, exp.Subquery, exp.TableAlias, exp.Column, exp.Identifier, exp.Alias, exp.Distinct, exp.Intersect,
-    exp.Except, exp.Window, exp.WindowSpec, exp.Values, exp.Tuple, exp.Paren, exp.Literal, exp.Boolean, exp.Null,
+    exp.CTE, exp.Subquery, exp.TableAlias, exp.Column, exp.Identifier, exp.Alias, exp.Distinct, exp.Window,
+    exp.WindowSpec, exp.Values, exp.Tuple, exp.Paren, exp.Literal, exp.Boolean, exp.Null,
     exp.Var, exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ,
     exp.NullSafeNEQ, exp.Is, exp.In, exp.Between, exp.Exists, exp.Add, exp.Sub, exp.Mul, exp.Mod, exp.Neg, exp.DPipe,
     exp.DataTypeParam, exp.Interval, exp.Filter, exp.Div, exp.Cast, exp.TryCast,
-    exp.Nullif, exp.Upper, exp.Lower, exp.Trim, exp.Length, exp.Replace, exp.Concat, exp.StartsWith, exp.EndsWith,
+    exp.Nullif, exp.Coalesce, exp.Greatest, exp.Least, exp.Case, exp.If,
+    exp.Upper, exp.Lower, exp.Trim, exp.Length, exp.Replace, exp.Concat, exp.StartsWith, exp.EndsWith,
     exp.Contains, exp.StrPosition, exp.SplitPart, exp.Abs, exp.Ceil, exp.Floor, exp.Round,
     exp.Count, exp.Sum, exp.Min, exp.Max, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Lag, exp.Lead,
     exp.FirstValue, exp.LastValue, exp.ArgMax, exp.ArgMin, exp.Year, exp.Month, exp.Day,
@@ -49,12 +50,6 @@ def _positive(node: exp.Expr | None) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string and str(node.this) != "0"
 
 
-def _unmixed(*branches: exp.Expr | None) -> bool:
-    """Whether no number stands beside a column, which would be text in DuckDB and a number in Spark."""
-    number = any(one is not None and one.is_number for one in branches)
-    return not (number and any(isinstance(one, exp.Column) for one in branches))
-
-
 def _no_backslash(node: exp.Expr) -> bool:
     return isinstance(node.expression, exp.Literal) and "\\" not in str(node.expression.this)
 
@@ -74,9 +69,20 @@ def _unit(*units: str) -> Callable[[exp.Expr], bool]:
     return known
 
 
-def _unmixed_union(node: exp.Expr) -> bool:
+def _alike(node: exp.Expr) -> bool:
+    # Of a text and a number DuckDB makes a text and Spark a number, so that 01 would become 1.
     pairs = zip(node.this.selects, node.expression.selects, strict=False)
-    return not node.args.get("by_name") and all(_unmixed(*(one.unalias() for one in pair)) for pair in pairs)
+    kinds = ({_kind(one.unalias()) for one in pair} - {"Null"} for pair in pairs)
+    return not node.args.get("by_name") and all(len(found) < 2 for found in kinds)
+
+
+def _kind(node: exp.Expr) -> str:
+    """Return what a column of a result is, as far as it shows: names are mostly those of text."""
+    if isinstance(node, exp.Column | exp.Star) or node.is_string:
+        return "TEXT"
+    if isinstance(node, exp.Cast):
+        return str(node.to.this.value).replace("VARCHAR", "TEXT")
+    return type(node).__name__
 
 
 #: What means the same if it is written in a certain way.
@@ -86,14 +92,11 @@ _IF: dict[type[exp.Expr], Callable[[exp.Expr], bool]] = {
     exp.Table: lambda node: isinstance(node.this, exp.Identifier) and not node.args.get("db"),
     exp.Star: lambda node: not node.args.get("replace") and not node.args.get("rename"),
     exp.DataType: lambda node: node.this in _TYPES,
-    exp.Union: _unmixed_union,
+    exp.Union: _alike,
+    exp.Intersect: _alike,
+    exp.Except: _alike,
     exp.Like: _no_backslash,
     exp.ILike: _no_backslash,
-    exp.Coalesce: lambda node: _unmixed(node.this, *node.expressions),
-    exp.Greatest: lambda node: _unmixed(node.this, *node.expressions),
-    exp.Least: lambda node: _unmixed(node.this, *node.expressions),
-    exp.Case: lambda node: _unmixed(node.args.get("default"), *(one.args["true"] for one in node.args["ifs"])),
-    exp.If: lambda node: _unmixed(node.args["true"], node.args.get("false")),
     exp.Substring: lambda node: _positive(node.args.get("start")),
     exp.Left: lambda node: _positive(node.expression),
     exp.Right: lambda node: _positive(node.expression),

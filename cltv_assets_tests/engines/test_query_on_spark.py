@@ -156,8 +156,20 @@ WRONG = [
         "DuckDB",
     ),
     (
+        "SELECT (SELECT max(day::INT) FROM orders WHERE id = 'x') AS transaction_id, customer AS customer_id,\n"
+        "  day::INT AS amount, day AS transacted_at FROM orders",
+        r"source\.query, line 2, column 3: .*'2024-",
+        "TRY_CAST",
+    ),
+    (
         f"SELECT *,\n  list(1) OVER () AS n FROM (\n{JOIN}\n)",
         r"line 2, column 3: ARRAY_AGG\(1\).* is not known to mean",
+        "engine: duckdb",
+    ),
+    (
+        "SELECT id AS transaction_id, customer AS customer_id, day AS transacted_at, '1' AS amount FROM orders\n"
+        "UNION ALL SELECT 0, '', '', '2'",
+        r"line 1, column 8: SELECT id .* is not known to mean",
         "engine: duckdb",
     ),
     ("INSERT INTO orders SELECT * FROM orders", "is not one SELECT", "only reads"),
