@@ -164,7 +164,7 @@ def test_what_is_wrong_is_said_without_the_password(
     [
         ("s3cret", "s3cret%2FP%40w2", "password is not accepted"),
         ("127.0.0.1:", "127.0.0.1:1", "does not answer|cannot be read"),
-        ("://", ":/", "does not begin with"),
+        ("://", ":/", "is of no known database"),
         ("?", "?passwort=x", "cannot be read|not accepted|no such|answer"),
     ],
 )
