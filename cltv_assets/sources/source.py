@@ -219,7 +219,8 @@ class TransactionSource:
             names = [name for name, count in Counter(self.reader.columns(newest)).items() if count == 1]
             found = first_lines(self.reader_for(settings.wanting(names)), newest)
             columns = {name: texts for name, texts in found.items() if name.strip() not in used}
-            self._unused = {newest: unused_columns(columns, self.settings.currency, settings.gives_back)}
+            amount = found.get(*settings.mapping.get("amount", ("",)))
+            self._unused = {newest: unused_columns(columns, self.settings.currency, settings.gives_back, amount)}
         return self._unused[newest]
 
     def list_files(self) -> list[SourceFile]:

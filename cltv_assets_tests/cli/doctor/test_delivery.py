@@ -128,6 +128,42 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
         "unused_columns",
         ("filled in 12 of 120 lines", "empty: true"),
     ),
+    (
+        everywhere(État=lambda r, n: "Annulé" if n % 10 == 0 else "Paiement accepté"),
+        {},
+        "unused_columns",
+        ("'Annulé' look like no sales", "source.columns.status: État", "['Paiement accepté']"),
+    ),
+    (
+        everywhere(Stage=lambda r, n: "Closed Lost" if n % 10 == 0 else "Closed Won"),
+        {},
+        "unused_columns",
+        ("'Closed Lost' look like no sales", "['Closed Won']"),
+    ),
+    (
+        everywhere(Voided=lambda r, n: "TRUE" if n % 10 == 0 else "FALSE"),
+        {},
+        "unused_columns",
+        ("source.where: {Voided: {not: ['TRUE']}}",),
+    ),
+    (
+        everywhere(Paid=lambda r, n: "no" if n % 10 == 0 else "yes"),
+        {},
+        "unused_columns",
+        ("source.where: {Paid: {not: ['no']}}",),
+    ),
+    (
+        everywhere(type=lambda r, n: ("RETURN" if n % 10 == 0 else "FEE") if n % 5 == 0 else "SALE"),
+        {},
+        "unused_columns",
+        ("source.sign: {column: type, refund: ['RETURN']} and source.where: {type: {not: ['FEE']}}",),
+    ),
+    (
+        everywhere(**{"Valor Reembolsado": lambda r, n: "5.00" if n % 10 == 0 else "-"}),
+        {},
+        "unused_columns",
+        ("has an amount in 12 of 120 lines", "source.columns.refund_amount: Valor Reembolsado"),
+    ),
     (everywhere(Currency=lambda r, n: "eur" if n % 10 == 0 else "usd"), {}, "unused_columns", ("not only USD",)),
 ]  # fmt: skip
 
