@@ -83,6 +83,36 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
     ),
     (everywhere(who=lambda r, n: f"{n % 30:05}" if n % 2 else str(n % 30 - 1)), {}, "customer_ids", ("zeros",)),
     (everywhere(total=order_total), {}, "read_as_meant", ("60 of 60 orders", "source.amount_level: order")),
+    (
+        [{name: text for name, text in row.items() if name != "order"} for row in everywhere(total=order_total)],
+        {"columns": {name: there for name, there in COLUMNS.items() if name != "transaction_id"}},
+        "read_as_meant",
+        ("orders with several lines", "source.amount_level: order if it is, and source.columns.transaction_id"),
+    ),
+    (
+        everywhere(total=lambda r, n: "" if n % 6 == 0 else r["total"]),
+        {},
+        "lost_value",
+        ("invalid_amount 20", "stands on another line of the order: set source.amount_level: order"),
+    ),
+    (
+        everywhere(total=lambda r, n: "" if n % 6 < 2 else r["total"]),
+        {},
+        "lost_value",
+        ("invalid_amount 40", "The amount is empty there: leave such lines out by source.where"),
+    ),
+    (
+        everywhere(unit=lambda r, n: "EUR" if n % 3 == 0 else "USD"),
+        {"columns": {**COLUMNS, "currency": "unit"}},
+        "lost_value",
+        ("40 of 120 lines are not in USD (33.3%)", "source.query"),
+    ),
+    (
+        everywhere(who=lambda r, n: ("Walk-in Customer" if n % 2 else "guest@shop.com") if n % 9 == 0 else r["who"]),
+        {},
+        "customer_ids",
+        ("2 ids look like nobody's, such as 'Walk-in Customer' and 'guest@shop.com'",),
+    ),
     (everywhere(total=lambda r, n: f"{n + 1}.{100 + 7 * n:03}"), {}, "read_as_meant", ("decimal_separator: ','",)),
     (
         everywhere(day=lambda r, n: f"{1 + n % 3:02}/{1 + n % 12:02}/2024"),
