@@ -256,8 +256,8 @@ class Source(Section):
     timestamp_format: Texts = Field(
         ("iso",),
         min_length=1,
-        description="`iso`, a pattern such as `%d/%m/%Y %H:%M`, or a number: `epoch_s`, `epoch_ms`, `excel_serial`, "
-        "`days_since 1980-01-01`. A list is tried in its order.",
+        description="`iso`, a pattern such as `%d/%m/%Y %H:%M`, or a number: `epoch_s`, `epoch_ms`, `epoch_us`, "
+        "`excel_serial`, `days_since 1980-01-01`. A list is tried in its order.",
     )
     time_zone: str | None = Field(
         None, description="IANA zone of times without an offset, if it is not the shop's `time_zone`."

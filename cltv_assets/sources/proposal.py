@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import csv
-import datetime as dt
 import glob
 import io
 import json
@@ -23,7 +22,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from cltv_assets.errors import SourceError
-from cltv_assets.sources.proposing import formats_together, reads
+from cltv_assets.sources.proposing import formats_together, time_read
 
 #: Names by preference, without blanks and punctuation: English, German, French, Spanish and Portuguese.
 _NAMES = {
@@ -353,21 +352,13 @@ def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, 
     if formats != ["iso"]:
         swapped = [fmt.translate(str.maketrans("dm", "md")) for fmt in formats]
         unsure = any("%d" in fmt and "%m" in fmt for fmt in formats) and all(
-            any(reads(fmt, text) for fmt in swapped) for text in texts
+            any(time_read(fmt, text) for fmt in swapped) for text in texts
         )
         note = "? day or month first: both read all values" if unsure else f"{len(texts):,} of {len(texts):,} read"
         put("timestamp_format", formats[0] if len(formats) == 1 else formats, note)
     months = []
     for text in dict.fromkeys(texts):
-        fmt = next(fmt for fmt in formats if reads(fmt, text))
-        if fmt == "iso":
-            months.append(f"{text.strip()[:4]}-{text.strip().replace('-', '')[4:6]}")
-        elif fmt.startswith("%"):
-            months.append(dt.datetime.strptime(text.strip(), fmt).strftime("%Y-%m"))
-        else:
-            seconds = float(text) / (1000 if fmt == "epoch_ms" else 1)
-            seconds = (seconds - 25_569) * 86_400 if fmt == "excel_serial" else seconds
-            months.append(dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m"))
+        months.append(next(f"{time:%Y-%m}" for fmt in formats if (time := time_read(fmt, text))))
     return min(months), max(months)
 
 

@@ -215,7 +215,7 @@ class TableReader:
         elif len(formats) != 1 or compile_format(formats[0]).origin is None:
             raise SourceError(
                 f"{where}: source.timestamp_format '{' or '.join(formats)}' does not say what its numbers count.",
-                "Set source.timestamp_format to epoch_s, epoch_ms, excel_serial or days_since YYYY-MM-DD.",
+                "Set source.timestamp_format to epoch_s, epoch_ms, epoch_us, excel_serial or days_since YYYY-MM-DD.",
             )
         return time
 
