@@ -356,9 +356,8 @@ def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, 
         )
         note = "? day or month first: both read all values" if unsure else f"{len(texts):,} of {len(texts):,} read"
         put("timestamp_format", formats[0] if len(formats) == 1 else formats, note)
-    months = []
-    for text in dict.fromkeys(texts):
-        months.append(next(f"{time:%Y-%m}" for fmt in formats if (time := time_read(fmt, text))))
+    read = ((time_read(fmt, text) for fmt in formats) for text in dict.fromkeys(texts))
+    months = [next(f"{time:%Y-%m}" for time in times if time) for times in read]
     return min(months), max(months)
 
 

@@ -30,7 +30,8 @@ _NUMBERS = {"quantity": MONEY, "unit_price": "decimal(18, 6)", "amount": MONEY}
 
 #: What stands for a currency beside its ISO code, in front of an amount or behind it.
 _SIGNS = {
-    "EUR": ("€",), "GBP": ("£",), "JPY": ("¥", "￥", "円"), "CNY": ("¥", "￥"), "INR": ("₹", "Rs.", "Rs"), "KRW": ("₩",),
+    "EUR": ("€",), "GBP": ("£",), "JPY": ("¥", "￥", "円"), "CNY": ("¥", "￥"), "KRW": ("₩",),
+    "INR": ("₹", "Rs.", "Rs"),
     "BRL": ("R$",), "PLN": ("zł",), "CZK": ("Kč",), "TRY": ("₺",), "RUB": ("₽",), "UAH": ("₴",), "ILS": ("₪",),
     "VND": ("₫",), "NGN": ("₦",), "PHP": ("₱",), "THB": ("฿",), "CHF": ("Fr.",), "ZAR": ("R",), "CRC": ("₡",),
     **dict.fromkeys(("SEK", "NOK", "DKK", "ISK"), ("kr.", "kr")),
