@@ -310,6 +310,12 @@ class Source(Section):
             return {**values, "columns": {name: name for name in _OF_QUERY}}
         return values
 
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _none_yet(cls, columns: Any) -> Any:
+        # A proposal may know no column, and what lacks is said all the same.
+        return {} if columns is None else columns
+
     @field_validator("timestamp_format")
     @classmethod
     def _readable_formats(cls, formats: tuple[str, ...]) -> tuple[str, ...]:

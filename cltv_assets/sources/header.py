@@ -89,7 +89,7 @@ def find_columns(
         if len(inner) > 1 and set(missing) <= {name.strip() for name in inner}:
             raise SourceError(
                 f"{where}: each line stands in quotes as a whole, so it has one field.",
-                "Take these quotes off, for example: sed -E 's/^\"(.*)\"\\r?$/\\1/; s/\"\"/\"/g' FILE > NEW_FILE.",
+                'Take these quotes off, for example: sed -E \'s/^"(.*)"\\r?$/\\1/; s/""/"/g\' FILE > NEW_FILE.',
             )
         data = delimiter and len(missing) == len(wanted) and any(name[:1].isdigit() for name in names)
         raise _missing(names, {name: wanted[name] for name in missing}, where, hint=_NO_HEADER if data else hint)

@@ -19,7 +19,18 @@ FEW_LINES = 20
 QUOTED, TRIED = 3, 1_000
 _DAYS = [sep.join(order) for sep in "/-." for order in (("%d", "%m", "%Y"), ("%m", "%d", "%Y"))]
 _DAYS += [day.replace("%Y", "%y") for day in _DAYS]
-_DAYS += ["%Y/%m/%d", "%Y.%m.%d", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y", "%d. %b %Y"]
+_DAYS += [
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b %d, %Y",
+    "%b %d %Y",
+    "%b-%d-%y",
+    "%b-%d-%Y",
+    "%d. %b %Y",
+]
 _DAYS += ["%a, %d %b %Y", "%d %b, %Y"]
 _CLOCKS = ["%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S %z", "%H.%M", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p"]
 _TIMES = ["", *(f"{space}{clock}" for space, clock in product((" ", ", ", "T"), _CLOCKS))]

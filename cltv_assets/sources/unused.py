@@ -28,16 +28,16 @@ _NO_SALE = re.compile(
     r"取消|待付款|失敗",
     re.I,
 )
-_GIVEN_BACK = re.compile(
+GIVEN_BACK = re.compile(
     r"return|refund|erstatt|rembours|reembols|devol|estorn|rimbors|terugbetaal|返品|返金|退款", re.I
 )
 #: Columns of the kind of a line, and kinds that give money back or are no goods.
 _KIND = re.compile(r"type|kind|event|belegart|\baction", re.I)
-_BACK = re.compile(rf"{_GIVEN_BACK.pattern}|chargeback|reversal|credit[ _]?(note|memo)|gutschrift|^avoir", re.I)
+_BACK = re.compile(rf"{GIVEN_BACK.pattern}|chargeback|reversal|credit[ _]?(note|memo)|gutschrift|^avoir", re.I)
 _NO_GOODS = re.compile(
     r"shipping|versand|gift.?(card|certificate)|\bfees?\b|\btips?\b|\btax(es)?\b|transfer|withdraw", re.I
 )
-_REFUND = re.compile(rf"{_GIVEN_BACK.pattern}|credit[ _]?(note|memo)|gutschrift", re.I)
+_REFUND = re.compile(rf"{GIVEN_BACK.pattern}|credit[ _]?(note|memo)|gutschrift", re.I)
 _CURRENCY = re.compile(r"currency|w(ä|ae?)hrung|devise|moneda|moeda", re.I)
 _CANCELLED_AT = re.compile(r"(cancel|void|storn).*(at|on|date|time|datum)$", re.I)
 #: Names of amounts that go out.
@@ -81,7 +81,7 @@ def unused_columns(
     """
     said = []
     without = [] if amount is None else [not (text and text.strip()) for text in amount.to_pylist()]
-    refunds = refunds or any(map(_REFUND.search, map(_bare, columns)))
+    refunds = refunds or any(map(_REFUND.search, map(without_accents, columns)))
     for name, texts in columns.items():
         fields = [text.strip() if text else "" for text in texts.to_pylist()]
         values = Counter(text for text in fields if text and text not in _DASHES)
@@ -92,22 +92,22 @@ def unused_columns(
     return said
 
 
-def _bare(text: str) -> str:
+def without_accents(text: str) -> str:
     """Return a text without accents, so that words are found in any spelling."""
     return "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
 
 
 def _sentence(name: str, values: Counter[str], lines: int, currency: str, refunds: bool, beside: bool) -> str | None:
-    bare = _bare(name)
+    bare = without_accents(name)
     flags = {value.lower() for value in values}
     unless = "; if not, name it in source.not_needed."
     holds = f"The column '{name}' holds {_listed(values)}"
     if refund := next((refund for known, refund in _FLAGS if flags == known), None):
         written = [value for value in values if value.lower() == refund]
         return f"{holds}: if it marks refunds, set source.sign: {{column: {name}, refund: {written}}}{unless}"
-    if {_bare(value) for value in flags} <= _YES | _NO:
+    if {without_accents(value) for value in flags} <= _YES | _NO:
         wrong = _YES if _NOT_IF.search(bare) else _NO if _ONLY_IF.search(bare) else set[str]()
-        if odd := [value for value in values if _bare(value.lower()) in wrong]:
+        if odd := [value for value in values if without_accents(value.lower()) in wrong]:
             return f"{holds}: if {_quoted(odd)} marks no sales, set source.where: {{{name}: {{not: {odd}}}}}{unless}"
     if _CANCELLED_AT.search(name) and sum(values.values()) < lines:
         return (
@@ -115,7 +115,7 @@ def _sentence(name: str, values: Counter[str], lines: int, currency: str, refund
             f"set source.where: {{{name}: {{empty: true}}}}{unless}"
         )
     if _STATE.search(bare) and len(values) <= _STATES:
-        bares = {value: _bare(value) for value in values}
+        bares = {value: without_accents(value) for value in values}
         if _KIND.search(bare):
             back = [value for value in values if _BACK.search(bares[value])]
             odd = [v for v in values if v not in back and (_NO_SALE.search(bares[v]) or _NO_GOODS.search(bares[v]))]
@@ -124,7 +124,7 @@ def _sentence(name: str, values: Counter[str], lines: int, currency: str, refund
             meant = [f"{_quoted(back)} look like refunds"] if back else []
             meant += [f"{_quoted(odd)} like no sales of goods"] if odd else []
             return f"{holds}: {' and '.join(meant)}. Set {' and '.join(mend)}{unless}" if mend else None
-        if odd := [v for v in values if _NO_SALE.search(bares[v]) or (not refunds and _GIVEN_BACK.search(bares[v]))]:
+        if odd := [v for v in values if _NO_SALE.search(bares[v]) or (not refunds and GIVEN_BACK.search(bares[v]))]:
             good = [value for value in values if value not in odd]
             return (
                 f"{holds}: {_quoted(odd)} look like no sales. Set "
