@@ -303,7 +303,9 @@ def _chosen(sample: _Sample) -> dict[str, str]:
     usual = {_plain(name): name for name in sample.names if filled[name] * 2 >= len(sample.rows)}
     rare = {_plain(name): name for name in sample.names if filled[name]}
     for canonical, known in _NAMES.items():
-        name = next((there[word] for there in (usual, rare) for word in known.split() if word in there), None)
+        # Of several columns that could name the customer the fullest counts, see below.
+        places = (usual,) if canonical == "customer_id" else (usual, rare)
+        name = next((there[word] for there in places for word in known.split() if word in there), None)
         if name is not None and name not in chosen.values():
             chosen[canonical] = name
     for canonical, words in _WORDS.items():
@@ -411,7 +413,8 @@ Put = Callable[..., None]
 
 def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, str]:
     """Write what is known of times; return the first and last month."""
-    texts = sample.values(chosen.get("transacted_at", ""))
+    # A row of totals may have a word there.
+    texts = [text for text in sample.values(chosen.get("transacted_at", "")) if re.search(r"\d", text)]
     formats = formats_together(texts)
     if not formats:
         return "", ""
@@ -436,7 +439,9 @@ def _put_lines_that_count(put: Put, sample: _Sample, chosen: dict[str, str]) -> 
         put("scale", 0.01, "cents, by the name of the column")
     orders = sample.values(chosen.get("transaction_id", ""))
     several = len(set(orders)) < len(orders)
-    if several and _plain(chosen.get("amount", "")) in _OF_ORDER:
+    # One amount for each order, and lines without any.
+    once = len(amounts) < len(orders) and len(amounts) <= len(set(orders))
+    if several and "amount" in chosen and (once or _plain(chosen["amount"]) in _OF_ORDER):
         put(
             "amount_level",
             "order",
