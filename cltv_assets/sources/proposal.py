@@ -44,7 +44,7 @@ _NAMES = {
 #: Words in names, without accents, for what the table above does not know; each such column is a question.
 _WORDS = {
     "transaction_id": r"(order|invoice|receipt|payment|opportunity|bestell|auftrag|beleg|rechnung|pedido|commande).*"
-    r"(id|no|nr|num|number|nummer|ref)\W*$|^(nº|numero|short).*(pedido|order)|^\W*(order|receipt|bestellung|auftrag)$|"
+    r"(id|no|nr|num|number|nummer|ref)\W*$|^(no|numero|short)\b.*(pedido|order)|^\W*(order|receipt|bestellung|auftrag)$|"
     r"^ecommerce\.transaction_id$|注文番号",
     "customer_id": r"e-?mail|customer|client|buyer|member\b|shopper|user|account name|contactname|kunde|cpf|会員",
     "amount": r"total|amount|betrag|umsatz|montant|valor|importe|\bnet\b|price|revenue|gross credit|\bamt|金額",
@@ -53,7 +53,10 @@ _WORDS = {
     "currency": r"currency|wahrung|devise|moneda|moeda|\bwkz",
 }
 #: Words of amounts that are not what was paid for goods.
-_OTHER_MONEY = r"refund|reembols|rembours|erstatt|tax|ship|tip|fee|discount|rate|quantity|qty|debit|vat|paid"
+_OTHER_MONEY = (
+    r"refund|reembols|rembours|erstatt|tax|ship|tip|fee|discount|frete|livraison|versand|envio|rate|quantity|qty|"
+    r"debit|vat|paid"
+)
 #: Amounts that stand for a whole order.
 _OF_ORDER = {"ordertotal", "basegrandtotal", "grandtotal", "subtotal", "total"}
 _COUNTED = {
@@ -99,6 +102,10 @@ class _Sample:
 
     def values(self, name: str) -> list[str]:
         return [text for row in self.rows if (text := row.get(name, "").strip()) not in _NOTHING]
+
+    def dates(self, name: str) -> list[str]:
+        """Return what may be times: a row of totals has a word there."""
+        return [text for text in self.values(name) if re.search(r"\d", text)]
 
 
 def propose(path: str) -> str:
@@ -320,7 +327,7 @@ def _chosen(sample: _Sample) -> dict[str, str]:
     if {"quantity", "unit_price"} <= set(chosen):
         chosen.pop("amount", None)
     if "transacted_at" not in chosen:
-        dated = (name for name in sample.names if (texts := sample.values(name)) and formats_together(texts[:50]))
+        dated = (name for name in sample.names if (texts := sample.dates(name)) and formats_together(texts[:50]))
         if name := next(dated, None):
             chosen["transacted_at"] = name
     day = chosen.get("transacted_at", "")
@@ -413,8 +420,7 @@ Put = Callable[..., None]
 
 def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, str]:
     """Write what is known of times; return the first and last month."""
-    # A row of totals may have a word there.
-    texts = [text for text in sample.values(chosen.get("transacted_at", "")) if re.search(r"\d", text)]
+    texts = sample.dates(chosen.get("transacted_at", ""))
     formats = formats_together(texts)
     if not formats:
         return "", ""
