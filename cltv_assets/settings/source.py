@@ -266,8 +266,8 @@ class Source(Section):
     timestamp_format: Texts = Field(
         ("iso",),
         min_length=1,
-        description="`iso`, a pattern such as `%d/%m/%Y %H:%M`, or a number: `epoch_s`, `epoch_ms`, `excel_serial`, "
-        "`days_since 1980-01-01`. A list is tried in its order.",
+        description="`iso`, a pattern such as `%d/%m/%Y %H:%M`, or a number: `epoch_s`, `epoch_ms`, `epoch_us`, "
+        "`excel_serial`, `days_since 1980-01-01`. A list is tried in its order.",
     )
     time_zone: str | None = Field(
         None, description="IANA zone of times without an offset, if it is not the shop's `time_zone`."
@@ -319,6 +319,12 @@ class Source(Section):
         if isinstance(values, Mapping) and values.get("query") and not values.get("columns"):
             return {**values, "columns": {name: name for name in _OF_QUERY}}
         return values
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _none_yet(cls, columns: Any) -> Any:
+        # A proposal may know no column, and what lacks is said all the same.
+        return {} if columns is None else columns
 
     @field_validator("timestamp_format")
     @classmethod

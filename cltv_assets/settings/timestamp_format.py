@@ -39,13 +39,14 @@ _ISO = (
 )
 
 #: Units of a time that is a number since an origin: how many are a second, as a fraction.
-_UNITS = {"epoch_s": (1, 1), "epoch_ms": (1, 1000), "excel_serial": (86_400, 1)}
+_UNITS = {"epoch_s": (1, 1), "epoch_ms": (1, 1000), "epoch_us": (1, 1_000_000), "excel_serial": (86_400, 1)}
 _EPOCH, _EXCEL = dt.datetime(1970, 1, 1), dt.datetime(1899, 12, 30)
 #: More digits are no time of any of these units.
 _NUMBER = r"^\s*(-?\d{1,14})(?:\.(\d+))?\s*$"
+_MICROSECONDS = _NUMBER.replace("14", "17")
 
 #: The words for a format, to suggest.
-NUMBERS = ("epoch_s", "epoch_ms", "excel_serial", "days_since YYYY-MM-DD")
+NUMBERS = ("epoch_s", "epoch_ms", "epoch_us", "excel_serial", "days_since YYYY-MM-DD")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def compile_format(fmt: str) -> TimestampPattern:
     if not ({"%Y", "%y"} & set(groups) and {"%m", "%b"} & set(groups) and "%d" in groups):
         raise ValueError(
             f"'{fmt}' needs a year, a month and a day, for example '%d/%m/%Y %H:%M', or is one of iso, "
-            f"{', '.join(NUMBERS)}"
+            f"{', '.join(NUMBERS)}; a part that stands elsewhere, such as the year, can be added in source.query"
         )
     if ("%I" in groups) != ("%p" in groups):
         raise ValueError(f"'{fmt}' needs %I and %p together: the hour of a 12-hour clock, and AM or PM")
@@ -118,7 +119,8 @@ def _number(fmt: str) -> TimestampPattern | None:
     groups = {"whole": 1, "decimals": 2}
     if fmt in _UNITS:
         epoch = fmt.startswith("epoch")
-        return TimestampPattern(_NUMBER, groups, _EPOCH if epoch else _EXCEL, _UNITS[fmt], instant=epoch)
+        regex = _MICROSECONDS if fmt == "epoch_us" else _NUMBER
+        return TimestampPattern(regex, groups, _EPOCH if epoch else _EXCEL, _UNITS[fmt], instant=epoch)
     word, _, origin = fmt.partition(" ")
     if word != "days_since":
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -84,6 +85,12 @@ def find_columns(
                 f"but by {_DELIMITERS[other]}.",
                 f"Set source.delimiter: {_DELIMITERS[other]}.",
             )
+        inner = next(csv.reader(names, delimiter=delimiter)) if delimiter and len(names) == 1 else []
+        if len(inner) > 1 and set(missing) <= {name.strip() for name in inner}:
+            raise SourceError(
+                f"{where}: each line stands in quotes as a whole, so it has one field.",
+                'Take these quotes off, for example: sed -E \'s/^"(.*)"\\r?$/\\1/; s/""/"/g\' FILE > NEW_FILE.',
+            )
         data = delimiter and len(missing) == len(wanted) and any(name[:1].isdigit() for name in names)
         raise _missing(names, {name: wanted[name] for name in missing}, where, hint=_NO_HEADER if data else hint)
     for name, setting in wanted.items():
@@ -91,7 +98,8 @@ def find_columns(
             raise SourceError(
                 f"{where}: the column '{name.strip()}' stands there {count} times, and {setting} could mean any of "
                 "them.",
-                "Deliver the file with distinct column names.",
+                "Deliver the file with distinct names. Or, for CSV and Excel, name the columns by their position: "
+                "set source.header: false, and count the header in source.skip_rows.",
             )
     return {name: names.index(name.strip()) for name in wanted if name.strip() in names}
 

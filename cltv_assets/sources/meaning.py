@@ -100,10 +100,11 @@ class Meaning:
         return found
 
     def _with_refunds(self, batch: pa.RecordBatch, amounts: pa.Array, times: pa.Array | None) -> pa.RecordBatch:
-        """Add a row for each refund that stands beside a sale, after the sale's row."""
+        """Add a row for each refund beside a sale, after the sale's row or, where that has no amount, in its place."""
         zero = pc.and_(pc.match_substring(amounts, "0"), pc.invert(pc.match_substring_regex(amounts, "[1-9]")))
-        there = pc.and_(pc.invert(self._missing(amounts)), pc.invert(zero.fill_null(False)))
-        given = pc.fill_null(there, False)
+        # A dash is how spreadsheets show nothing.
+        nothing = pc.or_(zero, pc.match_substring_regex(amounts, r"^[\s\-\x{2013}\x{2014}]*$")).fill_null(False)
+        given = pc.and_not(pc.is_valid(amounts), pc.or_(nothing, self._missing(amounts)))
         if not given.true_count:
             return batch
         rows = {name: batch.column(name) for name in batch.schema.names}
@@ -113,6 +114,9 @@ class Meaning:
         rows |= {name: pa.nulls(count, pa.string()) for name in _OF_THE_SALE}
         rows |= {"amount": amounts, "booked_as": pa.repeat(pa.scalar(REFUND), count)}
         refunds = pa.RecordBatch.from_pydict(rows, schema=batch.schema).filter(given)
+        if "amount" in self._columns:
+            # Money that goes out may have a column of its own, as debit beside credit: such a line is no sale.
+            batch = batch.filter(pc.invert(pc.and_(given, self._missing(batch["amount"]))))
         both = pa.Table.from_batches([batch, refunds]).combine_chunks()
         # The digests of a file want its lines in order.
         order = np.argsort(both["source_line"].to_numpy(), kind="stable")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import csv
-import datetime as dt
 import glob
 import io
 import json
@@ -23,7 +22,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from cltv_assets.errors import SourceError
-from cltv_assets.sources.proposing import formats_together, reads
+from cltv_assets.sources.proposing import formats_together, time_read
+from cltv_assets.sources.unused import GIVEN_BACK, without_accents
 
 #: Names by preference, without blanks and punctuation: English, German, French, Spanish and Portuguese.
 _NAMES = {
@@ -41,11 +41,28 @@ _NAMES = {
     "refund_amount": "refundedamount amountrefunded refundedtotal basetotalrefunded totalrefunded",
     "currency": "currency currencycode waehrung währung devise moneda moeda",
 }
+#: Words in names, without accents, for what the table above does not know; each such column is a question.
+_WORDS = {
+    "transaction_id": r"(order|invoice|receipt|payment|opportunity|bestell|auftrag|beleg|rechnung|pedido|commande).*"
+    r"(id|no|nr|num|number|nummer|ref)\W*$|^(no|numero|short)\b.*(pedido|order)|^\W*(order|receipt|bestellung|auftrag)$|"
+    r"^ecommerce\.transaction_id$|注文番号",
+    "customer_id": r"e-?mail|customer|client|buyer|member\b|shopper|user|account name|contactname|kunde|cpf|会員",
+    "amount": r"total|amount|betrag|umsatz|montant|valor|importe|\bnet\b|price|revenue|gross credit|\bamt|金額",
+    "status": r"status|stage|\betat|estado|stato|situacao|ステータス",
+    "refund_amount": r"refund|reembols|rembours|erstatt",
+    "currency": r"currency|wahrung|devise|moneda|moeda|\bwkz",
+}
+#: Words of amounts that are not what was paid for goods.
+_OTHER_MONEY = (
+    r"refund|reembols|rembours|erstatt|tax|ship|tip|fee|discount|frete|livraison|versand|envio|rate|quantity|qty|"
+    r"debit|vat|paid"
+)
 #: Amounts that stand for a whole order.
 _OF_ORDER = {"ordertotal", "basegrandtotal", "grandtotal", "subtotal", "total"}
 _COUNTED = {
     "paid", "completed", "complete", "shipped", "delivered", "processing", "closed", "refunded", "partially_refunded",
-    "partially refunded", "partial refund",
+    "partially refunded", "partial refund", "closed won", "bezahlt", "versendet", "abgeschlossen", "concluído",
+    "paiement accepté", "livré", "expédié", "completado", "enviado", "captured", "settled", "succeeded", "発送済み",
 }  # fmt: skip
 _CLOCKS = {"time", "uhrzeit", "zeit", "heure", "hora"}
 _EVENTS = {"purchase", "transaction", "order", "sale"}
@@ -53,9 +70,10 @@ _EVENT_COLUMNS = {"eventtype", "event", "eventname"}
 _CREDITS = {"H", "C", "CR", "credit", "Haben"}
 _SIGN_COLUMNS = {"sh", "sollhaben", "debitcredit", "drcr"}
 _NOBODY = {"guest", "0", "unknown", "anonymous", "gast", "invité", "invitado", "all"}
-_SIGNS = {"€": "EUR", "£": "GBP"}
+_SIGNS = {"€": "EUR", "£": "GBP", "R$": "BRL", "₹": "INR", "¥": "JPY", "\uffe5": "JPY", "zł": "PLN"}
+_CODES = {*_SIGNS.values(), "USD", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "CZK", "HUF", "MXN", "ZAR"}
 _KINDS = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet",
     **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods"), "excel"),
 }  # fmt: skip
 _PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
@@ -84,6 +102,10 @@ class _Sample:
 
     def values(self, name: str) -> list[str]:
         return [text for row in self.rows if (text := row.get(name, "").strip()) not in _NOTHING]
+
+    def dates(self, name: str) -> list[str]:
+        """Return what may be times: a row of totals has a word there."""
+        return [text for text in self.values(name) if re.search(r"\d", text)]
 
 
 def propose(path: str) -> str:
@@ -124,7 +146,7 @@ def _repeated(files: Sequence[list[dict[str, str]]]) -> int:
 
 def _files(path: str) -> list[Path]:
     found = sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(name) for name in sorted(glob.glob(path))]  # noqa: PTH207
-    files = [file for file in found if file.is_file() and not file.name.startswith((".", "_"))]
+    files = [file for file in found if file.is_file() and not file.name.startswith((".", "_", "cltv."))]
     if not files:
         raise SourceError(f"There is no file at {path}.", "Give the path of a file, a folder or a glob in quotes.")
     return files
@@ -151,13 +173,20 @@ def _read(file: Path) -> _Sample:
             return _of_rows(kind, table.column_names, [list(row.values()) for row in table.to_pylist()])
         if kind == "excel":
             lines = _sheet(file)
-            return _of_rows(kind, [str(name) for name in lines[0]], lines[1:])
+            at = _header_at(lines)
+            sample = _of_rows(kind, [str(name) for name in lines[at]], lines[at + 1 :])
+            sample.options += [("skip_rows", at, "lines before the header")] if at else []
+            return sample
         data = file.read_bytes()
         if packing:
             data = pa.CompressedInputStream(pa.BufferReader(data), packing).read()
         if file.suffix.lower() == ".zip":
             with zipfile.ZipFile(file) as archive:
-                data = archive.read(archive.namelist()[0])
+                member = Path(next(name for name in sorted(archive.namelist()) if not name.endswith("/")))
+                data = archive.read(str(member))
+                if packing := _PACKED.get(member.suffix.lower()):
+                    data = pa.CompressedInputStream(pa.BufferReader(data), packing).read()
+                kind = _KINDS.get((member.with_suffix("") if packing else member).suffix.lower(), "csv")
         text, encoding = _decoded(data)
         if kind == "jsonl":
             objects = [_flat(json.loads(line)) for line in text.splitlines()[:_LINES] if line.strip()]
@@ -194,11 +223,19 @@ def _flat(value: dict[str, Any], above: str = "") -> dict[str, Any]:
 def _of_rows(kind: str, names: list[str], rows: list[list[Any]]) -> _Sample:
     return _Sample(
         kind,
-        names=names,
+        names=[name for name in names if name],
         rows=[
-            {name: "" if value is None else str(value) for name, value in zip(names, row, strict=False)} for row in rows
+            {name: "" if value is None else str(value) for name, value in zip(names, row, strict=False) if name}
+            for row in rows
         ],
     )
+
+
+def _header_at(rows: Sequence[Sequence[Any]]) -> int:
+    """Return which of the first rows is the header: the first that is as full as most, or fuller."""
+    filled = [sum(cell not in ("", None) for cell in row) for row in rows[:50]]
+    usual = collections.Counter(count for count in filled if count > 1).most_common(1)
+    return next((at for at, count in enumerate(filled) if usual and count >= usual[0][0]), 0)
 
 
 def _decoded(data: bytes) -> tuple[str, str]:
@@ -207,7 +244,13 @@ def _decoded(data: bytes) -> tuple[str, str]:
     try:
         return data.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace"), "cp1252"
+        pass
+    for encoding in ("cp1252", "cp932"):
+        try:
+            return data.decode(encoding), encoding
+        except UnicodeDecodeError:
+            continue
+    return data.decode("cp1252", "replace"), "cp1252"
 
 
 def _of_csv(text: str, encoding: str) -> _Sample:
@@ -230,9 +273,12 @@ def _of_csv(text: str, encoding: str) -> _Sample:
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape, quoting=quoting))[
         : _LINES + 50
     ]
-    skipped = next((at for at, row in enumerate(rows) if len(row) > 1 and abs(len(row) - wide) <= 1), 0)
+    fits = [len(row) > 1 and abs(len(row) - wide) <= 1 and 2 * sum(map(bool, row)) > len(row) for row in rows[:50]]
+    skipped = fits.index(True) if True in fits else 0
     names = [name.strip() for name in rows[skipped]]
     body = [row for row in rows[skipped + 1 :] if row]
+    if len(names) == 1 and re.search(r"\w[,;\t|]\w", names[0]):
+        raise ValueError("each line stands in quotes as a whole; take these quotes off")
     headerless = any(formats_together([name]) for name in names if name)
     if headerless:
         names, body = [str(at) for at in range(1, len(names) + 1)], [rows[skipped], *body]
@@ -264,8 +310,13 @@ def _chosen(sample: _Sample) -> dict[str, str]:
     usual = {_plain(name): name for name in sample.names if filled[name] * 2 >= len(sample.rows)}
     rare = {_plain(name): name for name in sample.names if filled[name]}
     for canonical, known in _NAMES.items():
-        name = next((there[word] for there in (usual, rare) for word in known.split() if word in there), None)
+        # Of several columns that could name the customer the fullest counts, see below.
+        places = (usual,) if canonical == "customer_id" else (usual, rare)
+        name = next((there[word] for there in places for word in known.split() if word in there), None)
         if name is not None and name not in chosen.values():
+            chosen[canonical] = name
+    for canonical, words in _WORDS.items():
+        if canonical not in chosen and (name := _by_words(sample, canonical, words, {*chosen.values()})):
             chosen[canonical] = name
     total = rare.get("total") or rare.get("ordertotal")
     if total and ("unit_price" in chosen or _plain(chosen.get("amount", "")) == "itemtotal"):
@@ -276,7 +327,7 @@ def _chosen(sample: _Sample) -> dict[str, str]:
     if {"quantity", "unit_price"} <= set(chosen):
         chosen.pop("amount", None)
     if "transacted_at" not in chosen:
-        dated = (name for name in sample.names if (texts := sample.values(name)) and formats_together(texts[:50]))
+        dated = (name for name in sample.names if (texts := sample.dates(name)) and formats_together(texts[:50]))
         if name := next(dated, None):
             chosen["transacted_at"] = name
     day = chosen.get("transacted_at", "")
@@ -284,6 +335,27 @@ def _chosen(sample: _Sample) -> dict[str, str]:
     if day and clock and ":" in "".join(sample.values(clock)[:1]) and ":" not in "".join(sample.values(day)[:1]):
         chosen["transacted_at"] = sample.join(day, clock)
     return chosen
+
+
+def _by_words(sample: _Sample, canonical: str, words: str, taken: set[str]) -> str | None:
+    """Return the fullest column whose name has one of the words, and that holds what could be meant."""
+    found: list[tuple[tuple[int, bool], str]] = []
+    for name in sample.names:
+        spelled = without_accents(name.replace("_", " "))
+        texts = sample.values(name)
+        if name in taken or not texts or not re.search(words, spelled, re.I):
+            continue
+        if formats_together(texts[:50]) not in ([], ["excel_serial"]):
+            continue
+        numbers = all(re.search(r"\d", text) and not re.search(r"[^\W\d]{4}", text) for text in texts if text != "-")
+        if canonical in ("amount", "refund_amount") and not numbers:
+            continue
+        if canonical == "amount" and re.search(_OTHER_MONEY, re.sub(r"\(.*\)", "", spelled), re.I):
+            continue
+        if canonical == "currency" and not all(re.fullmatch(r"[A-Za-z]{3}", text) for text in texts):
+            continue
+        found.append(((len(texts), "price" not in spelled.lower()), name))
+    return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def _written(path: str, files: int, sample: _Sample) -> str:
@@ -308,6 +380,7 @@ def _written(path: str, files: int, sample: _Sample) -> str:
         if canonical == "status" and not _COUNTED & {text.casefold() for text in sample.values(name)}:
             continue
         note = f"{len(sample.values(name)):,} of {len(sample.rows):,} lines filled"
+        note = note if _plain(name) in _NAMES[canonical].split() else f"? by its name or values; {note}"
         shown: Any = sample.joined.get(name, name)
         mails = [other for other in sample.names if "mail" in _plain(other) and other != name and sample.values(other)]
         if canonical == "customer_id" and mails and len(sample.values(name)) < len(sample.rows):
@@ -323,7 +396,8 @@ def _written(path: str, files: int, sample: _Sample) -> str:
     lines.append("")
     if not codes:
         signs = "".join(sample.values(chosen.get("amount", ""))[:50])
-        codes.update(code for sign, code in _SIGNS.items() if sign in signs)
+        codes.update({code for sign, code in _SIGNS.items() if sign in signs})
+        codes.update({code for code in _CODES if code in signs or code in re.findall(r"\w+", chosen.get("amount", ""))})
     if len(codes) == 1:
         put("currency", next(iter(codes)), "all lines that name one", 0)
     elif codes:
@@ -346,28 +420,19 @@ Put = Callable[..., None]
 
 def _put_times(put: Put, sample: _Sample, chosen: dict[str, str]) -> tuple[str, str]:
     """Write what is known of times; return the first and last month."""
-    texts = sample.values(chosen.get("transacted_at", ""))
+    texts = sample.dates(chosen.get("transacted_at", ""))
     formats = formats_together(texts)
     if not formats:
         return "", ""
     if formats != ["iso"]:
         swapped = [fmt.translate(str.maketrans("dm", "md")) for fmt in formats]
         unsure = any("%d" in fmt and "%m" in fmt for fmt in formats) and all(
-            any(reads(fmt, text) for fmt in swapped) for text in texts
+            any(time_read(fmt, text) for fmt in swapped) for text in texts
         )
         note = "? day or month first: both read all values" if unsure else f"{len(texts):,} of {len(texts):,} read"
         put("timestamp_format", formats[0] if len(formats) == 1 else formats, note)
-    months = []
-    for text in dict.fromkeys(texts):
-        fmt = next(fmt for fmt in formats if reads(fmt, text))
-        if fmt == "iso":
-            months.append(f"{text.strip()[:4]}-{text.strip().replace('-', '')[4:6]}")
-        elif fmt.startswith("%"):
-            months.append(dt.datetime.strptime(text.strip(), fmt).strftime("%Y-%m"))
-        else:
-            seconds = float(text) / (1000 if fmt == "epoch_ms" else 1)
-            seconds = (seconds - 25_569) * 86_400 if fmt == "excel_serial" else seconds
-            months.append(dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m"))
+    read = ((time_read(fmt, text) for fmt in formats) for text in dict.fromkeys(texts))
+    months = [next(f"{time:%Y-%m}" for time in times if time) for times in read]
     return min(months), max(months)
 
 
@@ -380,7 +445,9 @@ def _put_lines_that_count(put: Put, sample: _Sample, chosen: dict[str, str]) -> 
         put("scale", 0.01, "cents, by the name of the column")
     orders = sample.values(chosen.get("transaction_id", ""))
     several = len(set(orders)) < len(orders)
-    if several and _plain(chosen.get("amount", "")) in _OF_ORDER:
+    # One amount for each order, and lines without any.
+    once = len(amounts) < len(orders) and len(amounts) <= len(set(orders))
+    if several and "amount" in chosen and (once or _plain(chosen["amount"]) in _OF_ORDER):
         put(
             "amount_level",
             "order",
@@ -390,7 +457,7 @@ def _put_lines_that_count(put: Put, sample: _Sample, chosen: dict[str, str]) -> 
         put("refund_level", "order", "orders have several lines")
     if status := chosen.get("status"):
         counts = collections.Counter(sample.values(status))
-        counted = [text for text in counts if text.casefold() in _COUNTED]
+        counted = [text for text in counts if text.casefold() in _COUNTED or GIVEN_BACK.search(without_accents(text))]
         if counted:
             put("count_status", counted, f"? which of {_counts(counts)}")
             if several and len(sample.values(status)) < len(sample.rows):

@@ -19,11 +19,23 @@ FEW_LINES = 20
 QUOTED, TRIED = 3, 1_000
 _DAYS = [sep.join(order) for sep in "/-." for order in (("%d", "%m", "%Y"), ("%m", "%d", "%Y"))]
 _DAYS += [day.replace("%Y", "%y") for day in _DAYS]
-_DAYS += ["%Y/%m/%d", "%Y.%m.%d", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y", "%d. %b %Y"]
+_DAYS += [
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b %d, %Y",
+    "%b %d %Y",
+    "%b-%d-%y",
+    "%b-%d-%Y",
+    "%d. %b %Y",
+]
 _DAYS += ["%a, %d %b %Y", "%d %b, %Y"]
 _CLOCKS = ["%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S %z", "%H.%M", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p"]
 _TIMES = ["", *(f"{space}{clock}" for space, clock in product((" ", ", ", "T"), _CLOCKS))]
-_USUAL = ["iso", "epoch_s", "epoch_ms", "excel_serial", *("".join(parts) for parts in product(_DAYS, _TIMES))]
+_USUAL = ["iso", "epoch_s", "epoch_ms", "epoch_us", "excel_serial"]
+_USUAL += ["".join(parts) for parts in product(_DAYS, _TIMES)]
 #: Texts that show which of many formats reads most.
 _FEW_TEXTS = 100
 #: A number is taken for a time only if it means one that a shop may have.
@@ -40,9 +52,9 @@ def proposed_formats(texts: Sequence[str]) -> list[str]:
     return [fmt for fmt, pattern in _patterns() if wanted and all(_reads(pattern, text) for text in wanted)]
 
 
-def reads(fmt: str, text: str) -> bool:
-    """Return whether a format reads a text as a possible time."""
-    return _reads(compile_format(fmt), text) is not None
+def time_read(fmt: str, text: str) -> dt.datetime | None:
+    """Return the wall-clock time that a format reads in a text, None if it is no possible time."""
+    return _reads(compile_format(fmt), text)
 
 
 def formats_together(texts: Sequence[str]) -> list[str]:

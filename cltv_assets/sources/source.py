@@ -208,18 +208,24 @@ class TransactionSource:
             return replace(report, skipped=tuple(self.skipped_files()))
 
     def unused_columns(self) -> list[str]:
-        """Return what the newest file's columns that no setting uses would change, in sentences."""
+        """Return what columns that no setting uses would change, of the oldest, a middle and the newest file."""
         files = self.list_files()
         if not files:
             return []
-        newest = max(files, key=lambda file: (file.mtime_ns, file.name))
+        files.sort(key=lambda file: (file.mtime_ns, file.name))
+        newest = files[-1]
         if newest not in self._unused:
             settings = self.settings.source
             used = {name.strip() for name in (*settings.wanted, *settings.not_needed)}
-            names = [name for name, count in Counter(self.reader.columns(newest)).items() if count == 1]
-            found = first_lines(self.reader_for(settings.wanting(names)), newest)
+            samples = []
+            for file in dict.fromkeys((files[0], files[len(files) // 2], newest)):
+                names = [name for name, count in Counter(self.reader.columns(file)).items() if count == 1]
+                samples.append(pa.table(dict(first_lines(self.reader_for(settings.wanting(names)), file))))
+            table = pa.concat_tables(samples, promote_options="default").combine_chunks()
+            found = {name: table[name] for name in table.column_names}
             columns = {name: texts for name, texts in found.items() if name.strip() not in used}
-            self._unused = {newest: unused_columns(columns, self.settings.currency, settings.gives_back)}
+            amount = found.get(*settings.mapping.get("amount", ("",)))
+            self._unused = {newest: unused_columns(columns, self.settings.currency, settings.gives_back, amount)}
         return self._unused[newest]
 
     def list_files(self) -> list[SourceFile]:

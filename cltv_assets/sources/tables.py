@@ -205,7 +205,7 @@ class MonthsOfTable(ABC):
             raise SourceError(
                 f"{self._where(time)}: source.timestamp_format '{' or '.join(formats)}' does not say what its numbers "
                 "count.",
-                "Set source.timestamp_format to epoch_s, epoch_ms, excel_serial or days_since YYYY-MM-DD.",
+                "Set source.timestamp_format to epoch_s, epoch_ms, epoch_us, excel_serial or days_since YYYY-MM-DD.",
             )
         return time
 

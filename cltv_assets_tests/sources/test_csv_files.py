@@ -220,3 +220,18 @@ def test_what_most_shops_deliver_is_split_in_blocks(lines: str, monkeypatch: pyt
     assert [list(row) for row in zip(*(column.to_pylist() for column in columns), strict=True)] == [
         [row[3], row[1]] for row in csv.reader(io.StringIO(lines, newline=""))
     ]
+
+
+def test_lines_in_quotes_as_a_whole_are_called_so(tmp_path: Path, open_at: Opener) -> None:
+    (tmp_path / "a.csv").write_text(f'"{HEADER}"\n"1,a,2024-01-01,1"\n')
+    with pytest.raises(SourceError, match=r"line 1: each line stands in quotes as a whole.*sed -E"):
+        read_all(open_at("a.csv"))
+
+
+def test_a_column_that_stands_twice_can_be_read_by_its_position(tmp_path: Path, open_at: Opener) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEADER},{HEADER}\n1,a,2024-01-01,1,,,,\n")
+    with pytest.raises(SourceError, match=r"stands there 2 times.*source\.header: false"):
+        read_all(open_at("a.csv"))
+    columns = {"customer_id": 2, "transacted_at": 3, "amount": 4}
+    (row,) = read_all(open_at("a.csv", source_columns=columns, source_skip_rows=1, source_header=False))
+    assert (row["customer_id"], row["source_line"]) == ("a", 2)

@@ -82,16 +82,26 @@ def test_a_refund_beside_the_sale_is_a_second_line_with_its_own_date(delivered):
         "3,a,2024-01-01,50,,\n"
         '4,a,2024-01-01,50,"€ 5",\n'
         "5,a,2024-01-01,50,n/a,\n"
-        "6,a,2024-01-01,50,some,\n",
+        "6,a,2024-01-01,50,some,\n"
+        "7,a,2024-01-01,50,-,\n",
         {"refund_amount": "back", "refunded_at": "on"},
     )
     refunds = {row["source_line"]: row for row in rows if row["booked_as"] == "refund"}
     # What cannot be read is not taken for nothing.
     assert sorted(refunds) == [2, 5, 7]
-    assert [row["source_line"] for row in rows] == [2, 2, 3, 4, 5, 5, 6, 7, 7]
+    assert [row["source_line"] for row in rows] == [2, 2, 3, 4, 5, 5, 6, 7, 7, 8]
     assert (refunds[2]["amount"], refunds[2]["transacted_at"]) == ("20.00", "2024-03-05")
     assert (refunds[5]["amount"], refunds[5]["transacted_at"]) == ("€ 5", "2024-01-01")
     assert all(row["amount"] == "50" for row in rows if row["booked_as"] is None)
+
+
+def test_money_that_goes_out_may_have_a_column_of_its_own(delivered):
+    rows = delivered(
+        "order,who,day,total,debit\n1,a,2024-01-01,50,\n2,a,2024-01-02,,20\n3,a,2024-01-03,,\n",
+        {"refund_amount": "debit"},
+    )
+    found = [(row["source_line"], row["amount"], row["booked_as"]) for row in rows]
+    assert found == [(2, "50", None), (3, "20", "refund"), (4, None, None)]
 
 
 def test_the_refund_belongs_to_the_month_in_which_it_was_paid(tmp_path: Path, open_at: Opener):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,70 @@ def test_settings_follow_from_names_and_values(
     assert found == proposed
     assert settings["start_month"] == "2024-01"
     Settings.model_validate({"home": str(tmp_path), **settings, "source": {**settings["source"], "columns": columns}})
+
+
+def columns_of(file: Path) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the proposed columns, and the other settings of the source."""
+    source = yaml.safe_load(propose(str(file)))["source"]
+    return source.pop("columns"), source
+
+
+def test_names_that_no_table_knows_are_told_by_their_words_and_values(tmp_path: Path) -> None:
+    file = tmp_path / "pedidos.csv"
+    file.write_text(
+        "Nº do Pedido,CPF,Data da compra,Status do pedido,Frete Total,Valor Total,Valor Reembolsado\n"
+        "1,7,13/01/2024,Concluído,5,R$ 10,-\n2,8,14/01/2024,Devolvido,5,R$ 20,R$ 20\n"
+        "3,8,15/01/2024,Cancelado,5,R$ 9,-\n"
+    )
+    columns, source = columns_of(file)
+    assert columns == {
+        "transaction_id": "Nº do Pedido",
+        "customer_id": "CPF",
+        "transacted_at": "Data da compra",
+        "amount": "Valor Total",
+        "status": "Status do pedido",
+        "refund_amount": "Valor Reembolsado",
+    }
+    assert source["count_status"] == ["Concluído", "Devolvido"]
+    assert "\ncurrency: BRL" in propose(str(file))
+    assert "amount: Valor Total  # ? by its name" in propose(str(file))
+
+
+def test_a_ledger_has_a_line_of_its_own_before_the_header(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.csv"
+    file.write_text(
+        "EXTF;700;;;\nUmsatz;WKZ;Kunde;Belegdatum;Belegnr\n12,50;EUR;7;2024-01-05;1\n2,00;EUR;8;2024-01-06;2\n"
+    )
+    columns, source = columns_of(file)
+    assert (source["skip_rows"], columns["amount"], columns["customer_id"]) == (1, "Umsatz", "Kunde")
+
+
+def test_packed_json_is_read_as_json(tmp_path: Path) -> None:
+    file = tmp_path / "events.json.gz"
+    file.write_bytes(gzip.compress(b'{"userId": "a", "timestamp": "2024-01-05T10:00:00Z", "revenue": 5}\n' * 2))
+    columns, source = columns_of(file)
+    assert source["kind"] == "jsonl"
+    assert columns["customer_id"] == "userId"
+
+
+def test_an_amount_on_one_line_of_each_order_is_that_of_the_order(tmp_path: Path) -> None:
+    file = tmp_path / "report.csv"
+    lines = [f"{order},b{order},Jan-0{order}-24,{amount},1" for order in (1, 2) for amount in ("$9.00", "")]
+    header = "Order Number,Buyer Username,Sale Date,Sold Price,Quantity"
+    file.write_text("\n".join([header, *lines, "2,records,Total,,", ""]))
+    columns, source = columns_of(file)
+    assert (columns["amount"], source["amount_level"]) == ("Sold Price", "order")
+    assert source["timestamp_format"] == "%b-%d-%y"
+
+
+def test_without_any_known_column_the_message_says_what_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("foo,bar\nx,y\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["init", "a.csv"])
+    assert "columns lacks customer_id and transacted_at" in capsys.readouterr().out
 
 
 def test_unsure_order_of_day_and_month_is_asked(tmp_path: Path) -> None:

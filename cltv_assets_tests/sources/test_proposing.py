@@ -35,6 +35,7 @@ def test_a_usual_format_is_found(fmt: str) -> None:
         ("20240325", ["iso"]),
         ("1711386489", ["epoch_s"]),
         ("1711386489000", ["epoch_ms"]),
+        ("1711386489000000", ["epoch_us"]),
         ("45376.7139", ["excel_serial"]),
         # Days that exist in both orders do not tell; the 31st of February does not exist in either.
         ("03/04/2024", ["%d/%m/%Y", "%m/%d/%Y"]),

@@ -30,6 +30,11 @@ PLACEHOLDERS = (
     "dummy", "test", "tbd", "x", "xxx", "-", "--", ".", "?", "0", "-1", "00000000-0000-0000-0000-000000000000",
     "all", "total", "grand total", "subtotal", "sum", "summe", "gesamt",
 )  # fmt: skip
+#: The same with words or an address behind them.
+_NOBODY = (
+    r"^(guest|walk[ _-]?in|anonymous|unknown|cash|no-?reply|test|laufkund(e|schaft)|client comptoir|"
+    r"consumidor final)([ @]|$)"
+)
 _EXPONENT = r"^\d([.,]\d+)?[eE]\+?\d+$"
 
 #: Reasons that say that a field could not be read, each with what to look at.
@@ -49,7 +54,7 @@ def _of_customers(cleaned: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
     bought = cleaned.filter(cleaned.kind == "purchase")
     each = bought.group_by("customer_id").aggregate(value=bought.amount.sum().cast("float64"), lines=bought.count())
     key = each.customer_id.lower()
-    mangled, nobody = each.customer_id.re_search(_EXPONENT), key.isin(PLACEHOLDERS)
+    mangled, nobody = each.customer_id.re_search(_EXPONENT), key.isin(PLACEHOLDERS) | key.re_search(_NOBODY)
 
     def those(condition: ir.BooleanValue) -> dict[str, ir.Scalar]:
         return {
@@ -135,8 +140,7 @@ def _zone_is_open(settings: Settings) -> bool:
 
 
 def _totals_repeat(settings: Settings) -> bool:
-    source = settings.source
-    return source.amount_level == "line" and {"transaction_id", "amount"} <= set(source.mapping)
+    return settings.source.amount_level == "line" and "amount" in settings.source.mapping
 
 
 def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
@@ -156,7 +160,9 @@ def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     if _totals_repeat(settings):
         bought = cleaned.filter(cleaned.kind == "purchase")
         amount = bought.amount_delivered
-        orders = bought.group_by("transaction_id").aggregate(
+        # Without a number, what a customer bought at one time is an order.
+        numbered = "transaction_id" in settings.source.mapping
+        orders = bought.group_by(["transaction_id"] if numbered else ["customer_id", "transacted_at"]).aggregate(
             lines=bought.count(), least=amount.min(), most=amount.max()
         )
         several = orders.filter((orders.lines > 1) & (orders.most > 0))
@@ -206,7 +212,8 @@ def read_as_meant(values: Values, run: MonthRun) -> Verdict:
     if several >= _FEW_ORDERS and values["amounts"] > 1 and values["alike"] > 0.8 * several:
         said.append(
             f"In {values['alike']:,} of {several:,} orders with several lines all lines have the same amount: it may "
-            "be the order's total, which then counts once for each line; set source.amount_level: order if it is."
+            "be the order's total, which then counts once for each line; set source.amount_level: order if it is"
+            f"{'' if 'transaction_id' in settings.source.mapping else ', and source.columns.transaction_id'}."
         )
     said += odd_margins(values, run)
     if said:
@@ -233,10 +240,23 @@ def _of_lost(rejected: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     }
     unread, guest = rejected.reason.isin(tuple(UNREADABLE)), rejected.reason == "missing_customer"
     found |= {f"{reason}_lines": (rejected.reason == reason).cast("int64").sum() for reason in UNREADABLE}
+    found["foreign_lines"] = (rejected.reason == "wrong_currency").cast("int64").sum()
+    blank = rejected.filter(rejected.reason == "invalid_amount", rejected.amount.fill_null("").strip() == "")
+    found["blank_lines"] = blank.count().as_scalar()
+    found["blank_of_orders"] = blank.semi_join(cleaned, "transaction_id").count().as_scalar()
     for name, these in (("unread", unread), ("guest", guest)):
         found[f"{name}_lines"] = these.cast("int64").sum()
         found[f"{name}_value"] = ibis.ifelse(these, value, 0.0).sum()
     return found
+
+
+def _remedy(values: Values, worst: str) -> str:
+    blank = values["blank_lines"] or 0
+    if worst != "invalid_amount" or blank * 2 < (values["invalid_amount_lines"] or 0):
+        return f"Look at {UNREADABLE[worst]}."
+    if (values["blank_of_orders"] or 0) * 2 > blank:
+        return "The amount is empty there, and stands on another line of the order: set source.amount_level: order."
+    return "The amount is empty there: leave such lines out by source.where, or see source.columns.amount."
 
 
 def _unread(rejected: ir.Table, _run: MonthRun) -> ir.Table:
@@ -280,13 +300,19 @@ def lost_value(values: Values, run: MonthRun) -> Verdict:
         worst = max(UNREADABLE, key=lambda reason: lines[reason])
         said.append(
             f"{unread:,} of {raw:,} lines cannot be read ({of_lines:.1%}; about {of_value:.0%} of the value, "
-            f"{worth['unread']:,.2f} {unit}): {each}. Look at {UNREADABLE[worst]}."
+            f"{worth['unread']:,.2f} {unit}): {each}. {_remedy(values, worst)}"
         )
     guests, guest_lines, guest_value = shares("guest")
     if max(guest_lines, guest_value) > run.settings.checks.missing_customer_share:
         said.append(
             f"{guests:,} lines have no customer ({guest_lines:.1%}; {guest_value:.0%} of the value): see whether "
             "another column names the customer too; source.columns.customer_id takes a list."
+        )
+    foreign = values["foreign_lines"] or 0
+    if raw and foreign / raw > run.settings.checks.missing_customer_share:
+        said.append(
+            f"{foreign:,} of {raw:,} lines are not in {unit} ({foreign / raw:.1%}) and are rejected: map "
+            f"source.columns.amount to a column in {unit}, if there is one, or convert them by source.query."
         )
     if said:
         return Verdict(False, " ".join(said), facts)

@@ -33,13 +33,16 @@ _MARGINS = {"cost": MONEY, "unit_cost": _PRICE, "margin": MONEY}
 
 #: What stands for a currency beside its ISO code, in front of an amount or behind it.
 _SIGNS = {
-    "EUR": ("€",), "GBP": ("£",), "JPY": ("¥", "￥"), "CNY": ("¥", "￥"), "INR": ("₹", "Rs.", "Rs"), "KRW": ("₩",),
+    "EUR": ("€",), "GBP": ("£",), "JPY": ("¥", "￥", "円"), "CNY": ("¥", "￥"), "KRW": ("₩",),
+    "INR": ("₹", "Rs.", "Rs"),
     "BRL": ("R$",), "PLN": ("zł",), "CZK": ("Kč",), "TRY": ("₺",), "RUB": ("₽",), "UAH": ("₴",), "ILS": ("₪",),
     "VND": ("₫",), "NGN": ("₦",), "PHP": ("₱",), "THB": ("฿",), "CHF": ("Fr.",), "ZAR": ("R",), "CRC": ("₡",),
     **dict.fromkeys(("SEK", "NOK", "DKK", "ISK"), ("kr.", "kr")),
     **{code: ("$", f"{code[:2]}$", f"{code[0]}$") for code in _DOLLARS},
 }  # fmt: skip
 _MINUS = "\u2212"
+#: Digits and signs as wide as a Chinese character, and what they are.
+_WIDE = "".join(chr(ord(narrow) + 0xFEE0) for narrow in "0123456789,.-")
 #: Blanks between digits and around: ordinary, no-break, figure, thin and narrow.
 _BLANK = "[\\s\u00a0\u2007\u2009\u202f]"
 
@@ -129,6 +132,7 @@ def decimal_number(text: ir.StringValue, settings: Settings, to: str) -> ir.Deci
     before or after it, or parentheses around it. Exponents are not accepted, nor are more digits before the
     separator than an amount can have.
     """
+    text = text.translate(_WIDE, "0123456789,.-")
     group, mark = (",", r"\.") if settings.source.decimal_separator == "." else (r"\.", ",")
     signs = "|".join(re.escape(sign) for sign in (settings.currency, *_SIGNS.get(settings.currency, ())))
     blank, currency = f"{_BLANK}*", f"(?:(?:{signs}){_BLANK}*)?"

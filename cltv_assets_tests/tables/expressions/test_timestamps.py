@@ -134,6 +134,8 @@ OTHER_FORMATS = [
     ("epoch_s", "-1", dt.datetime(1969, 12, 31, 23, 59, 59)),
     ("epoch_ms", "1293877298999", dt.datetime(2011, 1, 1, 10, 21, 38)),
     ("epoch_ms", "12938772989991234567", None),
+    ("epoch_us", "1293877298999999", dt.datetime(2011, 1, 1, 10, 21, 38)),
+    ("epoch_us", "12938772989991234567", None),
     ("excel_serial", "40544.431690", dt.datetime(2011, 1, 1, 10, 21, 38)),
     ("excel_serial", "40544", dt.datetime(2011, 1, 1)),
     ("excel_serial", "1e5", None),
