@@ -12,7 +12,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,13 @@ _OTHER_MONEY = (
     r"refund|reembols|rembours|erstatt|tax|ship|tip|fee|discount|frete|livraison|versand|envio|rate|quantity|qty|"
     r"debit|vat|paid"
 )
+#: What a line left the shop, by words in names of columns. Each may as well be what the customer paid.
+_MARGINS = (
+    ("margin", r"margin|marge\b|margen|gross ?profit|rohertrag|deckungsbeitrag"),
+    ("unit_cost", r"unit ?cost|cost ?price|cost per|einkaufspreis|\bek\b"),
+    ("cost", r"\bcogs\b|\bcosts?\b|wareneinsatz|\bco[uû]t\b|\bcosto\b|\bcusto\b"),
+)
+_NOT_OF_GOODS = r"ship|versand|freight|deliver|envio|frete|livraison|rate|%|percent"
 #: Amounts that stand for a whole order.
 _OF_ORDER = {"ordertotal", "basegrandtotal", "grandtotal", "subtotal", "total"}
 _COUNTED = {
@@ -389,6 +396,8 @@ def _written(path: str, files: int, sample: _Sample) -> str:
     lacking = [name for name in ("customer_id", "transacted_at") if name not in chosen]
     lacking += [] if chosen.keys() & {"amount", "unit_price"} else ["amount"]
     lines += [f"    # {canonical}:  # ? which of {', '.join(sample.names)}" for canonical in lacking]
+    if found := _margin(sample, chosen):
+        lines.append(f"    # {found[0]}: {found[1]}  # ? if it says what you earn, customers have margins of their own")
     start, end = _put_times(put, sample, chosen)
     if "utc" in _plain(chosen.get("transacted_at", "")):
         put("time_zone", "UTC", "by the name of the column; days are those of the shop")
@@ -409,6 +418,17 @@ def _written(path: str, files: int, sample: _Sample) -> str:
         put("start_month", start, "first that was read", 0)
         put("end_month", end, "last that was read; remove it where deliveries go on", 0)
     return "\n".join(lines) + "\n"
+
+
+def _margin(sample: _Sample, chosen: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return a column of numbers that may say what a line cost or left, under the name that it would have."""
+    for canonical, words in _MARGINS:
+        for name in sample.names:
+            spelled, texts = name.replace("_", " "), sample.values(name)
+            fits = re.search(words, spelled, re.I) and not re.search(_NOT_OF_GOODS, spelled, re.I)
+            if fits and texts and name not in chosen.values() and all(re.search(r"\d", text) for text in texts):
+                return canonical, name
+    return None
 
 
 def _counts(values: collections.Counter[str]) -> str:

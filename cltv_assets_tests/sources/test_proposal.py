@@ -172,3 +172,16 @@ def test_init_writes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert Path("cltv.yaml").read_text() == "mine"
     assert init("--force") == 0
     assert "Belegnr" in Path("cltv.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("Cost of goods", "# cost: Cost of goods"), ("unit_cost", "# unit_cost: unit_cost"),
+        ("Gross Profit", "# margin: Gross Profit"), ("Wareneinsatz", "# cost: Wareneinsatz"), ("Shipping cost", ""),
+    ],
+)  # fmt: skip
+def test_a_column_that_may_be_what_goods_cost_is_asked_about(tmp_path: Path, name: str, asked: str) -> None:
+    (tmp_path / "a.csv").write_text(f"order id,email,date,{name},amount\n1,a@x.com,2024-01-02,3.00,5.00\n")
+    found = [line.strip() for line in propose(str(tmp_path / "a.csv")).splitlines() if "margins of their own" in line]
+    assert [line.partition("  #")[0] for line in found] == ([asked] if asked else [])
