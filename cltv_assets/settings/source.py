@@ -272,10 +272,11 @@ class Source(Section):
     time_zone: str | None = Field(
         None, description="IANA zone of times without an offset, if it is not the shop's `time_zone`."
     )
-    customer_id_folding: tuple[Literal["trim", "nfc", "casefold"], ...] = Field(
+    customer_id_folding: tuple[Literal["trim", "nfc", "nfkc", "casefold"], ...] = Field(
         ("trim", "nfc"),
         description="Which spellings of an id are one customer: `trim` (blanks of any kind around it), `nfc` (composed "
-        "and decomposed letters), `casefold` (upper and lower case, for e-mail addresses).",
+        "and decomposed letters), `nfkc` (those, and wide digits and letters), `casefold` (upper and lower case, for "
+        "e-mail addresses).",
     )
     missing_values: Texts = Field(
         (),

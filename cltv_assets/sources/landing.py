@@ -54,11 +54,13 @@ log = logging.getLogger(__name__)
 class FileTally:
     """What a file holds.
 
-    ``lines`` counts them by (month index, dating); ``contents`` summarises those of each kept month.
+    ``lines`` counts them by (month index, dating); ``contents`` summarises those of each kept month; ``continued``
+    counts lines of the text that continue the line before, in a quoted field.
     """
 
     lines: Mapping[tuple[int, Dating], int]
     contents: Mapping[int, MonthContent]
+    continued: int
 
     def months(self) -> Counter[int]:
         """Lines by month index."""
@@ -188,11 +190,12 @@ class LandingCache:
 
     def _parse(self, files: Sequence[SourceFile], folder: Path) -> tuple[dict[str, FileTally], _Batch]:
         with self._parsing.parts(folder) as parts:
-            counts = self._parsing.parse([(file, None) for file in files], parts)
-            self._require_times(files, counts)
-            loose = self._loose_months(files, counts)
+            parsed = self._parsing.parse([(file, None) for file in files], parts)
+            self._require_times(files, parsed.counts)
+            loose = self._loose_months(files, parsed.counts)
             parts.place(loose)
-        tallies, batch = self._tallied(Parsed(counts, parts.contents()), loose, folder)
+        parsed.contents = parts.contents()
+        tallies, batch = self._tallied(parsed, loose, folder)
         return tallies, replace(batch, parts=None, remove=partial(shutil.rmtree, folder, ignore_errors=True))
 
     def _spread(
@@ -265,7 +268,8 @@ class LandingCache:
             holds[month].add(name)
         held = {month: frozenset(names) for month, names in holds.items()}
         batch = _Batch(folder, held, frozenset(loose), parsed.parts, loose)
-        return {name: FileTally(tallies[name], contents[name]) for name in loose}, batch
+        continued = parsed.continued
+        return {name: FileTally(tallies[name], contents[name], continued[name]) for name in loose}, batch
 
     def _loose_months(self, files: Sequence[SourceFile], counts: Counts) -> dict[str, int]:
         dated: dict[str, Counter[int]] = defaultdict(Counter)

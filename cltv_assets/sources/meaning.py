@@ -156,8 +156,9 @@ def folded(ids: pa.Array, folding: Sequence[str]) -> pa.Array:
 
 def fold(text: str, folding: Sequence[str]) -> str:
     """Return one customer id in the spelling that stands for all of it."""
-    if "nfc" in folding:
-        text = unicodedata.normalize("NFC", text)
+    for form in ("NFC", "NFKC"):
+        if form.lower() in folding:
+            text = unicodedata.normalize(form, text)
     if "trim" in folding:
         text = _trimmed(text)
     return text.casefold() if "casefold" in folding else text

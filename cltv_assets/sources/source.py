@@ -61,6 +61,8 @@ class Landing:
     out_of_reach : int
         Lines of no month, because their delivery is more than a month early or more
         than ``source.late_months`` late.
+    continued : int
+        Lines of the files that hold lines of the month, and lie inside quoted fields of others.
     records : mapping of str to FileRecord
         What was landed of each file that holds lines of the month, and of the month's own delivery.
     """
@@ -77,6 +79,7 @@ class Landing:
     before_first: int
     after_last: int
     out_of_reach: int
+    continued: int = 0
     records: Mapping[str, FileRecord] = field(default_factory=dict)
 
 
@@ -130,6 +133,7 @@ class TransactionSource:
             dated: Counter[str] = Counter()
             for file in files:
                 dated.update(cache.tally(file).datings(at))
+            records = self._records(files, month)
             before, after, beyond = (sum(counts) for counts in zip(*map(self._outside, own), strict=True))
             if isinstance(self.reader, ListingReader):
                 # What a month's unit holds of other months was dated apart from how the engine compared it.
@@ -147,7 +151,8 @@ class TransactionSource:
                 before_first=before,
                 after_last=after,
                 out_of_reach=beyond,
-                records=self._records(files, month),
+                continued=sum(cache.tally(file).continued for file in files if file.name in records),
+                records=records,
             )
 
     def line_counts(self, months: Iterable[Month] | None = None) -> dict[Month, int]:

@@ -28,9 +28,9 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.meaning import Meaning, read_transactions
+from cltv_assets.sources.meaning import Meaning
 from cltv_assets.sources.parts import ROW_GROUP, MonthParts, Slot, part_of
-from cltv_assets.sources.reading import CuttingReader, Reader, Stretch, Survey, SurveyingReader
+from cltv_assets.sources.reading import CuttingReader, Lines, Reader, Stretch, Survey, SurveyingReader
 
 #: Why a line has the month of its file, and 'dated' where it has its own.
 Dating = Literal["dated", "malformed", "undatable", "future"]
@@ -80,54 +80,63 @@ class Parsing:
     last: int
     block: int
 
-    def parse(self, works: Iterable[Work], parts: MonthParts) -> Counts:
+    def parse(self, works: Iterable[Work], parts: MonthParts) -> Parsed:
         """File the lines of some files or stretches by month and count them."""
         counts: Counts = Counter()
+        continued: Counter[str] = Counter()
         with closing(Dater(self.settings, self.day)) as dater:
-            for lines in self._collected(works):
+            for lines in self._collected(works, continued):
                 months, dating = _dated(lines, dater)
                 found = pa.table({"name": lines["source_file"], "month": months, "dating": dating})
                 for row in found.group_by(found.column_names).aggregate([([], "count_all")]).to_pylist():
                     counts[row["name"], row["month"], row["dating"]] += row["count_all"]
                 parts.add(lines, months)
-        return counts
+        return Parsed(counts, continued)
 
     def parts(self, folder: Path) -> MonthParts:
         """Return what files lines by month."""
         return MonthParts(folder, self.first, self.last, self.block)
 
-    def _collected(self, works: Iterable[Work]) -> Iterator[pa.Table]:
+    def _collected(self, works: Iterable[Work], continued: Counter[str]) -> Iterator[pa.Table]:
         """Yield the lines in larger batches; many small files share one."""
         waiting: list[pa.RecordBatch] = []
         count = 0
         for file, stretch in works:
-            for batch in self._read(file, stretch):
+            meaning = Meaning(self.settings.source, file.name)
+            for batch in meaning.transactions(self._read(file, stretch)):
                 waiting.append(batch)
                 count += batch.num_rows
                 if count >= ROW_GROUP:
                     yield pa.Table.from_batches(waiting)
                     waiting, count = [], 0
+            continued[file.name] += meaning.continued
         if waiting:
             yield pa.Table.from_batches(waiting)
 
-    def _read(self, file: SourceFile, stretch: Stretch | None) -> Iterator[pa.RecordBatch]:
+    def _read(self, file: SourceFile, stretch: Stretch | None) -> Iterator[Lines]:
         if stretch is None:
-            return read_transactions(self.settings.source, self.reader, file)
+            return self.reader.read(file)
         assert isinstance(self.reader, CuttingReader)
-        return Meaning(self.settings.source, file.name).transactions(self.reader.read(file, stretch))
+        return self.reader.read(file, stretch)
 
 
 @dataclass
 class Parsed:
-    """What tasks found and wrote: counts, digests by file, slot and block, and the addresses of parts by slot."""
+    """What tasks found and wrote.
+
+    Counts of lines, and by file of those that continue the line before; digests by file, slot and block; the addresses
+    of parts by slot.
+    """
 
     counts: Counts = field(default_factory=Counter)
+    continued: Counter[str] = field(default_factory=Counter)
     contents: dict[tuple[str, Slot, int], MonthContent] = field(default_factory=dict)
     parts: dict[Slot, list[str]] = field(default_factory=dict)
 
     def add(self, other: Parsed) -> None:
         """Take what another task found."""
         self.counts.update(other.counts)
+        self.continued.update(other.continued)
         self.contents |= other.contents
         for slot, uris in other.parts.items():
             self.parts.setdefault(slot, []).extend(uris)
@@ -137,6 +146,7 @@ class Parsed:
         contents = [[*place, content.lines, content.digest] for place, content in self.contents.items()]
         return {
             "counts": [[*place, lines] for place, lines in self.counts.items()],
+            "continued": dict(self.continued),
             "contents": contents,
             "parts": list(self.parts.items()),
         }
@@ -146,6 +156,7 @@ class Parsed:
         """Read what `as_json` returned."""
         return cls(
             Counter({(name, month, dating): lines for name, month, dating, lines in value["counts"]}),
+            Counter(value["continued"]),
             {(name, slot, block): MonthContent(*content) for name, slot, block, *content in value["contents"]},
             dict(value["parts"]),
         )
@@ -252,10 +263,9 @@ def _parse(
     """Parse a unit into parts on the shared storage. Runs on executors."""
 
     def parsed() -> dict[str, Any]:
-        found = Parsed()
         with tempfile.TemporaryDirectory(prefix="cltv-unit-") as local:
             with parsing.parts(Path(local)) as parts:
-                found.counts = parsing.parse(units[number], parts)
+                found = parsing.parse(units[number], parts)
             found.contents = parts.contents()
             storage.make_folder(folder)
             for slot in parts.slots():

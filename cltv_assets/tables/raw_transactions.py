@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from cltv_assets.tables.table import DATA_PLATFORM, INGESTION, SOURCE, Table
 
 #: Name of a month's note that records what was landed of each file. The source file sensor compares with it.
 SOURCE_FILES = "source_files"
+#: Name of a month's note of how many lines lie inside quoted fields of others.
+CONTINUED = "lines_inside_fields"
 
 
 def make(run: MonthRun) -> list[Path] | ir.Table:
@@ -33,6 +36,7 @@ def make(run: MonthRun) -> list[Path] | ir.Table:
     folder = Path(tempfile.mkdtemp(dir=run.scratch() if run.scratch else None))
     landing = run.source.land(run.month, folder)
     run.notes.update({name: getattr(landing, name) for name in ("lines", "late", "malformed", "undatable", "future")})
+    run.notes[CONTINUED] = landing.continued
     run.notes["files_searched"] = landing.source_files
     # The sensor for source files compares with this record of what was landed.
     run.notes[SOURCE_FILES] = {name: record.as_json() for name, record in landing.records.items()}
@@ -136,11 +140,47 @@ def unused_columns(_values: Values, run: MonthRun) -> Verdict:
     return Verdict(not said, " ".join(said) or "No other column of the delivery looks as if it mattered.")
 
 
+#: Share of the lines in quoted fields of others from which somebody should look.
+_MANY_CONTINUED = 0.05
+#: Endings of files that may be deliveries.
+_DELIVERIES = re.compile(
+    r"\.(csv|tsv|txt|dat|jsonl?|ndjson|xml|xlsx?|xlsm|ods|parquet|zip|7z|rar|tar|tgz|gz|bz2|zst|xz)$", re.I
+)
+
+
+@check(
+    "Every delivered file is read, and every line is one of its own.",
+    measures=lambda table, _run: {"lines": table.count(), "first": table.source_file.min()},
+    blocking=False,
+    of_sample=True,
+)
+def read_whole(values: Values, run: MonthRun) -> Verdict:
+    """Warn about files that are not read, and about many lines inside quoted fields of others."""
+    skipped = [name for name in run.source.skipped_files() if _DELIVERIES.search(name)]
+    noted = run.notes.get(CONTINUED)
+    continued, lines = noted if isinstance(noted, int) else 0, values["lines"]
+    said = []
+    if skipped:
+        shown = ", ".join(skipped[:3]) + (f" and {len(skipped) - 3:,} more" if len(skipped) > 3 else "")
+        said.append(
+            f"Not read, because of their ending or place: {shown}. Set source.kind and source.path to what holds "
+            "deliveries, or take these files away."
+        )
+    if continued > _MANY_CONTINUED * (continued + lines):
+        said.append(
+            f"{continued:,} lines beside {lines:,} lie inside quoted fields of others, in {values['first']} or a file "
+            "with it: if they are no notes or addresses of several lines, a quote opens nothing there; set "
+            "source.quoting: none, or source.escape."
+        )
+    facts = {CONTINUED: continued, "files_not_read": len(skipped)}
+    return Verdict(not said, " ".join(said) or "Every file is read.", facts)
+
+
 TABLE = Table(
     schema=RAW_TRANSACTIONS,
     inputs=lambda _settings: (),
     make=make,
-    checks=(month_has_lines, usual_volume(RAW_TRANSACTIONS), late_lines, unused_columns, delivered_once),
+    checks=(month_has_lines, usual_volume(RAW_TRANSACTIONS), late_lines, read_whole, unused_columns, delivered_once),
     group=INGESTION,
     owner=DATA_PLATFORM,
     kinds=(SOURCE, "deltalake"),

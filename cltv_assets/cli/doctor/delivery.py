@@ -36,6 +36,7 @@ from cltv_assets.tables.cleaned_and_rejected.split import (
     treat_outliers,
 )
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.raw_transactions import CONTINUED
 
 _REFUSED = "Mend it first: until then months are refused."
 _WARNED = "Mend it before the first run; a check warns in each month until then."
@@ -92,8 +93,6 @@ def _shown(settings: Settings, report: SourceReport) -> str:
         text += f"; {of} {unusable:,} have no usable date"
         if report.first_month and report.last_month:
             text += f", the others run from {report.first_month} to {report.last_month}"
-    if report.continued:
-        text += f"; {report.continued:,} lines lie inside quoted fields of others (source.quoting)"
     if report.last_month and report.last_month.shift(2) < settings.last_month():
         text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
     if report.skipped:
@@ -114,7 +113,7 @@ def _audited(
     with tempfile.TemporaryDirectory() as empty, closing(DuckDBEngine(settings.duckdb_memory_limit)) as engine:
         run = MonthRun(month, settings, engine, Lake(empty), source)
         tables = _sample_tables(engine, report, span, settings)
-        run = replace(run, inputs=tables)
+        run = replace(run, inputs=tables, notes={CONTINUED: report.continued})
         for table in TABLES:
             checks = [check for check in table.checks if check.of_sample and (warnings or check.blocking)]
             for found in audit(tables[table.name], checks, run) if checks else ():

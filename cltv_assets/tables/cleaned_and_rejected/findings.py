@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
+from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -22,7 +24,9 @@ from cltv_assets.tables.margins import measures_of_margins, odd_margins
 from cltv_assets.tables.month_run import MonthRun
 
 #: Fewer lines, orders or customers show no habit.
-_FEW_LINES, _FEW_ORDERS, _FEW_CUSTOMERS = 30, 10, 20
+_FEW_LINES, _FEW_ORDERS, _FEW_CUSTOMERS, _FEW_DECIMALS = 30, 10, 20, 3
+#: Ids beyond ASCII that are compared with each other.
+_COMPARED = 10_000
 
 #: Ids that tills and shops write for somebody whom they do not know, and words of rows that add others up.
 PLACEHOLDERS = (
@@ -75,6 +79,8 @@ def _of_customers(cleaned: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
         **{f"nobody_{name}": one for name, one in those(nobody).items()},
     )
     found = {name: whole[name].as_scalar() for name in whole.columns}
+    odd = each.filter(each.customer_id.re_search("[^\\x00-\\x7F]")).limit(_COMPARED)
+    found["beyond_ascii"] = odd.customer_id.collect().as_scalar()
     return found | {"second": each.order_by(ibis.desc("value")).limit(2).value.min().as_scalar()}
 
 
@@ -108,6 +114,11 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
             "checks.customer_share and three times the next: see whether it is a customer, or a total; if it is none, "
             "name it in source.missing_values."
         )
+    if forms := _same_in_other_forms(values["beyond_ascii"] or ()):
+        said.append(
+            f"Ids such as {' and '.join(map(repr, forms))} differ only in how their characters are stored or in their "
+            "width: set source.customer_id_folding: [trim, nfkc] if they are the same customers."
+        )
     by_case, by_zero = customers - (values["spellings"] or 0), (values["spellings"] or 0) - (values["zeros"] or 0)
     if by_case:
         said.append(
@@ -122,6 +133,19 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
     if said:
         return Verdict(False, " ".join(said), facts)
     return Verdict(True, f"{customers:,} customers; the largest has {share:.1%} of the value.", facts)
+
+
+def _same_in_other_forms(ids: Sequence[str]) -> list[str]:
+    """Return two ids that are one in Unicode's compatible form, or one that is another, plain, text in that form."""
+    known: dict[str, str] = {}
+    for text in sorted(ids):
+        plain = unicodedata.normalize("NFKC", text)
+        if plain.isascii():
+            return [text, plain]
+        if plain in known:
+            return [known[plain], text]
+        known[plain] = text
+    return []
 
 
 def _two(values: Values, name: str) -> str:
@@ -143,10 +167,27 @@ def _totals_repeat(settings: Settings) -> bool:
     return settings.source.amount_level == "line" and "amount" in settings.source.mapping
 
 
+def _numbers(settings: Settings) -> list[str]:
+    return [name for name in ("amount", "quantity", "unit_price") if name in settings.source.mapping]
+
+
+def _other_mark(settings: Settings) -> str:
+    """Return what stands between thousands by the settings, and may be what stands before decimals."""
+    return "," if settings.source.decimal_separator == "." else "."
+
+
 def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     settings = run.settings
     found: dict[str, ir.Scalar] = {"lines": cleaned.count(), "last_day": cleaned.purchase_day.day().max()}
     found |= measures_of_margins(cleaned, run)
+    raw, numbers = run.inputs[RAW_TRANSACTIONS.name], _numbers(settings)
+    group = _other_mark(settings)
+    grouped = {name: raw[name].right(4).substr(0, 1) == group for name in numbers}
+    texts = raw.aggregate(
+        **{f"grouped_{name}": one.cast("int64").sum() for name, one in grouped.items()},
+        **{f"such_{name}": ibis.ifelse(one, raw[name], ibis.null("string")).min() for name, one in grouped.items()},
+    )
+    found |= {name: texts[name].as_scalar() for name in texts.columns}
     if "amount" in settings.source.mapping:
         amount = cleaned.amount_delivered
         for name, parts in (("decimals", 1), ("thousandths", 100), ("finer", 1000)):
@@ -192,14 +233,22 @@ def read_as_meant(values: Values, run: MonthRun) -> Verdict:
             f"'{formats}'."
         )
     decimals = values.get("decimals") or 0
-    # Of thousands, one in ten ends in a zero.
-    three = decimals >= _FEW_LINES and not values["finer"] and values["thousandths"] > 0.8 * decimals
-    if three and settings.currency not in _THREE_DECIMALS:
-        other = "," if settings.source.decimal_separator == "." else "."
+    # Of thousands, one in ten ends in a zero. A few may be all that are so large in a shop without cents.
+    share = 0.8 if decimals >= _FEW_LINES else 0.6
+    three = decimals and values["thousandths"] > share * decimals
+    other = _other_mark(settings)
+    if decimals >= _FEW_DECIMALS and three and not values["finer"] and settings.currency not in _THREE_DECIMALS:
         said.append(
             f"Amounts with decimals have three ({values['thousandths']:,} of {decimals:,}): their separator may be "
             f"that of thousands; then set source.decimal_separator: '{other}'."
         )
+    said += [
+        f"Nearly all of source.columns.{name} have three digits behind a '{other}', such as "
+        f"'{values[f'such_{name}']}', and count as thousands: if these are decimals, set "
+        f"source.decimal_separator: '{other}'."
+        for name in _numbers(settings)
+        if lines >= _FEW_LINES and (values[f"grouped_{name}"] or 0) > 0.8 * lines
+    ]
     timed = values.get("timed") or 0
     zoned = re.search(r"(Z|UTC|[+-]\d{2}:?\d{2})\s*$", values.get("text") or "")
     if timed >= _FEW_LINES and not zoned and values["night"] > 0.15 * timed:

@@ -15,6 +15,7 @@ from cltv_assets.cli.doctor.delivery import look_at_source
 from cltv_assets.settings import Settings
 
 COLUMNS = {"transaction_id": "order", "customer_id": "who", "transacted_at": "day", "amount": "total"}
+PRICED = {name: there for name, there in COLUMNS.items() if name != "amount"} | {"unit_price": "total"}
 Row = dict[str, str]
 
 
@@ -114,6 +115,31 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
         ("2 ids look like nobody's, such as 'Walk-in Customer' and 'guest@shop.com'",),
     ),
     (everywhere(total=lambda r, n: f"{n + 1}.{100 + 7 * n:03}"), {}, "read_as_meant", ("decimal_separator: ','",)),
+    (
+        # A shop without cents, of which few lines reach a thousand.
+        everywhere(total=lambda r, n: f"1.{231 + n}" if n % 30 == 0 else str(100 + 7 * n)),
+        {},
+        "read_as_meant",
+        ("have three (4 of 4)", "decimal_separator: ','"),
+    ),
+    (
+        everywhere(pieces=lambda r, n: f"{1 + n % 3},000"),
+        {"columns": PRICED | {"quantity": "pieces"}},
+        "read_as_meant",
+        ("source.columns.quantity have three digits behind a ',', such as '1,000'", "decimal_separator: ','"),
+    ),
+    (
+        everywhere(who=lambda r, n: "\uff23" + r["who"][1:] if n % 7 == 0 else r["who"]),
+        {},
+        "customer_ids",
+        ("'\uff2300' and 'C00' differ only", "customer_id_folding: [trim, nfkc]"),
+    ),
+    (
+        everywhere(note=lambda r, n: "two\nlines" if n % 10 == 0 else ""),
+        {},
+        "read_whole",
+        ("12 lines beside 120 lie inside quoted fields", "source.quoting: none"),
+    ),
     (
         everywhere(day=lambda r, n: f"{1 + n % 3:02}/{1 + n % 12:02}/2024"),
         {"timestamp_format": "%d/%m/%Y"},
@@ -270,6 +296,13 @@ def test_lines_inside_quoted_fields_are_counted(tmp_path: Path) -> None:
         "start_month": "2024-01",
         "home": tmp_path,
     }
-    (found, *_) = look_at_source(Settings.model_validate(values | {"end_month": "2024-01"}))
+    found, whole, *_ = look_at_source(Settings.model_validate(values | {"end_month": "2024-01"}))
     assert "of 2 lines 0 have no usable date" in found.text
-    assert "2 lines lie inside quoted fields of others" in found.text
+    assert "2 lines beside 2 lie inside quoted fields of others" in whole.text
+
+
+def test_files_that_are_not_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "march.CSV.bak").write_text("a note of somebody's")
+    (tmp_path / "march.xlsx").write_text("a workbook beside the exports")
+    found = said_of(tmp_path, {"a.csv": shop()}, {"path": str(tmp_path)})
+    assert "place: march.xlsx." in found["read_whole"]

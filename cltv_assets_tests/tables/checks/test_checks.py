@@ -205,6 +205,9 @@ class NoSource:
     def line_counts(self, months):
         return {}
 
+    def skipped_files(self):
+        return []
+
     def unused_columns(self):
         return []
 
