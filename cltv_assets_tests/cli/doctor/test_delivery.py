@@ -97,6 +97,12 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
         ("invalid_amount 20", "stands on another line of the order: set source.amount_level: order"),
     ),
     (
+        everywhere(total=lambda r, n: "" if n % 6 == 0 else r["total"], SH=lambda r, n: "H" if n % 6 == 0 else "S"),
+        {"sign": {"column": "SH", "refund": "H"}},
+        "lost_value",
+        ("The amount is empty there: leave such lines out by source.where",),
+    ),
+    (
         everywhere(total=lambda r, n: "" if n % 6 < 2 else r["total"]),
         {},
         "lost_value",
