@@ -92,6 +92,20 @@ def test_names_that_no_table_knows_are_told_by_their_words_and_values(tmp_path: 
     assert "amount: Valor Total  # ? by its name" in propose(str(file))
 
 
+@pytest.mark.parametrize(("amount", "refund"), [("-5.00", "5.00"), ("5.00", "0.00")])
+def test_a_refund_that_is_a_line_already_or_nothing_is_not_proposed_again(
+    tmp_path: Path, amount: str, refund: str
+) -> None:
+    file = tmp_path / "sales.csv"
+    rows = (
+        "order_id,email,date,amount,Partial Refunds",
+        "1,a@x,2024-01-02,5.00,0.00",
+        f"2,a@x,2024-01-03,{amount},{refund}",
+    )
+    file.write_text("\n".join(rows))
+    assert "refund_amount" not in columns_of(file)[0]
+
+
 def test_a_ledger_has_a_line_of_its_own_before_the_header(tmp_path: Path) -> None:
     file = tmp_path / "ledger.csv"
     file.write_text(
