@@ -255,6 +255,12 @@ def test_a_refund_in_a_later_file_is_no_other_state_of_its_order(tmp_path: Path)
     assert said_of(tmp_path, {"a.csv": shop(), "b.csv": refund}, {"duplicates": "drop_across_files"}) == {}
 
 
+def test_a_state_that_only_an_older_file_has(tmp_path: Path) -> None:
+    rows = everywhere(Voided=lambda r, n: "true" if n == 5 else "false")
+    files = {"a.csv": rows[:40], "b.csv": rows[40:80], "c.csv": [{**row, "new": "1"} for row in rows[80:]]}
+    assert "holds false 119, true 1" in said_of(tmp_path, files, {})["unused_columns"]
+
+
 def test_a_list_in_each_object_hides_no_other_column(tmp_path: Path) -> None:
     rows = everywhere(status=lambda r, n: "failed" if n % 6 == 0 else "paid")
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({**row, "items": [{"id": 1}]}) + "\n" for row in rows))
