@@ -201,6 +201,15 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
         "unused_columns",
         ("has an amount in 12 of 120 lines", "source.columns.refund_amount: Valor Reembolsado"),
     ),
+    (
+        [
+            {**row, "Money Out": row["total"] if n == 9 else "", "total": "" if n == 9 else row["total"]}
+            for n, row in enumerate(everywhere())
+        ],
+        {},
+        "unused_columns",
+        ("'Money Out' has an amount in 1 of 120 lines", "source.columns.refund_amount: Money Out"),
+    ),
     (everywhere(Currency=lambda r, n: "eur" if n % 10 == 0 else "usd"), {}, "unused_columns", ("not only USD",)),
 ]  # fmt: skip
 
