@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cltv_assets.errors import SourceError
@@ -32,10 +32,11 @@ class JsonReader(TextReader):
     what = "a file of JSON lines"
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
-        """Return the names in the first objects, nested ones by dots, and those that the file's path gives."""
+        """Return the names in the first objects, nested ones by dots, but not lists, and those that the path gives."""
         with self._blocks(file) as (blocks, _):
             names = self._names(file, blocks)
-        return (*names, *(name for name in values_in_path(file) if name not in names))
+        plain = (name for name, is_plain in names.items() if is_plain)
+        return (*plain, *(name for name in values_in_path(file) if name not in names))
 
     def whole_lines(self, data: bytes) -> bool:
         """Whether a cut after any line feed of some whole lines is safe: strings hold no line breaks."""
@@ -48,14 +49,16 @@ class JsonReader(TextReader):
             fields = [name for name in self._wanted if name in names or name.strip() not in given]
             yield from with_path_values(in_batches(fields, self._records(blocks, fields)), file, self._wanted)
 
-    def _names(self, file: SourceFile, blocks: Blocks) -> dict[str, None]:
-        """Look at the first lines without taking them, and require the wanted columns there."""
+    def _names(self, file: SourceFile, blocks: Blocks) -> dict[str, bool]:
+        """Look at the first lines without taking them, and require the wanted columns there; lists are not plain."""
         lines: list[str] = []
         while len(lines) < _SAMPLED and (line := blocks.next_line()) is not None:
             lines.append(line)
         blocks.return_lines(lines)
         objects = [found for line in lines if isinstance(found := _decoded(line), dict)]
-        names = dict.fromkeys(name for found in objects for name in _names(found))
+        names: dict[str, bool] = {}
+        for name, value in (pair for found in objects for pair in _fields(found)):
+            names[name] = names.get(name, True) and not isinstance(value, list)
         texts = [line.strip() for line in lines if not line.isspace()]
         if texts and not objects:
             whole = (
@@ -72,7 +75,7 @@ class JsonReader(TextReader):
             find_columns(list(names), self._required(names), where, given=values_in_path(file))
         return names
 
-    def _required(self, names: dict[str, None]) -> dict[str, str]:
+    def _required(self, names: Mapping[str, bool]) -> dict[str, str]:
         """Return the columns that must be there: none that comes with some lines only, if its name is not mistyped."""
         ids = self._source.mapping["customer_id"]
         others = [name for name in names if name not in self._wanted]
@@ -119,12 +122,12 @@ def _decoded(line: str) -> Any:
     return found if end == len(text) else None
 
 
-def _names(found: dict[str, Any], before: str = "") -> Iterator[str]:
+def _fields(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in found.items():
         if isinstance(value, dict):
-            yield from _names(value, f"{before}{name}.")
+            yield from _fields(value, f"{before}{name}.")
         else:
-            yield before + name
+            yield before + name, value
 
 
 def _plain(found: Any, name: str) -> Any:

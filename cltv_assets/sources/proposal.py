@@ -325,6 +325,11 @@ def _chosen(sample: _Sample) -> dict[str, str]:
     for canonical, words in _WORDS.items():
         if canonical not in chosen and (name := _by_words(sample, canonical, words, {*chosen.values()})):
             chosen[canonical] = name
+    refund = chosen.get("refund_amount", "")
+    negative = any(re.search(r"^\D*[-(]|-\s*$", text) for text in sample.values(chosen.get("amount", "")))
+    if negative and _plain(refund) not in _NAMES["refund_amount"].split():
+        # Refunds are lines already.
+        chosen.pop("refund_amount", None)
     total = rare.get("total") or rare.get("ordertotal")
     if total and ("unit_price" in chosen or _plain(chosen.get("amount", "")) == "itemtotal"):
         # Prices of lines may be those before a discount of the order.
@@ -356,6 +361,8 @@ def _by_words(sample: _Sample, canonical: str, words: str, taken: set[str]) -> s
             continue
         numbers = all(re.search(r"\d", text) and not re.search(r"[^\W\d]{4}", text) for text in texts if text != "-")
         if canonical in ("amount", "refund_amount") and not numbers:
+            continue
+        if canonical == "refund_amount" and not any(re.search("[1-9]", text) for text in texts):
             continue
         if canonical == "amount" and re.search(_OTHER_MONEY, re.sub(r"\(.*\)", "", spelled), re.I):
             continue

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 from pathlib import Path
 
+import openpyxl
 import pytest
 import yaml
 
@@ -92,6 +94,20 @@ def test_names_that_no_table_knows_are_told_by_their_words_and_values(tmp_path: 
     assert "amount: Valor Total  # ? by its name" in propose(str(file))
 
 
+@pytest.mark.parametrize(("amount", "refund"), [("-5.00", "5.00"), ("5.00", "0.00")])
+def test_a_refund_that_is_a_line_already_or_nothing_is_not_proposed_again(
+    tmp_path: Path, amount: str, refund: str
+) -> None:
+    file = tmp_path / "sales.csv"
+    rows = (
+        "order_id,email,date,amount,Partial Refunds",
+        "1,a@x,2024-01-02,5.00,0.00",
+        f"2,a@x,2024-01-03,{amount},{refund}",
+    )
+    file.write_text("\n".join(rows))
+    assert "refund_amount" not in columns_of(file)[0]
+
+
 def test_a_ledger_has_a_line_of_its_own_before_the_header(tmp_path: Path) -> None:
     file = tmp_path / "ledger.csv"
     file.write_text(
@@ -99,6 +115,27 @@ def test_a_ledger_has_a_line_of_its_own_before_the_header(tmp_path: Path) -> Non
     )
     columns, source = columns_of(file)
     assert (source["skip_rows"], columns["amount"], columns["customer_id"]) == (1, "Umsatz", "Kunde")
+
+
+def test_a_workbook_has_titles_above_the_header_and_a_total_below(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    lines = [dt.datetime(2024, 1, 5), 1, "a", 5], [dt.datetime(2024, 2, 5), 2, "b", 6]
+    for row in (["Sales report"], ["2024"], [], ["Date", "Receipt number", "Customer", "Final price (EUR)"], *lines):
+        book.active.append(row)
+    book.active.append(["Total", None, None, 11])
+    book.save(tmp_path / "sales.xlsx")
+    columns, source = columns_of(tmp_path / "sales.xlsx")
+    assert (source["skip_rows"], columns["amount"]) == (3, "Final price (EUR)")
+    text = propose(str(tmp_path / "sales.xlsx"))
+    assert "currency: EUR" in text
+    assert "end_month: 2024-02" in text
+
+
+def test_japanese_text_is_told_from_western(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_bytes("注文番号,会員ID,注文日時,合計金額\n1,M1,2024/01/02,1200\n".encode("cp932"))
+    columns, source = columns_of(file)
+    assert (source["encoding"], columns["amount"]) == ("cp932", "合計金額")
 
 
 def test_packed_json_is_read_as_json(tmp_path: Path) -> None:

@@ -299,11 +299,12 @@ def _of_lost(rejected: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     return found
 
 
-def _remedy(values: Values, worst: str) -> str:
+def _remedy(values: Values, worst: str, settings: Settings) -> str:
     blank = values["blank_lines"] or 0
     if worst != "invalid_amount" or blank * 2 < (values["invalid_amount_lines"] or 0):
         return f"Look at {UNREADABLE[worst]}."
-    if (values["blank_of_orders"] or 0) * 2 > blank:
+    # A refund may be of an order, too, and have its amount in another column.
+    if (values["blank_of_orders"] or 0) * 2 > blank and settings.source.sign is None:
         return "The amount is empty there, and stands on another line of the order: set source.amount_level: order."
     return "The amount is empty there: leave such lines out by source.where, or see source.columns.amount."
 
@@ -349,7 +350,7 @@ def lost_value(values: Values, run: MonthRun) -> Verdict:
         worst = max(UNREADABLE, key=lambda reason: lines[reason])
         said.append(
             f"{unread:,} of {raw:,} lines cannot be read ({of_lines:.1%}; about {of_value:.0%} of the value, "
-            f"{worth['unread']:,.2f} {unit}): {each}. {_remedy(values, worst)}"
+            f"{worth['unread']:,.2f} {unit}): {each}. {_remedy(values, worst, run.settings)}"
         )
     guests, guest_lines, guest_value = shares("guest")
     if max(guest_lines, guest_value) > run.settings.checks.missing_customer_share:

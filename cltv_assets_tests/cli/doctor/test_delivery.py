@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,12 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
         {},
         "lost_value",
         ("invalid_amount 20", "stands on another line of the order: set source.amount_level: order"),
+    ),
+    (
+        everywhere(total=lambda r, n: "" if n % 6 == 0 else r["total"], SH=lambda r, n: "H" if n % 6 == 0 else "S"),
+        {"sign": {"column": "SH", "refund": "H"}},
+        "lost_value",
+        ("The amount is empty there: leave such lines out by source.where",),
     ),
     (
         everywhere(total=lambda r, n: "" if n % 6 < 2 else r["total"]),
@@ -238,6 +245,15 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
         "unused_columns",
         ("has an amount in 12 of 120 lines", "source.columns.refund_amount: Valor Reembolsado"),
     ),
+    (
+        [
+            {**row, "Money Out": row["total"] if n == 9 else "", "total": "" if n == 9 else row["total"]}
+            for n, row in enumerate(everywhere())
+        ],
+        {},
+        "unused_columns",
+        ("'Money Out' has an amount in 1 of 120 lines", "source.columns.refund_amount: Money Out"),
+    ),
     (everywhere(Currency=lambda r, n: "eur" if n % 10 == 0 else "usd"), {}, "unused_columns", ("not only USD",)),
 ]  # fmt: skip
 
@@ -274,6 +290,41 @@ def test_the_same_export_twice_and_exports_that_overlap(tmp_path: Path) -> None:
     overlap = said_of(tmp_path, {"a.csv": rows[:80], "b.csv": rows[60:]}, {})
     assert "10 of 60 orders" in overlap["delivered_once"]
     assert said_of(tmp_path, {"a.csv": rows[:80], "b.csv": rows[60:]}, {"duplicates": "drop_across_files"}) == {}
+
+
+def test_an_order_that_a_later_export_has_with_another_state(tmp_path: Path) -> None:
+    first = everywhere(state=lambda r, n: "paid")
+    later = everywhere(state=lambda r, n: "cancelled" if n in (20, 21) else "paid")
+    source = {"columns": {**COLUMNS, "status": "state"}, "count_status": "paid", "duplicates": "drop_across_files"}
+    found = said_of(tmp_path, {"a.csv": first, "b.csv": later}, source)
+    assert list(found) == ["delivered_once"]
+    assert "1 of 60 orders are in several files with other lines, amounts or states" in found["delivered_once"]
+    assert "such as '1010'; the files are a.csv to b.csv" in found["delivered_once"]
+    assert said_of(tmp_path, {"a.csv": first, "b.csv": first}, source) == {}
+
+
+def test_a_refund_in_a_later_file_is_no_other_state_of_its_order(tmp_path: Path) -> None:
+    refund = [{**shop()[0], "day": "2024-03-30 09:00:00", "total": "-5.00"}]
+    assert said_of(tmp_path, {"a.csv": shop(), "b.csv": refund}, {"duplicates": "drop_across_files"}) == {}
+
+
+def test_a_state_that_only_an_older_file_has(tmp_path: Path) -> None:
+    rows = everywhere(Voided=lambda r, n: "true" if n == 5 else "false")
+    files = {"a.csv": rows[:40], "b.csv": rows[40:80], "c.csv": [{**row, "new": "1"} for row in rows[80:]]}
+    assert "holds false 119, true 1" in said_of(tmp_path, files, {})["unused_columns"]
+
+
+def test_a_list_in_each_object_hides_no_other_column(tmp_path: Path) -> None:
+    rows = everywhere(status=lambda r, n: "failed" if n % 6 == 0 else "paid")
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({**row, "items": [{"id": 1}]}) + "\n" for row in rows))
+    values: dict[str, Any] = {
+        "source": {"kind": "jsonl", "path": "a.jsonl", "columns": COLUMNS},
+        "start_month": "2024-01",
+        "end_month": "2024-03",
+        "home": tmp_path,
+    }
+    found = {finding.name: finding.text for finding in look_at_source(Settings.model_validate(values))}
+    assert "'failed' look like no sales" in found["unused_columns"]
 
 
 def test_a_delivery_that_would_block_every_month_fails(tmp_path: Path) -> None:
