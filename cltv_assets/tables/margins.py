@@ -81,7 +81,8 @@ def credibility(engine: Engine, each: ir.Table) -> Credibility:
     ----------
     engine : Engine
     each : ibis table
-        For each customer ``own_margin``, ``own_spend``, ``own_squares`` (the sum over days of margin^2 / spend) and ``own_days``.
+        For each customer ``own_margin``, ``own_spend``, ``own_squares`` (the sum over days of margin^2 / spend) and
+        ``own_days``.
     """
     share = each.own_margin / each.own_spend
     sums = engine.measure(
