@@ -66,7 +66,13 @@ SEGMENT_SUMMARY = TableSchema(
         Column("share_of_customers", "float64", "Share of the base's customers.", "share"),
         *_expected_total("purchases", "Expected purchases of all its customers.", "purchase days"),
         *_expected_total("value", "Expected discounted margin of all its customers.", "currency"),
-        Column("share_of_value", "float64", "Share of the base's expected value.", "share", signed=True),
+        Column(
+            "share_of_value",
+            "float64",
+            "Share of the base's expected value; 0 where that is not above 0.",
+            "share",
+            signed=True,
+        ),
         Column(
             "customers_before",
             "int64",
@@ -119,7 +125,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     for row in rows:
         whole = base[row["horizon_months"]]
         row["share_of_customers"] = row["customers"] / whole["customers"]
-        row["share_of_value"] = row["expected_value"] / whole["expected_value"] if whole["expected_value"] else 0.0
+        row["share_of_value"] = row["expected_value"] / whole["expected_value"] if whole["expected_value"] > 0 else 0.0
     return rows
 
 
