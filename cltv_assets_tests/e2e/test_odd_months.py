@@ -231,6 +231,7 @@ def test_customers_who_buy_what_costs_more_are_worth_less(tmp_path: Path) -> Non
     assert total["expected_value_low"] < total["expected_value"] < total["expected_value_high"]
     page = Path(settings.lake_root, REPORT, "month=2011-02-01/report.html").read_text(encoding="utf-8")
     assert "each customer&#39;s own margin" in page
+    assert "the gross margin of 30% until any is known" in page
 
 
 def test_article_numbers_taken_for_costs_are_told_and_stop_no_month(tmp_path: Path) -> None:
