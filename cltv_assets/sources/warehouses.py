@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -57,7 +57,9 @@ class Warehouse(Holder):
         try:
             yield backend
         finally:
-            backend.disconnect()
+            # A connection that broke while rows came may fail to close, which would hide what is wrong.
+            with suppress(Exception):
+                backend.disconnect()
 
 
 def connected(url: str) -> Any:

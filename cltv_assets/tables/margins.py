@@ -25,7 +25,7 @@ from cltv_assets.months import Month
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.check import Values
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.quantiles import MARGINS_POINT, MONEY_POINT, fixed_point
+from cltv_assets.tables.quantiles import exact_sum
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def with_margins(engine: Engine, customers: ir.Table, days: ir.Table, month: Mon
     each = known.group_by("customer_id").aggregate(
         own_margin=known.margin.sum().cast("float64"),
         own_spend=known.margin_spend.sum().cast("float64"),
-        own_squares=fixed_point(margin * margin / spend, MONEY_POINT).sum(),
+        own_squares=exact_sum(margin * margin / spend),
         own_days=known.count(),
     )
     each = engine.cache(each)
@@ -81,8 +81,8 @@ def credibility(engine: Engine, each: ir.Table) -> Credibility:
     ----------
     engine : Engine
     each : ibis table
-        For each customer ``own_margin``, ``own_spend``, ``own_squares`` (the sum over days of margin^2 / spend, in
-        fixed point) and ``own_days``.
+        For each customer ``own_margin``, ``own_spend``, ``own_squares`` (the sum over days of margin^2 / spend) and
+        ``own_days``.
     """
     share = each.own_margin / each.own_spend
     sums = engine.measure(
@@ -90,18 +90,16 @@ def credibility(engine: Engine, each: ir.Table) -> Credibility:
         {
             "customers": each.count(),
             "days": each.own_days.sum(),
-            "margin": fixed_point(each.own_margin, MONEY_POINT).sum(),
-            "spend": fixed_point(each.own_spend, MONEY_POINT).sum(),
-            "by_day": each.own_squares.sum(),
-            "by_customer": fixed_point(each.own_margin * share, MONEY_POINT).sum(),
-            "squares": (each.own_spend * each.own_spend).cast("decimal(38, 4)").sum().cast("float64"),
+            "margin": exact_sum(each.own_margin),
+            "spend": exact_sum(each.own_spend),
+            "by_day": exact_sum(each.own_squares),
+            "by_customer": exact_sum(each.own_margin * share),
+            "squares": exact_sum(each.own_spend * each.own_spend),
         },
     )
     if not sums["customers"]:
         return Credibility(None, None)
-    margin, spend, by_day, by_customer = (
-        float(sums[name]) / MONEY_POINT for name in ("margin", "spend", "by_day", "by_customer")
-    )
+    margin, spend, by_day, by_customer = (float(sums[name]) for name in ("margin", "spend", "by_day", "by_customer"))
     overall, customers = margin / spend, int(sums["customers"])
     repeats, weight = int(sums["days"]) - customers, spend - float(sums["squares"]) / spend
     if not repeats or weight <= 0:
@@ -115,8 +113,8 @@ def credibility(engine: Engine, each: ir.Table) -> Credibility:
     means = engine.measure(
         each,
         {
-            "weights": fixed_point(weights, MARGINS_POINT).sum(),
-            "shares": fixed_point(weights * share, MARGINS_POINT).sum(),
+            "weights": exact_sum(weights, 9),
+            "shares": exact_sum(weights * share, 9),
         },
     )
     return Credibility(found.needed, float(means["shares"]) / float(means["weights"]))

@@ -84,10 +84,15 @@ def tier(value: ir.Value, thresholds: Sequence[Any]) -> ir.IntegerValue:
     return score.cast("int32")
 
 
-#: Fixed points of sums: money has four decimals everywhere, purchases have six, margins nine.
-MONEY_POINT, PURCHASES_POINT, MARGINS_POINT = 10_000, 1_000_000, 1_000_000_000
+#: Fixed points of sums: money has four decimals everywhere, purchases have six.
+MONEY_POINT, PURCHASES_POINT = 10_000, 1_000_000
 
 
 def fixed_point(value: ir.Value, point: int) -> ir.IntegerValue:
     """Round a number to multiples of 1 / ``point``, as an integer of them."""
     return (value * point + 0.5).floor().cast("int64")
+
+
+def exact_sum(value: ir.FloatingValue, decimals: int = 4) -> ir.FloatingScalar:
+    """Sum numbers rounded to ``decimals``, whatever their order; those too large for `fixed_point`, too."""
+    return value.cast(f"decimal(38, {decimals})").sum().cast("float64")

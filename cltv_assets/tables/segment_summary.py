@@ -25,7 +25,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
-from cltv_assets.tables.quantiles import MARGINS_POINT, MONEY_POINT, PURCHASES_POINT, fixed_point
+from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, exact_sum, fixed_point
 from cltv_assets.tables.segment_movement import (
     TWO_MONTHS,
     customers_before,
@@ -66,7 +66,13 @@ SEGMENT_SUMMARY = TableSchema(
         Column("share_of_customers", "float64", "Share of the base's customers.", "share"),
         *_expected_total("purchases", "Expected purchases of all its customers.", "purchase days"),
         *_expected_total("value", "Expected discounted margin of all its customers.", "currency"),
-        Column("share_of_value", "float64", "Share of the base's expected value.", "share", signed=True),
+        Column(
+            "share_of_value",
+            "float64",
+            "Share of the base's expected value; 0 where that is not above 0.",
+            "share",
+            signed=True,
+        ),
         Column(
             "customers_before",
             "int64",
@@ -119,7 +125,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     for row in rows:
         whole = base[row["horizon_months"]]
         row["share_of_customers"] = row["customers"] / whole["customers"]
-        row["share_of_value"] = row["expected_value"] / whole["expected_value"] if whole["expected_value"] else 0.0
+        row["share_of_value"] = row["expected_value"] / whole["expected_value"] if whole["expected_value"] > 0 else 0.0
     return rows
 
 
@@ -180,9 +186,9 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
             T=clock.elapsed(first, end),
             customers=_floats(groups, "customers"),
             money=MoneyWeights(
-                _floats(groups, "margins") / MARGINS_POINT,
-                _floats(groups, "values") / MONEY_POINT,
-                _floats(groups, "margin_squares") / MARGINS_POINT,
+                _floats(groups, "margins"),
+                _floats(groups, "values"),
+                _floats(groups, "margin_squares"),
                 _floats(groups, "margin_values"),
                 _floats(groups, "value_squares"),
             ),
@@ -224,7 +230,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
     -------
     ibis table
         `GROUP_KEY`; ``customers``; the sums of `MoneyWeights`; ``purchases_{h}m`` and ``cltv_{h}m``, sums of the
-        predictions. Sums are integers in fixed point, except for those with squares of money.
+        predictions. Those of predictions are integers in fixed point.
     """
     rows = predictions.select(
         "frequency",
@@ -248,11 +254,11 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
     sums = {name: rows[name].sum().cast("int64") for h in horizons for name in (f"purchases_{h}m", f"cltv_{h}m")}
     return rows.group_by(*GROUP_KEY).aggregate(
         customers=rows.count(),
-        margins=fixed_point(own, MARGINS_POINT).sum().cast("int64"),
-        values=fixed_point(spent, MONEY_POINT).sum().cast("int64"),
-        margin_squares=fixed_point(own * own, MARGINS_POINT).sum().cast("int64"),
-        margin_values=(own * spent).cast("decimal(38, 4)").sum().cast("float64"),
-        value_squares=(spent * spent).cast("decimal(38, 4)").sum().cast("float64"),
+        margins=exact_sum(own, 9),
+        values=exact_sum(spent),
+        margin_squares=exact_sum(own * own, 9),
+        margin_values=exact_sum(own * spent),
+        value_squares=exact_sum(spent * spent),
         **sums,
     )
 

@@ -231,3 +231,18 @@ def test_customers_who_buy_what_costs_more_are_worth_less(tmp_path: Path) -> Non
     assert total["expected_value_low"] < total["expected_value"] < total["expected_value_high"]
     page = Path(settings.lake_root, REPORT, "month=2011-02-01/report.html").read_text(encoding="utf-8")
     assert "each customer&#39;s own margin" in page
+    assert "the gross margin of 30% until any is known" in page
+
+
+def test_article_numbers_taken_for_costs_are_told_and_stop_no_month(tmp_path: Path) -> None:
+    lines = {month: [(*line[:5], "10007919") for line in some] for month, some in lines_of_shop([JAN, FEB]).items()}
+    deliver(tmp_path / "shop", lines, header=(*HEADER, "article"))
+    columns = {**SHOP_COLUMNS, "unit_cost": "article"}
+    settings = settings_in(tmp_path, end_month="2011-02", source={"columns": columns, "ragged": "pad"})
+    in_order(settings, [JAN], FIRST_HALF)
+    (found,) = in_order(settings, [FEB])
+    assert any("source.columns.unit_cost: article is what its name says" in text for text in found.warnings)
+    summary = rows_of(settings.lake_root, "segment_summary", "2011-02")
+    assert any(row["expected_value"] < -1e6 for row in summary)
+    # Nobody holds a share of a loss.
+    assert {row["share_of_value"] for row in summary} == {0.0}

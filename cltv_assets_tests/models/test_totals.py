@@ -132,6 +132,10 @@ def test_the_parameters_part_is_the_change_that_parameters_make(base):
 def test_what_cannot_vary_is_its_own_interval():
     np.testing.assert_array_equal(gamma_interval(np.array([0.0, 5.0]), np.array([0.0, 0.0])), [[0, 0], [5, 5]])
     np.testing.assert_allclose(gamma_interval(np.array([-5.0]), np.array([4.0])), [[-5 - 2.5631031, -5 + 2.5631031]])
+    # Gains and losses that nearly cancel: the total may be below zero, and what is expected lies within.
+    np.testing.assert_allclose(
+        gamma_interval(np.array([1.0]), np.array([4.0]), np.array([9.0])), [[-1.5631031, 3.5631031]]
+    )
     # A huge base: normal to many digits.
     np.testing.assert_allclose(gamma_interval(np.array([1e9]), np.array([1e10])), [[1e9 - 128155.2, 1e9 + 128155.2]])
 

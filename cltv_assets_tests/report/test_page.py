@@ -6,6 +6,8 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import matplotlib as mpl
 import pytest
@@ -15,6 +17,7 @@ from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.figures.svg import svg
 from cltv_assets.report import ReportData, collect, key_plot_png, problems, render
 from cltv_assets.report.page import SECTIONS
+from cltv_assets.report.sections import summary
 from cltv_assets.report.sections.summary import cautions
 from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS
 from cltv_assets_tests.report.reading import Page
@@ -239,3 +242,14 @@ def test_loading_the_definitions_draws_nothing_and_fits_nothing() -> None:
     program = f"import sys, cltv_assets.definitions; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_loss_that_grows_is_a_fall() -> None:
+    data: Any = SimpleNamespace(
+        now=SimpleNamespace(expected_value=-20.0),
+        before=SimpleNamespace(expected_value=-10.0),
+        settings=SimpleNamespace(currency="EUR"),
+        horizon=3,
+    )
+    assert "fell by 100" in summary._value(data)
+    assert summary._change(-10.0, -20.0).startswith("+50")

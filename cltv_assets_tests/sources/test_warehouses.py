@@ -133,3 +133,31 @@ def test_what_is_wrong_is_said_without_credentials(tmp_path: Path, monkeypatch: 
     missing = source_of(settings_for(tmp_path, **GIVEN | {"table": "ordres"}), partial(OnDuckDB, path))
     with pytest.raises(SourceError, match=r"the shop.*ordres"):
         missing.list_files()
+
+
+class Breaking(OnDuckDB):
+    """Loses its connection after the first rows."""
+
+    def to_pyarrow_batches(self, expression: Any, chunk_size: int) -> Iterator[pa.RecordBatch]:
+        batches = super().to_pyarrow_batches(expression, chunk_size)
+        if "month_number" in ibis.to_sql(expression, dialect="duckdb"):
+            return batches
+        return self._broken(batches)
+
+    def _broken(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield next(batches)
+        raise ConnectionError("timeout at token hush")
+
+    def disconnect(self) -> None:
+        super().disconnect()
+        raise ConnectionError("already closed")
+
+
+def test_a_connection_that_breaks_while_rows_come_is_told(tmp_path: Path) -> None:
+    path = duckdb_file(tmp_path / "shop.db")
+    warehouse = Warehouse(Place("the shop", "", "SHOP_URL", ("hush",)), lambda: Breaking(path))
+    settings = settings_for(tmp_path, **GIVEN)
+    reader = partial(WarehouseReader, warehouse, settings)
+    source = TransactionSource(settings, Storage("/"), "the shop", reader, TODAY)
+    with pytest.raises(SourceError, match=r"the shop: The database does not answer \(timeout at token \*\*\*\)"):
+        landed(source, "2024-01", tmp_path / "out")

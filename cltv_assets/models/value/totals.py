@@ -126,7 +126,8 @@ class Sums:
             # One parameter at a time takes less memory.
             slope = np.array([by_parameter[rows].sum(axis=0) for by_parameter in self.gradient]).reshape(-1, len(mean))
             variance = variance + np.einsum("ph,pq,qh->h", slope, self.covariance, slope)
-        return gamma_interval(mean, variance + (error * mean) ** 2)
+        losses = -np.minimum(self.centre[rows], 0.0).sum(axis=0)
+        return gamma_interval(mean, variance + (error * mean) ** 2, losses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,10 +154,11 @@ def model_error(total_error: float | None, holdouts: int) -> float:
     return total_error * float(stdtrit(holdouts, HIGH) / ndtri(HIGH))
 
 
-def gamma_interval(mean: FloatArray, variance: FloatArray) -> FloatArray:
+def gamma_interval(mean: FloatArray, variance: FloatArray, losses: FloatArray | float = 0.0) -> FloatArray:
     """Return the 10 % and 90 % quantiles of gamma distributions, shape (H, 2); both the mean without variance.
 
-    Totals below zero, of customers who cost more than they bring, have those of a normal distribution.
+    Where ``losses``, what customers cost who bring less than they cost, outweigh the mean, the total may well be
+    below zero, and they are those of a normal distribution.
     """
     known = (mean > 0) & (variance > 0)
     shape = np.divide(mean**2, variance, out=np.ones_like(mean), where=known)
@@ -164,7 +166,8 @@ def gamma_interval(mean: FloatArray, variance: FloatArray) -> FloatArray:
     shape = np.maximum(shape, 1e-3)[:, None]
     ends = gammaincinv(shape, np.array([LOW, HIGH])) / shape
     normal = mean[:, None] + np.sqrt(variance)[:, None] * ndtri((LOW, HIGH))
-    found = np.where(known[:, None], ends * mean[:, None], np.where(mean[:, None] < 0, normal, mean[:, None]))
+    signed = (mean < 0) | (np.asarray(losses) > np.maximum(mean, 0.0))
+    found = np.where(signed[:, None], normal, np.where(known[:, None], ends, 1.0) * mean[:, None])
     return np.asarray(found, dtype=np.float64)
 
 

@@ -75,9 +75,10 @@ class Section:
 
 def margin_in_words(settings: Settings) -> str:
     """Say which share of spend is margin."""
+    of_all = f"the gross margin of {wording.share(settings.gross_margin)}"
     if settings.source.margin_column is not None:
-        return "each customer's own margin, by the costs of what they bought"
-    return f"the gross margin of {wording.share(settings.gross_margin)}"
+        return f"each customer's own margin, by the costs of what they bought ({of_all} until any is known)"
+    return of_all
 
 
 def why_no_predictions(data: ReportData) -> str:

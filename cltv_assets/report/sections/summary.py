@@ -81,7 +81,7 @@ def _change(now: float | None, then: float | None) -> str:
         return "as last month"
     if then == 0:
         return "none last month"
-    return f"{wording.change(now / then - 1)} on last month"
+    return f"{wording.change((now - then) / abs(then))} on last month"
 
 
 def changes(data: ReportData) -> list[str]:
@@ -114,7 +114,7 @@ def _value(data: ReportData) -> str:
     currency, ahead = data.settings.currency, wording.months(data.horizon)
     if not before:
         return f"Expected value of the next {ahead} is now {wording.money(now, currency)}."
-    change = now / before - 1
+    change = (now - before) / abs(before)
     if abs(change) < 0.0005:
         return f"Expected value of the next {ahead} is unchanged at {wording.money(now, currency)}."
     return (

@@ -169,7 +169,7 @@ def prediction_drift(values: Values, run: MonthRun) -> Verdict:
     )
     if now is None or not then:
         return Verdict(True, NO_MONTH)
-    change = now / then - 1
+    change = (now - then) / abs(then)
     limit = run.settings.checks.prediction_drift
     facts = {"mean_cltv": now, "last_month": then, "change": change}
     text = f"Mean CLTV {now:,.2f} {run.settings.currency}, {change:+.0%} on last month"

@@ -259,3 +259,12 @@ def test_without_last_months_model_there_is_nothing_to_hold_against(verdict):
     found = verdict("month_ahead_error", "cltv_predictions", {"rfm_summary": rfm}, before)
     assert found.passed
     assert "No month to compare with" in found.message
+
+
+def test_a_loss_that_doubles_is_a_fall(verdict):
+    before, now = predicted(customers(BEFORE)), predicted(customers(MONTH))
+    before = [row | {"cltv_6m": -10.0} for row in before]
+    now = [row | {"cltv_6m": -20.0} for row in now]
+    found = verdict("prediction_drift", "cltv_predictions", {"cltv_predictions": now}, {"cltv_predictions": before})
+    assert found.facts["change"] == pytest.approx(-1.0)
+    assert not found.passed

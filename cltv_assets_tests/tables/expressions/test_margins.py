@@ -86,3 +86,10 @@ def test_only_known_margins_count_and_none_leave_the_settings_margin(engine):
     found = shares(engine, [*steady, ("a", 4, None, None), ("z", 4, None, None), ("b", 40, 0, 1000)])
     assert found == pytest.approx({"a": 0.1, "b": 0.9, "z": 0.5})
     assert shares(engine, [("a", 1, None, None)]) == {"a": None}
+
+
+def test_costs_that_are_no_costs_stop_nothing(engine):
+    # As where a column of article numbers is taken for costs; odd_margins warns of it.
+    days = [(who, day, 10 - 40_063_813 * day, 0.01) for who in "ab" for day in (1, 2)]
+    found = shares(engine, days)
+    assert all(share is not None and share < -1e9 for share in found.values())

@@ -105,9 +105,9 @@ def test_groups_hold_every_customer_once_and_their_sums(engine):
         rows = wanted[tuple(group[key] for key in segment_summary.GROUP_KEY)]
         assert group["customers"] == len(rows)
         money = [(0.5 if row["gross_margin"] is None else row["gross_margin"], row["monetary_value"]) for row in rows]
-        assert group["margins"] / 1e9 == pytest.approx(sum(g for g, _ in money))
-        assert group["values"] / 1e4 == pytest.approx(sum(g * m for g, m in money), abs=1e-4 * len(rows))
-        assert group["margin_squares"] / 1e9 == pytest.approx(sum(g * g for g, _ in money))
+        assert group["margins"] == pytest.approx(sum(g for g, _ in money))
+        assert group["values"] == pytest.approx(sum(g * m for g, m in money), abs=1e-4 * len(rows))
+        assert group["margin_squares"] == pytest.approx(sum(g * g for g, _ in money))
         assert group["margin_values"] == pytest.approx(sum(g * g * m for g, m in money), abs=1e-3)
         assert group["value_squares"] == pytest.approx(sum((g * m) ** 2 for g, m in money), abs=1e-3)
         assert group["cltv_3m"] / 1e4 == pytest.approx(sum(row["cltv_3m"] for row in rows), abs=1e-4 * len(rows))
