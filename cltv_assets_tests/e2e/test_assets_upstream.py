@@ -77,7 +77,7 @@ class Workspace:
         """Ask what the UI asks, and return the kind of answer."""
         variables = json.dumps({"p": params})
         said = self.process("dagster-graphql", "-w", "workspace.yaml", "-t", mutation, "-v", variables)
-        text, _ = said.communicate(timeout=60)
+        text, _ = said.communicate(timeout=180)
         (answer,) = json.loads(next(line for line in text.splitlines() if line.startswith('{"')))["data"].values()
         return str(answer.get("message") or answer["__typename"])
 
@@ -103,7 +103,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 @pytest.mark.slow
 def test_the_ui_launches_months_below_an_asset_of_another_location(workspace: Workspace) -> None:
     orders = ("asset", "materialize", "--select", "dbt/orders", "--partition", "2011-01-01", "-f", "warehouse.py")
-    assert workspace.process("dagster", *orders).wait(timeout=60) == 0
+    assert workspace.process("dagster", *orders).wait(timeout=180) == 0
 
     backfill = {"assetSelection": [{"path": RAW.path}], "partitionNames": ["2011-01"]}
     assert workspace.ask(BACKFILL, backfill) == "LaunchBackfillSuccess"
