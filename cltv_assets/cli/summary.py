@@ -80,10 +80,10 @@ def _model(console: Console, row: dict[str, Any]) -> None:
         console.print(f"{name} ({row['role']}): not fitted. {row['status_reason']}")
         return
     shown = ", ".join(_parameter(row, column) for column in _parameters(row["model_name"]))
-    console.print(
-        f"{name} ({row['role']}): {shown}; log-likelihood {row['log_likelihood']:,.1f} "
-        f"on {row['customers']:,} customers",
-    )
+    # At a limit the likelihood has no bound.
+    likelihood = row["log_likelihood"]
+    how_likely = "" if likelihood is None else f"; log-likelihood {likelihood:,.1f}"
+    console.print(f"{name} ({row['role']}): {shown}{how_likely} on {row['customers']:,} customers")
     for reason in (row["status_reason"], row.get("choice_reason")):
         if reason:
             console.print(f"  {reason}")

@@ -23,6 +23,33 @@ PARAMETER_NAMES = ("p", "q", "v")
 TOGETHER = (("p", "v"), ("q", "v"))
 
 
+#: With this shape a customer's purchases differ by a hundredth: it stands for the limit in which they do not differ.
+ALIKE = 1e4
+#: Up to so many order values over all customers are prices, not a spread.
+MOST_PRICES, _ENOUGH = 10, 50
+
+
+def pays_the_same(p: float | None, prices: int | None, customers: int) -> bool:
+    """Return whether each customer pays the same price every time: then the first order says what the next is worth.
+
+    Parameters
+    ----------
+    p : float or None
+        Shape of the fitted model; at the end of its range the spread within customers is nil.
+    prices : int or None
+        How many mean order values the customers have.
+    customers : int
+        Those fitted on.
+    """
+    few = prices is not None and prices <= MOST_PRICES and customers >= _ENOUGH
+    return few and p is not None and p >= 0.99 * ALIKE
+
+
+def one_price(price: float) -> Parameters:
+    """Return the parameters of the limit in which everybody pays the same: expectations are ``price``."""
+    return {"p": ALIKE, "q": ALIKE + 1.0, "v": price}
+
+
 class GammaGammaLikelihood:
     """The log-likelihood of statistics and its exact gradient.
 

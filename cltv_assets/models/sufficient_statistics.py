@@ -214,6 +214,12 @@ class SpendStatistics:
         purchases = self.weights * self.frequency
         return inner(purchases, self.monetary_value) / float(purchases.sum()) if len(purchases) else 0.0
 
+    @property
+    def prices(self) -> int:
+        """How many mean order values the customers have, to nine digits."""
+        values = np.sort(self.monetary_value)
+        return int(np.count_nonzero(np.diff(values) > 1e-9 * values[1:]) + 1) if len(values) else 0
+
     def in_units_of(self, scale: float) -> SpendStatistics:
         """Return the same customers with values divided by ``scale``."""
         return SpendStatistics(self.frequency, self.monetary_value / scale, self.weights)
@@ -224,11 +230,9 @@ class SpendStatistics:
             return "no repeat customer with a positive order value"
         if self.customers < MIN_REPEAT_CUSTOMERS:
             return f"{self.customers} repeat customers; a fit needs {MIN_REPEAT_CUSTOMERS}"
-        values = self.monetary_value
-        # The density at one common value grows without bound as the spread goes to 0.
-        if values.max() - values.min() <= 1e-9 * values.max():
-            return "every customer has the same mean order value"
-        distinct = _distinct_rows(self.frequency, values)
+        if self.prices == 1:
+            return None
+        distinct = _distinct_rows(self.frequency, self.monetary_value)
         if distinct < parameters + 1:
             return f"{distinct} distinct pairs of frequency and order value; a fit needs {parameters + 1}"
         return None

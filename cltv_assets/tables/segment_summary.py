@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from cltv_assets.columns import Column, TableSchema
 from cltv_assets.figures import wording
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
-from cltv_assets.models.value.totals import CustomerGroups, MoneyWeights, Totals, model_error, totals_of
+from cltv_assets.models.value.totals import UNIT_PRICE, CustomerGroups, MoneyWeights, Totals, model_error, totals_of
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.common_checks import no_rows
@@ -35,7 +36,7 @@ from cltv_assets.tables.segment_movement import (
     two_months,
 )
 from cltv_assets.tables.segmentation import ALL, SCHEMES
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model import SPEND_MODEL, own_price
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 
 
@@ -97,6 +98,10 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     """Return the rows of ``segment_summary``."""
     horizons = run.settings.horizons_months
     unit = DAYS_PER_UNIT[run.settings.time_unit]
+    if own_price(chosen_row(run, SPEND_MODEL.name)):
+        # A purchase is worth the price, whatever the history: in place of the margin stands what is left of the price.
+        price = now.gross_margin.fill_null(run.settings.gross_margin) * now.expected_order_value
+        now = now.mutate(gross_margin=price, monetary_value=ibis.literal(0.0))
     groups = run.engine.collect(segment_groups(now, unit, horizons, run.settings.gross_margin))
     if not len(groups):
         return []
@@ -179,7 +184,7 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
     first = end - _days(groups, "age_days")
     return totals_of(
         purchase_fit(purchase),
-        {name: spend[name] for name in ("p", "q", "v")},
+        UNIT_PRICE if own_price(spend) else {name: spend[name] for name in ("p", "q", "v")},
         CustomerGroups(
             frequency=groups["frequency"].to_numpy(),
             recency=clock.elapsed(first, first + _days(groups, "recency_days")),

@@ -6,6 +6,9 @@ are grouped by these two, with the value finely binned.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -51,6 +54,14 @@ SPEND_MODEL = TableSchema(
         *FIT_EVIDENCE,
         COVARIANCE,
         Column("customers", "int64", "Repeat customers with positive monetary value: fitted on.", "customers"),
+        Column(
+            "prices",
+            "int64",
+            "How many mean order values they have: few are the prices of plans.",
+            "values",
+            nullable=True,
+            since=3,
+        ),
         Column("excluded_customers", "int64", "Repeat customers of no positive value: left out.", "customers"),
         Column("mean_order_value", "float64", "Mean spend a repeat purchase of those fitted on.", "currency", True),
         Column("expected_order_value", "float64", "Model mean of a new customer's order value.", "currency", True),
@@ -114,6 +125,11 @@ def excluded_spenders(rfm: ir.Table) -> ir.IntegerScalar:
     return ((rfm.frequency > 0) & (rfm.monetary_value * MONEY_POINT < 1)).cast("int64").sum().fill_null(0)
 
 
+def own_price(spend: Mapping[str, Any]) -> bool:
+    """Return whether customers pay the same price every time, from the model's row; see `gamma_gamma.pays_the_same`."""
+    return gamma_gamma.pays_the_same(spend["p"], spend["prices"], spend["customers"])
+
+
 def _measures_of_fitted_on_all_spenders(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     rfm = run.inputs[RFM_SUMMARY.name]
     return {
@@ -155,6 +171,28 @@ def frequency_value_independent(values: Values, run: MonthRun) -> Verdict:
     return Verdict(False, message, facts)
 
 
+@check(
+    "Order values vary as the model takes them to.",
+    measures=lambda table, _run: of_chosen(table, ("p", "prices", "customers", "mean_order_value")),
+    blocking=False,
+)
+def order_values_vary(values: Values, run: MonthRun) -> Verdict:
+    """Warn where customers pay one of a few prices, because the mean over all is a price that nobody pays."""
+    prices, mean = values["prices"], values["mean_order_value"]
+    if not gamma_gamma.pays_the_same(values["p"], prices, values["customers"]):
+        return Verdict(True, "Order values spread within and between customers." if prices else "Not known.")
+    facts = {"prices": prices}
+    if prices == 1:
+        return Verdict(True, f"Every repeat purchase is worth {mean:,.2f} {run.settings.currency}.", facts)
+    message = (
+        f"{values['customers']:,} repeat customers have only {prices} mean order values, and each pays the same every "
+        f"time, as for the plans of a subscription. Of each customer the own value is expected, the first order's "
+        f"where there is no other; the mean of all, {mean:,.2f} {run.settings.currency}, is what nobody pays. A change "
+        "of plan is not foreseen."
+    )
+    return Verdict(False, message, facts)
+
+
 def month_highlights(run: MonthRun) -> Highlights:
     """Return the parameters of the model that predicts, and its status."""
     return Highlights(fitted_rows(run, SPEND_MODEL)[0].numbers)
@@ -171,6 +209,7 @@ TABLE = Table(
         fitted_on_all_spenders,
         model_fitted,
         frequency_value_independent,
+        order_values_vary,
         parameter_drift(SPEND_MODEL, ("p", "q", "v")),
     ),
     highlights=month_highlights,

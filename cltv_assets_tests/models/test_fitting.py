@@ -13,6 +13,7 @@ import pytest
 from bench.published import cdnow
 from bench.published.figures import PUBLISHED
 from cltv_assets.errors import ModelError
+from cltv_assets.models import gamma_gamma
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.estimation.fits import Fit
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model, quick_parameters
@@ -228,7 +229,6 @@ def test_too_little_data_is_not_fitted(data: tuple[list[float], ...], reason: st
     [
         ([], [], "no repeat customer"),
         ([1], [10.0], "1 repeat customers"),
-        (list(range(1, 13)), [25.0] * 12, "the same mean order value"),
         ([1] * 6 + [2] * 6, [5.0] * 6 + [7.0] * 6, "2 distinct pairs"),
     ],
 )
@@ -239,6 +239,27 @@ def test_too_few_order_values_are_not_fitted(x: list[int], m: list[float], reaso
     assert set(fit.parameters.values()) == {None}
     assert fit.expected_order_value is None
     assert (fit.mean_order_value is None) == (not x)
+
+
+def test_one_price_for_all_is_expected_of_all() -> None:
+    x = np.arange(1, 13)
+    fit = fit_spend_model(SpendStatistics(x, np.full(12, 9.99), np.ones(12)))
+    assert (fit.status, fit.prices, fit.expected_order_value) == ("boundary", 1, pytest.approx(9.99))
+    assert "the same mean order value" in fit.status_reason
+    assert gamma_gamma.expected_value(fit.usable_parameters(), np.arange(100), np.full(100, 9.99)) == pytest.approx(
+        9.99
+    )
+    assert gamma_gamma.population_mean(fit.usable_parameters()) == pytest.approx(9.99)
+
+
+def test_plans_are_told_from_a_spread_of_order_values() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.geometric(0.3, 400)
+    plans = fit_spend_model(SpendStatistics(x, rng.choice([9.99, 49.0], 400), np.ones(400)))
+    assert plans.prices == 2
+    spread = fit_spend_model(simulated_spend(2, 4_000, 6.0, 4.0, 15.0))
+    told = [gamma_gamma.pays_the_same(fit.parameters["p"], fit.prices, fit.customers) for fit in (plans, spread)]
+    assert told == [True, False]
 
 
 def test_an_infinite_mean_order_value_is_not_fitted() -> None:

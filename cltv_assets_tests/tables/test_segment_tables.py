@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.reading import purchase_fit
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model import SPEND_MODEL, order_values_vary
 
 MAY, JUNE = Month.parse("2011-05"), Month.parse("2011-06")
 HORIZONS = (3, 6)
@@ -72,17 +73,18 @@ def customers(count: int, end: dt.date, seed: int = 1) -> list[dict]:
                 "customer_id": f"{i:04}", "frequency": frequency, "first_purchase": first, "last_purchase": last,
                 "recency": (last - first).days / 7, "T": days / 7, "is_repeat": frequency > 0, **scores,
                 "monetary_value": float(np.round(rng.lognormal(3, 1), 4)) if frequency else 0.0,
+                "total_spend": Decimal(5), "total_refunds": Decimal(0),
             }
         )  # fmt: skip
     return rows
 
 
-def month_run(engine, tmp_path, month, rfm, purchase, **settings) -> MonthRun:
+def month_run(engine, tmp_path, month, rfm, purchase, spend=SPEND, **settings) -> MonthRun:
     values = {"horizons_months": HORIZONS, "time_unit": "week", "annual_discount_rate": 0.1, "gross_margin": 0.5}
     inputs = {
         RFM_SUMMARY.name: engine.from_arrow(table(RFM_SUMMARY, rfm)),
         PURCHASE_MODEL.name: engine.from_arrow(table(PURCHASE_MODEL, [purchase])),
-        SPEND_MODEL.name: engine.from_arrow(table(SPEND_MODEL, [SPEND])),
+        SPEND_MODEL.name: engine.from_arrow(table(SPEND_MODEL, [spend])),
     }
     return MonthRun(month, Settings(**values | settings), engine, Lake(str(tmp_path)), None, inputs)
 
@@ -148,6 +150,37 @@ def test_a_value_interval_is_wider_than_its_purchases_alone(engine, tmp_path):
             if fewest > 0:
                 assert low < fewest * worth
             assert value > 0
+
+
+def test_where_each_pays_the_same_the_first_order_is_the_price(engine, tmp_path):
+    """Two plans of 9.99 and 49: what varies is only how often somebody pays."""
+    rfm = customers(400, JUNE.last_day)
+    for i, row in enumerate(rfm):
+        price = "9.99" if i % 3 else "49"
+        row["total_spend"] = Decimal(price) * (row["frequency"] + 1)
+        row["monetary_value"] = float(price) if row["frequency"] else 0.0
+    plans = SPEND | {"status": "boundary", "p": 1e4, "q": 2.5, "v": 0.0033, "prices": 2, "customers": 200}
+    plans["mean_order_value"] = 20.0
+    run = month_run(engine, tmp_path, JUNE, rfm, PURCHASE, plans)
+    now = predicted(run)
+    for row in now.to_pylist():
+        price = 9.99 if int(row["customer_id"]) % 3 else 49.0
+        assert row["expected_order_value"] == pytest.approx(price, rel=2e-4)
+        if row["frequency"] == 0:
+            # 0.5 is the margin; the discount is that of the expectation.
+            kept = row["cltv_6m"] / row["expected_purchases_6m"]
+            for end in ("_low", "_high"):
+                assert row[f"cltv_6m{end}"] == pytest.approx(row[f"expected_purchases_6m{end}"] * kept, rel=1e-12)
+    summary, _, failed = segmented(run, (JUNE, now))
+    assert failed == []
+    half = {row["segment"]: row for row in summary if row["scheme"] == "all" and row["horizon_months"] == 6}["all"]
+    # With more at stake in fewer hands, the interval of value is relatively wider than that of purchases, not narrower.
+    spread = {what: half[f"expected_{what}_high"] / half[f"expected_{what}_low"] for what in ("purchases", "value")}
+    assert spread["purchases"] < spread["value"] < spread["purchases"] ** 2
+    assert half["expected_value_low"] < half["expected_value"] < half["expected_value_high"]
+    found = audit(run.inputs[SPEND_MODEL.name], [order_values_vary], run)[0].verdict
+    assert not found.passed
+    assert "only 2 mean order values" in found.message
 
 
 def test_segments_hold_everyone_and_their_value(engine, tmp_path):

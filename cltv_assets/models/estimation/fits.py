@@ -109,6 +109,8 @@ class SpendFit(Fit):
     ----------
     customers : int
         Repeat customers fitted on.
+    prices : int or None
+        How many mean order values they have.
     mean_order_value : float or None
         Mean spend of their repeat purchases, in currency; None without any.
     expected_order_value : float or None
@@ -119,6 +121,7 @@ class SpendFit(Fit):
     """
 
     customers: int
+    prices: int | None = None
     mean_order_value: float | None = None
     expected_order_value: float | None = None
     frequency_value_correlation: float | None = None

@@ -22,7 +22,7 @@ from cltv_assets.models.sufficient_statistics import Objective, Parameters, Purc
 #: 1e4, shape parameters make customers alike to one percent, and even millions of customers
 #: do not tell more. Much beyond, gamma functions lose the digits that the gradient needs.
 #: Parameters with a unit follow their shape: alpha is r over a rate.
-_SHAPE_BOUNDS = (1e-6, 1e4)
+_SHAPE_BOUNDS = (1e-6, gamma_gamma.ALIKE)
 _UNIT_BOUNDS = (1e-8, 1e8)
 
 #: A truncated fit whose r runs below this says that next to nobody comes back: the
@@ -141,11 +141,21 @@ def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -
         standard_errors=nothing,
         patterns=len(statistics.frequency),
         customers=statistics.customers,
+        prices=statistics.prices,
         mean_order_value=mean if statistics.customers else None,
         frequency_value_correlation=_correlation(statistics),
     )
     if not_fitted.status_reason is not None:
         return not_fitted
+    if statistics.prices == 1:
+        # The density at one common value grows without bound as the spread goes to 0.
+        return replace(
+            not_fitted,
+            status="boundary",
+            status_reason="every customer has the same mean order value, which is expected of all",
+            parameters=gamma_gamma.one_price(mean),
+            expected_order_value=mean,
+        )
     scaled = statistics.in_units_of(mean)
     best = maximise(
         gamma_gamma.GammaGammaLikelihood(scaled),

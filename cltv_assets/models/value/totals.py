@@ -50,6 +50,9 @@ _STEP = 1e-3
 #: Up to this shape q + p x values are cut, at what any customer exceeds with this chance.
 HEAVY_TAIL, _CUT = 3.0, 0.1
 
+#: A spend model by which each purchase is worth 1, whatever the history: g is then what a purchase leaves.
+UNIT_PRICE = {"p": 1e4, "q": 1e9 + 1.0, "v": 1e5}
+
 #: Groups worked on at once: their temporary arrays stay within the cache. Fresh memory is dearer than arithmetic.
 _BLOCK = 8_192
 

@@ -6,6 +6,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.checks import (
     covers_population,
     intervals_and_horizons,
+    no_outlier_carries,
     possible,
     prediction_drift,
     predictions_made,
@@ -41,6 +42,7 @@ TABLE = Table(
         covers_population,
         predictions_made,
         someone_may_have_left,
+        no_outlier_carries,
         distribution_drift(predictions_schema, watched_in_predictions),
         month_ahead_error,
         prediction_drift,

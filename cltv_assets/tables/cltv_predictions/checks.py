@@ -23,6 +23,9 @@ from cltv_assets.tables.spend_model import SPEND_MODEL
 #: P(alive) above which a customer counts as certainly alive.
 _CERTAIN = 0.999
 
+#: Share of the predicted value that one customer of so few repeat purchases should not hold, among so many customers.
+_CARRIES, _SELDOM, _MANY = 0.05, 2, 50
+
 #: Relative difference that sums of floats may have.
 _ROUNDING = 1e-9
 
@@ -129,6 +132,41 @@ def someone_may_have_left(values: Values, _run: MonthRun) -> Verdict:
         return Verdict(False, message, facts)
     text = f"Mean P(alive) {values['mean']:.2f}; {share:.0%} of repeat customers surely alive."
     return Verdict(True, text, facts)
+
+
+def _measures_of_no_outlier_carries(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    value, seldom = table[f"cltv_{run.settings.horizons_months[-1]}m"], table.frequency <= _SELDOM
+    first = ibis.ifelse(seldom, value, 0.0)
+    return {
+        "rows": table.count(),
+        "value": value.sum(),
+        "top": first.max(),
+        "who": table.customer_id.argmax(first),
+        "frequency": table.frequency.argmax(first),
+        "order_value": table.expected_order_value.argmax(first),
+    }
+
+
+@check(
+    "No customer who has hardly come back carries the predicted value.",
+    measures=_measures_of_no_outlier_carries,
+    blocking=False,
+)
+def no_outlier_carries(values: Values, run: MonthRun) -> Verdict:
+    """Warn of an order that is so large that one customer's prediction weighs on the total."""
+    total, top = values["value"] or 0.0, values["top"] or 0.0
+    if values["rows"] < _MANY or total <= 0:
+        return Verdict(True, "Too few predictions to tell.")
+    share = top / total
+    facts = {"largest_share": round(share, 4)}
+    if share <= _CARRIES:
+        return Verdict(True, f"Of customers who seldom came back, nobody holds more than {share:.1%}.", facts)
+    message = (
+        f"One customer, '{values['who']}', with {values['frequency']} repeat purchases, holds {share:.0%} of the value "
+        f"predicted for all {values['rows']:,}: orders worth {values['order_value']:,.2f} {run.settings.currency} are "
+        "expected. See whether the amounts are right; outliers.method caps such orders or leaves them out."
+    )
+    return Verdict(False, message, facts)
 
 
 #: P(alive) is compared in steps of 0.05. Where nobody seems to leave, its deciles lie

@@ -15,6 +15,7 @@ from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
+from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.cltv_predictions.scoring import (
     VALUE_ENDS,
@@ -33,7 +34,7 @@ from cltv_assets.tables.purchase_model.reading import operational_time, purchase
 from cltv_assets.tables.quantiles import quantiles
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model import SPEND_MODEL, own_price
 
 
 def make(run: MonthRun) -> ir.Table:
@@ -50,9 +51,9 @@ def make(run: MonthRun) -> ir.Table:
     patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase, spend))
     scored = run.engine.cache(
         score_customers(
-            rfm,
+            rfm.mutate(first_order=_net_spend(rfm, run.settings)),
             patterns,
-            SpendParameters(spend["p"], spend["q"], spend["v"]),
+            SpendParameters(spend["p"], spend["q"], spend["v"], own_price(spend)),
             horizons,
             run.settings.gross_margin,
             {"model_name": f"{purchase['model_name']}+{spend['model_name']}", "model_version": __version__},
@@ -62,6 +63,12 @@ def make(run: MonthRun) -> ir.Table:
     counts = run.engine.collect(value_counts_for_segments(scored, horizons[-1]))
     bounds = quantiles(counts, [1 - tiers.middle, 1 - tiers.high, 1 - tiers.top])
     return with_segments(scored, horizons[-1], bounds)
+
+
+def _net_spend(rfm: ir.Table, settings: Settings) -> ir.FloatingValue:
+    """Return a customer's spend so far, which is the first order's where there is no other."""
+    net = rfm.total_spend - rfm.total_refunds if settings.refunds == "net" else rfm.total_spend
+    return net.cast("float64")
 
 
 def pattern_predictions(

@@ -20,11 +20,15 @@ from cltv_assets.tables.segmentation import VALUE_SEGMENTS, rfm_segment
 
 @dataclass(frozen=True)
 class SpendParameters:
-    """Parameters of the Gamma-Gamma model: shape ``p``, ``q`` and rate ``v``."""
+    """Parameters of the Gamma-Gamma model: shape ``p``, ``q`` and rate ``v``.
+
+    ``own`` says that a customer pays the same each time, so that the first order counts too.
+    """
 
     p: float
     q: float
     v: float
+    own: bool = False
 
 
 #: Ends of the value's interval.
@@ -54,7 +58,7 @@ def score_customers(
     Parameters
     ----------
     rfm : ibis table
-        ``rfm_summary`` rows to predict.
+        ``rfm_summary`` rows to predict, with ``first_order``, its net value.
     patterns : ibis table
         One row for each distinct pattern: its key, ``p_alive``, and for each horizon the
         expected purchases with ``_low`` and ``_high``, the discounted ones, and the ends
@@ -79,6 +83,8 @@ def score_customers(
     x = scored.frequency.cast("float64")
     scale = spend.v + x * scored.monetary_value
     order_value = spend.p * scale / (spend.p * x + (spend.q - 1.0))
+    once = (scored.frequency == 0) & (scored.first_order > 0) & ibis.literal(spend.own)
+    order_value = ibis.ifelse(once, scored.first_order, order_value)
     columns: dict[str, ir.Value] = {
         name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
     }
@@ -89,7 +95,16 @@ def score_customers(
             columns[f"expected_purchases_{h}m{end}"] = scored[f"expected_purchases_{h}m{end}"]
         columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * margin
         # A customer who costs more than they bring is worth less than nothing, and least at the upper end.
-        ends = [scored[value_column(h, end)] * scale * margin for end in VALUE_ENDS]
+        # What varies is then only how often they buy.
+        expected = scored[f"expected_purchases_{h}m"]
+        a_purchase = order_value * ibis.ifelse(expected > 0, scored[discounted_column(h)] / expected, 0.0)
+        ends = [
+            ibis.ifelse(
+                once, scored[f"expected_purchases_{h}m_{end}"] * a_purchase, scored[value_column(h, end)] * scale
+            )
+            * margin
+            for end in VALUE_ENDS
+        ]
         for end, pick in zip(VALUE_ENDS, (ibis.least, ibis.greatest), strict=True):
             columns[f"cltv_{h}m_{end}"] = pick(*ends)
     columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score)

@@ -231,6 +231,19 @@ def test_a_customer_who_costs_more_than_they_bring_is_no_fault(findings):
         assert found[name].verdict.passed, name
 
 
+@pytest.mark.parametrize(("frequency", "value", "passes"), [(1, 60.0, False), (9, 60.0, True), (1, 30.0, True)])
+def test_one_order_that_carries_the_total_is_told(findings, frequency, value, passes):
+    # Sixty others are worth 12 each.
+    rows = [prediction(f"c{i}", cltv_12m=12.0) for i in range(60)]
+    found = findings(
+        "cltv_predictions", {"cltv_predictions": [*rows, prediction("z", frequency=frequency, cltv_12m=value)]}
+    )
+    verdict = found["no_outlier_carries"].verdict
+    assert verdict.passed == passes
+    if not passes:
+        assert "'z', with 1 repeat purchases, holds 8% of the value" in verdict.message
+
+
 NAN, INF = math.nan, math.inf
 PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     # table, check that must fail, whether it blocks, replaced tables

@@ -28,6 +28,7 @@ def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0, own_ma
             "recency": [0.0] * n,
             "T": [1.0] * n,
             "monetary_value": [float(m) for m in monetary_value],
+            "first_order": [0.0] * n,
             "gross_margin": pa.array([own_margin] * n, pa.float64()),
             **{f"{letter}_score": pa.array([5] * n, pa.int32()) for letter in "rfm"},
         }
