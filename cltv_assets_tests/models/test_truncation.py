@@ -52,7 +52,7 @@ def test_the_truth_is_recovered_from_repeat_customers(name: str) -> None:
         staying = rng.random(size) >= dropouts if name == "mbg_nbd" else None
         x, t_x = simulate_purchases(rng, rates, dropouts, ages, staying)
         truth |= {"a": 0.8, "b": 2.5}
-    fit = fit_purchase_model(grouped(repeaters(one_each(x, t_x, ages))), name, truncated=True)
+    fit = fit_purchase_model(grouped(repeaters(one_each(x, t_x, ages))), name, least=1)
     assert fit.status == "fitted"
     for parameter, value in fit.parameters.items():
         error = fit.standard_errors[parameter]
@@ -70,7 +70,7 @@ def test_repeaters_cannot_tell_bg_from_mbg(cdnow_fit: CdnowFit) -> None:
 @pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"])
 def test_the_gradient_is_that_of_the_value(name: str, sample: cdnow.Sample) -> None:
     model = PURCHASE_MODELS[name]
-    objective = truncated_likelihood(model, repeaters(sample.statistics(7.0)))
+    objective = truncated_likelihood(model, repeaters(sample.statistics(7.0)), 1)
     point = np.log([0.4, 6.0, 0.7, 3.0])[: len(model.parameter_names)]
     _, gradient = objective(point)
     for axis in range(len(point)):
@@ -85,7 +85,7 @@ def test_fewer_and_fewer_coming_back_is_a_boundary() -> None:
     rng = np.random.default_rng(5)
     x = np.where(rng.random(3_000) < 0.1, rng.logseries(0.97, 3_000), rng.logseries(0.5, 3_000))
     data = one_each(x, np.full(3_000, 90.0), np.full(3_000, 100.0) + rng.integers(0, 5, 3_000))
-    fit = fit_purchase_model(data, "nbd", truncated=True)
+    fit = fit_purchase_model(data, "nbd", least=1)
     assert fit.status == "boundary"
     assert "never bought again cannot be told" in fit.status_reason
     assert fit.standard_errors["r"] is None
@@ -93,7 +93,7 @@ def test_fewer_and_fewer_coming_back_is_a_boundary() -> None:
 
 def test_customers_without_a_repeat_purchase_are_refused(sample: cdnow.Sample) -> None:
     with pytest.raises(ModelError, match=r"1,411 customers have no repeat purchase"):
-        fit_purchase_model(sample.statistics(), truncated=True)
+        fit_purchase_model(sample.statistics(), least=1)
 
 
 def test_a_repeat_purchase_at_once_is_refused(sample: cdnow.Sample) -> None:
@@ -102,4 +102,4 @@ def test_a_repeat_purchase_at_once_is_refused(sample: cdnow.Sample) -> None:
         np.append(kept.frequency, 1), np.append(kept.recency, 0.0), np.append(kept.T, 0.0), np.append(kept.weights, 1.0)
     )
     with pytest.raises(ModelError, match="T = 0"):
-        fit_purchase_model(at_once, truncated=True)
+        fit_purchase_model(at_once, least=1)
