@@ -32,6 +32,8 @@ PREFERENCE = ("bg_nbd", "mbg_nbd", "pareto_nbd", NULL_MODEL)
 _EXPECTED_BELOW = 5.0
 #: A cliff: so few below, as a share of those in the class at the edge, and of those whom a model expects there.
 _CLIFF = 0.25
+#: The class at the edge holds at least this share of those whom the model expects in it, or less by chance.
+_EDGE = 0.9
 #: Those below are exceptions if they are no more than this share of those above.
 _EXCEPTIONS = 0.05
 
@@ -124,8 +126,8 @@ def least_frequency(statistics: PurchaseStatistics) -> int:
 
     An extract of customers who bought often enough ends in a cliff: a class of customers, and next to nobody below
     it. Not every cliff is one, as where all customers buy often. So a model is fitted to those above, conditional on
-    their being there, and tells how many there should be below. ``exceptions`` remain: a filter that counts orders
-    lets through some with several on one day.
+    their being there, and tells how many there should be below. A few remain there all the same: a filter that
+    counts orders lets through customers with several on one day.
     """
     for least in _cliffs(statistics):
         kept = statistics.of_at_least(least)
@@ -143,7 +145,7 @@ def _cliffs(statistics: PurchaseStatistics) -> list[int]:
     counts = np.bincount(statistics.frequency, weights=statistics.weights)
     through = np.cumsum(counts)
     below = through - counts
-    few = (below <= _EXCEPTIONS * (through[-1:] - below)) & (below <= _CLIFF * counts) & (counts > 0)
+    few = (below <= _EXCEPTIONS * (through[-1:] - below)) & (np.maximum(below, _EXPECTED_BELOW) <= _CLIFF * counts)
     return [int(each) for each in np.flatnonzero(few)[::-1] if each > 0]
 
 
@@ -160,8 +162,13 @@ def _missing(fit: PurchaseFit, kept: PurchaseStatistics, found: int) -> bool:
     model, parameters = model_named(fit.model_name), fit.usable_parameters()
     logs = np.log([parameters[each] for each in model.parameter_names])
     known, slopes = model.log_at_least(logs, kept.ages.values, fit.bound)
-    others = np.expm1(-known)
+    beyond, _ = model.log_at_least(logs, kept.ages.values, fit.bound + 1)
     customers = kept.ages.total(kept.weights)
+    # Customers who buy like clockwork thin out towards the edge. A model that does not see that would not below it.
+    at_edge = -inner(customers, np.expm1(beyond - known))
+    if kept.weights[kept.frequency == fit.bound].sum() < _EDGE * at_edge - 2.0 * math.sqrt(at_edge):
+        return False
+    others = np.expm1(-known)
     expected = inner(customers, others)
     if expected <= 0.0:
         return False
