@@ -36,7 +36,9 @@ MIN_AT_ORIGIN = 10 * MIN_REPEAT_CUSTOMERS
 
 _CHANCE = f"within noise ({NOISE:.0f} standard errors)"
 #: What the reason says where a filtered extract could not be searched for a season.
-_TRUNCATED_SEASON = "No seasonality: an extract of those who came back shows when they were chosen, not when people buy."
+_TRUNCATED_SEASON = (
+    "No seasonality: an extract of those who came back shows when they were chosen, not when people buy."
+)
 
 
 @dataclass(frozen=True, eq=False)

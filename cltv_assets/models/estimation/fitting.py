@@ -104,9 +104,7 @@ def fit_purchase_model(
     )
 
 
-def purchase_model_not_fitted(
-    statistics: PurchaseStatistics, name: str, reason: str, *, least: int = 0
-) -> PurchaseFit:
+def purchase_model_not_fitted(statistics: PurchaseStatistics, name: str, reason: str, *, least: int = 0) -> PurchaseFit:
     """Return what stands for a fit that was not made or failed; ``reason`` becomes its status reason."""
     nothing = dict.fromkeys(model_named(name).parameter_names)
     return PurchaseFit(
@@ -283,9 +281,7 @@ def _given_start(start: Parameters, units: Mapping[str, float]) -> FloatArray:
     return np.log([start[n] / unit for n, unit in units.items()])
 
 
-def _boundary_reason(
-    model: PurchaseModel, parameters: Parameters, unidentified: frozenset[str], least: int
-) -> str:
+def _boundary_reason(model: PurchaseModel, parameters: Parameters, unidentified: frozenset[str], least: int) -> str:
     if least and "r" in unidentified and parameters["r"] < _NO_SHARE:
         fewer = "never bought again" if least == 1 else f"have bought again fewer than {least} times"
         return (

@@ -132,9 +132,7 @@ class BetaGeometricNbd:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha, ln a, ln b."""
         return BetaGeometricLikelihood(statistics, first_purchase=self.first_purchase)
 
-    def log_at_least(
-        self, log_parameters: FloatArray, ages: FloatArray, count: int
-    ) -> tuple[FloatArray, FloatArray]:
+    def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
         """Return ln P(X(T) >= count) and its gradient: the NBD's, times staying at each occasion before the last."""
         r, alpha, a, b = (float(value) for value in np.exp(log_parameters))
         value, by_rate = log_at_least(count, ages, (r, alpha))

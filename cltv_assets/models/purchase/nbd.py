@@ -86,9 +86,7 @@ class Nbd:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha."""
         return NbdLikelihood(statistics)
 
-    def log_at_least(
-        self, log_parameters: FloatArray, ages: FloatArray, count: int
-    ) -> tuple[FloatArray, FloatArray]:
+    def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
         """Return ln P(X(T) >= count) and its gradient by ln r, ln alpha."""
         r, alpha = (float(value) for value in np.exp(log_parameters))
         return log_at_least(count, ages, (r, alpha))

@@ -145,9 +145,7 @@ class ParetoNbd:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha, ln s, ln beta."""
         return ParetoNbdLikelihood(statistics)
 
-    def log_at_least(
-        self, log_parameters: FloatArray, ages: FloatArray, count: int
-    ) -> tuple[FloatArray, FloatArray]:
+    def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
         """Return ln P(X(T) >= count) and its gradient."""
         r, alpha, s, beta = (float(value) for value in np.exp(log_parameters))
         return log_at_least(count, ages, (r, alpha), (s, beta))

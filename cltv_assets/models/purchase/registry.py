@@ -41,9 +41,7 @@ class PurchaseModel(Protocol):
     def likelihood(self, statistics: PurchaseStatistics) -> Objective:
         """Return the log-likelihood of ``statistics`` and its gradient, over log parameters."""
 
-    def log_at_least(
-        self, log_parameters: FloatArray, ages: FloatArray, count: int
-    ) -> tuple[FloatArray, FloatArray]:
+    def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
         """Return ln P(``count`` repeat purchases or more within T) for each positive T of ``ages``, and its gradient.
 
         ``count`` is 1 or more. The shapes are (n,) and, by log parameters, (n, k).
