@@ -160,7 +160,9 @@ class PurchaseStatistics:
     def of_at_least(self, frequency: int) -> PurchaseStatistics:
         """Return those with so many repeat purchases or more."""
         kept = self.frequency >= frequency
-        return self if kept.all() else PurchaseStatistics(*(column[kept] for column in _columns(self).values()))
+        if kept.all():
+            return self
+        return PurchaseStatistics(self.frequency[kept], self.recency[kept], self.T[kept], self.weights[kept])
 
     def why_too_few(self, parameters: int) -> str | None:
         """Return why a purchase model of so many parameters cannot be tried, or None if it can."""

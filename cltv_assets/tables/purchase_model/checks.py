@@ -38,7 +38,7 @@ def fitted_on_all_customers(values: Values, _run: MonthRun) -> Verdict:
     seen, all_of_them, left_out = values["customers"], values["all"], values["left_out"] or 0
     text = f"Fitted on {seen - left_out:,} of {all_of_them:,} customers"
     if left_out:
-        text += f"; {left_out:,} are left out as exceptions to a filtered extract"
+        text += f"; left out as exceptions to a filtered extract: {left_out:,}"
     return Verdict(seen == all_of_them, f"{text}.", {"customers": seen - left_out})
 
 
@@ -58,11 +58,11 @@ def all_customers_included(values: Values, _run: MonthRun) -> Verdict:
         return Verdict(True, f"{customers - repeat:,} of {customers:,} customers have bought on one day only.", facts)
     least, left_out = values["least_frequency"] or 1, values["left_out"] or 0
     only = "repeat customers" if least == 1 else f"customers with {least + 1} purchase days or more"
-    fewer = "one day" if least == 1 else f"fewer than {least + 1} days"
-    found = f"only {left_out:,} of {customers:,} have" if left_out else f"not one of {customers:,} has"
+    fewer = "one day only" if least == 1 else f"fewer than {least + 1} days"
+    found = f"{left_out:,} of {customers:,} have" if left_out else f"not one of {customers:,} has"
     exceptions = "The exceptions are left out of the fits, and predicted like everyone else. " if left_out else ""
     message = (
-        f"The data hold {only} only: {found} bought on {fewer} only, where many more should have. They are an extract "
+        f"The data hold {only} only: {found} bought on {fewer}, where many more should have. They are an extract "
         f"already filtered. The models were fitted on the condition of {least} repeat purchase{'s' * (least > 1)} or "
         f"more, so that predictions for these customers hold. {exceptions}Those who were filtered out are in no count "
         "and no total; what is said of new customers is extrapolated, and months before the extract's last look better "
