@@ -157,6 +157,13 @@ class PurchaseStatistics:
         merged = np.bincount(index, weights=weights).astype(np.float64)
         return PurchaseStatistics(self.frequency[first], recency[first], age[first], merged)
 
+    def of_at_least(self, frequency: int) -> PurchaseStatistics:
+        """Return those with so many repeat purchases or more."""
+        kept = self.frequency >= frequency
+        if kept.all():
+            return self
+        return PurchaseStatistics(self.frequency[kept], self.recency[kept], self.T[kept], self.weights[kept])
+
     def why_too_few(self, parameters: int) -> str | None:
         """Return why a purchase model of so many parameters cannot be tried, or None if it can."""
         if self.customers == 0:

@@ -84,8 +84,13 @@ class FittedModel:
 
     @property
     def truncated(self) -> bool:
-        """Whether it was fitted conditionally on a repeat purchase."""
+        """Whether it was fitted conditionally on a repeat purchase or more."""
         return bool(self.row.get("truncated"))
+
+    @property
+    def least_frequency(self) -> int:
+        """The repeat purchases of that condition; 0 without one."""
+        return int(self.row.get("least_frequency") or self.truncated)
 
     @property
     def choice_reason(self) -> str:

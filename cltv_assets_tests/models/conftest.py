@@ -63,7 +63,7 @@ def cdnow_fit(sample: cdnow.Sample, master: PurchaseStatistics, weeks: PurchaseS
     @cache
     def fit(name: str, which: str = "weeks", *, truncated: bool = False) -> PurchaseFit:
         chosen = repeaters(data[which]) if truncated else data[which]
-        return fit_purchase_model(chosen, name, truncated=truncated)
+        return fit_purchase_model(chosen, name, least=int(truncated))
 
     return fit
 

@@ -12,7 +12,7 @@ from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
 from cltv_assets.models.purchase.beta_geometric import BgNbd, MbgNbd
 from cltv_assets.models.purchase.nbd import NbdLikelihood
 from cltv_assets.models.purchase.pareto_nbd import ParetoNbd
-from cltv_assets.models.purchase.registry import PURCHASE_MODELS
+from cltv_assets.models.purchase.registry import PURCHASE_MODELS, at_least
 from cltv_assets.models.sufficient_statistics import Patterns, PurchaseStatistics, SpendStatistics
 
 #: x, t_x, T: newcomers of today, usual customers, one who bought on the last day, a heavy
@@ -198,9 +198,49 @@ def test_a_repeat_purchase_is_what_silence_leaves(name: str, parameters: tuple[f
     """P(X(T) >= 1) against 1 minus the model's own likelihood of no purchase, gradients too."""
     model, logs = PURCHASE_MODELS[name], np.log(parameters)
     ages = np.array([1.0, 30.0, 540.0, 7305.0])
-    value, gradient = model.log_repeat_probability(logs, ages)
+    value, gradient = model.log_at_least(logs, ages, 1)
     for row, age in enumerate(ages):
         silent = PurchaseStatistics(np.zeros(1), np.zeros(1), np.array([age]), np.ones(1))
         log_none, slope = model.likelihood(silent)(logs)
         assert np.exp(value[row]) == pytest.approx(-np.expm1(log_none), rel=1e-9)
         assert gradient[row] == pytest.approx(slope * np.exp(log_none) / np.expm1(log_none), rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("bg_nbd", USUAL),
+        ("mbg_nbd", USUAL),
+        ("nbd", USUAL[:2]),
+        ("nbd", (900.0, 5000.0)),
+        ("pareto_nbd", (0.55, 74.0, 0.61, 82.0)),
+        ("pareto_nbd", (2.0, 3.0, 0.61, 0.02)),
+    ],
+)
+@pytest.mark.parametrize("count", [2, 3, 9, 40])
+def test_so_many_purchases_are_those_of_the_intervals(name: str, parameters: tuple[float, ...], count: int) -> None:
+    """P(X(T) >= k) against the tails of a newcomer's purchases to come, and its gradient against differences."""
+    model, logs = PURCHASE_MODELS[name], np.log(parameters)
+    ages = np.array([1.0, 30.0, 540.0, 7305.0])
+    value, gradient = model.log_at_least(logs, ages, count)
+    newcomers = Patterns(np.zeros(4), np.zeros(4), np.zeros(4))
+    known = dict(zip(model.parameter_names, parameters, strict=True))
+    tails = at_least(model, known, newcomers, ages, np.full(4, float(count)))
+    # The intervals' rule is made for probabilities that are not next to nothing.
+    seen = tails > 1e-12
+    assert np.exp(value[seen]) == pytest.approx(tails[seen], rel=1e-7)
+    assert np.isfinite(value).all()
+    for axis in range(len(logs)):
+        shift = np.zeros_like(logs)
+        shift[axis] = 1e-4
+        ends = [model.log_at_least(logs + sign * shift, ages, count)[0] for sign in (1.0, -1.0)]
+        assert gradient[:, axis] == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-6, abs=1e-7)
+
+
+def test_next_to_impossible_counts_keep_their_digits() -> None:
+    """Forty purchases on the first day: 1 minus the probabilities of fewer would be rounding."""
+    value, gradient = PURCHASE_MODELS["nbd"].log_at_least(np.log([0.6, 60.0]), np.array([1.0]), 40)
+    with mpmath.workdps(60):
+        exact = mpmath.log(mpmath.betainc(40, mpmath.mpf("0.6"), 0, mpmath.mpf(1) / 61, regularized=True))
+    assert value[0] == pytest.approx(float(exact), rel=1e-13)
+    assert gradient[0, 1] == pytest.approx(-40.0, rel=0.02)

@@ -123,6 +123,18 @@ def test_repeat_customers_only_are_counted_among_themselves(engine: DuckDBEngine
         assert expected[n] == pytest.approx(sum(given), rel=1e-8)
 
 
+def test_an_extract_is_counted_above_its_bound(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    """P(X = n | X >= 3): nobody below, where only exceptions are, and all but them above."""
+    bound = {**STATUS, **BG_NBD, "truncated": True, "least_frequency": 3, "left_out": 1}
+    expected = collect(shop.changed(purchase=bound).run(engine, lake)).histogram.expected
+    assert expected is not None
+    assert expected[:3] == pytest.approx((0.0, 0.0, 0.0), abs=1e-9)
+    assert sum(expected) == pytest.approx(len(shop.customers) - 1)
+    ages = [one.age for one in shop.customers]
+    given = [probability_of(4, age) / (1 - sum(probability_of(n, age) for n in range(3))) for age in ages]
+    assert expected[4] == pytest.approx(sum(given) * (1 - 1 / len(ages)), rel=1e-8)
+
+
 def test_a_seasonal_model_is_drawn_on_its_own_clock(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
     """Where April counts for nothing in itself, a purchase at March's end is as good as one of today."""
     quiet = {f"season_{n:02d}": 1.0 for n in range(1, 13)} | {"season_04": 1e-9}

@@ -136,6 +136,18 @@ def test_repeat_customers_only_have_no_line(engine: DuckDBEngine, lake: Path, sh
     assert "an extract without those who bought only once" in Page(page).text("summary")
 
 
+def test_an_extract_is_told_by_its_bound(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    only = shop.changed(purchase={**STATUS, **BG_NBD, "truncated": True, "least_frequency": 2, "left_out": 7})
+    facts = collect(only.run(engine, lake))
+    page = render(facts)
+    assert problems(page, facts) == []
+    summary = Page(page).text("summary").replace("\N{NO-BREAK SPACE}", " ")
+    assert "All but 7 customers in the data have bought on 3 days or more" in summary
+    assert "fitted on customers with 3 purchase days or more only" in Page(page).text("tracking")
+    assert "given that they made 2 or more" in Page(page).text("tracking")
+    assert "on the condition of 2 repeat purchases or more" in Page(page).text("models")
+
+
 @pytest.mark.parametrize(("published", "origin"), [((3,), 3), ((1,), 1), ((1, 3), 3)])
 def test_the_oldest_model_within_reach_forecasts(
     engine: DuckDBEngine, lake: Path, shop: Shop, published: tuple[int, ...], origin: int

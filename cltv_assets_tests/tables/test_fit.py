@@ -139,8 +139,20 @@ def test_an_extract_of_repeat_customers_is_marked(made, shop):
     bought = np.bincount(shop.customer[known], minlength=shop.customer.max() + 1)
     kept = known & (bought[shop.customer] > 1)
     rows, _ = made(purchase_days(Shop(shop.customer[kept], shop.day[kept])))
-    assert all(row["truncated"] for row in rows)
+    assert {(row["truncated"], row["least_frequency"], row["left_out"]) for row in rows} == {(True, 1, 0)}
     assert rows[0]["customers"] == (bought > 1).sum()
+
+
+def test_an_extract_of_three_days_and_more_keeps_its_exceptions(made, shop):
+    known = shop.day <= np.datetime64(MONTH.last_day)
+    bought = np.bincount(shop.customer[known], minlength=shop.customer.max() + 1)
+    exceptions = np.flatnonzero(bought == 1)[:5]
+    kept = known & ((bought[shop.customer] > 2) | np.isin(shop.customer, exceptions))
+    rows, _ = made(purchase_days(Shop(shop.customer[kept], shop.day[kept])))
+    assert {(row["truncated"], row["least_frequency"], row["left_out"]) for row in rows} == {(True, 2, 5)}
+    assert rows[0]["customers"] == (bought > 2).sum() + 5
+    assert "customers with 3 purchase days or more only" in rows[0]["choice_reason"]
+    assert reading.purchase_fit(rows[0]).bound == 2
 
 
 def test_no_customers_make_rows_without_a_model(made):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +13,12 @@ from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.choosing.histories import Fold, OperationalTime
 from cltv_assets.models.choosing.holdout_scores import FoldScore, Standing, score_fold
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.estimation.fitting import fit_purchase_model, purchase_model_not_fitted, quick_parameters
+from cltv_assets.models.estimation.fitting import (
+    customer_counts,
+    fit_purchase_model,
+    purchase_model_not_fitted,
+    quick_parameters,
+)
 from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import PurchaseStatistics, inner
 
@@ -21,9 +27,15 @@ NULL_MODEL = "nbd"
 #: The candidates. The first is kept until another predicts better beyond noise.
 PREFERENCE = ("bg_nbd", "mbg_nbd", "pareto_nbd", NULL_MODEL)
 
-#: With so many customers expected without a repeat purchase, and none there, the extract
-#: holds repeat customers only: by chance that happens once in 150 times.
-_EXPECTED_SINGLES = 5.0
+#: With so many customers expected below a bound, and none there, the data are an extract of those above it: by
+#: chance that happens once in 150 times.
+_EXPECTED_BELOW = 5.0
+#: A cliff: so few below, as a share of those in the class at the edge, and of those whom a model expects there.
+_CLIFF = 0.25
+#: The class at the edge holds at least this share of those whom the model expects in it, or less by chance.
+_EDGE = 0.9
+#: Those below are exceptions if they are no more than this share of those above.
+_EXCEPTIONS = 0.05
 
 #: A model that gains less than this on the null model, in nats for all customers together, predicts as
 #: the null model does and need not be fitted again at every origin.
@@ -67,32 +79,36 @@ class Contender:
         return self.fit.status != "not_fitted"
 
 
-def fit_candidates(statistics: PurchaseStatistics, wanted: str, *, truncated: bool = False) -> dict[str, PurchaseFit]:
+def fit_candidates(statistics: PurchaseStatistics, wanted: str, least: int = 0) -> dict[str, PurchaseFit]:
     """Fit every candidate; one whose search fails comes back as not fitted, with the reason.
 
-    ``wanted`` is the setting ``purchase_model``. ``truncated`` says whether the statistics hold repeat customers only.
+    ``wanted`` is the setting ``purchase_model``, ``least`` that of `least_frequency`. Customers who have fewer
+    repeat purchases are left out of the fits and counted in them.
 
     Raises
     ------
     ModelError
         If the search of the wanted model, or of every model, failed.
     """
+    kept = statistics.of_at_least(least)
     fits: dict[str, PurchaseFit] = {}
     failures: dict[str, ModelError] = {}
     # The null model first: it tells whether the others found any dropout.
     for name in sorted(PREFERENCE, key=lambda name: name != NULL_MODEL):
         if name == _COSTLY and name != wanted and not _dropout_found(fits):
-            fits[name] = purchase_model_not_fitted(statistics, name, _NOT_TRIED, truncated=truncated)
+            fits[name] = purchase_model_not_fitted(kept, name, _NOT_TRIED, least=least)
             continue
         try:
-            fits[name] = fit_purchase_model(statistics, name, truncated=truncated)
+            fits[name] = fit_purchase_model(kept, name, least=least)
         except ModelError as error:
             failures[name] = error
-            fits[name] = purchase_model_not_fitted(statistics, name, error.problem, truncated=truncated)
+            fits[name] = purchase_model_not_fitted(kept, name, error.problem, least=least)
     if wanted in failures:
         raise failures[wanted]
     if all(fit.status == "not_fitted" for fit in fits.values()) and failures:
         raise next(iter(failures.values()))
+    if left_out := statistics.customers - kept.customers:
+        fits = {name: replace(fit, left_out=left_out, **customer_counts(statistics)) for name, fit in fits.items()}
     return {name: fits[name] for name in PREFERENCE}
 
 
@@ -105,21 +121,63 @@ def _dropout_found(fits: Mapping[str, PurchaseFit]) -> bool:
     )
 
 
-def holds_repeat_customers_only(statistics: PurchaseStatistics, fits: Mapping[str, PurchaseFit]) -> bool:
-    """Return whether the data were filtered before they came.
+def least_frequency(statistics: PurchaseStatistics) -> int:
+    """Return the repeat purchases that customers had to have to be among the data; 0 where these are all customers.
 
-    That is so where nobody is without a repeat purchase although a model expects some customers to
-    be. ``fits`` are of models fitted as if these were all customers, which expect as few as they can.
+    An extract of customers who bought often enough ends in a cliff: a class of customers, and next to nobody below
+    it. Not every cliff is one, as where all customers buy often. So a model is fitted to those above, conditional on
+    their being there, and tells how many there should be below. A few remain there all the same: a filter that
+    counts orders lets through customers with several on one day.
     """
-    if not len(statistics.frequency) or (statistics.frequency == 0).any():
-        return False
-    fit = next((fit for fit in fits.values() if fit.status != "not_fitted"), None)
-    if fit is None:
+    for least in _cliffs(statistics):
+        kept = statistics.of_at_least(least)
+        try:
+            fit = fit_purchase_model(kept, PREFERENCE[0], least=least)
+        except ModelError:
+            continue
+        if fit.status != "not_fitted" and _missing(fit, kept, statistics.customers - kept.customers):
+            return least
+    return 0
+
+
+def _cliffs(statistics: PurchaseStatistics) -> list[int]:
+    """Return classes of repeat purchases below which there is next to nobody, the highest first."""
+    counts = np.bincount(statistics.frequency, weights=statistics.weights)
+    through = np.cumsum(counts)
+    below = through - counts
+    few = (below <= _EXCEPTIONS * (through[-1:] - below)) & (np.maximum(below, _EXPECTED_BELOW) <= _CLIFF * counts)
+    return [int(each) for each in np.flatnonzero(few)[::-1] if each > 0]
+
+
+def _missing(fit: PurchaseFit, kept: PurchaseStatistics, found: int) -> bool:
+    """Return whether far fewer customers were found below the bound than the fit to those above it expects.
+
+    Each customer above stands for 1/P - 1 others who by that age had not bought so often. That estimate errs by who
+    happened to be above and by the parameters; the least that it can be within two standard errors counts.
+    """
+    covariance = fit.log_covariance or {}
+    if found and "r" not in covariance:
+        # The data do not tell how many buy seldom, so that a few of them are no exception.
         return False
     model, parameters = model_named(fit.model_name), fit.usable_parameters()
-    log_parameters = np.log([parameters[each] for each in model.parameter_names])
-    known, _ = model.log_repeat_probability(log_parameters, statistics.T)
-    return inner(statistics.weights, -np.expm1(known)) >= _EXPECTED_SINGLES
+    logs = np.log([parameters[each] for each in model.parameter_names])
+    known, slopes = model.log_at_least(logs, kept.ages.values, fit.bound)
+    beyond, _ = model.log_at_least(logs, kept.ages.values, fit.bound + 1)
+    customers = kept.ages.total(kept.weights)
+    # Customers who buy like clockwork thin out towards the edge. A model that does not see that would not below it.
+    at_edge = -inner(customers, np.expm1(beyond - known))
+    if kept.weights[kept.frequency == fit.bound].sum() < _EDGE * at_edge - 2.0 * math.sqrt(at_edge):
+        return False
+    others = np.expm1(-known)
+    expected = inner(customers, others)
+    if expected <= 0.0:
+        return False
+    slope = -(customers * (1.0 + others)) @ slopes / expected
+    at = [model.parameter_names.index(each) for each in covariance]
+    errors = np.array([[covariance[a][b] for b in covariance] for a in covariance]).reshape(len(at), len(at))
+    variance = inner(customers, others * (1.0 + others)) / expected**2 + float(slope[at] @ errors @ slope[at])
+    least = expected * math.exp(-2.0 * math.sqrt(variance))
+    return least >= _EXPECTED_BELOW and found <= _CLIFF * least
 
 
 def score_candidates(

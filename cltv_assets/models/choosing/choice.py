@@ -10,7 +10,7 @@ from cltv_assets.models.choosing.candidates import (
     PREFERENCE,
     Contender,
     fit_candidates,
-    holds_repeat_customers_only,
+    least_frequency,
     score_candidates,
 )
 from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime
@@ -36,7 +36,9 @@ MIN_AT_ORIGIN = 10 * MIN_REPEAT_CUSTOMERS
 
 _CHANCE = f"within noise ({NOISE:.0f} standard errors)"
 #: What the reason says where a filtered extract could not be searched for a season.
-_TRUNCATED_SEASON = "No seasonality: an extract of repeat customers shows when they were chosen, not when people buy."
+_TRUNCATED_SEASON = (
+    "No seasonality: an extract of those who came back shows when they were chosen, not when people buy."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,26 +90,24 @@ def choose_model(
     """
     plain = OperationalTime(None, days_per_unit)
     statistics = histories.statistics(plain)
-    fits = fit_candidates(statistics, wanted)
-    truncated = holds_repeat_customers_only(statistics, fits)
-    if truncated:
-        fits = fit_candidates(statistics, wanted, truncated=True)
-    # Customers who are in the extract because they bought again make every earlier month look better than it was.
-    held = [] if truncated else [fold for fold in folds if _tells(fold)]
+    least = least_frequency(statistics)
+    fits = fit_candidates(statistics, wanted, least)
+    # Customers who are in an extract because they bought again make every earlier month look better than it was.
+    held = [] if least else [fold for fold in folds if _tells(fold)]
     scores = score_candidates(fits, held, plain)
     standings = compare(scores)
     eligible = [name for name in PREFERENCE if seasonality != "monthly" or name in SEASONAL_MODELS]
     name = wanted if wanted != "auto" else _preferred(fits, scores, eligible)
     contenders = [Contender(fit, None, standings.get(n), len(held) * (n in standings)) for n, fit in fits.items()]
     chosen = next(each for each in contenders if each.name == name)
-    reason = _reason(name, wanted, scores, held, truncated)
+    reason = _reason(name, wanted, scores, held, least)
     others = [each for each in contenders if each.name != name]
     base = name if name in SEASONAL_MODELS else _preferred(fits, scores, [n for n in eligible if n in SEASONAL_MODELS])
     if seasonality == "none" or not chosen.usable or fits[base].status == "not_fitted":
         return Choice(chosen, others, reason)
     if wanted == "pareto_nbd":
         return Choice(chosen, others, f"{reason} No seasonality: customers of pareto_nbd drop out by the calendar.")
-    if truncated:
+    if least:
         return Choice(chosen, others, f"{reason} {_TRUNCATED_SEASON}")
     trial = try_seasonality(
         histories, counts, fits[base], name, held, scores, days_per_unit, forced=seasonality == "monthly"
@@ -137,11 +137,12 @@ def _preferred(fits: Mapping[str, PurchaseFit], scores: Scores, eligible: Sequen
     return next((n for n in eligible if fits[n].status != "not_fitted" and n != NULL_MODEL), eligible[0])
 
 
-def _reason(name: str, wanted: str, scores: Scores, folds: Sequence[Fold], truncated: bool) -> str:
+def _reason(name: str, wanted: str, scores: Scores, folds: Sequence[Fold], least: int) -> str:
     """Return one sentence on why ``name`` was chosen among the models without a season."""
     why = f"{name} is set by purchase_model" if wanted != "auto" else f"{name} is the default"
-    if truncated:
-        return f"{why}; nothing was compared, because the data hold repeat customers only."
+    if least:
+        who = "repeat customers" if least == 1 else f"customers with {least + 1} purchase days or more"
+        return f"{why}; nothing was compared, because the data hold {who} only."
     if not folds:
         return f"{why}; the history is too short to compare models on holdouts inside it."
     if name not in scores:

@@ -91,14 +91,26 @@ class PurchaseFit(Fit):
     customers, repeat_customers, repeat_purchases : int
         In the statistics.
     truncated : bool
-        Whether the likelihood is that of customers known for a repeat purchase; see
+        Whether the likelihood is that of customers known for having bought often enough; see
         `truncated_likelihood`.
+    least_frequency : int or None
+        The repeat purchases that they had to have, 1 or more; None where not truncated.
+    left_out : int or None
+        Those of ``customers`` who have fewer all the same: a few, whom the fit leaves out. None where not truncated.
     """
 
     customers: int
     repeat_customers: int
     repeat_purchases: int
     truncated: bool = False
+    least_frequency: int | None = None
+    left_out: int | None = None
+
+    @property
+    def bound(self) -> int:
+        """The repeat purchases that a customer had to have to be among the data; 0 where these are all customers."""
+        # Rows of earlier versions know one bound only.
+        return self.least_frequency if self.least_frequency is not None else int(self.truncated)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def fit_purchase_model(
     statistics: PurchaseStatistics,
     name: str = "bg_nbd",
     *,
-    truncated: bool = False,
+    least: int = 0,
     start: Parameters | None = None,
     max_iterations: int = 500,
 ) -> PurchaseFit:
@@ -52,9 +52,9 @@ def fit_purchase_model(
         Grouped by pattern or not: the result is the same.
     name : str
         A key of `PURCHASE_MODELS`.
-    truncated : bool
-        Whether the statistics hold repeat customers only, because others are not known: the
-        likelihood is then conditional on a repeat purchase. Else they hold all customers.
+    least : int
+        Where the statistics hold only customers with so many repeat purchases, because others are not
+        known, the likelihood is conditional on that. 0: they hold all customers.
     start : mapping of str to float, optional
         Parameters to start from, in the statistics' unit of time, instead of the model's
         own starts: one search only, for refits near a known maximum.
@@ -65,13 +65,13 @@ def fit_purchase_model(
     ------
     ModelError
         If the optimiser did not converge, there is no such model, ``start`` lacks a
-        parameter, or ``truncated`` is said of customers without a repeat purchase.
+        parameter, or a customer has fewer than ``least`` repeat purchases.
     """
     model = model_named(name)
     names = model.parameter_names
     reason = statistics.why_too_few(len(names))
     if reason is not None:
-        return purchase_model_not_fitted(statistics, name, reason, truncated=truncated)
+        return purchase_model_not_fitted(statistics, name, reason, least=least)
     # In units of the mean age the search is the same in weeks and in days.
     scale = statistics.mean_age
     scaled = statistics.scaled
@@ -80,12 +80,12 @@ def fit_purchase_model(
     units = _units(model, scale)
 
     def likelihood(of: PurchaseStatistics) -> Objective:
-        return truncated_likelihood(model, of) if truncated else model.likelihood(of)
+        return truncated_likelihood(model, of, least) if least else model.likelihood(of)
 
     coarse = scaled.coarsened if start is None else None
     best = maximise(
         likelihood(scaled),
-        _starts(model, rate, truncated) if start is None else [_given_start(start, units)],
+        _starts(model, rate, least) if start is None else [_given_start(start, units)],
         _bounds(names, model.time_parameters),
         float(statistics.weights.sum()),
         together=[tuple(names.index(n) for n in group) for group in model.together],
@@ -97,16 +97,14 @@ def fit_purchase_model(
     return PurchaseFit(
         model_name=name,
         status="boundary" if unidentified else "fitted",
-        status_reason=_boundary_reason(model, parameters, unidentified, truncated) if unidentified else None,
-        **_counts(statistics, truncated),
+        status_reason=_boundary_reason(model, parameters, unidentified, least) if unidentified else None,
+        **_counts(statistics, least),
         # Each purchase has a density per unit of time.
         **_evidence(best, parameters, best.value - purchases * math.log(scale)),
     )
 
 
-def purchase_model_not_fitted(
-    statistics: PurchaseStatistics, name: str, reason: str, *, truncated: bool
-) -> PurchaseFit:
+def purchase_model_not_fitted(statistics: PurchaseStatistics, name: str, reason: str, *, least: int = 0) -> PurchaseFit:
     """Return what stands for a fit that was not made or failed; ``reason`` becomes its status reason."""
     nothing = dict.fromkeys(model_named(name).parameter_names)
     return PurchaseFit(
@@ -115,7 +113,7 @@ def purchase_model_not_fitted(
         status_reason=reason,
         parameters=nothing,
         standard_errors=nothing,
-        **_counts(statistics, truncated),
+        **_counts(statistics, least),
     )
 
 
@@ -217,25 +215,26 @@ def quick_parameters(statistics: PurchaseStatistics, name: str, start: Parameter
     return fit_purchase_model(statistics, name, start=start).usable_parameters()
 
 
-def truncated_likelihood(model: PurchaseModel, statistics: PurchaseStatistics) -> Objective:
-    """Return the log-likelihood of repeat customers, who are known only because they bought again.
+def truncated_likelihood(model: PurchaseModel, statistics: PurchaseStatistics, least: int) -> Objective:
+    """Return the log-likelihood of customers who are known only because they have ``least`` repeat purchases or more.
 
-    Many extracts hold repeat customers alone. The likelihood of such a history is conditional on a
-    repeat purchase within T, ln L(x, t_x, T) - ln P(X(T) >= 1): the usual zero-truncated likelihood (for the
-    NBD: Cameron and Trivedi 2013, Regression Analysis of Count Data, 2nd ed., section 4.3). Without the
-    second term the data seem to say that every customer buys: on CDNOW's repeat customers r becomes 3.2
-    instead of 0.25.
+    Many extracts hold repeat customers alone, or those with three orders and more. The likelihood of such a
+    history is conditional on that many purchases within T, ln L(x, t_x, T) - ln P(X(T) >= least): the usual
+    truncated likelihood (for the NBD: Cameron and Trivedi 2013, Regression Analysis of Count Data, 2nd ed.,
+    section 4.3). Without the second term the data seem to say that every customer buys: on CDNOW's repeat
+    customers r becomes 3.2 instead of 0.25.
 
     Raises
     ------
     ModelError
-        If a customer has no repeat purchase, or could not have had one by T.
+        If a customer has fewer repeat purchases, or could not have had one by T.
     """
-    bought_once = statistics.weights[statistics.frequency == 0].sum()
-    if bought_once > 0:
+    below = statistics.weights[statistics.frequency < least].sum()
+    if below > 0:
+        fewer = "no repeat purchase" if least == 1 else f"fewer than {least} repeat purchases"
         raise ModelError(
-            f"{bought_once:,.0f} customers have no repeat purchase: the data are not truncated.",
-            "Fit on all customers, or on those with a repeat purchase alone.",
+            f"{below:,.0f} customers have {fewer}: the data are not truncated.",
+            "Fit on all customers, or on those with as many alone.",
         )
     if (statistics.T <= 0).any():
         raise ModelError(
@@ -243,34 +242,42 @@ def truncated_likelihood(model: PurchaseModel, statistics: PurchaseStatistics) -
             "Merge purchases of one day before counting, and observe at least a day.",
         )
     likelihood = model.likelihood(statistics)
-    ages, index = np.unique(statistics.T, return_inverse=True)
-    customers = np.bincount(index, weights=statistics.weights, minlength=len(ages)).astype(np.float64)
+    ages = statistics.ages
+    customers = ages.total(statistics.weights)
 
     def objective(log_parameters: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = likelihood(log_parameters)
-        known, slopes = model.log_repeat_probability(log_parameters, ages)
+        known, slopes = model.log_at_least(log_parameters, ages.values, least)
         return value - inner(customers, known), gradient - (customers[:, None] * slopes).sum(axis=0)
 
     return objective
 
 
-def _counts(statistics: PurchaseStatistics, truncated: bool) -> dict[str, Any]:
+def customer_counts(statistics: PurchaseStatistics) -> dict[str, Any]:
+    """Return what a fit tells of its customers."""
     return {
-        "patterns": len(statistics.frequency),
         "customers": statistics.customers,
         "repeat_customers": statistics.repeat_customers,
         "repeat_purchases": statistics.repeat_purchases,
-        "truncated": truncated,
     }
 
 
-def _starts(model: PurchaseModel, rate: float, truncated: bool) -> list[FloatArray]:
+def _counts(statistics: PurchaseStatistics, least: int) -> dict[str, Any]:
+    return customer_counts(statistics) | {
+        "patterns": len(statistics.frequency),
+        "truncated": least > 0,
+        "least_frequency": least or None,
+        "left_out": 0 if least else None,
+    }
+
+
+def _starts(model: PurchaseModel, rate: float, least: int) -> list[FloatArray]:
     """Return the model's own starts as log parameters.
 
     Repeat customers buy faster than all customers do. A search on them starts at a third of
     their rate, which is what all of CDNOW's customers have.
     """
-    starts = model.starts(rate / 3.0 if truncated else rate)
+    starts = model.starts(rate / (1.0 + 2.0 * least))
     return [np.log([start[n] for n in model.parameter_names]) for start in starts]
 
 
@@ -284,12 +291,11 @@ def _given_start(start: Parameters, units: Mapping[str, float]) -> FloatArray:
     return np.log([start[n] / unit for n, unit in units.items()])
 
 
-def _boundary_reason(
-    model: PurchaseModel, parameters: Parameters, unidentified: frozenset[str], truncated: bool
-) -> str:
-    if truncated and "r" in unidentified and parameters["r"] < _NO_SHARE:
+def _boundary_reason(model: PurchaseModel, parameters: Parameters, unidentified: frozenset[str], least: int) -> str:
+    if least and "r" in unidentified and parameters["r"] < _NO_SHARE:
+        fewer = "never bought again" if least == 1 else f"have bought again fewer than {least} times"
         return (
-            "how many customers never bought again cannot be told from those who did: "
+            f"how many customers {fewer} cannot be told from those who did: "
             "the fewer of all customers come back, the better the fit"
         )
     return model.boundary_reason(parameters, unidentified)

@@ -21,8 +21,9 @@ from scipy.special import betainc, betaln, expit
 
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct, Pairs
+from cltv_assets.models.purchase.bound import log_at_least
 from cltv_assets.models.purchase.dropout_integral import mean_purchases_before_dropout
-from cltv_assets.models.purchase.nbd import dropout_reason, log_any_purchase
+from cltv_assets.models.purchase.nbd import dropout_reason
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns, PurchaseStatistics, inner
 
 #: A mean dropout probability after a purchase below this is none to speak of.
@@ -131,15 +132,13 @@ class BetaGeometricNbd:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha, ln a, ln b."""
         return BetaGeometricLikelihood(statistics, first_purchase=self.first_purchase)
 
-    def log_repeat_probability(self, log_parameters: FloatArray, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return ln P(a repeat purchase within T) and its gradient: the NBD's, times staying at first."""
+    def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return ln P(X(T) >= count) and its gradient: the NBD's, times staying at each occasion before the last."""
         r, alpha, a, b = (float(value) for value in np.exp(log_parameters))
-        value, by_rate = log_any_purchase(r, alpha, ages)
-        by_dropout = np.zeros((len(ages), 2))
-        if self.first_purchase:
-            value = value - np.log1p(a / b)
-            by_dropout += np.array([-a, a]) / (a + b)
-        return value, np.column_stack((by_rate, by_dropout))
+        value, by_rate = log_at_least(count, ages, (r, alpha))
+        stayed = b + np.arange(count - 1 + int(self.first_purchase), dtype=np.float64)
+        by_dropout = [-(a / (a + stayed)).sum(), (a * b / (stayed * (a + stayed))).sum()]
+        return value - np.log1p(a / stayed).sum(), np.column_stack((by_rate, np.tile(by_dropout, (len(ages), 1))))
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
         """Return where to start from, given the repeat purchases of a customer in a unit of time.

@@ -12,6 +12,7 @@ from scipy.special import betainc
 
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct
+from cltv_assets.models.purchase.bound import log_at_least
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns, PurchaseStatistics, inner
 
 
@@ -45,18 +46,6 @@ class NbdLikelihood:
         pooled = self._customers_by_age * (r / alpha) * self._ages - self._purchases_by_age
         by_alpha = inner(pooled, 1.0 / (alpha + self._ages))
         return value, np.array([by_r, by_alpha]) * parameters
-
-
-def log_any_purchase(r: float, alpha: float, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return ln(1 - (alpha/(alpha+T))^r) for each T, and its gradient by ln r and ln alpha, shape (n, 2).
-
-    This is the probability that a gamma-distributed rate brings a purchase within T.
-    """
-    exponent = r * np.log1p(ages / alpha)
-    value = np.log(-np.expm1(-exponent))
-    # d ln(1 - e^-y) / dy = 1 / (e^y - 1), written so that e^y cannot overflow.
-    slope = np.exp(-exponent) / -np.expm1(-exponent)
-    return value, np.column_stack((slope * exponent, -slope * r * ages / (alpha + ages)))
 
 
 def spread_unknown(what: str) -> str:
@@ -97,10 +86,10 @@ class Nbd:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha."""
         return NbdLikelihood(statistics)
 
-    def log_repeat_probability(self, log_parameters: FloatArray, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return ln(1 - P(X(T) = 0)) and its gradient by ln r, ln alpha."""
+    def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return ln P(X(T) >= count) and its gradient by ln r, ln alpha."""
         r, alpha = (float(value) for value in np.exp(log_parameters))
-        return log_any_purchase(r, alpha, ages)
+        return log_at_least(count, ages, (r, alpha))
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
         """Return where to start from, given the repeat purchases of a customer in a unit of time."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct, Pairs
+from cltv_assets.models.purchase.bound import log_at_least
 from cltv_assets.models.purchase.nbd import dropout_reason
 from cltv_assets.models.purchase.pareto_integrals import arrivals_before_dropout, decay_integral
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns, PurchaseStatistics, inner
@@ -144,20 +145,10 @@ class ParetoNbd:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha, ln s, ln beta."""
         return ParetoNbdLikelihood(statistics)
 
-    def log_repeat_probability(self, log_parameters: FloatArray, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return ln P(a repeat purchase within T) and its gradient.
-
-        The first event is a purchase, and not one that lies beyond T: the branch
-        `purchase_first` at 0 less the same at T, for x = 0.
-        """
-        values = np.exp(log_parameters)
-        r, alpha, s, beta = (float(value) for value in values)
-        times = np.append(0.0, ages)
-        branch = purchase_first(np.zeros_like(times), times, (r, alpha, s, beta))
-        ratio = branch.log_value[1:] - branch.log_value[0]
-        within = -np.expm1(ratio)
-        slopes = (branch.slopes[:, :1] - np.exp(ratio) * branch.slopes[:, 1:]) / within
-        return branch.log_value[0] + np.log(within), slopes.T * values
+    def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return ln P(X(T) >= count) and its gradient."""
+        r, alpha, s, beta = (float(value) for value in np.exp(log_parameters))
+        return log_at_least(count, ages, (r, alpha), (s, beta))
 
     def starts(self, purchase_rate: float) -> list[Parameters]:
         """Return where to start from, given the repeat purchases of a customer in a unit of time.

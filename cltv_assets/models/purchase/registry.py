@@ -41,10 +41,10 @@ class PurchaseModel(Protocol):
     def likelihood(self, statistics: PurchaseStatistics) -> Objective:
         """Return the log-likelihood of ``statistics`` and its gradient, over log parameters."""
 
-    def log_repeat_probability(self, log_parameters: FloatArray, ages: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return ln P(a repeat purchase within T) for each positive T of ``ages``, and its gradient by log parameters.
+    def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return ln P(``count`` repeat purchases or more within T) for each positive T of ``ages``, and its gradient.
 
-        Their shapes are (n,) and (n, k).
+        ``count`` is 1 or more. The shapes are (n,) and, by log parameters, (n, k).
         """
 
     def starts(self, purchase_rate: float) -> list[Parameters]:

@@ -61,7 +61,7 @@ class Tracking:
         Cumulative, up to the observation end, so it is shorter than ``ends``.
     expected : tuple of float or None
         E[X(t)] summed over customers acquired so far; ``None`` where the model is not
-        fitted or describes repeat customers only.
+        fitted or describes a filtered extract.
     earlier : Earlier or None
         An earlier model's view; ``None`` where no published one can predict.
     """

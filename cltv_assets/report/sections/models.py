@@ -103,7 +103,9 @@ def _sheet(data: ReportData, purpose: str, model: FittedModel) -> dict[str, Any]
     evidence = ""
     if likelihood is not None and aic is not None:
         evidence = f"Log-likelihood {wording.decimal(likelihood, 1)}, AIC {wording.decimal(aic, 1)} (lower is better)."
-    truncated = " on the condition of a repeat purchase" if model.truncated else ""
+    least = model.least_frequency
+    condition = "a repeat purchase" if least == 1 else f"{least} repeat purchases or more"
+    truncated = f" on the condition of {condition}" if model.truncated else ""
     return {
         "purpose": purpose,
         "name": model.title,

@@ -212,11 +212,17 @@ def _no_dropout_found(data: ReportData) -> list[str]:
 
 
 def _repeat_customers_only(data: ReportData) -> list[str]:
-    if not data.models.purchase.truncated:
+    model = data.models.purchase
+    if not model.truncated:
         return []
+    least, left_out = model.least_frequency, int(model.row.get("left_out") or 0)
+    who = "Every customer" if not left_out else f"All but {wording.quantity(left_out, 'customer')}"
+    have = "has" if not left_out else "have"
+    again = "come back at least once" if least == 1 else f"bought on {least + 1} days or more"
+    without = "bought only once" if least == 1 else "bought less often"
     return [
-        "Every customer in the data has come back at least once: it looks like an extract without those who bought "
-        "only once. The model was fitted on that condition; totals speak of these customers only."
+        f"{who} in the data {have} {again}: it looks like an extract without those who {without}. "
+        "The model was fitted on that condition; totals speak of these customers only."
     ]
 
 

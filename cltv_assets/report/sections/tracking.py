@@ -34,8 +34,10 @@ def section(data: ReportData) -> Section:
     actual, missing = facts.actual[facts.now], ""
     if facts.expected is None:
         if data.models.purchase.usable:
+            least = data.models.purchase.least_frequency
+            only = f"customers with {least + 1} purchase days or more" if least > 1 else "repeat customers"
             missing = (
-                "The model was fitted on repeat customers only, so it does not tell how often newcomers come back: "
+                f"The model was fitted on {only} only, so it does not tell how often newcomers come back: "
                 "only what happened is drawn."
             )
         else:
@@ -108,7 +110,9 @@ def _histogram(data: ReportData) -> Picture:
     else:
         pairs = zip(classes, facts.actual, facts.expected, strict=True)
         label = ", ".join(f"{name}: {n:,} (model {wording.count(model)})" for name, n, model in pairs)
-        given = " and given that they came back" if data.models.purchase.truncated else ""
+        least = data.models.purchase.least_frequency
+        enough = "came back" if least == 1 else f"made {least} or more"
+        given = f" and given that they {enough}" if least else ""
         caption = (
             "How many customers made so many repeat purchases so far, and how many the model has, given when each of "
             f"them came first{given}. Bars of a pair should be alike."

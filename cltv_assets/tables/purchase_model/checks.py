@@ -29,37 +29,46 @@ _SHOWN = (
     "The purchase model is fitted on all customers, not on repeaters alone.",
     measures=lambda table, run: {
         "customers": table.customers.min(),
+        "left_out": table.left_out.max(),
         "all": run.inputs[RFM_SUMMARY.name].count().as_scalar(),
     },
 )
 def fitted_on_all_customers(values: Values, _run: MonthRun) -> Verdict:
     """Promise that no model was fitted on repeat customers only, which is a common error."""
-    fitted, all_of_them = values["customers"], values["all"]
-    text = f"fitted on {fitted:,} of {all_of_them:,} customers"
-    return Verdict(fitted == all_of_them, f"{text[0].upper()}{text[1:]}.", {"customers": fitted})
+    seen, all_of_them, left_out = values["customers"], values["all"], values["left_out"] or 0
+    text = f"Fitted on {seen - left_out:,} of {all_of_them:,} customers"
+    if left_out:
+        text += f"; left out as exceptions to a filtered extract: {left_out:,}"
+    return Verdict(seen == all_of_them, f"{text}.", {"customers": seen - left_out})
 
 
 @check(
     "Customers who bought once are among the data.",
     measures=lambda table, _run: {
-        **of_chosen(table, ("customers", "repeat_customers")),
+        **of_chosen(table, ("customers", "repeat_customers", "least_frequency", "left_out")),
         "truncated": table.truncated.cast("int64").max(where=table.role == "chosen"),
     },
     blocking=False,
 )
 def all_customers_included(values: Values, _run: MonthRun) -> Verdict:
-    """Warn when the delivered data hold only repeat customers."""
+    """Warn when the delivered data hold only customers who bought often enough."""
     customers, repeat = values["customers"] or 0, values["repeat_customers"] or 0
     facts = {"customers": customers, "repeat_customers": repeat}
     if not values["truncated"]:
         return Verdict(True, f"{customers - repeat:,} of {customers:,} customers have bought on one day only.", facts)
+    least, left_out = values["least_frequency"] or 1, values["left_out"] or 0
+    only = "repeat customers" if least == 1 else f"customers with {least + 1} purchase days or more"
+    fewer = "one day only" if least == 1 else f"fewer than {least + 1} days"
+    found = f"{left_out:,} of {customers:,} have" if left_out else f"not one of {customers:,} has"
+    exceptions = "The exceptions are left out of the fits, and predicted like everyone else. " if left_out else ""
     message = (
-        f"The data hold repeat customers only: not one of {customers:,} has bought on one day only, where some "
-        "should have. They are an extract already filtered. The models were fitted on that condition, so that "
-        "predictions for these customers hold; what is said of new customers is extrapolated, and months before "
-        "the extract's last look better than they were. Deliver every customer's purchases."
+        f"The data hold {only} only: {found} bought on {fewer}, where many more should have. They are an extract "
+        f"already filtered. The models were fitted on the condition of {least} repeat purchase{'s' * (least > 1)} or "
+        f"more, so that predictions for these customers hold. {exceptions}Those who were filtered out are in no count "
+        "and no total; what is said of new customers is extrapolated, and months before the extract's last look better "
+        "than they were. Deliver every customer's purchases."
     )
-    return Verdict(False, message, facts)
+    return Verdict(False, message, facts | {"least_frequency": least, "left_out": left_out})
 
 
 def _measures_of_dropout(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:

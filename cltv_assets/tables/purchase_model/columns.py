@@ -30,7 +30,24 @@ PURCHASE_MODEL = TableSchema(
         Column(
             "truncated",
             "boolean",
-            "Whether it was fitted on the condition of a repeat purchase: an extract that holds repeat customers only.",
+            "Whether it was fitted on the condition of a repeat purchase or more: the data are an extract of customers "
+            "who bought often enough.",
+        ),
+        Column(
+            "least_frequency",
+            "int64",
+            "Repeat purchases that customers needed to be in that extract; null where the data hold all customers.",
+            "purchase days",
+            nullable=True,
+            since=3,
+        ),
+        Column(
+            "left_out",
+            "int64",
+            "Customers who have fewer all the same: not fitted on, but predicted. Null as `least_frequency` is.",
+            "customers",
+            nullable=True,
+            since=3,
         ),
         Column("holdout_folds", "int64", "Rolling holdouts inside the history that it was compared on.", "holdouts"),
         Column(
@@ -63,7 +80,7 @@ PURCHASE_MODEL = TableSchema(
             nullable=True,
         ),
         Column("choice_reason", "string", "Why this model predicts; on the chosen row only.", nullable=True),
-        Column("customers", "int64", "Customers fitted on: all of them.", "customers"),
+        Column("customers", "int64", "Customers fitted on: all of them, but for those left out.", "customers"),
         Column("repeat_customers", "int64", "Customers with a repeat purchase.", "customers"),
         Column("repeat_purchases", "int64", "Repeat purchases of all customers.", "purchase days"),
         Column("time_unit", "string", "Unit of recency, T and alpha: day or week."),

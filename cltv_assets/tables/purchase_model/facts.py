@@ -36,7 +36,7 @@ class ModelView:
     clock : OperationalTime
         Measures recency, T and horizons.
     truncated : bool
-        Whether it describes repeat customers only.
+        Whether it describes only customers who bought often enough to be in a filtered extract.
     """
 
     fit: PurchaseFit
@@ -114,28 +114,30 @@ def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> 
 
     The model's count is exact. It sums P(X(T) = n) over the customers' ages, from the
     same tail probabilities as the prediction intervals, seen from a customer's first
-    day (x = 0, T = 0). A truncated fit describes only customers who came back, so its
-    probabilities are conditional on X(T) >= 1.
+    day (x = 0, T = 0). A truncated fit describes only customers who bought often enough, so its
+    probabilities are conditional on X(T) >= k, and exceptions with fewer are in no class of the model's.
     """
     actual = [counts.by_frequency.get(n, 0) for n in range(LAST_CLASS)]
     actual.append(sum(n for frequency, n in counts.by_frequency.items() if frequency >= LAST_CLASS))
     if view is None:
         return Histogram(tuple(actual), None)
     customers = np.array(list(counts.by_first_day.values()), dtype=np.float64)
+    customers *= 1.0 - (view.fit.left_out or 0) / max(customers.sum(), 1.0)
     age = np.zeros(0)
     if len(customers):
         age = view.clock.elapsed(dates(list(counts.by_first_day)), dates([run.month.last_day]))
     # Customers who first came on the last day had no time for a repeat purchase.
     had_time = age > 0
     ages, weights = age[had_time], customers[had_time]
-    n, classes = len(ages), np.arange(1, LAST_CLASS + 1, dtype=np.float64)
+    n = len(ages)
+    classes = np.maximum(np.arange(1, LAST_CLASS + 1, dtype=np.float64), view.fit.bound)
     newcomers = Patterns(np.zeros(n * LAST_CLASS, dtype=np.int64), *(np.zeros(n * LAST_CLASS) for _ in range(2)))
     model = model_named(view.fit.model_name)
     tail = at_least(
         model, view.fit.usable_parameters(), newcomers, np.repeat(ages, LAST_CLASS), np.tile(classes, n)
     ).reshape(n, LAST_CLASS)
     if view.truncated:
-        # With zero probability to come back, the condition would divide zero by zero.
+        # With zero probability to be in the extract, the condition would divide zero by zero.
         tail = tail / np.maximum(tail[:, :1], np.finfo(float).tiny)
     or_more = np.concatenate(([customers.sum()], weights @ tail))
     return Histogram(tuple(actual), tuple(float(v) for v in or_more - np.append(or_more[1:], 0.0)))

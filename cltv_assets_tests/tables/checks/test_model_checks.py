@@ -147,6 +147,20 @@ def test_a_filtered_extract_warns_with_what_it_means(findings):
     assert plain.message == "1 of 2 customers have bought on one day only."
 
 
+def test_an_extract_with_exceptions_names_its_bound_and_counts_them(findings):
+    extract = {"truncated": True, "least_frequency": 2, "left_out": 1}
+    found = findings([{**PURCHASE, **extract}, {**NULL, **extract}])
+    verdict = found["all_customers_included"].verdict
+    assert not verdict.passed
+    assert "customers with 3 purchase days or more only: 1 of 2 have bought on fewer than 3 days" in verdict.message
+    assert "on the condition of 2 repeat purchases or more" in verdict.message
+    assert "exceptions are left out of the fits, and predicted" in verdict.message
+    assert (verdict.facts["least_frequency"], verdict.facts["left_out"]) == (2, 1)
+    seen = found["fitted_on_all_customers"].verdict
+    assert seen.passed
+    assert seen.message == "Fitted on 1 of 2 customers; left out as exceptions to a filtered extract: 1."
+
+
 def test_a_comparison_that_could_not_be_fitted_is_told(findings):
     failed = {**MBG, "role": "comparison", "status": "not_fitted", "hessian_positive_definite": None}
     finding = findings([PURCHASE, failed, NULL])["model_fitted"]
