@@ -94,6 +94,13 @@ def test_even_intervals_that_leave_low_classes_empty_are_no_filter(gap: float, s
     assert least_frequency(clockwork(np.random.default_rng(1), 8_000, gap, spread, leaving)) == 0
 
 
+def test_yearly_renewals_that_few_leave_out_are_no_filter() -> None:
+    """Everyone has one renewal: the data do not tell how many buy seldom, so those without one are no exceptions."""
+    rng = np.random.default_rng(2)
+    x = (rng.random(3_000) < 0.97).astype(np.int64)
+    assert least_frequency(one_each(x, 365.0 * x, rng.integers(380, 540, 3_000).astype(np.float64))) == 0
+
+
 def test_all_customers_and_repeat_customers_of_cdnow_are_told_apart(
     sample: cdnow.Sample, master: PurchaseStatistics
 ) -> None:
