@@ -20,11 +20,12 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.holdout_evaluation.cases import cases_of
 from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
-from cltv_assets.tables.holdout_evaluation.outcomes import BASELINES, NAIVE_RATE
+from cltv_assets.tables.holdout_evaluation.outcomes import NAIVE_RATE
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
-from cltv_assets.tables.segmentation import ALL, SCHEMES
+from cltv_assets.tables.segmentation import ALL, SCHEMES, VALUE_SEGMENTS
 from cltv_assets.tables.spend_model import SPEND_MODEL
 
 _TOP = 10
@@ -45,7 +46,7 @@ def show_summary(settings: Settings, month: str | None) -> None:
         _lines(console, reader)
         _models(console, reader, wanted)
         _totals(console, reader, wanted)
-        _holdout(console, reader, wanted)
+        show_holdout(console, reader, wanted)
         _top_customers(console, reader, wanted)
         _where(console, reader, wanted)
 
@@ -139,29 +140,29 @@ def _amount(row: dict[str, Any], what: str) -> tuple[str, str]:
     return f"{row[f'expected_{what}']:,.0f}", f"{low:,.0f} to {high:,.0f}"
 
 
-def _holdout(console: Console, reader: LakeReader, month: Month) -> None:
+def show_holdout(console: Console, reader: LakeReader, month: Month) -> None:
+    """Print how wrong the predictions were that ended with a month."""
     rows = reader.engine.collect(reader.month(HOLDOUT_EVALUATION, month)).to_pylist()
     console.rule(f"How wrong earlier predictions were, by {month.last_day}", align="left")
     if not rows:
         console.print("No prediction is old enough yet.")
         return
-    value = {(r["horizon_months"], r["target"], r["model_name"], r["metric"]): r["value"] for r in rows}
-    model = next(r["model_name"] for r in rows if r["model_name"] not in BASELINES)
     figures = _right("predicted", "actual", "bias", "naive bias", "MAE", "naive MAE")
     table = Table(Column("made at", no_wrap=True), "target", *figures, box=None)
-    for h in sorted({r["horizon_months"] for r in rows}):
-        for target in ("purchases", "revenue"):
-            bias, naive_bias = (value.get((h, target, name, "relative_bias")) for name in (model, NAIVE_RATE))
-            table.add_row(
-                f"{month.shift(-h).last_day}, {h} months ahead",
-                target,
-                f"{value[h, target, model, 'total_predicted']:,.0f}",
-                f"{value[h, target, model, 'total_actual']:,.0f}",
-                "" if bias is None else f"{bias:+.1%}",
-                "" if naive_bias is None else f"{naive_bias:+.1%}",
-                f"{value[h, target, model, 'mae']:.4f}",
-                f"{value[h, target, NAIVE_RATE, 'mae']:.4f}",
-            )
+    # Another model may have predicted at each origin.
+    for case in cases_of(rows):
+        naive = case.contender(NAIVE_RATE)
+        bias, naive_bias = (None if one is None else one.bias for one in (case.model, naive))
+        table.add_row(
+            f"{case.origin.last_day}, {case.horizon} months ahead",
+            case.target,
+            f"{case.model.predicted:,.0f}",
+            f"{case.actual:,.0f}",
+            "" if bias is None else f"{bias:+.1%}",
+            "" if naive_bias is None else f"{naive_bias:+.1%}",
+            f"{case.model.mae:.4f}",
+            "" if naive is None else f"{naive.mae:.4f}",
+        )
     console.print(table)
 
 
@@ -169,7 +170,9 @@ def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
     h = reader.settings.horizons_months[-1]
     unit = reader.settings.currency
     table = reader.month(predictions_schema(reader.settings.horizons_months), month)
-    best = table.order_by(ibis.desc(f"cltv_{h}m"), "customer_id").limit(_TOP)
+    # Who gave back all that they bought is in the lowest tier, whatever they are expected to buy.
+    lowest = table.value_segment == VALUE_SEGMENTS[-1]
+    best = table.order_by(lowest, ibis.desc(f"cltv_{h}m"), "customer_id").limit(_TOP)
     console.rule(f"The {_TOP} most valuable customers, next {h} months", align="left")
     figures = _right("frequency", "P(alive)", "purchases", f"order value {unit}", f"CLTV {unit}")
     shown = Table("customer", *figures, box=None)

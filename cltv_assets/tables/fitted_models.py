@@ -61,7 +61,13 @@ def parameter_columns(*names: tuple[str, str, str]) -> tuple[Column, ...]:
     """Return the columns of parameters (name, meaning, unit) and of their standard errors."""
     values = [Column(n, "float64", meaning, unit, nullable=True) for n, meaning, unit in names]
     errors = [
-        Column(f"{n}_se", "float64", f"Standard error of {n}, from the observed information.", unit, nullable=True)
+        Column(
+            f"{n}_se",
+            "float64",
+            f"Standard error of {n}, from the observed information; null at a boundary.",
+            unit,
+            nullable=True,
+        )
         for n, _, unit in names
     ]
     return (*values, *errors)

@@ -57,7 +57,7 @@ def with_margins(engine: Engine, customers: ir.Table, days: ir.Table, month: Mon
     month : Month
         Days after it do not count.
     """
-    known = days.filter((days.purchase_day <= month.last_day) & (days.margin_spend > 0))
+    known = days.filter((days.purchase_day <= month.last_day) & (days.margin_spend > 0) & (days.order_count > 0))
     margin, spend = known.margin.cast("float64"), known.margin_spend.cast("float64")
     each = known.group_by("customer_id").aggregate(
         own_margin=known.margin.sum().cast("float64"),

@@ -17,12 +17,17 @@ from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, 
 PURCHASE_DAYS = TableSchema(
     "purchase_days",
     "One row for each customer and calendar day: orders of a day merge, because the models' unit "
-    "is the customer-day. A day with refunds only has order_count 0.",
+    "is the customer-day. A day with refunds only, and one whose orders were all cancelled, has order_count 0.",
     ("customer_id", "purchase_day"),
     (
         CUSTOMER,
         Column("purchase_day", "date", "Calendar day in the configured time zone."),
-        Column("order_count", "int64", "Distinct transactions with a purchase line that day.", "orders"),
+        Column(
+            "order_count",
+            "int64",
+            "Distinct transactions with a purchase line that day, less those cancelled the same day.",
+            "orders",
+        ),
         Column("line_count", "int64", "Purchase lines that day.", "lines"),
         Column("spend", MONEY, "Sum of the purchase lines.", "currency"),
         Column("refunds", MONEY, "Sum of the refund lines, as a positive number.", "currency"),
@@ -45,7 +50,12 @@ def make(run: MonthRun) -> ir.Table:
 
 
 def merge_by_day(cleaned: ir.Table) -> ir.Table:
-    """Merge a customer's orders of a day into one row."""
+    """Merge a customer's orders of a day into one row.
+
+    An order was cancelled, and does not count, if exactly as much went back under its number on its own day as it
+    had brought. Nor does any order of a day on which exactly as much went back as was spent. The money stays in the
+    sums. If more went back, something older was returned, and what was bought instead is a purchase.
+    """
     bought = cleaned.kind == "purchase"
     zero = ibis.literal(0).cast(MONEY)
     # By transaction first: counting distinct ones takes half as long again.
@@ -53,21 +63,23 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
         line_count=cleaned.count(where=bought),
         spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
         refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum().cast(MONEY),
+        # As delivered: a capped order is still cancelled by a refund of all of it.
+        kept=cleaned.amount_delivered.sum().cast(MONEY),
         margin=cleaned.margin.sum().cast(MONEY),
         margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()).cast(MONEY),
     )
-    return (
-        orders.group_by("customer_id", "purchase_day")
-        .aggregate(
-            order_count=orders.count(where=orders.line_count > 0),
-            line_count=orders.line_count.sum(),
-            spend=orders.spend.sum().cast(MONEY),
-            refunds=orders.refunds.sum().cast(MONEY),
-            margin=orders.margin.sum().cast(MONEY),
-            margin_spend=orders.margin_spend.sum().cast(MONEY),
-        )
-        .select(*PURCHASE_DAYS.column_names)
+    cancelled = (orders.refunds > 0) & (orders.kept == 0)
+    days = orders.group_by("customer_id", "purchase_day").aggregate(
+        order_count=orders.count(where=(orders.line_count > 0) & ~cancelled),
+        line_count=orders.line_count.sum(),
+        spend=orders.spend.sum().cast(MONEY),
+        refunds=orders.refunds.sum().cast(MONEY),
+        kept=orders.kept.sum().cast(MONEY),
+        margin=orders.margin.sum().cast(MONEY),
+        margin_spend=orders.margin_spend.sum().cast(MONEY),
     )
+    undone = (days.refunds > 0) & (days.kept == 0)
+    return days.mutate(order_count=ibis.ifelse(undone, 0, days.order_count)).select(*PURCHASE_DAYS.column_names)
 
 
 def net_spend(days: ir.Table) -> ir.Scalar:
@@ -124,11 +136,12 @@ def month_covered(values: Values, run: MonthRun) -> Verdict:
     return Verdict(False, message, facts)
 
 
-@no_rows("Every row has an order or a refund, and no money is negative.")
+@no_rows("Every row has an order or a refund, a day without an order keeps no money, and no money is negative.")
 def counts_positive(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-    """Promise that every row counts at least one purchase or refund."""
+    """Promise that every row counts at least one purchase or refund, and that no money is kept without one."""
     return (
         ((table.order_count == 0) & (table.refunds == 0) & (table.line_count > 0))
+        | ((table.order_count == 0) & (table.spend > table.refunds))
         | (table.spend < 0)
         | (table.refunds < 0)
         | (table.line_count < table.order_count)

@@ -46,7 +46,8 @@ def value_counts(table: ir.Table, value: ir.Value) -> ir.Table:
 def binned_money_counts(table: ir.Table, amount: ir.Value) -> ir.Table:
     """Count money by bin: columns ``value`` (the bin's largest amount) and ``n``."""
     rows = table.select(amount=amount)
-    minor = (rows.amount.cast("decimal(18, 4)") * 10_000).cast("int64")
+    # With eighteen digits DuckDB multiplies in 64 bits and overflows from ten thousand million on.
+    minor = (rows.amount.cast("decimal(19, 4)") * 10_000).cast("int64")
     return rows.group_by(bin=money_bin(minor)).aggregate(value=rows.amount.max(), n=rows.count()).drop("bin")
 
 
@@ -88,11 +89,20 @@ def tier(value: ir.Value, thresholds: Sequence[Any]) -> ir.IntegerValue:
 MONEY_POINT, PURCHASES_POINT = 10_000, 1_000_000
 
 
-def fixed_point(value: ir.Value, point: int) -> ir.IntegerValue:
-    """Round a number to multiples of 1 / ``point``, as an integer of them."""
-    return (value * point + 0.5).floor().cast("int64")
+#: The largest whole number of `fixed_point`: 64 bits hold no more. It is nine hundred million million of money.
+_MOST = 9e18
 
 
-def exact_sum(value: ir.FloatingValue, decimals: int = 4) -> ir.FloatingScalar:
-    """Sum numbers rounded to ``decimals``, whatever their order; those too large for `fixed_point`, too."""
-    return value.cast(f"decimal(38, {decimals})").sum().cast("float64")
+def fixed_point(value: ir.Value, point: int | ir.Value) -> ir.IntegerValue:
+    """Round a number to multiples of 1 / ``point``, as an integer of them cut at `_MOST`: to group by, not to sum."""
+    return (value * point + 0.5).clip(-_MOST, _MOST).floor().cast("int64")
+
+
+def decimal_sum(value: ir.Value, decimals: int = 4) -> ir.DecimalScalar:
+    """Sum numbers rounded to ``decimals``, exactly and whatever their order and size."""
+    return value.cast(f"decimal(38, {decimals})").sum()
+
+
+def exact_sum(value: ir.Value, decimals: int = 4) -> ir.FloatingScalar:
+    """Return `decimal_sum` as a float."""
+    return decimal_sum(value, decimals).cast("float64")

@@ -43,13 +43,13 @@ RFM_SUMMARY = TableSchema(
         Column("first_purchase", "date", "First purchase day."),
         Column("last_purchase", "date", "Last purchase day."),
         Column("order_count", "int64", "Orders so far.", "orders"),
-        Column("total_spend", MONEY, "Spend so far before refunds.", "currency"),
+        Column("total_spend", MONEY, "Spend so far before refunds, without wholly cancelled days.", "currency"),
         Column("repeat_spend", MONEY, "Spend of the repeat purchase days before refunds.", "currency"),
-        Column("total_refunds", MONEY, "Refunds so far, as a positive number.", "currency"),
+        Column("total_refunds", MONEY, "Refunds so far, as a positive number, without those days'.", "currency"),
         Column("is_repeat", "boolean", "Whether frequency is 1 or more."),
         Column("r_score", "int32", "Recency quintile, 5 for the most recent buyers.", "1 to 5"),
         Column("f_score", "int32", "Frequency quintile, 5 for the most frequent buyers.", "1 to 5"),
-        Column("m_score", "int32", "Spend quintile, 5 for the largest total spend.", "1 to 5"),
+        Column("m_score", "int32", "Spend quintile, 5 for the largest spend less refunds.", "1 to 5"),
         Column(
             "gross_margin",
             "float64",
@@ -78,7 +78,7 @@ def make(run: MonthRun) -> ir.Table:
     def bounds(column: str) -> list[object]:
         return quantiles(run.engine.collect(value_counts(observed, observed[column])), _QUINTILES)
 
-    spend = quantiles(run.engine.collect(binned_money_counts(observed, observed.total_spend)), _QUINTILES)
+    spend = quantiles(run.engine.collect(binned_money_counts(observed, net_spend(observed))), _QUINTILES)
     thresholds = ScoreThresholds(bounds("last_purchase"), bounds("frequency"), spend)
     return with_scores(observed, thresholds)
 
@@ -93,7 +93,7 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
 
     Refunds are rarely booked against a particular order. With ``refunds: net`` the
     customer's monetary value is therefore multiplied by the share of all spend that
-    was not refunded.
+    was not refunded. A wholly cancelled day adds to neither spend nor refunds.
 
     Returns
     -------
@@ -110,10 +110,10 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
         last_purchase=history.purchase_day.max(where=bought),
         first_spend=history.spend.argmin(history.purchase_day, where=bought),
         order_count=history.order_count.sum(),
-        total_spend=history.spend.sum().cast(MONEY),
-        total_refunds=history.refunds.sum().cast(MONEY),
+        total_spend=history.spend.sum(where=bought).fill_null(0).cast(MONEY),
+        total_refunds=(history.refunds.sum() - history.spend.sum(where=~bought).fill_null(0)).cast(MONEY),
     )
-    # Leave out customers who only returned things: they have bought nothing.
+    # Leave out customers who only returned or cancelled things: they have bought nothing.
     customers = customers.filter(customers.days > 0)
     customers = customers.mutate(
         frequency=customers.days - 1,
@@ -138,6 +138,12 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
     )
 
 
+def net_spend(customers: ir.Table) -> ir.DecimalValue:
+    """Return what customers spent less refunds, not below 0."""
+    net = customers.total_spend - customers.total_refunds
+    return ibis.greatest(net, ibis.literal(0).cast(net.type())).cast(MONEY)
+
+
 @dataclass(frozen=True)
 class ScoreThresholds:
     """Quintile bounds of the RFM scores, four for each (none without customers)."""
@@ -152,7 +158,7 @@ def with_scores(customers: ir.Table, thresholds: ScoreThresholds) -> ir.Table:
     return customers.mutate(
         r_score=tier(customers.last_purchase, thresholds.recency),
         f_score=tier(customers.frequency, thresholds.frequency),
-        m_score=tier(customers.total_spend, thresholds.monetary),
+        m_score=tier(net_spend(customers), thresholds.monetary),
     ).select(*RFM_SUMMARY.column_names)
 
 
@@ -240,7 +246,12 @@ TABLE = Table(
         rfm_bounds,
         scores_in_range,
         everyone_summarised,
-        spend_reconciles(PURCHASE_DAYS.name, lambda days: days.spend.sum(), lambda rfm: rfm.total_spend.sum()),
+        spend_reconciles(
+            PURCHASE_DAYS.name,
+            # Wholly cancelled days are in neither.
+            lambda days: days.spend.sum(where=days.order_count > 0),
+            lambda rfm: rfm.total_spend.sum(),
+        ),
         customers_never_vanish,
         distribution_drift(lambda _horizons: RFM_SUMMARY, watched_in_rfm),
     ),

@@ -15,7 +15,7 @@ from cltv_assets.figures.value import movement_figure
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
+from cltv_assets.tables.quantiles import decimal_sum
 from cltv_assets.tables.segmentation import GONE, NEW, SCHEMES, VALUE_SEGMENTS, month_rows
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 
@@ -95,8 +95,8 @@ def _movement_rows(moves: Sequence[_Row]) -> list[_Row]:
                     "from_segment": old,
                     "to_segment": new,
                     "customers": total[0],
-                    "value_before": total[1] / MONEY_POINT,
-                    "value_now": total[2] / MONEY_POINT,
+                    "value_before": float(total[1]),
+                    "value_now": float(total[2]),
                 }
             )
     return rows
@@ -116,20 +116,20 @@ def movement(now: ir.Table, before: ir.Table, horizon: int) -> ir.Table:
     -------
     ibis table
         ``from_value, from_rfm, to_value, to_rfm`` (`NEW` and `GONE` for a month without a
-        prediction), ``customers``, and ``value_before``, ``value_now`` in fixed point.
+        prediction), ``customers``, and ``value_before``, ``value_now``, exact decimals.
     """
     value = f"cltv_{horizon}m"
     left = now.select(
         "customer_id",
         to_value="value_segment",
         to_rfm="rfm_segment",
-        value_now=fixed_point(now[value], MONEY_POINT),
+        value_now=now[value],
     )
     right = before.select(
         id_before="customer_id",
         from_value="value_segment",
         from_rfm="rfm_segment",
-        value_before=fixed_point(before[value], MONEY_POINT),
+        value_before=before[value],
     )
     both = left.outer_join(right, left.customer_id == right.id_before)
     rows = both.select(
@@ -137,13 +137,13 @@ def movement(now: ir.Table, before: ir.Table, horizon: int) -> ir.Table:
         from_rfm=both.from_rfm.fill_null(NEW),
         to_value=both.to_value.fill_null(GONE),
         to_rfm=both.to_rfm.fill_null(GONE),
-        value_now=both.value_now.fill_null(0),
-        value_before=both.value_before.fill_null(0),
+        value_now=both.value_now.fill_null(0.0),
+        value_before=both.value_before.fill_null(0.0),
     )
     return rows.group_by("from_value", "from_rfm", "to_value", "to_rfm").aggregate(
         customers=rows.count(),
-        value_before=rows.value_before.sum().cast("int64"),
-        value_now=rows.value_now.sum().cast("int64"),
+        value_before=decimal_sum(rows.value_before),
+        value_now=decimal_sum(rows.value_now),
     )
 
 

@@ -26,7 +26,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
-from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, exact_sum, fixed_point
+from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
 from cltv_assets.tables.segment_movement import (
     TWO_MONTHS,
     customers_before,
@@ -143,15 +143,15 @@ def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
 
 
 def _sums(groups: pa.Table, chosen: IntArray, horizon: int) -> _Row:
-    """Add up the engine's sums by group, as integers, so that segments sum to the base exactly."""
+    """Add up the engine's sums by group, as integers and decimals, so that segments sum to the base exactly."""
 
-    def total(name: str) -> int:
-        return int(groups[name].to_numpy()[chosen].sum())
+    def total(name: str) -> Any:
+        return groups[name].to_numpy()[chosen].sum()
 
     return {
-        "customers": total("customers"),
-        "expected_purchases": total(f"purchases_{horizon}m") / PURCHASES_POINT,
-        "expected_value": total(f"cltv_{horizon}m") / MONEY_POINT,
+        "customers": int(total("customers")),
+        "expected_purchases": int(total(f"purchases_{horizon}m")) / PURCHASES_POINT,
+        "expected_value": float(total(f"cltv_{horizon}m")),
     }
 
 
@@ -235,7 +235,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
     -------
     ibis table
         `GROUP_KEY`; ``customers``; the sums of `MoneyWeights`; ``purchases_{h}m`` and ``cltv_{h}m``, sums of the
-        predictions. Those of predictions are integers in fixed point.
+        predictions. Those of purchases are integers in fixed point, those of money decimals.
     """
     rows = predictions.select(
         "frequency",
@@ -251,12 +251,13 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
             for h in horizons
             for name, amount in (
                 (f"purchases_{h}m", fixed_point(predictions[f"expected_purchases_{h}m"], PURCHASES_POINT)),
-                (f"cltv_{h}m", fixed_point(predictions[f"cltv_{h}m"], MONEY_POINT)),
+                (f"cltv_{h}m", predictions[f"cltv_{h}m"]),
             )
         },
     )
     own, spent = rows.margin, rows.margin * rows.monetary_value
-    sums = {name: rows[name].sum().cast("int64") for h in horizons for name in (f"purchases_{h}m", f"cltv_{h}m")}
+    sums = {f"purchases_{h}m": rows[f"purchases_{h}m"].sum().cast("int64") for h in horizons}
+    sums |= {f"cltv_{h}m": decimal_sum(rows[f"cltv_{h}m"]) for h in horizons}
     return rows.group_by(*GROUP_KEY).aggregate(
         customers=rows.count(),
         margins=exact_sum(own, 9),
@@ -268,7 +269,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
     )
 
 
-#: Sums are computed as fixed-point integers and stored as doubles.
+#: Sums are computed as integers and decimals and stored as doubles.
 _ROUNDING = 1e-9
 
 
@@ -283,10 +284,9 @@ def _measures_of_segments_add_up(table: ir.Table, run: MonthRun) -> dict[str, ir
             found[f"purchases|{scheme}|{h}"] = table.expected_purchases.sum(where=where)
             found[f"value|{scheme}|{h}"] = table.expected_value.sum(where=where)
         purchases = fixed_point(predictions[f"expected_purchases_{h}m"], PURCHASES_POINT)
-        value = fixed_point(predictions[f"cltv_{h}m"], MONEY_POINT)
         found[f"customers|predictions|{h}"] = predictions.count().as_scalar()
         found[f"purchases|predictions|{h}"] = purchases.sum().cast("float64").as_scalar()
-        found[f"value|predictions|{h}"] = value.sum().cast("float64").as_scalar()
+        found[f"value|predictions|{h}"] = exact_sum(predictions[f"cltv_{h}m"]).as_scalar()
     return found
 
 
@@ -296,7 +296,7 @@ def _measures_of_segments_add_up(table: ir.Table, run: MonthRun) -> dict[str, ir
 )
 def segments_add_up(values: Values, run: MonthRun) -> Verdict:
     """Promise that the segments of each scheme sum to the base, and the base to the predictions."""
-    points = {"customers": 1, "purchases": PURCHASES_POINT, "value": MONEY_POINT}
+    points = {"customers": 1, "purchases": PURCHASES_POINT, "value": 1}
     wrong = []
     for what, point in points.items():
         for h in run.settings.horizons_months:

@@ -32,6 +32,9 @@ RFM_BOXES: dict[str, tuple[tuple[tuple[int, int], tuple[int, int], tuple[int, in
 
 RFM_SEGMENTS = tuple(RFM_BOXES)
 
+#: Segments that nobody is in who gave back all that they spent, and the one that takes them.
+RFM_KEEPING, RFM_RETURNING = ("champions", "loyal", "potential loyalists"), "need attention"
+
 #: Schemes of ``segment_summary`` and ``segment_movement``: each has a column and ordered segments.
 SCHEMES = {"value": ("value_segment", VALUE_SEGMENTS), "rfm": ("rfm_segment", RFM_SEGMENTS)}
 
@@ -43,15 +46,22 @@ ALL = "all"
 NEW, GONE = "new", "gone"
 
 
-def rfm_segment(r: ir.IntegerValue, f: ir.IntegerValue, m: ir.IntegerValue) -> ir.StringValue:
-    """Return the segment of the scores; null outside 1 to 5, which a check of the scores refuses."""
+def rfm_segment(
+    r: ir.IntegerValue, f: ir.IntegerValue, m: ir.IntegerValue, gave_back: ir.BooleanValue
+) -> ir.StringValue:
+    """Return the segment of the scores; null outside 1 to 5, which a check of the scores refuses.
+
+    Frequency counts purchases that were returned later, so ``gave_back`` (all that was spent) keeps a customer out
+    of `RFM_KEEPING`.
+    """
     branches = []
     for name, boxes in RFM_BOXES.items():
         inside = [
             r.between(*recency) & f.between(*frequency) & m.between(*monetary) for recency, frequency, monetary in boxes
         ]
         branches.append((reduce(lambda left, right: left | right, inside), ibis.literal(name)))
-    return ibis.cases(*branches)
+    segment = ibis.cases(*branches)
+    return ibis.ifelse(gave_back & segment.isin(RFM_KEEPING), ibis.literal(RFM_RETURNING), segment)
 
 
 def month_rows(predictions: ir.Table, first_day: object) -> ir.Table:

@@ -36,7 +36,7 @@ from cltv_assets.tables.fitted_rows import fitted_rows
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
-from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point, money_bin
+from cltv_assets.tables.quantiles import MONEY_POINT, exact_sum, fixed_point, money_bin
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, MODELLING, Input, Table
 
@@ -110,12 +110,12 @@ def spend_patterns(rfm: ir.Table) -> ir.Table:
     repeat = rfm.filter((rfm.frequency > 0) & (rfm.monetary_value * MONEY_POINT >= 1))
     rows = repeat.select(frequency=repeat.frequency, minor=fixed_point(repeat.monetary_value, MONEY_POINT))
     bins = rows.group_by("frequency", bin=money_bin(rows.minor)).aggregate(
-        total=rows.minor.sum().cast("int64"), customers=rows.count()
+        total=exact_sum(rows.minor, 0), customers=rows.count()
     )
     # A sum of integers is exact in any order; a mean of floats is not.
     return bins.select(
         frequency=bins.frequency,
-        monetary_value=bins.total.cast("float64") / bins.customers.cast("float64") / float(MONEY_POINT),
+        monetary_value=bins.total / bins.customers.cast("float64") / float(MONEY_POINT),
         customers=bins.customers,
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +15,10 @@ import pytest
 import yaml
 
 from cltv_assets import __version__
+from cltv_assets.cli import summary
+from cltv_assets.cli.terminal import open_console
+from cltv_assets.months import Month
+from cltv_assets.tables.holdout_evaluation.columns import HOLDOUT_EVALUATION
 from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import rows_of
@@ -119,6 +125,24 @@ def test_summary_of_a_month(ran: Ran, config: Path, capsys: pytest.CaptureFixtur
     assert " ".join(reasons[0].split()) in " ".join(said.split())
     assert "nan" not in said.lower().split()
     assert os.linesep.join(said.splitlines()[-5:]).count("Report") == 1
+
+
+def test_summary_of_horizons_that_different_models_predicted(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {"total_predicted": 110.0, "total_actual": 100.0, "relative_bias": 0.1, "mae": 0.5}
+    rows = [
+        {"origin_month": origin, "horizon_months": h, "target": target, "customers": 9}
+        | {"model_name": name, "metric": metric, "value": value * h}
+        for origin, h, model in ((dt.date(2011, 3, 1), 1, "mbg_nbd"), (dt.date(2011, 2, 1), 2, "bg_nbd"))
+        for target in ("purchases", "revenue")
+        for name in (f"{model}+gamma_gamma", "naive_rate")
+        for metric, value in metrics.items()
+    ]
+    made = pa.Table.from_pylist(rows, schema=HOLDOUT_EVALUATION.arrow)
+    reader = SimpleNamespace(engine=SimpleNamespace(collect=lambda table: table), month=lambda *_: made)
+    summary.show_holdout(open_console(at_least=110), reader, Month.parse("2011-04"))
+    said = capsys.readouterr().out
+    assert re.search(r"2011-03-31, 1 months ahead +purchases +110 +100 +\+10.0%", said)
+    assert re.search(r"2011-02-28, 2 months ahead +revenue +220 +200 +\+20.0%", said)
 
 
 def test_doctor_of_a_lake_in_use(ran: Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

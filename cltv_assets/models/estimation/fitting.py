@@ -322,9 +322,11 @@ def _unidentified(best: Maximum, names: tuple[str, ...]) -> frozenset[str]:
 
 def _evidence(best: Maximum, parameters: Parameters, log_likelihood: float) -> dict[str, Any]:
     """Return what fits of all models tell about a maximum."""
-    # Delta method: the error of exp(y) is exp(y) times that of y.
+    # Delta method: the error of exp(y) is exp(y) times that of y. Where a parameter runs away, the others' errors are
+    # known only for its value there, and would look smaller than they are.
+    proper = not best.unidentified.any()
     errors = {
-        name: None if math.isnan(log_error) else float(log_error) * parameters[name]
+        name: float(log_error) * parameters[name] if proper else None
         for name, log_error in zip(parameters, best.log_standard_errors, strict=True)
     }
     known = [(i, name) for i, name in enumerate(parameters) if not best.unidentified[i]]

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 from cltv_assets.tables.cltv_predictions.totals import HorizonTotal, PredictedTotals, predicted_totals
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.segmentation import VALUE_SEGMENTS
 
 #: Number of customers in a list.
 LISTED = 10
@@ -59,7 +60,7 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
         predicted,
         past=float(spent["past"]),
         at_risk=float(spent["at_risk"]),
-        most_valuable=_named(run, listed, "value"),
+        most_valuable=_named(run, listed, "value", last=("lowest",)),
         most_at_risk=_named(run, listed.filter(listed.at_risk >= _LEAST_AT_RISK), "at_risk"),
     )
 
@@ -89,6 +90,8 @@ def _listed(predictions: ir.Table, spent: ir.Table, horizon: int) -> ir.Table:
         "customer_id",
         "frequency",
         "p_alive",
+        # The lowest tier also holds those who gave back all that they bought, whatever they are expected to buy.
+        lowest=(joined.value_segment == VALUE_SEGMENTS[-1]).fill_null(False),
         silent=joined["T"] - joined.recency,
         order_value=joined.expected_order_value,
         purchases=joined[f"expected_purchases_{horizon}m"],
@@ -100,7 +103,7 @@ def _listed(predictions: ir.Table, spent: ir.Table, horizon: int) -> ir.Table:
     )
 
 
-def _named(run: MonthRun, listed: ir.Table, by: str) -> list[dict[str, Any]]:
-    rows = run.engine.collect(listed.order_by(ibis.desc(by), "customer_id").limit(LISTED)).to_pylist()
+def _named(run: MonthRun, listed: ir.Table, by: str, last: Sequence[str] = ()) -> list[dict[str, Any]]:
+    rows = run.engine.collect(listed.order_by(*last, ibis.desc(by), "customer_id").limit(LISTED)).to_pylist()
     # An engine may hand the chosen rows over in any order.
-    return sorted(rows, key=lambda row: (-row[by], row["customer_id"]))
+    return sorted(rows, key=lambda row: (*(row[name] for name in last), -row[by], row["customer_id"]))

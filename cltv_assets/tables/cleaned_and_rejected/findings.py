@@ -11,10 +11,12 @@ import datetime as dt
 import re
 import unicodedata
 from collections.abc import Sequence
+from decimal import Decimal
 
 import ibis
 import ibis.expr.types as ir
 
+from cltv_assets.columns import MONEY
 from cltv_assets.settings import Settings
 from cltv_assets.settings.timestamp_format import compile_format
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
@@ -190,8 +192,8 @@ def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     found |= {name: texts[name].as_scalar() for name in texts.columns}
     if "amount" in settings.source.mapping:
         amount = cleaned.amount_delivered
-        for name, parts in (("decimals", 1), ("thousandths", 100), ("finer", 1000)):
-            found[name] = ((amount * parts) % 1 != 0).cast("int64").sum()
+        for name, unit in (("decimals", "1"), ("thousandths", "0.01"), ("finer", "0.001")):
+            found[name] = (amount % ibis.literal(Decimal(unit), MONEY) != 0).cast("int64").sum()
     if _zone_is_open(settings):
         offset = dt.datetime.combine(run.month.first_day, dt.time(12), settings.zone).utcoffset() or dt.timedelta()
         seconds = (cleaned.transacted_at.epoch_seconds() + int(offset.total_seconds())) % 86_400

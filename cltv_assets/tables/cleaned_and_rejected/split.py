@@ -15,7 +15,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED, LINE, NOT_COUNTED, RAW_TRANSACTIONS, SOURCE_TEXT
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.parsing import is_plain, odd_lines, plain_lines
-from cltv_assets.tables.cleaned_and_rejected.verdict import classify
+from cltv_assets.tables.cleaned_and_rejected.verdict import ABSURD, classify
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.quantiles import binned_money_counts, quantiles
 
@@ -76,7 +76,8 @@ def outlier_bound(run: MonthRun, classified: ir.Table) -> OutlierBound:
         return OutlierBound(None, rule.action)
     q25, q75 = found
     upper = q75 + Decimal(str(rule.iqr_factor)) * (q75 - q25)
-    return OutlierBound(upper.quantize(Decimal("0.0001")), rule.action)
+    # No line is worth more, and a larger bound would not fit the type.
+    return OutlierBound(min(upper, Decimal(ABSURD)).quantize(Decimal("0.0001")), rule.action)
 
 
 def purchase_amounts(classified: ir.Table) -> ir.Table:

@@ -47,7 +47,7 @@ _DELIVERED_NAMES = tuple(column.name for column in DELIVERED)
 _ONLY_REJECTED = tuple(f"raw_{name}" for name in _DELIVERED_NAMES if name != "transaction_id")
 
 #: An amount this large or larger is a typing error, and too wide for the stored type.
-_ABSURD = 10**12
+ABSURD = 10**12
 
 
 def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Table:
@@ -100,7 +100,10 @@ def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Tab
 
 
 def _scaled(money: ir.DecimalValue, source: Source) -> ir.DecimalValue:
-    return money if source.scale == 1 else (money * ibis.literal(source.scale, MONEY)).cast(MONEY)
+    if source.scale == 1:
+        return money
+    # (18, 4) times (19, 6), as in `_large_line_value`; the scale is at most 1.
+    return (money * ibis.literal(source.scale, "decimal(19, 6)")).cast(MONEY)
 
 
 def _margin(lines: ir.Table, source: Source) -> ir.DecimalValue:
@@ -110,7 +113,7 @@ def _margin(lines: ir.Table, source: Source) -> ir.DecimalValue:
         return ibis.null(MONEY)
     given = _scaled(_line_value(lines.quantity, lines.unit_cost) if name == "unit_cost" else lines[name], source)
     margin = given if name == "margin" else lines.delivered - given
-    known = (lines.kind == "purchase") & (given.abs() < ibis.literal(Decimal(_ABSURD), MONEY))
+    known = (lines.kind == "purchase") & (given.abs() < ibis.literal(Decimal(ABSURD), MONEY))
     return ibis.ifelse(known.fill_null(False), margin, ibis.null(MONEY)).cast(MONEY)
 
 
@@ -167,7 +170,7 @@ def _first_broken_rule(lines: ir.Table, month: Month | Span, settings: Settings,
             ("invalid_unit_price", lines.unit_price.isnull() & lines.raw_amount.isnull()),
         ]
     broken.append(
-        ("invalid_amount", lines.delivered.isnull() | (lines.delivered.abs() >= ibis.literal(Decimal(_ABSURD), MONEY)))
+        ("invalid_amount", lines.delivered.isnull() | (lines.delivered.abs() >= ibis.literal(Decimal(ABSURD), MONEY)))
     )
     if "currency" in source.columns:
         code = lines.raw_currency.fill_null("").strip().upper()
@@ -194,7 +197,7 @@ def _line_value(quantity: ir.DecimalValue, unit_price: ir.DecimalValue) -> ir.De
 def _large_line_value(quantity: ir.DecimalValue, unit_price: ir.DecimalValue) -> ir.DecimalValue:
     """Estimate the product in doubles first: the exact one of two absurd numbers would stop the query."""
     rough = quantity.cast("float64") * unit_price.cast("float64")
-    fits = rough.abs() < _ABSURD * 10
+    fits = rough.abs() < ABSURD * 10
     one = ibis.literal(Decimal(0), unit_price.type())
     # (18, 4) times (19, 6): with two factors of eighteen digits DuckDB multiplies in 64 bits
     # and overflows. Spark's product of these two types has 38 digits and loses none.

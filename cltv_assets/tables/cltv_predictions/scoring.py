@@ -75,7 +75,8 @@ def score_customers(
     Returns
     -------
     ibis table
-        The columns of ``cltv_predictions`` without ``value_segment``.
+        The columns of ``cltv_predictions`` without ``value_segment``, and ``gave_back``: whether a customer
+        returned all that they bought, or more.
     """
     scored = rfm.inner_join(patterns, list(PATTERN_KEY))
     # Fader & Hardie (2013), eq. 5: the fewer repeat purchases, the closer the mean is
@@ -107,7 +108,8 @@ def score_customers(
         ]
         for end, pick in zip(VALUE_ENDS, (ibis.least, ibis.greatest), strict=True):
             columns[f"cltv_{h}m_{end}"] = pick(*ends)
-    columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score)
+    gave_back = columns["gave_back"] = (scored.total_refunds > 0) & (scored.total_refunds >= scored.total_spend)
+    columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score, gave_back)
     columns |= {name: ibis.literal(text) for name, text in labels.items()}
     return scored.select(**columns)
 
@@ -119,12 +121,13 @@ def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:
 
 
 def _value_bin(scored: ir.Table, horizon: int) -> ir.IntegerValue:
-    # Everybody who is worth nothing or less is in one bin.
-    return money_bin(ibis.greatest(fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT), 0))
+    # Everybody who is worth nothing or less is in one bin, and who gave everything back so far is too.
+    value = ibis.greatest(fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT), 0)
+    return money_bin(ibis.ifelse(scored.gave_back, ibis.literal(0, "int64"), value))
 
 
 def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.Table:
-    """Add ``value_segment``.
+    """Add ``value_segment`` and take ``gave_back`` away.
 
     Parameters
     ----------
@@ -137,7 +140,7 @@ def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.T
         empty without customers.
     """
     if not bounds:
-        return scored.mutate(value_segment=ibis.literal(VALUE_SEGMENTS[-1]))
+        return scored.mutate(value_segment=ibis.literal(VALUE_SEGMENTS[-1])).drop("gave_back")
     value = _value_bin(scored, horizon)
     middle, high, top = bounds
     segment = ibis.cases(
@@ -147,4 +150,4 @@ def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.T
         ),
         else_=ibis.literal(VALUE_SEGMENTS[-1]),
     )
-    return scored.mutate(value_segment=segment)
+    return scored.mutate(value_segment=segment).drop("gave_back")

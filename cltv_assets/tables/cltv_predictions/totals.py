@@ -9,12 +9,12 @@ from itertools import accumulate, pairwise
 import ibis
 
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
 from cltv_assets.tables.segmentation import VALUE_SEGMENTS
 
 #: Significant digits of the bins that the concentration curve is drawn from. This gives at
 #: most 90 points for each factor of ten, and the curve is exact at every point.
 _CURVE_DIGITS = 2
-_MINOR = 10_000
 #: Shares of customers at which the curve is read; the last is Pareto's 20 %.
 READ_AT = (0.05, 0.2)
 
@@ -127,7 +127,7 @@ def _concentration(run: MonthRun, horizon: int) -> Concentration | None:
     predictions = run.inputs["cltv_predictions"]
     value = predictions[f"cltv_{horizon}m"]
     # Whoever is worth nothing or less comes last, together.
-    minor = ibis.greatest((value * _MINOR + 0.5).floor().cast("int64"), 0)
+    minor = ibis.greatest(fixed_point(value, MONEY_POINT), 0)
     scale = ibis.cases(
         *[(minor < 10 ** (_CURVE_DIGITS + n), ibis.literal(10**n, "int64")) for n in range(16)],
         else_=ibis.literal(10**16, "int64"),

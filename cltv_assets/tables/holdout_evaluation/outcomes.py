@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 
 from cltv_assets.months import DAYS_PER_UNIT, Month
 from cltv_assets.settings import Settings
-from cltv_assets.tables.quantiles import money_bin
+from cltv_assets.tables.quantiles import exact_sum, fixed_point, money_bin
 
 #: Baselines: each customer continues at the past rate, repeats the last twelve months,
 #: or buys according to the model in which nobody ever leaves.
@@ -188,15 +188,18 @@ def binned(tables: Sequence[tuple[Holdout, ir.Table]]) -> ir.Table:
     long = ibis.union(*parts) if len(parts) > 1 else parts[0]
     # Refunds can make spend negative, so bins are mirrored at zero.
     fineness = ibis.ifelse(long.target == 0, *_STEPS)
-    steps = (long.predicted.abs() * fineness + 0.5).floor().cast("int64")
+    steps = fixed_point(long.predicted.abs(), fineness)
     long = long.mutate(error=long.predicted - long.actual, size=money_bin(steps))
     long = long.mutate(bin=ibis.ifelse(long.predicted < 0, -long["size"], long["size"]))
+    # Squares of money have more digits before the point, and need fewer behind it.
+    squared, of_money = long.error * long.error, long.target == TARGETS.index("revenue")
     return long.group_by("series", "bin").aggregate(
         customers=long.count(),
-        predicted=_exact_sum(long.predicted),
-        actual=_exact_sum(long.actual),
-        absolute_error=_exact_sum(long.error.abs()),
-        squared_error=_exact_sum(long.error * long.error),
+        predicted=exact_sum(long.predicted, 9),
+        actual=exact_sum(long.actual, 9),
+        absolute_error=exact_sum(long.error.abs(), 9),
+        squared_error=exact_sum(ibis.ifelse(of_money, 0.0, squared), 9)
+        + exact_sum(ibis.ifelse(of_money, squared, 0.0), 6),
         inside=long.inside.sum().cast("int64"),
     )
 
@@ -217,10 +220,6 @@ def _row(table: ir.Table, number: int, series: Series) -> ir.StructValue:
             "inside": inside,
         }
     )
-
-
-def _exact_sum(values: ir.FloatingValue) -> ir.FloatingScalar:
-    return values.cast("decimal(38, 9)").sum().cast("float64")
 
 
 def trend(evaluations: ir.Table) -> ir.Table:

@@ -259,6 +259,7 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("purchase_days", "unique_grain", True, {"purchase_days": [bought("a", DAY, "5"), bought("a", DAY, "5")]}),
     ("purchase_days", "spend_reconciles", True, {"purchase_days": [bought("a", DAY, "10.0001")]}),
     ("purchase_days", "counts_positive", True, {"purchase_days": [{**bought("a", DAY, "10"), "refunds": Decimal(-1)}]}),
+    ("purchase_days", "counts_positive", True, {"purchase_days": [{**bought("a", DAY, "10"), "order_count": 0, "refunds": Decimal(9)}]}),
     ("purchase_days", "within_month", True, {"purchase_days": [bought("a", dt.date(2011, 1, 31), "1")]}),
     ("purchase_days", "month_covered", False, {"purchase_days": every_day(1, 20)}),
     ("purchase_days", "month_covered", False, {"purchase_days": every_day(12, 31)}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 
 MONTH = Month.parse("2011-06")
+#: What outliers are capped at.
+CAP = Decimal(1000)
 
 
 def day_rows(*rows: tuple[str, str, int, str, str]) -> pa.Table:
@@ -110,14 +113,8 @@ def test_someone_who_only_returned_things_is_no_customer(engine, shop_settings):
     assert observe(engine, day_rows(("a", "2011-05-01", 0, "0", "10")), shop_settings()) == {}
 
 
-def test_purchase_days_merge_orders_and_keep_money(engine):
-    lines = [
-        ("o1", "a", "2011-06-01", "purchase", "5.10"),
-        ("o1", "a", "2011-06-01", "purchase", "4.90"),
-        ("o2", "a", "2011-06-01", "purchase", "1.00"),
-        ("C3", "a", "2011-06-01", "refund", "-4.90"),
-        ("C4", "b", "2011-06-02", "refund", "-7.00"),
-    ]
+def days_of(engine, *lines: tuple[str, str, str, str, str]) -> dict[tuple[str, int], dict[str, Any]]:
+    """Merge lines of (order, customer, day, kind, amount), and find rows by customer and day of the month."""
     rows = [
         {
             "transaction_id": order,
@@ -126,7 +123,7 @@ def test_purchase_days_merge_orders_and_keep_money(engine):
             "purchase_day": dt.date.fromisoformat(day),
             "kind": kind,
             "quantity": None,
-            "amount": Decimal(amount),
+            "amount": min(Decimal(amount), CAP),
             "amount_delivered": Decimal(amount),
             "source_file": "f",
             "source_line": n,
@@ -134,10 +131,78 @@ def test_purchase_days_merge_orders_and_keep_money(engine):
         for n, (order, customer, day, kind, amount) in enumerate(lines)
     ]
     cleaned = engine.from_arrow(pa.Table.from_pylist(rows, schema=CLEANED_TRANSACTIONS.arrow))
-    found = {row["customer_id"]: row for row in engine.collect(purchase_days.merge_by_day(cleaned)).to_pylist()}
-    assert (found["a"]["order_count"], found["a"]["line_count"]) == (2, 3)
-    assert (found["a"]["spend"], found["a"]["refunds"]) == (Decimal("11.0000"), Decimal("4.9000"))
-    assert (found["b"]["order_count"], found["b"]["spend"], found["b"]["refunds"]) == (0, 0, 7)
+    found = engine.collect(purchase_days.merge_by_day(cleaned)).to_pylist()
+    return {(row["customer_id"], row["purchase_day"].day): row for row in found}
+
+
+def test_purchase_days_merge_orders_and_keep_money(engine):
+    found = days_of(
+        engine,
+        ("o1", "a", "2011-06-01", "purchase", "5.10"),
+        ("o1", "a", "2011-06-01", "purchase", "4.90"),
+        ("o2", "a", "2011-06-01", "purchase", "1.00"),
+        ("C3", "a", "2011-06-01", "refund", "-4.90"),
+        ("C4", "b", "2011-06-02", "refund", "-7.00"),
+    )
+    a, b = found["a", 1], found["b", 2]
+    assert (a["order_count"], a["line_count"]) == (2, 3)
+    assert (a["spend"], a["refunds"]) == (Decimal("11.0000"), Decimal("4.9000"))
+    assert (b["order_count"], b["spend"], b["refunds"]) == (0, 0, 7)
+
+
+def test_what_is_cancelled_on_its_own_day_is_no_purchase_and_keeps_its_money(engine):
+    found = days_of(
+        engine,
+        # Under another number, all of the day.
+        ("o1", "a", "2011-06-01", "purchase", "30.00"),
+        ("o1", "a", "2011-06-01", "purchase", "20.00"),
+        ("C2", "a", "2011-06-01", "refund", "-50.00"),
+        # Under the order's own number, beside another order, or beside the return of something older.
+        ("o3", "a", "2011-06-02", "purchase", "50.00"),
+        ("o3", "a", "2011-06-02", "refund", "-50.00"),
+        ("o4", "a", "2011-06-02", "purchase", "8.00"),
+        ("o5", "a", "2011-06-03", "purchase", "50.00"),
+        ("o5", "a", "2011-06-03", "refund", "-50.00"),
+        ("C6", "a", "2011-06-03", "refund", "-8.00"),
+        # Returned a day later, in part, or beside something older that went back: a purchase took place.
+        ("o7", "a", "2011-06-04", "purchase", "10.00"),
+        ("o7", "a", "2011-06-05", "refund", "-10.00"),
+        ("o8", "a", "2011-06-06", "purchase", "10.00"),
+        ("o8", "a", "2011-06-06", "refund", "-9.99"),
+        ("o9", "a", "2011-06-07", "purchase", "10.00"),
+        ("o9", "a", "2011-06-07", "refund", "-60.00"),
+        # Capped as an outlier, but the refund is of the whole.
+        ("o10", "a", "2011-06-08", "purchase", "5000.00"),
+        ("C11", "a", "2011-06-08", "refund", "-5000.00"),
+        # Free, without a refund.
+        ("o12", "a", "2011-06-09", "purchase", "0.00"),
+    )  # fmt: skip
+    counts = {day: row["order_count"] for (_, day), row in found.items()}
+    assert counts == {1: 0, 2: 1, 3: 0, 4: 1, 5: 0, 6: 1, 7: 1, 8: 0, 9: 1}
+    assert (found["a", 1]["spend"], found["a", 1]["refunds"], found["a", 1]["line_count"]) == (50, 50, 2)
+    assert (found["a", 2]["spend"], found["a", 2]["refunds"]) == (58, 50)
+    assert (found["a", 8]["spend"], found["a", 8]["refunds"]) == (CAP, 5000)
+
+
+def test_a_cancelled_day_changes_nothing_of_what_its_customer_is(engine, shop_settings):
+    bought = ("a", "2011-05-01", 1, "60", "0"), ("a", "2011-05-10", 1, "40", "25")
+    plain = observe(engine, day_rows(*bought), shop_settings())
+    # The largest order of all, before, between and after the others.
+    for day in ("2011-04-01", "2011-05-05", "2011-06-20"):
+        cancelled = day_rows(*bought, ("a", day, 0, "7000", "7000"), ("b", day, 0, "9000", "9000"))
+        assert observe(engine, cancelled, shop_settings()) == plain
+    # What goes back beyond such a day is of another one.
+    more = observe(engine, day_rows(*bought, ("a", "2011-06-20", 0, "7000", "7010")), shop_settings())["a"]
+    assert (more["total_spend"], more["total_refunds"]) == (100, 35)
+
+
+def test_the_spend_score_goes_by_what_was_kept(engine, shop_settings):
+    rows = [(f"{i}", "2011-05-01", 1, str(10 * i), "0") for i in range(1, 5)]
+    rows += [("returned", "2011-05-01", 1, "9000", "0"), ("returned", "2011-06-01", 0, "0", "9500")]
+    inputs = {"purchase_days": engine.from_arrow(day_rows(*rows))}
+    run = SimpleNamespace(engine=engine, inputs=inputs, month=MONTH, settings=shop_settings())
+    scores = {row["customer_id"]: row["m_score"] for row in engine.collect(rfm_summary.make(run)).to_pylist()}
+    assert scores == {"returned": 1, "1": 2, "2": 3, "3": 4, "4": 5}
 
 
 def test_repeat_customers_need_two_purchase_days_inside_the_window(engine):

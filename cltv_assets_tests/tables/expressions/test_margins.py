@@ -38,12 +38,20 @@ def shares(engine, days, customers=None) -> dict[str, float | None]:
         {
             "customer_id": who,
             "purchase_day": dt.date(2024, 6, 1) + dt.timedelta(days=day - 1),
+            # What was cancelled brought no margin.
+            "order_count": 0 if who.startswith("cancelled") else 1,
             "margin": None if margin is None else Decimal(str(margin)),
             "margin_spend": None if margin is None else Decimal(str(spend)),
         }
         for who, day, margin, spend in days
     ]
-    kinds = {"customer_id": "string", "purchase_day": "date", "margin": MONEY, "margin_spend": MONEY}
+    kinds = {
+        "customer_id": "string",
+        "purchase_day": "date",
+        "order_count": "int64",
+        "margin": MONEY,
+        "margin_spend": MONEY,
+    }
     table = engine.from_arrow(pa.Table.from_pylist(rows, schema=ibis.schema(kinds).to_pyarrow()))
     known = sorted(customers or {row["customer_id"] for row in rows})
     everyone = engine.from_arrow(pa.table({"customer_id": known, "gross_margin": pa.nulls(len(known), pa.float64())}))
@@ -83,8 +91,10 @@ def test_one_purchase_each_cannot_tell_customers_apart(engine):
 def test_only_known_margins_count_and_none_leave_the_settings_margin(engine):
     steady = [(who, day, share * 50, 50) for who, share in (("a", 0.1), ("b", 0.9)) for day in (1, 2, 3)]
     # Days of one customer that never differ: their own share counts fully, and is not changed by unknown days.
-    found = shares(engine, [*steady, ("a", 4, None, None), ("z", 4, None, None), ("b", 40, 0, 1000)])
-    assert found == pytest.approx({"a": 0.1, "b": 0.9, "z": 0.5})
+    found = shares(
+        engine, [*steady, ("a", 4, None, None), ("z", 4, None, None), ("b", 40, 0, 1000), ("cancelled", 4, 0, 1000)]
+    )
+    assert found == pytest.approx({"a": 0.1, "b": 0.9, "z": 0.5, "cancelled": 0.5})
     assert shares(engine, [("a", 1, None, None)]) == {"a": None}
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from cltv_assets.models.gamma_gamma import expected_value
-from cltv_assets.tables.cltv_predictions.scoring import SpendParameters, score_customers, with_segments
+from cltv_assets.tables.cltv_predictions.scoring import (
+    SpendParameters,
+    score_customers,
+    value_counts_for_segments,
+    with_segments,
+)
 
 #: Fader & Hardie (2013), CDNOW: parameters as printed.
 PUBLISHED = SpendParameters(p=6.25, q=3.74, v=15.44)
 DAY = dt.date(1997, 1, 1)
 
 
-def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0, own_margin=None):
+def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0, own_margin=None, spent=1, returned=0):
     """Score one customer for each pair; each has a pattern of its own."""
     n = len(frequency)
     days = [DAY + dt.timedelta(days=i) for i in range(n)]
@@ -29,6 +35,8 @@ def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0, own_ma
             "T": [1.0] * n,
             "monetary_value": [float(m) for m in monetary_value],
             "first_order": [0.0] * n,
+            "total_spend": pa.array([Decimal(spent)] * n, pa.decimal128(18, 4)),
+            "total_refunds": pa.array([Decimal(returned)] * n, pa.decimal128(18, 4)),
             "gross_margin": pa.array([own_margin] * n, pa.float64()),
             **{f"{letter}_score": pa.array([5] * n, pa.int32()) for letter in "rfm"},
         }
@@ -84,7 +92,22 @@ def test_a_customer_with_a_margin_of_their_own_is_worth_that_share(engine):
 
 
 def test_segments_are_cut_at_their_bounds(engine):
-    values = engine.from_arrow(pa.table({"cltv_3m": [0.0, 1.0, 1.5, 2.0, 3.0, 9.0]}))
+    values = engine.from_arrow(pa.table({"cltv_3m": [0.0, 1.0, 1.5, 2.0, 3.0, 9.0], "gave_back": [False] * 6}))
     found = engine.collect(with_segments(values, 3, [10_000, 20_000, 30_000]).order_by("cltv_3m"))
     assert found["value_segment"].to_pylist() == ["low", "low", "middle", "middle", "high", "top"]
     assert set(engine.collect(with_segments(values, 3, []))["value_segment"].to_pylist()) == {"low"}
+
+
+@pytest.mark.parametrize(
+    ("spent", "returned", "gave_back"), [(9, 8, False), (9, 9, True), (9, 10, True), (0, 0, False), (0, 1, True)]
+)
+def test_who_gave_everything_back_is_in_the_lowest_tier_and_not_loyal(engine, spent, returned, gave_back):
+    row = score(engine, [5], [100.0], spent=spent, returned=returned)
+    assert row["gave_back"].to_pylist() == [gave_back]
+    assert row["rfm_segment"].to_pylist() == ["need attention" if gave_back else "champions"]
+    found = engine.collect(with_segments(engine.from_arrow(row), 3, [0, 0, 0]))
+    assert found["value_segment"].to_pylist() == ["low" if gave_back else "top"]
+    assert "gave_back" not in found.column_names
+    # Whoever is in the lowest tier for it counts there when the tiers are cut, too.
+    counted = engine.collect(value_counts_for_segments(engine.from_arrow(row), 3))
+    assert (counted["value"].to_pylist() == [0]) is gave_back

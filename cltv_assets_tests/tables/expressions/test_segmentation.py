@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 
+import ibis
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,10 +18,22 @@ SCORES = list(itertools.product(range(1, 6), repeat=3))
 @pytest.fixture
 def named(engine) -> dict[tuple[int, int, int], str]:
     """Return what the engine calls each combination of scores."""
+    return names_of(engine, gave_back=False)
+
+
+def names_of(engine, *, gave_back: bool) -> dict[tuple[int, int, int], str]:
     columns = {name: pa.array([scores[i] for scores in SCORES], pa.int32()) for i, name in enumerate("rfm")}
     table = engine.from_arrow(pa.table(columns))
-    found = engine.collect(table.mutate(name=segmentation.rfm_segment(table.r, table.f, table.m))).to_pylist()
-    return {(row["r"], row["f"], row["m"]): row["name"] for row in found}
+    name = segmentation.rfm_segment(table.r, table.f, table.m, ibis.literal(gave_back))
+    return {(row["r"], row["f"], row["m"]): row["name"] for row in engine.collect(table.mutate(name=name)).to_pylist()}
+
+
+def test_who_gave_everything_back_is_not_loyal(engine, named):
+    returning = names_of(engine, gave_back=True)
+    moved = {scores: name for scores, name in returning.items() if name != named[scores]}
+    assert set(moved.values()) == {"need attention"}
+    assert {named[scores] for scores in moved} == {"champions", "loyal", "potential loyalists"}
+    assert not {"champions", "loyal", "potential loyalists"} & set(returning.values())
 
 
 def test_each_of_the_125_combinations_has_one_segment(named):
@@ -110,7 +123,7 @@ def test_groups_hold_every_customer_once_and_their_sums(engine):
         assert group["margin_squares"] == pytest.approx(sum(g * g for g, _ in money))
         assert group["margin_values"] == pytest.approx(sum(g * g * m for g, m in money), abs=1e-3)
         assert group["value_squares"] == pytest.approx(sum((g * m) ** 2 for g, m in money), abs=1e-3)
-        assert group["cltv_3m"] / 1e4 == pytest.approx(sum(row["cltv_3m"] for row in rows), abs=1e-4 * len(rows))
+        assert float(group["cltv_3m"]) == pytest.approx(sum(row["cltv_3m"] for row in rows), abs=1e-4 * len(rows))
         bought = sum(row["expected_purchases_3m"] for row in rows)
         assert group["purchases_3m"] / 1e6 == pytest.approx(bought, abs=1e-6 * len(rows))
 
@@ -133,9 +146,10 @@ def test_movement_tells_where_everyone_came_from_and_went(engine):
             b["rfm_segment"] if b else "gone",
         )
         wanted[key] += 1
-        value[key] += round((b["cltv_3m"] if b else 0.0) * 10_000)
+        value[key] += round(b["cltv_3m"] if b else 0.0, 4)
     keys = ("from_value", "from_rfm", "to_value", "to_rfm")
     assert {tuple(row[key] for key in keys): row["customers"] for row in found} == wanted
     for row in found:
-        assert row["value_now"] == pytest.approx(value[tuple(row[key] for key in keys)], abs=row["customers"])
+        wanted_value = value[tuple(row[key] for key in keys)]
+        assert float(row["value_now"]) == pytest.approx(wanted_value, abs=1e-4 * row["customers"])
     assert sum(row["customers"] for row in found if row["to_value"] == "gone") == 50

@@ -223,6 +223,9 @@ def test_amounts_in_cents_are_worth_a_hundredth(engine, shop_settings):
     config = shop_settings(source={"columns": BY_AMOUNT, "scale": "0.01"})
     cleaned, _ = clean(engine, config, [{"amount": "1999"}, {"amount": "-5"}])
     assert [cleaned[n]["amount"] for n in (2, 3)] == [Decimal("19.99"), Decimal("-0.05")]
+    # Before they are scaled, amounts may have as many digits as can be read.
+    cleaned, _ = clean(engine, config, [{"amount": "9,999,999,999,999.99"}, {"amount": "-9999999999999.99"}])
+    assert [cleaned[n]["amount"] for n in (2, 3)] == [Decimal("99999999999.9999"), Decimal("-99999999999.9999")]
 
 
 #: What the source gives, in fields of a line worth 15.30, and that line's margin.
