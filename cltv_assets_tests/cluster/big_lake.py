@@ -88,13 +88,22 @@ def _lines(bought: str, month: Month, price: str) -> str:
         strftime(date '{month.first_day}' + d, '%Y-%m-%d') || ' 10:30:00' as transacted_at, '1' as quantity,
         {price}::decimal(9, 2)::varchar as unit_price, null::varchar as amount,
         null::varchar as currency, 'big.csv' as source_file, row_number() over () as source_line,
-        null::varchar as booked_as, null::varchar as source_text, null::varchar as not_counted from ({bought})"""
+        null::varchar as source_text from ({bought})"""
+
+
+#: What DuckDB calls types.
+_TYPES = {"string": "varchar", "int64": "bigint", "float64": "double"}
 
 
 def _publish(connection: Any, lake: Lake, schema: TableSchema, month: Month, query: str) -> int:
     table = lake.table(schema)
     with table.begin(month) as staging:
-        columns = ", ".join(schema.column_names)
+        # Later columns are empty, as in a lake that was migrated.
+        given = set(connection.sql(query).columns)
+        columns = ", ".join(
+            column.name if column.name in given else f"null::{_TYPES.get(column.type, column.type)} as {column.name}"
+            for column in schema.columns
+        )
         target = staging.new_file()
         connection.execute(f"copy (select {columns} from ({query})) to '{target}' (format parquet, compression zstd)")
         return table.publish(staging.seal()).rows
