@@ -159,11 +159,9 @@ class WarehouseReader(MonthsOfTable):
 
 
 def _arrow(column: ir.Column) -> pa.DataType:
-    try:
-        return column.type().to_pyarrow()
-    except (NotImplementedError, KeyError, TypeError):
-        # Of no plain values, like binary ones.
-        return pa.binary()
+    type_ = column.type()
+    # A place on earth is no plain value, and a package of its own would make it Arrow's.
+    return pa.binary() if type_.is_geospatial() else type_.to_pyarrow()
 
 
 def _literal(edge: dt.datetime | Fraction, time: Column) -> ir.Value:

@@ -55,7 +55,14 @@ class Written:
         self.asked: list[str] = []
 
     def table(self, name: str, database: tuple[str, ...] | None) -> Any:
-        schema = {"id": "string", "customer": "int64", "when": "timestamp('UTC')", "value": "float64"}
+        # The last one nobody asks for.
+        schema = {
+            "id": "string",
+            "customer": "int64",
+            "when": "timestamp('UTC')",
+            "value": "float64",
+            "at": "geography",
+        }
         return ibis.table(schema, name=name, database=database)
 
     def to_pyarrow_batches(self, expression: Any, chunk_size: int) -> Iterator[pa.RecordBatch]:
