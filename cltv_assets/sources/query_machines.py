@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +25,10 @@ from cltv_assets.sources.parts import ROW_GROUP
 from cltv_assets.sources.query import QUERY, QueryTable, texts
 from cltv_assets.sources.query_in_spark import SparkQuery
 from cltv_assets.sources.reading import Reader
-from cltv_assets.sources.spreading import NotSpreadError, Rows, Sight, Work, Workers, divided, new_folder
+from cltv_assets.sources.spreading import NotSpreadError, Sight, Work, Workers, divided, new_folder
+
+if TYPE_CHECKING:
+    from cltv_assets.engines.engine import Rows
 
 log = logging.getLogger(__name__)
 

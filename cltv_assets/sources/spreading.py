@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,14 +32,15 @@ from cltv_assets.sources.meaning import Meaning
 from cltv_assets.sources.parts import ROW_GROUP, MonthParts, Slot, part_of
 from cltv_assets.sources.reading import CuttingReader, Lines, Reader, Stretch, Survey, SurveyingReader
 
+if TYPE_CHECKING:
+    from cltv_assets.engines.engine import RunQuery, RunTasks
+
 #: Why a line has the month of its file, and 'dated' where it has its own.
 Dating = Literal["dated", "malformed", "undatable", "future"]
 #: Lines by file, month (None where they have none) and dating.
 Counts: TypeAlias = Counter[tuple[str, int | None, Dating]]
 #: A file, and which part of it; None for all.
 Work: TypeAlias = tuple[SourceFile, Stretch | None]
-#: A table of text: its columns, what yields the rows of a part of it, and how many parts there are.
-Rows: TypeAlias = tuple[Sequence[str], Callable[[int], Iterator[pa.RecordBatch]], int]
 
 #: Smaller deliveries are parsed by the driver, because starting Python processes takes longer.
 SPREAD_BYTES = 64 << 20
@@ -56,17 +57,16 @@ class Workers:
     Parameters
     ----------
     run : callable
-        Runs a task for each number below a count on them, and returns the answers in order.
+        Runs a task for each number below a count on them, and returns the answers in order; see ``Engine.workers``.
     storage : Storage
         Where parts are left.
     query : callable, optional
-        Runs a query on them, over tables by name, casts its columns to types and writes its rows, in the order of
-        their values, into a folder of Parquet files.
+        Runs a query on them; see ``Engine.querier``.
     """
 
-    run: Callable[[Callable[[int], bytes], int], list[bytes]]
+    run: RunTasks
     storage: Storage
-    query: Callable[[str, Mapping[str, Rows], Sequence[pa.DataType], str], None] | None = None
+    query: RunQuery | None = None
 
 
 @dataclass(frozen=True)

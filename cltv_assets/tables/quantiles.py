@@ -94,7 +94,7 @@ _MOST = 9e18
 
 
 def fixed_point(value: ir.Value, point: int | ir.Value) -> ir.IntegerValue:
-    """Round a number to multiples of 1 / ``point``, as an integer of them cut at `_MOST`: to group by, not to sum."""
+    """Round a number to multiples of 1 / ``point``, as an integer of them cut at `_MOST`; `decimal_sum` has no end."""
     return (value * point + 0.5).clip(-_MOST, _MOST).floor().cast("int64")
 
 

@@ -177,6 +177,10 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
         Rows of ``segment_groups``.
     """
     purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
+    model, covariance = {name: spend[name] for name in ("p", "q", "v")}, spend["log_covariance"]
+    if own_price(spend):
+        # The prices are known, and no parameter of the model is asked.
+        model, covariance = UNIT_PRICE, None
     horizons = run.settings.horizons_months
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
     clock = operational_time(purchase, run.settings)
@@ -184,7 +188,7 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
     first = end - _days(groups, "age_days")
     return totals_of(
         purchase_fit(purchase),
-        UNIT_PRICE if own_price(spend) else {name: spend[name] for name in ("p", "q", "v")},
+        model,
         CustomerGroups(
             frequency=groups["frequency"].to_numpy(),
             recency=clock.elapsed(first, first + _days(groups, "recency_days")),
@@ -201,7 +205,7 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
         clock.elapsed(end, end + curve.days.astype("timedelta64[D]")),
         curve.factors,
         horizons,
-        json.loads(spend["log_covariance"]) if spend["log_covariance"] else None,
+        json.loads(covariance) if covariance else None,
     )
 
 

@@ -178,6 +178,10 @@ def test_where_each_pays_the_same_the_first_order_is_the_price(engine, tmp_path)
     spread = {what: half[f"expected_{what}_high"] / half[f"expected_{what}_low"] for what in ("purchases", "value")}
     assert spread["purchases"] < spread["value"] < spread["purchases"] ** 2
     assert half["expected_value_low"] < half["expected_value"] < half["expected_value_high"]
+    # What is not known of the spread between customers makes no price uncertain.
+    unsure = plans | {"log_covariance": json.dumps({"q": {"q": 1.0}})}
+    again, _, _ = segmented(month_run(engine, tmp_path, JUNE, rfm, PURCHASE, unsure), (JUNE, now))
+    assert again == summary
     found = audit(run.inputs[SPEND_MODEL.name], [order_values_vary], run)[0].verdict
     assert not found.passed
     assert "only 2 mean order values" in found.message

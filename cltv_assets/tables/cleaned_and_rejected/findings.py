@@ -118,8 +118,8 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
         )
     if forms := _same_in_other_forms(values["beyond_ascii"] or ()):
         said.append(
-            f"Ids such as {' and '.join(map(repr, forms))} differ only in how their characters are stored or in their "
-            "width: set source.customer_id_folding: [trim, nfkc] if they are the same customers."
+            f"Ids such as {forms[0]!r} may stand for {forms[1]!r}, with characters stored in another way or wide: set "
+            "source.customer_id_folding: [trim, nfkc] if they are the same customers."
         )
     by_case, by_zero = customers - (values["spellings"] or 0), (values["spellings"] or 0) - (values["zeros"] or 0)
     if by_case:
@@ -138,7 +138,7 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
 
 
 def _same_in_other_forms(ids: Sequence[str]) -> list[str]:
-    """Return two ids that are one in Unicode's compatible form, or one that is another, plain, text in that form."""
+    """Return two ids that are one in Unicode's compatible form, or one and what it is there in plain characters."""
     known: dict[str, str] = {}
     for text in sorted(ids):
         plain = unicodedata.normalize("NFKC", text)

@@ -15,7 +15,6 @@ from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
-from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.cltv_predictions.scoring import (
     VALUE_ENDS,
@@ -51,7 +50,7 @@ def make(run: MonthRun) -> ir.Table:
     patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase, spend))
     scored = run.engine.cache(
         score_customers(
-            rfm.mutate(first_order=_net_spend(rfm, run.settings)),
+            rfm,
             patterns,
             SpendParameters(spend["p"], spend["q"], spend["v"], own_price(spend)),
             horizons,
@@ -63,12 +62,6 @@ def make(run: MonthRun) -> ir.Table:
     counts = run.engine.collect(value_counts_for_segments(scored, horizons[-1]))
     bounds = quantiles(counts, [1 - tiers.middle, 1 - tiers.high, 1 - tiers.top])
     return with_segments(scored, horizons[-1], bounds)
-
-
-def _net_spend(rfm: ir.Table, settings: Settings) -> ir.FloatingValue:
-    """Return a customer's spend so far, which is the first order's where there is no other."""
-    net = rfm.total_spend - rfm.total_refunds if settings.refunds == "net" else rfm.total_spend
-    return net.cast("float64")
 
 
 def pattern_predictions(

@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 
 from cltv_assets.tables.patterns import PATTERN_KEY
 from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point, money_bin
+from cltv_assets.tables.rfm_summary import net_spend
 from cltv_assets.tables.segmentation import VALUE_SEGMENTS, rfm_segment
 
 
@@ -58,7 +59,7 @@ def score_customers(
     Parameters
     ----------
     rfm : ibis table
-        ``rfm_summary`` rows to predict, with ``first_order``, its net value.
+        ``rfm_summary`` rows to predict.
     patterns : ibis table
         One row for each distinct pattern: its key, ``p_alive``, and for each horizon the
         expected purchases with ``_low`` and ``_high``, the discounted ones, and the ends
@@ -84,8 +85,10 @@ def score_customers(
     x = scored.frequency.cast("float64")
     scale = spend.v + x * scored.monetary_value
     order_value = spend.p * scale / (spend.p * x + (spend.q - 1.0))
-    once = (scored.frequency == 0) & (scored.first_order > 0) & ibis.literal(spend.own)
-    order_value = ibis.ifelse(once, scored.first_order, order_value)
+    # What customers without a second order have spent is what their first one was worth.
+    first_order = net_spend(scored).cast("float64")
+    once = (scored.frequency == 0) & (first_order > 0) & ibis.literal(spend.own)
+    order_value = ibis.ifelse(once, first_order, order_value)
     columns: dict[str, ir.Value] = {
         name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
     }
@@ -95,8 +98,7 @@ def score_customers(
         for end in ("", "_low", "_high"):
             columns[f"expected_purchases_{h}m{end}"] = scored[f"expected_purchases_{h}m{end}"]
         columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * margin
-        # A customer who costs more than they bring is worth less than nothing, and least at the upper end.
-        # What varies is then only how often they buy.
+        # Where the price is known, only the number of purchases varies.
         expected = scored[f"expected_purchases_{h}m"]
         a_purchase = order_value * ibis.ifelse(expected > 0, scored[discounted_column(h)] / expected, 0.0)
         ends = [
@@ -106,6 +108,7 @@ def score_customers(
             * margin
             for end in VALUE_ENDS
         ]
+        # A customer who costs more than they bring is worth less than nothing, and least at the upper end.
         for end, pick in zip(VALUE_ENDS, (ibis.least, ibis.greatest), strict=True):
             columns[f"cltv_{h}m_{end}"] = pick(*ends)
     gave_back = columns["gave_back"] = (scored.total_refunds > 0) & (scored.total_refunds >= scored.total_spend)

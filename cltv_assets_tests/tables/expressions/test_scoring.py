@@ -34,7 +34,6 @@ def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0, own_ma
             "recency": [0.0] * n,
             "T": [1.0] * n,
             "monetary_value": [float(m) for m in monetary_value],
-            "first_order": [0.0] * n,
             "total_spend": pa.array([Decimal(spent)] * n, pa.decimal128(18, 4)),
             "total_refunds": pa.array([Decimal(returned)] * n, pa.decimal128(18, 4)),
             "gross_margin": pa.array([own_margin] * n, pa.float64()),
