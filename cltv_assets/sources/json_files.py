@@ -57,7 +57,7 @@ class JsonReader(TextReader):
         blocks.return_lines(lines)
         objects = [found for line in lines if isinstance(found := _decoded(line), dict)]
         names: dict[str, bool] = {}
-        for name, value in (pair for found in objects for pair in _fields(found)):
+        for name, value in (pair for found in objects for pair in fields_of(found)):
             names[name] = names.get(name, True) and not isinstance(value, list)
         texts = [line.strip() for line in lines if not line.isspace()]
         if texts and not objects:
@@ -122,10 +122,11 @@ def _decoded(line: str) -> Any:
     return found if end == len(text) else None
 
 
-def _fields(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def fields_of(found: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield an object's fields, those of objects inside by names with dots."""
     for name, value in found.items():
         if isinstance(value, dict):
-            yield from _fields(value, f"{before}{name}.")
+            yield from fields_of(value, f"{before}{name}.")
         else:
             yield before + name, value
 
