@@ -23,7 +23,8 @@ from pydantic import (
 
 from cltv_assets.months import Month
 from cltv_assets.settings.pipes import Pipes
-from cltv_assets.settings.source import Section, Source, require_zone, zone_of_source
+from cltv_assets.settings.section import Section, require_zone
+from cltv_assets.settings.source import Source, zone_of_source
 
 #: Where the platform runs. ``cltv.<environment>.yaml`` beside ``cltv.yaml`` holds an environment's changes.
 EnvironmentName = Literal["development", "test", "production"]

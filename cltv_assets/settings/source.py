@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from cltv_assets.settings.section import SOME_TEXTS, Section, Text, Texts, require_zone
 from cltv_assets.settings.timestamp_format import compile_format
 
 #: Canonical names that a source may map its columns to.
@@ -65,30 +65,6 @@ MISSING_WORDS = (
 )  # fmt: skip
 
 
-class Section(BaseModel):
-    """A group of settings. An unknown key is an error, and nothing changes once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _text(value: object) -> object:
-    """Read a number in YAML as the text that it was written as."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _texts(value: object) -> object:
-    """Read one value or several as several."""
-    return tuple(map(_text, value)) if isinstance(value, list | tuple) else (_text(value),)
-
-
-#: A name or another text; YAML reads some of them as numbers.
-Text = Annotated[str, BeforeValidator(_text)]
-_ONE: dict[str, Any] = {"type": ["string", "number"]}
-_SOME: dict[str, Any] = {"anyOf": [_ONE, {"type": "array", "items": _ONE}]}
-#: One text or several.
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), WithJsonSchema(_SOME)]
-
-
 class Condition(Section):
     """What a column must hold for a line to count. Letter case and blanks around do not matter."""
 
@@ -108,6 +84,10 @@ class Condition(Section):
         if not (self.any_of or self.none_of) and self.empty is None:
             raise ValueError("a condition is a value, a list of values, {not: …} or {empty: true}")
         return self
+
+
+#: Conditions by column; one may be written as a value or a list of values.
+_Conditions = dict[Text, Annotated[Condition, WithJsonSchema({"anyOf": [*SOME_TEXTS["anyOf"], {"type": "object"}]})]]
 
 
 class Sign(Section):
@@ -188,7 +168,7 @@ class Source(Section):
         "the lines, and `columns` names its columns: by default `transaction_id`, `customer_id`, "
         "`transacted_at` and `amount`.",
     )
-    where: dict[Text, Annotated[Condition, WithJsonSchema({"anyOf": [*_SOME["anyOf"], {"type": "object"}]})]] = Field(
+    where: _Conditions = Field(
         default_factory=dict,
         description="Column to what it must hold for a line to count: `{event_type: purchase}`, "
         "`{Store: [1, 2]}`, `{Type: {not: [test, void]}}`, `{Cancelled at: {empty: true}}`. Lines that do not count "
@@ -521,13 +501,6 @@ class Source(Section):
         yield from ((name, "source.where") for name in self.where)
         if self.sign is not None:
             yield self.sign.column, "source.sign"
-
-
-def require_zone(setting: str, name: str | None) -> None:
-    """Raise a ``ValueError`` for the name of a time zone that does not exist."""
-    if name is not None and name not in available_timezones():
-        near = difflib.get_close_matches(name, sorted(available_timezones()), 1)
-        raise ValueError(f"{setting} '{name}' is not an IANA zone" + (f"; did you mean '{near[0]}'?" if near else ""))
 
 
 def zone_of_source(source: Source, shop: ZoneInfo) -> ZoneInfo:
