@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from cltv_assets.errors import SourceError
+from cltv_assets.sources.placeholders import PLACEHOLDERS
 from cltv_assets.sources.proposing import formats_together, time_read
 from cltv_assets.sources.sampling import Sample, files_at, sampled
 from cltv_assets.sources.unused import GIVEN_BACK, without_accents
@@ -69,7 +70,6 @@ _EVENTS = {"purchase", "transaction", "order", "sale"}
 _EVENT_COLUMNS = {"eventtype", "event", "eventname"}
 _CREDITS = {"H", "C", "CR", "credit", "Haben"}
 _SIGN_COLUMNS = {"sh", "sollhaben", "debitcredit", "drcr"}
-_NOBODY = {"guest", "0", "unknown", "anonymous", "gast", "invité", "invitado", "all"}
 _SIGNS = {"€": "EUR", "£": "GBP", "R$": "BRL", "₹": "INR", "¥": "JPY", "\uffe5": "JPY", "zł": "PLN"}
 _CODES = {*_SIGNS.values(), "USD", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "CZK", "HUF", "MXN", "ZAR"}
 
@@ -300,7 +300,7 @@ def _put_lines_that_count(put: Put, sample: Sample, chosen: dict[str, str]) -> N
         if _plain(name) in _SIGN_COLUMNS and (refunds := [text for text in values if text in _CREDITS]):
             put("sign", {"column": name, "refund": refunds}, f"? of {', '.join(values)}")
     customers: Sequence[str] = sample.values(chosen.get("customer_id", ""))
-    if nobody := sorted({text for text in customers if text.casefold() in _NOBODY}):
+    if nobody := sorted({text for text in customers if text.casefold() in PLACEHOLDERS}):
         put("missing_values", nobody, f"? no customers: {sum(text in nobody for text in customers):,} lines")
     if customers and sum("@" in text for text in customers) > len(customers) / 2:
         put("customer_id_folding", ["trim", "nfc", "casefold"], "e-mails: upper and lower case are one customer")

@@ -20,6 +20,7 @@ from cltv_assets.columns import MONEY
 from cltv_assets.settings import Settings
 from cltv_assets.settings.timestamp_format import compile_format
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.sources.placeholders import NOBODY_WITH_WORDS, PLACEHOLDERS
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
 from cltv_assets.tables.margins import measures_of_margins, odd_margins
@@ -30,17 +31,6 @@ _FEW_LINES, _FEW_ORDERS, _FEW_CUSTOMERS, _FEW_DECIMALS = 30, 10, 20, 3
 #: Ids beyond ASCII that are compared with each other.
 _COMPARED = 10_000
 
-#: Ids that tills and shops write for somebody whom they do not know, and words of rows that add others up.
-PLACEHOLDERS = (
-    "guest", "anonymous", "anon", "unknown", "unbekannt", "inconnu", "walk-in", "walkin", "cash", "customer", "default",
-    "dummy", "test", "tbd", "x", "xxx", "-", "--", ".", "?", "0", "-1", "00000000-0000-0000-0000-000000000000",
-    "all", "total", "grand total", "subtotal", "sum", "summe", "gesamt",
-)  # fmt: skip
-#: The same with words or an address behind them.
-_NOBODY = (
-    r"^(guest|walk[ _-]?in|anonymous|unknown|cash|no-?reply|test|laufkund(e|schaft)|client comptoir|"
-    r"consumidor final)([ @]|$)"
-)
 _EXPONENT = r"^\d([.,]\d+)?[eE]\+?\d+$"
 
 #: Reasons that say that a field could not be read, each with what to look at.
@@ -60,7 +50,7 @@ def _of_customers(cleaned: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
     bought = cleaned.filter(cleaned.kind == "purchase")
     each = bought.group_by("customer_id").aggregate(value=bought.amount.sum().cast("float64"), lines=bought.count())
     key = each.customer_id.lower()
-    mangled, nobody = each.customer_id.re_search(_EXPONENT), key.isin(PLACEHOLDERS) | key.re_search(_NOBODY)
+    mangled, nobody = each.customer_id.re_search(_EXPONENT), key.isin(PLACEHOLDERS) | key.re_search(NOBODY_WITH_WORDS)
 
     def those(condition: ir.BooleanValue) -> dict[str, ir.Scalar]:
         return {
