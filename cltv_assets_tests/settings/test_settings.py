@@ -115,6 +115,7 @@ def test_the_file_can_be_named_by_a_variable():
         ("duplicates: keep", "sheet: Orders", None, "sheet is for kind excel, not for csv"),
         (", unit_price: UnitPrice", "", None, "needs amount, or both quantity and unit_price"),
         ("unit_price: UnitPrice", "unit_price: Quantity", None, "two names to one source column"),
+        ("unit_price: UnitPrice", "unit_price: P, cost: A, margin: B", None, "columns names cost and margin: keep one"),
         ("start_month: 2010-12\n", "", None, "start_month is needed"),
         ("end_month: null", "end_month: 2009-01", None, "before start_month"),
     ],

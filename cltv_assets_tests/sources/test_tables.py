@@ -144,6 +144,18 @@ def test_a_changed_month_has_another_fingerprint(tmp_path: Path) -> None:
     assert landed(source, "2024-03", tmp_path)[0]["amount"] == "3.0"
 
 
+def test_a_changed_cost_changes_its_month(tmp_path: Path) -> None:
+    path = duckdb_file(tmp_path / "shop.db")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("alter table orders add column cost double default 1")
+    source = new_source(settings_for(tmp_path, path=str(path), columns=COLUMNS | {"cost": "cost"}), TODAY)
+    before = {file.name: file.mtime_ns for file in source.list_files()}
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update orders set cost = 2 where id = 'march'")
+    now = {file.name: file.mtime_ns for file in source.list_files()}
+    assert {name for name in now if now[name] != before[name]} == {"orders/2024-03"}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
