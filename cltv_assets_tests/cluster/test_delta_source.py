@@ -15,7 +15,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, new_source
 from cltv_assets_tests.cluster.radosgw import Radosgw
 from cltv_assets_tests.sources.conftest import COLUMNS, TODAY, landed
-from cltv_assets_tests.sources.test_tables import rows, with_a_row_deleted
+from cltv_assets_tests.sources.test_lake_tables import rows, with_a_row_deleted
 
 
 def test_a_table_in_a_bucket_is_read_whatever_its_form(
