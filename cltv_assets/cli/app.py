@@ -37,14 +37,23 @@ Select = Annotated[
 
 @app.command()
 def init(
-    path: Annotated[str, typer.Argument(help="A file, a folder or a glob in quotes.")] = ".",
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="A file, a folder or a glob in quotes; a Delta table's folder; with --table a database file."
+        ),
+    ] = ".",
+    table: Annotated[str | None, typer.Option(help="A database's table, such as shop.orders.")] = None,
+    url_variable: Annotated[
+        str | None, typer.Option(help="The environment variable that holds the database's URL, if it is no file.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Where to write the proposal.")] = Path("cltv.yaml"),
     force: Annotated[bool, typer.Option("--force", "--yes", help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Look at files and propose a commented configuration for them."""
+    """Look at files or a table and propose a commented configuration for them."""
     from cltv_assets.cli.proposing import propose_configuration
 
-    propose_configuration(path, output, force)
+    propose_configuration(path, table, url_variable, output, force)
 
 
 @app.command()

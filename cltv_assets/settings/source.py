@@ -46,6 +46,8 @@ _SEVERAL = ("customer_id", "transacted_at")
 #: Names of which one may be mapped: it says what a line's margin is.
 _MARGINS = ("cost", "unit_cost", "margin")
 
+#: Asks for columns that are only looked at: what is no text in them is left out, and no error.
+LOOKED_AT = "nothing"
 #: What a query's columns are called, unless ``columns`` says otherwise.
 _OF_QUERY = ("transaction_id", "customer_id", "transacted_at", "amount")
 #: Kinds whose units are months of a table, not files.
@@ -489,10 +491,10 @@ class Source(Section):
             found.setdefault(name, setting)
         return found
 
-    def wanting(self, names: Iterable[str]) -> Source:
-        """Return the same settings for a reader that reads other columns."""
+    def wanting(self, names: Iterable[str], setting: str = "the header") -> Source:
+        """Return the same settings for a reader that reads other columns, which ``setting`` asks for."""
         other = self.model_copy()
-        other.__dict__["wanted"] = dict.fromkeys(names, "the header")
+        other.__dict__["wanted"] = dict.fromkeys(names, setting)
         return other
 
     def _used(self) -> Iterator[tuple[str, str]]:

@@ -52,9 +52,10 @@ def database_of(settings: Settings) -> Engine | Warehouse:
                 f"source.path {path} cannot be read: {error.strerror}.",
                 "Set it to a database file of SQLite or DuckDB.",
             ) from None
-        if head.startswith(b"SQLite format 3\0") or not head:
+        form = form_of(head)
+        if form == "sqlite" or not head:
             return _Sqlite(Place(named, _rows(settings, '"'), "source.path"), path)
-        if head[8:12] == b"DUCK":
+        if form == "duckdb":
             return _DuckDB(Place(named, _rows(settings, '"'), "source.path"), path)
         raise SourceError(
             f"source.path {path} is no database file of SQLite or DuckDB.", "Set source.kind to its form."
@@ -81,6 +82,11 @@ def database_of(settings: Settings) -> Engine | Warehouse:
         f"Begin it with postgresql://, mysql://, mariadb://, {', '.join(f'{name}://' for name in WAREHOUSES)}; for "
         "SQLite and DuckDB set source.path; from another database export Parquet files.",
     )
+
+
+def form_of(head: bytes) -> str | None:
+    """Return what a file's first bytes say: ``sqlite``, ``duckdb``, or None for no such database."""
+    return "sqlite" if head.startswith(b"SQLite format 3\0") else "duckdb" if head[8:12] == b"DUCK" else None
 
 
 def _named(where: str, table: str | None) -> str:

@@ -20,6 +20,7 @@ import pyarrow.types as pt
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
+from cltv_assets.settings.source import LOOKED_AT
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.header import find_columns
 from cltv_assets.sources.parts import ROW_GROUP
@@ -39,10 +40,10 @@ class ParquetReader:
         self._source = source
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
-        """Return the names of the file's columns."""
+        """Return the names of the file's columns of plain values, and those that its path gives."""
         with self._open(file) as parquet:
             self._places(file, parquet.schema_arrow)
-            names = tuple(parquet.schema_arrow.names)
+            names = tuple(field.name for field in parquet.schema_arrow if can_be_text(field.type))
             return (*names, *(name for name in values_in_path(file) if name not in names))
 
     def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:  # noqa: ARG002
@@ -119,6 +120,8 @@ class ParquetReader:
         try:
             return as_text(values)
         except pa.ArrowException as error:
+            if self._source.wanted[name] == LOOKED_AT:
+                return pa.nulls(len(values), pa.string())
             raise SourceError(
                 f"{file.path}, column '{name}' ({self._source.wanted[name]}): values that are no text: "
                 f"{' '.join(str(error).split())}.",

@@ -14,9 +14,11 @@ from typing import Any
 import yaml
 
 from cltv_assets.errors import SourceError
+from cltv_assets.settings.source import TABLE_KINDS
 from cltv_assets.sources.placeholders import PLACEHOLDERS
 from cltv_assets.sources.proposing import formats_together, time_read
-from cltv_assets.sources.sampling import Sample, files_at, sampled
+from cltv_assets.sources.sampling import Sample, files_at, sample_of, sampled
+from cltv_assets.sources.tables import MonthsOfTable
 from cltv_assets.sources.unused import GIVEN_BACK, without_accents
 
 #: Names by preference, without blanks and punctuation: English, German, French, Spanish and Portuguese.
@@ -29,7 +31,7 @@ _NAMES = {
     "datetime belegdatum bestelldatum datum fecha data date",
     "quantity": "lineitemquantity",
     "unit_price": "lineitemprice",
-    "amount": "itemtotal itemprice netsales nettowert amount betrag umsatz montant importe valor price preis "
+    "amount": "itemtotal itemprice netsales nettowert amount betrag umsatz montant importe valor value price preis "
     "gross ordertotal basegrandtotal grandtotal subtotal total ordercents cents",
     "status": "financialstatus orderstatus status",
     "refund_amount": "refundedamount amountrefunded refundedtotal basetotalrefunded totalrefunded",
@@ -65,6 +67,7 @@ _COUNTED = {
     "partially refunded", "partial refund", "closed won", "bezahlt", "versendet", "abgeschlossen", "concluído",
     "paiement accepté", "livré", "expédié", "completado", "enviado", "captured", "settled", "succeeded", "発送済み",
 }  # fmt: skip
+_CHANGED_AT = {"updatedat", "modifiedat", "changedat", "lastmodified", "lastupdated", "updated", "modified"}
 _CLOCKS = {"time", "uhrzeit", "zeit", "heure", "hora"}
 _EVENTS = {"purchase", "transaction", "order", "sale"}
 _EVENT_COLUMNS = {"eventtype", "event", "eventname"}
@@ -97,7 +100,23 @@ def propose(path: str) -> str:
     endings = {file.suffix for file in files}
     if Path(path).is_dir() and first.kind == "csv" and len(endings) == 1 and not endings & {".csv", ".gz", ".zip"}:
         path = f"{path.rstrip('/')}/*{endings.pop()}"
-    return _written(path, len(files), first)
+    place = [("kind", first.kind, "by the ending of the name"), ("path", path, f"{len(files):,} files")]
+    return _written(place, first)
+
+
+def propose_for_table(table: MonthsOfTable, place: Mapping[str, str]) -> str:
+    """Return the text of a commented configuration for a table; ``place`` has the settings that name it.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or has no rows.
+    """
+    sample = sample_of(table, place["kind"])
+    if not sample.rows:
+        raise SourceError("The table has no rows.", "Name a table with transactions.")
+    notes = {"kind": f"{len(sample.rows):,} rows looked at"}
+    return _written([(name, value, notes.get(name, "as given")) for name, value in place.items()], sample)
 
 
 def _repeated(files: Sequence[list[dict[str, str]]]) -> int:
@@ -146,6 +165,9 @@ def _chosen(sample: Sample) -> dict[str, str]:
         dated = (name for name in sample.names if (texts := sample.dates(name)) and formats_together(texts[:50]))
         if name := next(dated, None):
             chosen["transacted_at"] = name
+    if sample.kind in TABLE_KINDS:
+        # Months of a table are told apart by one column.
+        return chosen
     day = chosen.get("transacted_at", "")
     clock = next((name for name in sample.names if _plain(name) in _CLOCKS and name != day), None)
     if day and clock and ":" in "".join(sample.values(clock)[:1]) and ":" not in "".join(sample.values(day)[:1]):
@@ -176,7 +198,7 @@ def _by_words(sample: Sample, canonical: str, words: str, taken: set[str]) -> st
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
-def _written(path: str, files: int, sample: Sample) -> str:
+def _written(place: Sequence[tuple[str, str, str]], sample: Sample) -> str:
     lines = ["# Proposed by cltv init. A comment that begins with ? is a question: nobody can know from the files."]
     chosen = _chosen(sample)
 
@@ -185,9 +207,7 @@ def _written(path: str, files: int, sample: Sample) -> str:
         lines.append(f"{' ' * indent}{setting}: {shown.strip()}  # {note}")
 
     lines.append("source:")
-    put("kind", sample.kind, "by the ending of the name")
-    put("path", path, f"{files:,} files")
-    for option in sample.options:
+    for option in (*place, *sample.options):
         put(*option)
     codes = collections.Counter(text.upper() for text in sample.values(chosen.get("currency", "")))
     gaps = 0 < codes.total() < len(sample.rows)
@@ -210,6 +230,9 @@ def _written(path: str, files: int, sample: Sample) -> str:
     if found := _margin(sample, chosen):
         lines.append(f"    # {found[0]}: {found[1]}  # ? if it says what you earn, customers have margins of their own")
     start, end = _put_times(put, sample, chosen)
+    changed = next((name for name in sample.names if _plain(name) in _CHANGED_AT and sample.values(name)), None)
+    if changed and sample.kind in TABLE_KINDS:
+        put("changed_at", changed, "? when a row was last changed: so that a change is seen")
     if "utc" in _plain(chosen.get("transacted_at", "")):
         put("time_zone", "UTC", "by the name of the column; days are those of the shop")
     _put_lines_that_count(put, sample, chosen)
@@ -291,7 +314,7 @@ def _put_lines_that_count(put: Put, sample: Sample, chosen: dict[str, str]) -> N
         counted = [text for text in counts if text.casefold() in _COUNTED or GIVEN_BACK.search(without_accents(text))]
         if counted:
             put("count_status", counted, f"? which of {_counts(counts)}")
-            if several and len(sample.values(status)) < len(sample.rows):
+            if several and len(sample.values(status)) < len(sample.rows) and sample.kind not in TABLE_KINDS:
                 put("fill_down", [status], "filled on the first line of an order only")
     for name in sample.names:
         values = collections.Counter(sample.values(name))

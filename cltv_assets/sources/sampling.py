@@ -18,8 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cltv_assets.errors import SourceError
+from cltv_assets.sources.databases import form_of
 from cltv_assets.sources.json_files import fields_of
 from cltv_assets.sources.proposing import formats_together
+from cltv_assets.sources.tables import MonthsOfTable
 
 _KINDS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet",
@@ -28,8 +30,8 @@ _KINDS = {
 _PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 #: How exports write that nothing stands there.
 _NOTHING = {"", "\\N", "NULL", "null", "NaN", "nan", "None"}
-#: Lines of each file that are looked at.
-_LINES = 20_000
+#: Lines of each file, or rows of a table, that are looked at.
+LINES = 20_000
 
 
 @dataclass
@@ -62,6 +64,17 @@ class Sample:
         return [text for text in self.values(name) if re.search(r"\d", text)]
 
 
+def sample_of(table: MonthsOfTable, kind: str) -> Sample:
+    """Return some rows of a table."""
+    sample = Sample(kind)
+    for lines in table.some(LINES):
+        sample.names = list(lines.columns)
+        columns = [texts.to_pylist() for texts in lines.columns.values()]
+        rows = zip(*columns, strict=True)
+        sample.rows += [{n: text or "" for n, text in zip(sample.names, row, strict=True)} for row in rows]
+    return sample
+
+
 def files_at(path: str) -> list[Path]:
     """Return the files of a path; raise a ``SourceError`` if there is none."""
     found = sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(name) for name in sorted(glob.glob(path))]  # noqa: PTH207
@@ -88,7 +101,7 @@ def _read(file: Path) -> Sample:
     kind = _KINDS.get((file.with_suffix("") if packing else file).suffix.lower(), "csv")
     try:
         if kind == "parquet":
-            table = pq.read_table(file, partitioning=None).slice(0, _LINES)
+            table = pq.read_table(file, partitioning=None).slice(0, LINES)
             return _of_rows(kind, table.column_names, [list(row.values()) for row in table.to_pylist()])
         if kind == "excel":
             lines = _sheet(file)
@@ -97,6 +110,8 @@ def _read(file: Path) -> Sample:
             sample.options += [("skip_rows", at, "lines before the header")] if at else []
             return sample
         data = file.read_bytes()
+        if form_of(data[:16]) is not None:
+            raise SourceError(f"{file} is a database.", "Name its table: cltv init FILE --table TABLE.")
         if packing:
             data = pa.CompressedInputStream(pa.BufferReader(data), packing).read()
         if file.suffix.lower() == ".zip":
@@ -108,7 +123,7 @@ def _read(file: Path) -> Sample:
                 kind = _KINDS.get((member.with_suffix("") if packing else member).suffix.lower(), "csv")
         text, encoding = _decoded(data)
         if kind == "jsonl":
-            objects = [dict(fields_of(json.loads(line))) for line in text.splitlines()[:_LINES] if line.strip()]
+            objects = [dict(fields_of(json.loads(line))) for line in text.splitlines()[:LINES] if line.strip()]
             names = list(dict.fromkeys(name for each in objects for name in each))
             return _of_rows(kind, names, [[each.get(name) for name in names] for each in objects])
         return _of_csv(text, encoding)
@@ -125,7 +140,7 @@ def _sheet(file: Path) -> list[list[Any]]:
             "Install it: pip install 'cltv-assets[excel]'.",
         ) from None
     try:
-        rows: list[list[Any]] = CalamineWorkbook.from_path(str(file)).get_sheet_by_index(0).to_python(nrows=_LINES)
+        rows: list[list[Any]] = CalamineWorkbook.from_path(str(file)).get_sheet_by_index(0).to_python(nrows=LINES)
         return rows
     except CalamineError as error:
         raise ValueError(error) from None
@@ -182,7 +197,7 @@ def _of_csv(text: str, encoding: str) -> Sample:
     delimiter = max(",;\t|", key=agreement)
     wide = collections.Counter(widths(delimiter)).most_common(1)[0][0]
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape, quoting=quoting))[
-        : _LINES + 50
+        : LINES + 50
     ]
     fits = [len(row) > 1 and abs(len(row) - wide) <= 1 and 2 * sum(map(bool, row)) > len(row) for row in rows[:50]]
     skipped = fits.index(True) if True in fits else 0

@@ -21,6 +21,7 @@ from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, Source
+from cltv_assets.settings.source import LOOKED_AT
 from cltv_assets.sources.contents import NO_LINES, FileContent, FileRecord, MonthContent
 from cltv_assets.sources.files import SourceFile, has_months, list_files, list_others
 from cltv_assets.sources.inspection import SourceReport, first_lines, inspect_files
@@ -225,7 +226,7 @@ class TransactionSource:
             samples = []
             for file in dict.fromkeys((files[0], files[len(files) // 2], newest)):
                 names = [name for name, count in Counter(self.reader.columns(file)).items() if count == 1]
-                samples.append(pa.table(dict(first_lines(self.reader_for(settings.wanting(names)), file))))
+                samples.append(pa.table(dict(first_lines(self.reader_for(settings.wanting(names, LOOKED_AT)), file))))
             table = pa.concat_tables(samples, promote_options="default").combine_chunks()
             found = {name: table[name] for name in table.column_names}
             columns = {name: texts for name, texts in found.items() if name.strip() not in used}

@@ -23,6 +23,7 @@ import pyarrow.types as pt
 from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, Source
+from cltv_assets.settings.source import LOOKED_AT
 from cltv_assets.settings.timestamp_format import compile_format
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.header import find_columns
@@ -135,10 +136,14 @@ class MonthsOfTable(ABC):
         return TableMonths(files, before, after)
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:  # noqa: ARG002
-        """Return the names of the table's columns."""
+        """Return the names of the table's columns that hold plain values."""
         if not self._there:
             self._look()
-        return tuple(self._there)
+        return tuple(name for name, one in self._there.items() if can_be_text(one.type))
+
+    @abstractmethod
+    def some(self, limit: int) -> list[Lines]:
+        """Return some rows, whichever come first, of all columns of plain values; the settings need name none."""
 
     @abstractmethod
     def read(self, file: SourceFile) -> Iterator[Lines]:
@@ -236,6 +241,8 @@ class MonthsOfTable(ABC):
         try:
             return as_text(values.storage if isinstance(values, pa.ExtensionArray) else values)
         except pa.ArrowException as error:
+            if self._source.wanted.get(name, LOOKED_AT) == LOOKED_AT:
+                return pa.nulls(len(values), pa.string())
             raise SourceError(
                 f"{self._name}, column '{name}': values that are no text: {' '.join(str(error).split())}.",
                 "Cast it to text in source.query.",
@@ -248,6 +255,14 @@ class TableReader(MonthsOfTable):
     def __init__(self, engine: Engine, settings: Settings, source: Source) -> None:
         super().__init__(engine, settings, source)
         self._engine = engine
+
+    def some(self, limit: int) -> list[Lines]:
+        """Return some rows."""
+        self._engine.refresh()
+        with self._engine.session() as session:
+            plain = {name: one.sql for name, one in session.columns().items() if can_be_text(one.type)}
+            sql = f"SELECT {', '.join(plain.values())} FROM {{rows}} LIMIT {limit}"  # noqa: S608
+            return list(self._lines(session.read(sql), list(plain)))
 
     def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield a month's rows."""

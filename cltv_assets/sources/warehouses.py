@@ -22,6 +22,7 @@ from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, Source
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.parquet_files import can_be_text
 from cltv_assets.sources.place import Place
 from cltv_assets.sources.reading import Lines
 from cltv_assets.sources.tables import UNDATED, Column, Holder, MonthsOfTable
@@ -94,6 +95,13 @@ class WarehouseReader(MonthsOfTable):
         super().__init__(warehouse, settings, source)
         self._warehouse, self._place = warehouse, warehouse.place
 
+    def some(self, limit: int) -> list[Lines]:
+        """Return some rows."""
+        with self._warehouse.session() as backend:
+            rows = self._table(backend)
+            names = [name for name in rows.columns if can_be_text(_arrow(rows[name]))]
+            return list(self._lines(self._batches(backend, rows.select(names).limit(limit)), names))
+
     def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield a month's rows."""
         assert file.delivery is not None
@@ -133,15 +141,16 @@ class WarehouseReader(MonthsOfTable):
 
     def _rows(self, backend: Any) -> tuple[ir.Table, Column, ir.Column]:
         """Return the table, the column of the time, and that column of the table."""
+        rows = self._table(backend)
+        time = self._time({name: Column(_arrow(rows[name]), name) for name in rows.columns})
+        return rows, time, rows[time.sql]
+
+    def _table(self, backend: Any) -> ir.Table:
         with self._place.guarded(Exception):
             if self._source.table:
                 *database, table = self._source.table.split(".")
-                rows = backend.table(table, database=tuple(database) or None)
-            else:
-                rows = backend.sql((self._source.query or "").strip().rstrip(";"))
-            there = {name: Column(_arrow(rows[name]), name) for name in rows.columns}
-        time = self._time(there)
-        return rows, time, rows[time.sql]
+                return backend.table(table, database=tuple(database) or None)
+            return backend.sql((self._source.query or "").strip().rstrip(";"))
 
     @property
     def _spelled(self) -> Mapping[str, str]:

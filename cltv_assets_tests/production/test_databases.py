@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from cltv_assets.cli import main
 from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -181,6 +183,21 @@ def test_a_wrong_url_is_not_shown(
 
 def _shown(text: str) -> bool:
     return "s3cret" in text or "P@w" in text
+
+
+def test_init_looks_at_a_table_of_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["init", "--url-variable", "SHOP", "--table", "naive"])
+    assert end.value.code == 0
+    said = yaml.safe_load(Path("cltv.yaml").read_text())["source"]
+    assert (said["url_variable"], said["table"]) == ("SHOP", "naive")
+    assert said["columns"].items() >= {"transaction_id": "id", "customer_id": "customer", "amount": "value"}.items()
+    output = capsys.readouterr()
+    assert not _shown(f"{output.out}{output.err}{Path('cltv.yaml').read_text()}")
+    assert address not in output.out
 
 
 @pytest.mark.usefixtures("address")

@@ -146,6 +146,14 @@ def test_types_without_plain_values(
     assert all(words in str(raised.value) for words in expected)
 
 
+def test_columns_without_plain_values_that_nobody_asks_for_stop_nothing(tmp_path: Path, open_at: Opener) -> None:
+    write(tmp_path / "a.parquet", tags=pa.array([[1]]), photo=pa.array([b"\xff"]), refund_value=["0.50"])
+    source = open_at("a.parquet", "parquet")
+    (said,) = source.unused_columns()
+    assert "refund_value" in said
+    assert len(read_all(source)) == 1
+
+
 def test_a_typed_time_needs_the_iso_format(tmp_path: Path, open_at: Opener) -> None:
     write(tmp_path / "a.parquet", when=[dt.date(2024, 1, 1)])
     with pytest.raises(SourceError, match=r"'when'.*Set source\.timestamp_format: iso"):

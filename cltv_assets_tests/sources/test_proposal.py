@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import openpyxl
+import pyarrow as pa
 import pytest
 import yaml
+from deltalake import write_deltalake
 
 from cltv_assets.cli import main
 from cltv_assets.errors import SourceError
@@ -65,6 +70,12 @@ def test_settings_follow_from_names_and_values(
     assert found == proposed
     assert settings["start_month"] == "2024-01"
     Settings.model_validate({"home": str(tmp_path), **settings, "source": {**settings["source"], "columns": columns}})
+
+
+def init(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as end:
+        main(["init", *arguments])
+    return end.value.code
 
 
 def columns_of(file: Path) -> tuple[dict[str, object], dict[str, object]]:
@@ -196,19 +207,74 @@ def test_no_file_is_an_error(tmp_path: Path) -> None:
 def test_init_writes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sap.csv").write_text(_SAP)
-
-    def init(*options: str) -> object:
-        with pytest.raises(SystemExit) as end:
-            main(["init", "sap.csv", *options])
-        return end.value.code
-
-    assert init() == 0
+    assert init("sap.csv") == 0
     assert "source: 1 files" in capsys.readouterr().out
     Path("cltv.yaml").write_text("mine")
-    assert init() == 2
+    assert init("sap.csv") == 2
     assert Path("cltv.yaml").read_text() == "mine"
-    assert init("--force") == 0
+    assert init("sap.csv", "--force") == 0
     assert "Belegnr" in Path("cltv.yaml").read_text()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb", "delta"])
+def test_init_looks_at_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    orders = {
+        "order_id": ["1", "2"],
+        "email": ["A@x.com", "b@x.com"],
+        "status": ["paid", "voided"],
+        "order date": ["2024-01-02 10:00:00", "2024-02-03 10:00:00"],
+        "updated_at": ["2024-01-02 10:00:00", "2024-02-09 10:00:00"],
+        "total": ["5.00", "7.50"],
+        "photo": [b"\xff", b"\x00"],
+    }
+    arguments = {"delta": ["shop"]}.get(kind, ["shop", "--table", "orders"])
+    if kind == "sqlite":
+        with closing(sqlite3.connect("shop")) as connection, connection:
+            connection.execute(
+                'create table orders (order_id, email, status, "order date", updated_at, total, photo blob)'
+            )
+            connection.executemany(
+                "insert into orders values (?, ?, ?, ?, ?, ?, ?)", zip(*orders.values(), strict=True)
+            )
+    elif kind == "duckdb":
+        table = pa.table(orders)
+        with duckdb.connect("shop") as connection:
+            connection.register("given", table)
+            connection.execute("create table orders as select *, [1, 2] as tags from given")
+    else:
+        write_deltalake("shop", pa.table(orders | {"tags": [[1], [2]]}))
+    assert init(*arguments) == 0
+    assert "wrong" not in (said := capsys.readouterr().out), said
+    settings = yaml.safe_load(Path("cltv.yaml").read_text())
+    source = settings["source"]
+    assert (source["kind"], source["path"]) == ("delta" if kind == "delta" else "sql", "shop")
+    assert (source.get("table"), source["changed_at"]) == (None if kind == "delta" else "orders", "updated_at")
+    assert source["columns"] == {
+        "transaction_id": "order_id", "customer_id": "email", "transacted_at": "order date", "amount": "total",
+        "status": "status",
+    }  # fmt: skip
+    assert (source["count_status"], settings["start_month"]) == (["paid"], "2024-01")
+
+
+def test_init_asks_for_the_name_of_a_databases_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("shop.db")) as connection, connection:
+        connection.execute("create table orders (order_id, email, created_at, total)")
+    for arguments, code, says in (
+        (["shop.db"], 3, "shop.db is a database. Name its table: cltv init FILE --table TABLE."),
+        (["--url-variable", "SHOP"], 2, "Add --table, such as"),
+        (["--url-variable", "SHOP", "--table", "orders"], 3, "SHOP (source.url_variable) is not set"),
+        (["shop.db", "--table", "orders"], 3, "has no rows"),
+        (["shop.db", "--table", "order"], 3, "There is no such table"),
+    ):
+        assert init(*arguments) == code
+        assert says in capsys.readouterr().err
+    assert not Path("cltv.yaml").exists()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.settings.file import load_settings
 from cltv_assets.sources import TransactionSource, new_source
+from cltv_assets.sources.tables import MonthsOfTable
 from cltv_assets_tests.sources.conftest import COLUMNS, TODAY, landed
 
 #: Of each row the transaction and the time; 2024-05 is the last closed month.
@@ -167,6 +168,27 @@ def test_a_url_in_the_file_is_refused_unseen(tmp_path: Path, place: str) -> None
     with pytest.raises(ConfigError, match="environment variable") as error:
         load_settings(tmp_path / "cltv.yaml")
     assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_columns_without_plain_values_that_nobody_asks_for_stop_nothing(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "shop.db"
+    change = (
+        "alter table orders add photo blob; alter table orders add refund_value real default 0.5; update orders set "
+    )
+    if kind == "sqlite":
+        with sqlite3.connect(sqlite_file(path)) as connection:
+            connection.executescript(f"{change} photo = x'ff'")
+        connection.close()
+    else:
+        with duckdb.connect(str(duckdb_file(path))) as connection:
+            connection.execute(f"{change} photo = unhex('ff'); alter table orders add tags int[] default [1]")
+    source = new_source(settings_for(tmp_path, path=str(path)), TODAY)
+    (said,) = source.unused_columns()
+    assert "refund_value" in said
+    assert isinstance(source.reader, MonthsOfTable)
+    assert {"refund_value", "photo"} == source.reader.some(2)[0].columns.keys() - {"note", *COLUMNS.values()}
+    assert len(landed(source, "2024-03", tmp_path)) == 1
 
 
 @pytest.mark.parametrize("key", [(), ("note",)])

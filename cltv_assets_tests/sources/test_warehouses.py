@@ -20,6 +20,7 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, new_source
 from cltv_assets.sources.place import Place
+from cltv_assets.sources.tables import MonthsOfTable
 from cltv_assets.sources.warehouses import WAREHOUSES, Warehouse, WarehouseReader
 from cltv_assets_tests.sources.conftest import TODAY, landed
 from cltv_assets_tests.sources.test_tables import TIMES, by_month, duckdb_file, settings_for
@@ -99,6 +100,20 @@ def test_every_row_is_in_its_month_or_counted(tmp_path: Path, type_: str, given:
     assert sum(source.line_counts().values()) + landing.before_first + landing.after_last == len(TIMES)
     assert landed(source, "2024-03", tmp_path / "row")[0]["amount"] == "2.5000"
     source.close()
+
+
+def test_some_rows_come_with_all_columns_of_plain_values(tmp_path: Path) -> None:
+    path = duckdb_file(tmp_path / "shop.db")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("alter table orders add tags int[] default [1]; alter table orders add photo blob")
+        connection.execute("update orders set photo = unhex('ff')")
+    source = source_of(settings_for(tmp_path, **GIVEN), partial(OnDuckDB, path))
+    assert isinstance(source.reader, MonthsOfTable)
+    (lines,) = source.reader.some(3)
+    assert list(lines.columns) == ["id", "customer", "when", "value", "photo"]
+    assert lines.columns["id"].to_pylist() == ["before", "first", "end"]
+    assert lines.columns["photo"].to_pylist() == [None] * 3
+    assert source.unused_columns() == []
 
 
 def test_a_changed_month_has_another_fingerprint_and_rows_keep_their_order(tmp_path: Path) -> None:
