@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class SourceReport:
         are dated later than tomorrow.
     first_month, last_month : Month or None
         First and last month of the dated lines in the sample.
+    before_first, after_last : int
+        Lines of the sample, or rows of a table, before the first and after the last closed month of the settings.
     deliveries : tuple of Month
         Months found in place of ``{month}`` in the path.
     missing_deliveries : tuple of Month
@@ -72,6 +75,8 @@ class SourceReport:
     future: int
     first_month: Month | None
     last_month: Month | None
+    before_first: int
+    after_last: int
     deliveries: tuple[Month, ...]
     missing_deliveries: tuple[Month, ...]
     skipped: tuple[str, ...] = ()
@@ -92,7 +97,7 @@ def inspect_files(
     whole = sum(file.size for file in files) <= WHOLE_BYTES
     sampled = files if whole else list(dict.fromkeys((files[0], files[len(files) // 2], files[-1])))
     samples = []
-    months: list[int] = []
+    months = Counter[int]()
     lines = malformed = undatable = future = continued = 0
     with closing(Dater(settings, day)) as dater:
         for file in sampled:
@@ -111,7 +116,8 @@ def inspect_files(
             malformed += sample.num_rows - split.num_rows
             undatable += found.null_count
             future += pc.sum(ahead).as_py() or 0
-            months += pc.unique(found.filter(pc.invert(ahead)).drop_null()).to_pylist()
+            counts = pc.value_counts(found.filter(pc.invert(ahead)).drop_null())
+            months.update({count["values"]: count["counts"] for count in counts.to_pylist()})
     deliveries = tuple(sorted({file.delivery for file in files if file.delivery}))
     expected = settings.first_month.until(settings.last_month(day)) if deliveries else ()
     return SourceReport(
@@ -128,6 +134,8 @@ def inspect_files(
         future=future,
         first_month=month_at(min(months)) if months else None,
         last_month=month_at(max(months)) if months else None,
+        before_first=sum(count for at, count in months.items() if month_at(at) < settings.first_month),
+        after_last=sum(count for at, count in months.items() if month_at(at) > settings.last_month(day)),
         deliveries=deliveries,
         missing_deliveries=tuple(month for month in expected if month not in deliveries),
     )

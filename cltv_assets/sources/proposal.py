@@ -6,6 +6,7 @@ Names and words that shop systems use stand in tables; what a table does not kno
 from __future__ import annotations
 
 import collections
+import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 from cltv_assets.errors import SourceError
+from cltv_assets.months import Month
 from cltv_assets.settings.source import TABLE_KINDS
 from cltv_assets.sources.placeholders import PLACEHOLDERS
 from cltv_assets.sources.proposing import formats_together, time_read
@@ -68,6 +70,8 @@ _COUNTED = {
     "paiement accepté", "livré", "expédié", "completado", "enviado", "captured", "settled", "succeeded", "発送済み",
 }  # fmt: skip
 _CHANGED_AT = {"updatedat", "modifiedat", "changedat", "lastmodified", "lastupdated", "updated", "modified"}
+#: A month whose last days have no line may still be whole.
+_QUIET = dt.timedelta(days=3)
 _CLOCKS = {"time", "uhrzeit", "zeit", "heure", "hora"}
 _EVENTS = {"purchase", "transaction", "order", "sale"}
 _EVENT_COLUMNS = {"eventtype", "event", "eventname"}
@@ -115,6 +119,8 @@ def propose_for_table(table: MonthsOfTable, place: Mapping[str, str]) -> str:
     sample = sample_of(table, place["kind"])
     if not sample.rows:
         raise SourceError("The table has no rows.", "Name a table with transactions.")
+    if time := _chosen(sample).get("transacted_at"):
+        sample.ends = table.ends(time)
     notes = {"kind": f"{len(sample.rows):,} rows looked at"}
     return _written([(name, value, notes.get(name, "as given")) for name, value in place.items()], sample)
 
@@ -229,7 +235,7 @@ def _written(place: Sequence[tuple[str, str, str]], sample: Sample) -> str:
     lines += [f"    # {canonical}:  # ? which of {', '.join(sample.names)}" for canonical in lacking]
     if found := _margin(sample, chosen):
         lines.append(f"    # {found[0]}: {found[1]}  # ? if it says what you earn, customers have margins of their own")
-    start, end = _put_times(put, sample, chosen)
+    months = _put_times(put, sample, chosen)
     changed = next((name for name in sample.names if _plain(name) in _CHANGED_AT and sample.values(name)), None)
     if changed and sample.kind in TABLE_KINDS:
         put("changed_at", changed, "? when a row was last changed: so that a change is seen")
@@ -248,9 +254,8 @@ def _written(place: Sequence[tuple[str, str, str]], sample: Sample) -> str:
     else:
         lines.append("# currency: EUR  # ? the files do not say")
     lines.append("# time_zone: Europe/Berlin  # ? of the shop; also of times that have no offset")
-    if start:
-        put("start_month", start, "first that was read", 0)
-        put("end_month", end, "last that was read; remove it where deliveries go on", 0)
+    for setting, month, note in months:
+        put(setting, month, note, 0)
     return "\n".join(lines) + "\n"
 
 
@@ -272,12 +277,12 @@ def _counts(values: collections.Counter[str]) -> str:
 Put = Callable[..., None]
 
 
-def _put_times(put: Put, sample: Sample, chosen: dict[str, str]) -> tuple[str, str]:
-    """Write what is known of times; return the first and last month."""
+def _put_times(put: Put, sample: Sample, chosen: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Write what is known of times; return the settings of the first and last month."""
     texts = sample.dates(chosen.get("transacted_at", ""))
     formats = formats_together(texts)
     if not formats:
-        return "", ""
+        return []
     if formats != ["iso"]:
         swapped = [fmt.translate(str.maketrans("dm", "md")) for fmt in formats]
         unsure = any("%d" in fmt and "%m" in fmt for fmt in formats) and all(
@@ -285,9 +290,20 @@ def _put_times(put: Put, sample: Sample, chosen: dict[str, str]) -> tuple[str, s
         )
         note = "? day or month first: both read all values" if unsure else f"{len(texts):,} of {len(texts):,} read"
         put("timestamp_format", formats[0] if len(formats) == 1 else formats, note)
-    read = ((time_read(fmt, text) for fmt in formats) for text in dict.fromkeys(texts))
-    months = [next(f"{time:%Y-%m}" for time in times if time) for times in read]
-    return min(months), max(months)
+    read = ((time_read(fmt, text) for fmt in formats) for text in dict.fromkeys([*texts, *sample.ends]))
+    times = [next(filter(None, found), None) for found in read]
+    latest = dt.datetime.now() + dt.timedelta(days=1)
+    days = [time.date() for time in times if time and time <= latest]
+    if not days:
+        return []
+    first, last, note = Month.of(min(days)), Month.of(max(days)), "last that was read"
+    if last.last_day - max(days) > _QUIET:
+        # In the rest of the month customers would seem to stay away.
+        note = f"? lines end on {max(days)}: {last.shift(-1)}, if the rest of the month is lacking"
+    return [
+        ("start_month", first.key, "first that was read"),
+        ("end_month", last.key, f"{note}; remove it where deliveries go on"),
+    ]
 
 
 def _put_lines_that_count(put: Put, sample: Sample, chosen: dict[str, str]) -> None:

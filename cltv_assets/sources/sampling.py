@@ -5,11 +5,11 @@ from __future__ import annotations
 import collections
 import csv
 import glob
-import io
+import itertools
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -30,15 +30,18 @@ _KINDS = {
 _PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 #: How exports write that nothing stands there.
 _NOTHING = {"", "\\N", "NULL", "null", "NaN", "nan", "None"}
-#: Lines of each file, or rows of a table, that are looked at.
-LINES = 20_000
+#: Lines at the beginning and at the end of each file that are looked at, and rows of a table.
+_FIRST, _LAST = 20_000, 1_000
+#: Characters that hold the lines by which the form of a file is told.
+_HEAD = 1 << 20
 
 
 @dataclass
 class Sample:
-    """The first lines of files, as text, with what was found out about their form: setting, value and note.
+    """The first and last lines of files, as text, with what was found out about their form: setting, value and note.
 
-    ``joined`` has columns that are one when joined by a blank, by the name that both have here.
+    ``joined`` has columns that are one when joined by a blank, by the name that both have here; ``ends`` has times
+    between which all lie, where ``rows`` may lack the last.
     """
 
     kind: str
@@ -46,6 +49,7 @@ class Sample:
     names: list[str] = field(default_factory=list)
     rows: list[dict[str, str]] = field(default_factory=list)
     joined: dict[str, list[str]] = field(default_factory=dict)
+    ends: list[str] = field(default_factory=list)
 
     def join(self, first: str, second: str) -> str:
         """Add two columns as one, and return its name."""
@@ -67,7 +71,7 @@ class Sample:
 def sample_of(table: MonthsOfTable, kind: str) -> Sample:
     """Return some rows of a table."""
     sample = Sample(kind)
-    for lines in table.some(LINES):
+    for lines in table.some(_FIRST):
         sample.names = list(lines.columns)
         columns = [texts.to_pylist() for texts in lines.columns.values()]
         rows = zip(*columns, strict=True)
@@ -101,12 +105,14 @@ def _read(file: Path) -> Sample:
     kind = _KINDS.get((file.with_suffix("") if packing else file).suffix.lower(), "csv")
     try:
         if kind == "parquet":
-            table = pq.read_table(file, partitioning=None).slice(0, LINES)
+            table = pq.read_table(file, partitioning=None)
+            last = max(_FIRST, table.num_rows - _LAST)
+            table = pa.concat_tables([table.slice(0, _FIRST), table.slice(last)])
             return _of_rows(kind, table.column_names, [list(row.values()) for row in table.to_pylist()])
         if kind == "excel":
             lines = _sheet(file)
             at = _header_at(lines)
-            sample = _of_rows(kind, [str(name) for name in lines[at]], lines[at + 1 :])
+            sample = _of_rows(kind, [str(name) for name in lines[at]], _ends(lines[at + 1 :]))
             sample.options += [("skip_rows", at, "lines before the header")] if at else []
             return sample
         data = file.read_bytes()
@@ -123,12 +129,18 @@ def _read(file: Path) -> Sample:
                 kind = _KINDS.get((member.with_suffix("") if packing else member).suffix.lower(), "csv")
         text, encoding = _decoded(data)
         if kind == "jsonl":
-            objects = [dict(fields_of(json.loads(line))) for line in text.splitlines()[:LINES] if line.strip()]
+            objects = [dict(fields_of(json.loads(line))) for line in _ends(text.splitlines()) if line.strip()]
             names = list(dict.fromkeys(name for each in objects for name in each))
             return _of_rows(kind, names, [[each.get(name) for name in names] for each in objects])
         return _of_csv(text, encoding)
     except (OSError, ValueError, IndexError, zipfile.BadZipFile) as error:
         raise SourceError(f"{file} cannot be read: {error}.", "Write cltv.yaml by hand: see docs/data_in.md.") from None
+
+
+def _ends(rows: Iterable[Any]) -> list[Any]:
+    """Return the first and the last rows."""
+    left = iter(rows)
+    return [*itertools.islice(left, _FIRST), *collections.deque(left, _LAST)]
 
 
 def _sheet(file: Path) -> list[list[Any]]:
@@ -140,7 +152,7 @@ def _sheet(file: Path) -> list[list[Any]]:
             "Install it: pip install 'cltv-assets[excel]'.",
         ) from None
     try:
-        rows: list[list[Any]] = CalamineWorkbook.from_path(str(file)).get_sheet_by_index(0).to_python(nrows=LINES)
+        rows: list[list[Any]] = CalamineWorkbook.from_path(str(file)).get_sheet_by_index(0).to_python()
         return rows
     except CalamineError as error:
         raise ValueError(error) from None
@@ -180,7 +192,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
 
 
 def _of_csv(text: str, encoding: str) -> Sample:
-    head = text.splitlines()[:50]
+    head = text[:_HEAD].splitlines()[:50]
     escape = "\\" if '\\"' in text else None
 
     # A record ends with its line where quotes are ordinary characters: some line has one that is never closed.
@@ -196,9 +208,9 @@ def _of_csv(text: str, encoding: str) -> Sample:
 
     delimiter = max(",;\t|", key=agreement)
     wide = collections.Counter(widths(delimiter)).most_common(1)[0][0]
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape, quoting=quoting))[
-        : LINES + 50
-    ]
+    # One by one, because a list of them, or a buffer, takes several times as much memory.
+    lines = (found[0] for found in re.finditer(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text))
+    rows = _ends(csv.reader(lines, delimiter=delimiter, escapechar=escape, quoting=quoting))
     fits = [len(row) > 1 and abs(len(row) - wide) <= 1 and 2 * sum(map(bool, row)) > len(row) for row in rows[:50]]
     skipped = fits.index(True) if True in fits else 0
     names = [name.strip() for name in rows[skipped]]

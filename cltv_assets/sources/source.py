@@ -211,6 +211,8 @@ class TransactionSource:
                 months = [file for file in files if file.delivery and file.name.endswith(file.delivery.key)]
                 files = [file for file in months if file.size] or months
             report = inspect_files(self.settings, self.reader, self.path, files, self._day())
+            if isinstance(self.reader, ListingReader):
+                report = replace(report, before_first=self._before, after_last=self._after)
             return replace(report, skipped=tuple(self.skipped_files()))
 
     def unused_columns(self) -> list[str]:

@@ -146,6 +146,10 @@ class MonthsOfTable(ABC):
         """Return some rows, whichever come first, of all columns of plain values; the settings need name none."""
 
     @abstractmethod
+    def ends(self, name: str) -> list[str]:
+        """Return the least and the greatest value of a column as texts; the settings need not name it."""
+
+    @abstractmethod
     def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield a month's rows in a stable order, each value as text.
 
@@ -160,6 +164,11 @@ class MonthsOfTable(ABC):
     @abstractmethod
     def _counted(self, months: Sequence[Month]) -> dict[int, Sequence[Any]]:
         """Return the rows and the measures of each unit, by the number of ``months`` that have begun; -1 is undated."""
+
+    def _texts(self, batches: Iterable[pa.RecordBatch]) -> list[str]:
+        """Return all values that are not null as texts."""
+        columns = (values for lines in self._lines(batches, ("least", "greatest")) for values in lines.columns.values())
+        return [text for values in columns for text in values.to_pylist() if text is not None]
 
     def _lines(self, batches: Iterable[pa.RecordBatch], names: Sequence[str]) -> Iterator[Lines]:
         """Yield rows as lines; the first columns are those of ``names``."""
@@ -263,6 +272,12 @@ class TableReader(MonthsOfTable):
             plain = {name: one.sql for name, one in session.columns().items() if can_be_text(one.type)}
             sql = f"SELECT {', '.join(plain.values())} FROM {{rows}} LIMIT {limit}"  # noqa: S608
             return list(self._lines(session.read(sql), list(plain)))
+
+    def ends(self, name: str) -> list[str]:
+        """Return the least and the greatest value of a column."""
+        with self._engine.session() as session:
+            column = session.columns()[name].sql
+            return self._texts(session.read(f"SELECT MIN({column}), MAX({column}) FROM {{rows}}"))  # noqa: S608
 
     def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield a month's rows."""

@@ -102,6 +102,13 @@ class WarehouseReader(MonthsOfTable):
             names = [name for name in rows.columns if can_be_text(_arrow(rows[name]))]
             return list(self._lines(self._batches(backend, rows.select(names).limit(limit)), names))
 
+    def ends(self, name: str) -> list[str]:
+        """Return the least and the greatest value of a column."""
+        with self._warehouse.session() as backend:
+            rows = self._table(backend)
+            found = rows.aggregate(least=rows[name].min(), greatest=rows[name].max())
+            return self._texts(self._batches(backend, found))
+
     def read(self, file: SourceFile) -> Iterator[Lines]:
         """Yield a month's rows."""
         assert file.delivery is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import duckdb
 import openpyxl
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from deltalake import write_deltalake
@@ -140,6 +143,37 @@ def test_a_workbook_has_titles_above_the_header_and_a_total_below(tmp_path: Path
     text = propose(str(tmp_path / "sales.xlsx"))
     assert "currency: EUR" in text
     assert "end_month: 2024-02" in text
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "db"])
+def test_the_last_month_is_that_of_the_last_line_of_a_long_file(tmp_path: Path, ending: str) -> None:
+    first = dt.datetime(2024, 1, 1)
+    times = [f"{first + dt.timedelta(minutes=20 * at)}" for at in range(21_500)]
+    lines = {"order_id": list(map(str, range(len(times)))), "email": ["a@x.com"] * len(times), "date": times}
+    table = pa.table(lines | {"total": ["5.00"] * len(times)})
+    file = tmp_path / f"orders.{ending}"
+    if ending == "csv":
+        pa.csv.write_csv(table, file)
+    elif ending == "jsonl":
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
+    elif ending == "parquet":
+        pq.write_table(table, file)
+    else:
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("create table orders (order_id, email, date, total)")
+            connection.executemany("insert into orders values (:order_id, :email, :date, :total)", table.to_pylist())
+    assert (
+        init(str(file), *(["--table", "orders"] if ending == "db" else []), "--output", str(tmp_path / "new.yaml")) == 0
+    )
+    text = (tmp_path / "new.yaml").read_text()
+    assert "start_month: 2024-01  # first" in text
+    assert "end_month: 2024-10  # ? lines end on 2024-10-25: 2024-09, if the rest of the month is lacking" in text
+
+
+def test_a_month_that_lines_fill_is_whole_and_times_to_come_say_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("order id,email,date,total\n1,a,2024-01-02,5\n2,b,2024-02-28,5\n3,b,2999-12-31,5\n")
+    assert "end_month: 2024-02  # last that was read; remove it where" in propose(str(file))
 
 
 def test_japanese_text_is_told_from_western(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_some_rows_come_with_all_columns_of_plain_values(tmp_path: Path) -> None
     assert lines.columns["id"].to_pylist() == ["before", "first", "end"]
     assert lines.columns["photo"].to_pylist() == [None] * 3
     assert source.unused_columns() == []
+    assert source.reader.ends("when") == ["2023-12-31 23:59:59+00:00", "2024-06-01 00:00:00+00:00"]
 
 
 def test_a_changed_month_has_another_fingerprint_and_rows_keep_their_order(tmp_path: Path) -> None:

@@ -93,8 +93,13 @@ def _shown(settings: Settings, report: SourceReport) -> str:
         text += f"; {of} {unusable:,} have no usable date"
         if report.first_month and report.last_month:
             text += f", the others run from {report.first_month} to {report.last_month}"
+    if report.before_first:
+        text += f"; {report.before_first:,} lie before start_month {settings.first_month} and are left out"
+    if report.after_last:
+        text += f"; {report.after_last:,} lie after {settings.last_month()} and are left out"
     if report.last_month and report.last_month.shift(2) < settings.last_month():
-        text += f"; months go on to {settings.last_month()}: if the data end before, set end_month"
+        text += f"; months go on to {settings.last_month()}: "
+        text += "if the data end before, set end_month to the last one that is whole"
     if report.skipped:
         more = f" and {len(report.skipped) - _LISTED:,} more" if len(report.skipped) > _LISTED else ""
         text += f"; not read: {', '.join(report.skipped[:_LISTED])}{more}"

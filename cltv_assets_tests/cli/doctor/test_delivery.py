@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from cltv_assets.cli.doctor import State
@@ -56,6 +57,24 @@ def everywhere(**fields: Callable[[Row, int], str]) -> list[Row]:
 
 def test_nothing_is_said_of_a_shop_that_is_what_it_seems(tmp_path: Path) -> None:
     assert said_of(tmp_path, {"a.csv": shop()}, {}) == {}
+
+
+@pytest.mark.parametrize("kind", ["csv", "sql"])
+def test_lines_outside_the_months_are_counted(tmp_path: Path, kind: str) -> None:
+    said_of(tmp_path, {"a.csv": shop()}, {})
+    source: dict[str, Any] = {"kind": "csv", "path": "a.csv", "columns": COLUMNS}
+    if kind == "sql":
+        with duckdb.connect(str(tmp_path / "shop.db")) as connection:
+            connection.execute(f"create table orders as select * from read_csv('{tmp_path}/a.csv')")
+        source |= {"kind": "sql", "path": "shop.db", "table": "orders"}
+    for months, says in (
+        (("2024-01", "2024-02"), "40 lie after 2024-02 and are left out"),
+        (("2024-02", "2024-03"), "40 lie before start_month 2024-02 and are left out"),
+    ):
+        values = {"source": source, "start_month": months[0], "end_month": months[1], "home": tmp_path}
+        finding = next(look_at_source(Settings.model_validate(values)))
+        assert finding.text.endswith(says)
+        assert finding.text.count("left out") == 1
 
 
 def order_total(row: Row, _n: int) -> str:
