@@ -57,6 +57,7 @@ osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
 mon data avail warn = 0
+mon data avail crit = 0
 mon max pg per osd = 1000
 [mon]
 mon data = {home}/mon
