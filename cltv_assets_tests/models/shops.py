@@ -42,6 +42,11 @@ class Shop:
         last_days = [str((month - months * k + 1).astype("datetime64[D]") - 1) for k in range(number + 1)]
         return [self.fold(last_days[k + 1], last_days[k]) for k in range(number)]
 
+    def since(self, start: str) -> Shop:
+        """Return what data know that begin on ``start``."""
+        known = self.day >= np.datetime64(start)
+        return Shop(np.unique(self.customer[known], return_inverse=True)[1], self.day[known])
+
     def counts(self) -> MonthCounts:
         """Return all purchases by month."""
         months, purchases = np.unique(self.day.astype("datetime64[M]"), return_counts=True)
@@ -74,6 +79,7 @@ def simulate(
     rates: tuple[float, float] = (0.6, 30.0),
     dropout: tuple[float, float] | None = (0.8, 3.0),
     after_first: bool = False,
+    growth: float = 1.0,
 ) -> Shop:
     """Let customers buy, day by day, by the BG/NBD's own story times the calendar.
 
@@ -94,10 +100,13 @@ def simulate(
         a and b; None where nobody stops.
     after_first : bool
         Whether the first purchase may be the last: the MBG/NBD's story.
+    growth : float
+        What everybody's intensity is multiplied by within a year; it is 1 at the end.
     """
     rng = np.random.default_rng(seed)
     days = np.arange(np.datetime64(start), np.datetime64(start) + int(365.25 * years), dtype="datetime64[D]")
     intensity = index[days.astype("datetime64[M]").astype(np.int64) % 12]
+    intensity = intensity * growth ** (np.arange(1 - len(days), 1) / 365.25)
     first = rng.integers(0, int(365.25 * acquired), customers)
     rate = rng.gamma(rates[0], 1.0 / rates[1], customers)
     stops = rng.beta(*dropout, customers) if dropout else np.zeros(customers)

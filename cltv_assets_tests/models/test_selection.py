@@ -13,7 +13,7 @@ from cltv_assets.errors import ModelError
 from cltv_assets.models.choosing import candidates
 from cltv_assets.models.choosing.candidates import PREFERENCE, Contender
 from cltv_assets.models.choosing.choice import Choice, choose_model
-from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime
+from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime, normalised
 from cltv_assets.models.choosing.holdout_scores import (
     FoldScore,
     bias,
@@ -289,6 +289,24 @@ def test_what_has_no_season_is_given_none():
             gain, error = difference([predicted(choice.chosen, after)], [predicted(choice.others[0], after)])
             assert gain > -3 * error
     assert given <= 1
+
+
+TRENDS = {
+    "growth": lambda index: simulate(51, 2000, index, years=3.0, acquired=3.0, growth=1.5),
+    "decay": lambda index: simulate(52, 2000, index, years=3.0, acquired=3.0, growth=0.5),
+    "old customers": lambda index: simulate(
+        53, 3000, index, start="1999-01-01", years=4.0, acquired=4.0, rates=(0.8, 60.0), dropout=(0.5, 4.0)
+    ).since("2001-01-01"),
+}
+
+
+@pytest.mark.parametrize("trend", list(TRENDS))
+def test_a_trend_hides_no_season_and_is_none(trend):
+    end = "2002-12-31" if trend == "old customers" else "2003-12-31"
+    choice = choose(TRENDS[trend](CHRISTMAS), end, seasonality="auto")
+    assert choice.chosen.index is not None, choice.reason
+    assert choice.chosen.index == pytest.approx(normalised(CHRISTMAS), rel=0.15)
+    assert choose(TRENDS[trend](FLAT), end, seasonality="auto").chosen.index is None
 
 
 def test_a_season_is_forced_even_on_less_than_a_year_and_unseen_months_are_average(christmas):

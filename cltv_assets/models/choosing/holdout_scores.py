@@ -82,11 +82,15 @@ class Standing:
     total_error: float | None
 
 
-def score_fold(name: str, parameters: Parameters, clock: OperationalTime, fold: Fold) -> FoldScore:
-    """Compare the predictions of a model, fitted on a fold's histories as measured by ``clock``, with its holdout."""
+def score_fold(name: str, parameters: Parameters, clock: OperationalTime, fold: Fold, level: float = 1.0) -> FoldScore:
+    """Compare the predictions of a model, fitted on a fold's histories as measured by ``clock``, with its holdout.
+
+    ``level`` times the clock's speed is its speed in the holdout: a level other than 1 says that everybody buys more,
+    or less, than before.
+    """
     model = model_named(name)
     patterns = fold.histories.patterns(clock)
-    horizon = float(clock.elapsed(fold.histories.end, fold.until))
+    horizon = level * float(clock.elapsed(fold.histories.end, fold.until))
     expected = model.expected_purchases(parameters, patterns, np.array([horizon]))[:, 0]
     weights = fold.histories.weights
     return FoldScore(

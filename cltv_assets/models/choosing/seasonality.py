@@ -9,12 +9,14 @@ history in place of the cohort's.
 An index is only as good as the years that it was seen in. The log of each month's ratio is
 therefore drawn to the mean of all, as far as counting noise and, where years can be compared,
 their disagreement would produce it without any season (the moment estimator of DerSimonian and Laird
-(1986), Controlled Clinical Trials 7, 177-188). A month that was seen once is drawn by half, because one year
-cannot tell a season from whatever else happened in it.
+(1986), Controlled Clinical Trials 7, 177-188). Growth, decay, or a first year of customers who are older
+than the data make years differ too, in all months alike: a trend is taken out first. A month that was
+seen once is drawn by half, because one year cannot tell a season from whatever else happened in it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,6 +44,10 @@ _SEEN = 0.8
 _BELIEVED = 2.0
 #: A month's repeat purchases count in the comparison of years from this many expected ones.
 _COMPARABLE = 5.0
+#: A trend has a piece for so many months that were seen in another year too: six differences between years a slope.
+_AGAIN_PER_PIECE = 6
+#: Effects whose singular value is below this share of the largest cannot be told apart.
+_SINGULAR = 1e-9
 #: The mean curve is tabulated at this many ages, and linear in between.
 _AGES = 600
 
@@ -202,6 +208,8 @@ def shrunk_index(observed: MonthCounts, expected: FloatArray, index: FloatArray,
     ``expected`` are by month with ``index`` in force; ``seen`` says how often each calendar month was seen.
     """
     month = calendar_month(observed.months)
+    trend, disagreement = _trend_and_disagreement(observed, expected, month)
+    expected = expected * np.exp(trend)
     total = np.bincount(month, weights=observed.purchases, minlength=12)
     due = np.bincount(month, weights=expected, minlength=12)
     told = due >= 1.0
@@ -210,28 +218,45 @@ def shrunk_index(observed: MonthCounts, expected: FloatArray, index: FloatArray,
     # Half a purchase on both sides keeps the log finite where there was none.
     ratio = np.log(index) + np.log((total + 0.5) / (due + 0.5))
     years = np.bincount(month, weights=(expected > 0).astype(np.float64), minlength=12)
-    noise = 1.0 / (due + 0.5) + _disagreement_of_years(observed, expected, month) / np.maximum(years, 1.0)
+    noise = 1.0 / (due + 0.5) + disagreement / np.maximum(years, 1.0)
     between, centre = _between(ratio[told], noise[told])
     belief = np.minimum(seen / _BELIEVED, 1.0) * between / (between + noise)
     return normalised(np.exp(np.where(told, belief * (ratio - centre), 0.0)))
 
 
-def _disagreement_of_years(observed: MonthCounts, expected: FloatArray, month: IntArray) -> float:
-    """Return the variance, over years, of a calendar month's log ratio beyond that of counting."""
+def _trend_and_disagreement(observed: MonthCounts, expected: FloatArray, month: IntArray) -> tuple[FloatArray, float]:
+    """Return the trend of the months' log ratios, shape (k,), and their variance about it beyond that of counting.
+
+    A log ratio is the sum of a calendar month's effect, a trend that is linear in pieces of about a year, counting
+    noise and what only that month of that year had. Weighted least squares give the trend. The moment estimator for
+    a regression (Thompson and Sharp (1999), Statistics in Medicine 18, 2693-2708) gives the variance of the last.
+    """
     usable: BoolArray = expected >= _COMPARABLE
+    none = np.zeros(len(expected))
     if not usable.any():
-        return 0.0
+        return none, 0.0
     at, weights = month[usable], expected[usable]
     ratio = np.log((observed.purchases[usable] + 0.5) / (weights + 0.5))
-    by_month = np.bincount(at, weights=weights, minlength=12)
-    mean = np.bincount(at, weights=weights * ratio, minlength=12) / np.maximum(by_month, 1e-300)
-    freedom = len(at) - len(np.unique(at))
-    scale = float(
-        weights.sum() - (np.bincount(at, weights=weights**2, minlength=12) / np.maximum(by_month, 1e-300)).sum()
-    )
+    seen = np.unique(at)
+    again = len(at) - len(seen)
+    place = np.arange(len(expected), dtype=np.float64)
+    first, last = place[usable][0], place[usable][-1]
+    pieces = min(math.ceil((last - first + 1.0) / 12.0), again // _AGAIN_PER_PIECE)
+    knots = np.linspace(first, last, pieces + 1)
+    # The trend's values at the knots; its level is in the calendar months' effects.
+    hats = np.array([np.interp(place, knots, unit) for unit in np.eye(pieces + 1)]).T[:, 1:]
+    design = np.column_stack(((at[:, None] == seen[None, :]).astype(np.float64), hats[usable]))
+    left, sizes, right = np.linalg.svd(design * np.sqrt(weights)[:, None], full_matrices=False)
+    told = sizes > _SINGULAR * sizes[0]
+    left, right = left[:, told], right[told]
+    effects = right.T @ (left.T @ (np.sqrt(weights) * ratio) / sizes[told])
+    freedom = len(at) - int(told.sum())
+    scale = float(weights.sum() - (left**2 * weights[:, None]).sum())
+    trend = hats @ effects[len(seen) :]
     if freedom < 1 or scale <= 0:
-        return 0.0
-    return max(0.0, (float((weights * (ratio - mean[at]) ** 2).sum()) - freedom) / scale)
+        return trend, 0.0
+    misses = ratio - design @ effects
+    return trend, max(0.0, (float((weights * misses**2).sum()) - freedom) / scale)
 
 
 def _between(ratio: FloatArray, noise: FloatArray) -> tuple[float, float]:
