@@ -7,6 +7,9 @@ http://www.brucehardie.com/notes/025/; equation numbers below are theirs.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, digamma
@@ -102,6 +105,26 @@ def population_mean(parameters: Parameters) -> float:
     """
     _refuse_infinite_mean(parameters)
     return parameters["p"] * parameters["v"] / (parameters["q"] - 1.0)
+
+
+def population_mean_error(parameters: Parameters, log_covariance: Mapping[str, Mapping[str, float]]) -> float:
+    """Return the relative standard error of `population_mean`, by the delta method.
+
+    ln(p v / (q - 1)) has the derivatives 1, -q / (q - 1) and 1 by ln p, ln q and ln v. As q comes near 1 the error
+    grows without bound: a few customers then decide what everybody else is worth.
+
+    Parameters
+    ----------
+    parameters : mapping
+        p, q and v.
+    log_covariance : mapping
+        Covariance of the logs of the identified parameters; the others count as known.
+    """
+    _refuse_infinite_mean(parameters)
+    slope = {"p": 1.0, "q": -parameters["q"] / (parameters["q"] - 1.0), "v": 1.0}
+    known = [name for name in slope if name in log_covariance]
+    variance = sum(slope[one] * slope[other] * log_covariance[one][other] for one in known for other in known)
+    return math.sqrt(max(variance, 0.0))
 
 
 def expected_value(parameters: Parameters, frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> FloatArray:

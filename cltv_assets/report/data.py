@@ -15,6 +15,7 @@ from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.line_counts import LineCounts, line_counts
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.cltv_predictions.order_values import OrderValueBias, measured_bias
 from cltv_assets.tables.fitted_rows import FittedModel, fitted_rows
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase, earlier_cases, holdout_cases
 from cltv_assets.tables.month_run import MonthRun
@@ -136,6 +137,8 @@ class ReportData:
         The fitted purchase and spend models.
     value : ValueFacts or None
         Predicted value; ``None`` in a month without predictions.
+    order_values : OrderValueBias or None
+        Expected order values against the customers' own; ``None`` where too few tell.
     segments : Segments
         Empty in a month without predictions.
     matrices : Matrices or None
@@ -158,6 +161,7 @@ class ReportData:
     before: Population | None
     models: Models
     value: ValueFacts | None
+    order_values: OrderValueBias | None
     segments: Segments
     matrices: Matrices | None
     histogram: Histogram
@@ -214,6 +218,7 @@ def collect(run: MonthRun) -> ReportData:
         before=_month_before(run),
         models=models,
         value=value,
+        order_values=measured_bias(run),
         segments=segments_of(summary, moves, run.settings.horizons_months[-1]),
         matrices=matrices(run, view, counts) if view else None,
         histogram=histogram(run, view, counts),

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.gamma_gamma import expected_value, population_mean
+from cltv_assets.models.estimation.fitting import fit_spend_model
+from cltv_assets.models.gamma_gamma import expected_value, population_mean, population_mean_error
+from cltv_assets.models.sufficient_statistics import SpendStatistics
 
 PARAMETERS = {"p": 6.25, "q": 3.74, "v": 15.44}
 
@@ -44,3 +46,22 @@ def test_an_infinite_mean_is_refused(q: float) -> None:
 def test_impossible_customers_are_refused(x: list[float], m: list[float]) -> None:
     with pytest.raises(ModelError, match="negative or not a finite number"):
         expected_value(PARAMETERS, x, m)
+
+
+def test_the_error_of_the_mean_is_the_spread_of_refits() -> None:
+    rng = np.random.default_rng(3)
+    means, told = [], []
+    for _ in range(60):
+        x = rng.geometric(0.4, 800)
+        m = rng.gamma(6.0 * x) / rng.gamma(2.2, 1 / 20.0, 800) / x
+        fit = fit_spend_model(SpendStatistics(x, m, np.ones(800)))
+        means.append(np.log(population_mean(fit.usable_parameters())))
+        told.append(population_mean_error(fit.usable_parameters(), fit.log_covariance or {}))
+    # The spread of 60 values is known to 9 %.
+    assert np.mean(told) == pytest.approx(np.std(means), rel=0.27)
+
+
+def test_the_error_of_the_mean_grows_without_bound_near_one() -> None:
+    covariance = {"q": {"q": 0.01}}
+    found = [population_mean_error(PARAMETERS | {"q": q}, covariance) for q in (3.0, 1.5, 1.01)]
+    assert found == pytest.approx([0.15, 0.3, 10.1])

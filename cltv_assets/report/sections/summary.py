@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cltv_assets.figures import wording
 from cltv_assets.report.data import NULL_MODEL, Population, ReportData
 from cltv_assets.report.sections.section import Section, why_no_predictions
+from cltv_assets.tables.cltv_predictions.order_values import misleads, misvalued_in_words
 from cltv_assets.tables.fitted_rows import in_words, model_title
 from cltv_assets.tables.holdout_evaluation.cases import Contender
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
@@ -227,14 +228,20 @@ def _repeat_customers_only(data: ReportData) -> list[str]:
 
 
 def _correlated_value(data: ReportData) -> list[str]:
-    correlation = data.models.spend.row["frequency_value_correlation"]
+    correlation, bias = data.models.spend.row["frequency_value_correlation"], data.order_values
     limit = data.settings.checks.frequency_value_correlation
-    if correlation is None or abs(correlation) <= limit:
+    if correlation is None:
+        return []
+    if bias is not None:
+        if not misleads(bias, correlation, limit):
+            return []
+        return [misvalued_in_words(bias, correlation, data.horizon, data.settings.currency)]
+    if abs(correlation) <= limit:
         return []
     return [
         f"How often customers buy and how much they spend a purchase are correlated ({wording.decimal(correlation)}); "
-        f"the spend model takes them to be independent, so value is "
-        f"{'understated' if correlation > 0 else 'overstated'} for frequent buyers with few purchases so far."
+        "the spend model takes them to be independent, so customers with few purchases, who are given nearly the mean "
+        f"of all, are {'overstated' if correlation > 0 else 'understated'}."
     ]
 
 

@@ -17,6 +17,7 @@ from cltv_assets.tables.cltv_predictions.checks import (
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.cltv_predictions.highlights import month_highlights
 from cltv_assets.tables.cltv_predictions.month_ahead import month_ahead_error
+from cltv_assets.tables.cltv_predictions.order_values import order_values_fit_frequency
 from cltv_assets.tables.cltv_predictions.predict import make
 from cltv_assets.tables.drift import distribution_drift
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
@@ -43,6 +44,7 @@ TABLE = Table(
         predictions_made,
         someone_may_have_left,
         no_outlier_carries,
+        order_values_fit_frequency,
         distribution_drift(predictions_schema, watched_in_predictions),
         month_ahead_error,
         prediction_drift,

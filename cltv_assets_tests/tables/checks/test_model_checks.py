@@ -214,3 +214,25 @@ def test_every_parameter_of_the_table_is_watched(findings):
     for name in parameters:
         row = {**(PARETO if name in ("s", "beta") else PURCHASE), name: -1.0}
         assert findings([row, NULL])["parameters_possible"].blocks, name
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes", "said"),
+    [
+        ({"q": 4.0, "log_covariance": '{"q": {"q": 0.01}}'}, True, "known to 13%"),
+        ({"q": 1.4, "log_covariance": '{"q": {"q": 0.0001}}'}, False, "near 1"),
+        ({"q": 3.0, "log_covariance": '{"q": {"q": 0.04}}'}, False, "not clearly apart from 1"),
+        ({"q": 1.4, "log_covariance": None}, True, "No spread"),
+    ],
+)
+def test_a_mean_that_a_few_customers_decide_warns(findings, changes, passes, said):
+    verdict = findings([{**SPEND, **changes}], table="spend_model")["mean_is_known"].verdict
+    assert (verdict.passed, said in verdict.message) == (passes, True)
+    assert passes or "It is 30.00 " in verdict.message
+
+
+@pytest.mark.parametrize(("correlation", "misvalued"), [(0.5, "too much"), (-0.5, "too little")])
+def test_a_correlation_names_those_who_are_given_the_mean(findings, correlation, misvalued):
+    row = {**SPEND, "frequency_value_correlation": correlation}
+    verdict = findings([row], table="spend_model")["frequency_value_independent"].verdict
+    assert f"Customers with few purchases are given nearly the mean of all, which is {misvalued}" in verdict.message
