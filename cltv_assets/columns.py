@@ -120,6 +120,11 @@ class TableSchema:
         columns = tuple(column for column in self.columns if column.name not in names)
         return replace(self, columns=columns, grain=tuple(name for name in self.grain if name not in names))
 
+    def requiring(self, names: Collection[str]) -> TableSchema:
+        """Return the table with some columns that may not be null."""
+        columns = tuple(replace(one, nullable=False) if one.name in names else one for one in self.columns)
+        return replace(self, columns=columns)
+
     @cached_property
     def added(self) -> frozenset[str]:
         """Names of the columns that files of an earlier format version lack."""

@@ -68,6 +68,8 @@ def _show(planned: Sequence[TablePlan]) -> None:
         fate = f"{table.fate.value}: the table {table.reason}" if table.reason else table.fate.value
         if table.lacking:
             fate += f", with new columns: {', '.join(sorted(table.lacking))}"
+        if table.relaxed:
+            fate += f"; may be null from now on: {', '.join(sorted(table.relaxed))}"
         shown.add_row(table.table.name, f"{table.written} to {FORMAT_VERSION}", months, fate)
     open_console(at_least=110).print(shown)
 

@@ -109,8 +109,12 @@ def _totals(console: Console, reader: LakeReader, month: Month) -> None:
     if not rows:
         console.print("No predictions, hence no totals.")
         return
-    value = f"CLTV {reader.settings.currency}"
-    figures = _right("customers", "purchases", "interval", value, "interval", "share", no_wrap=True)
+    # A month has money in all rows or in none.
+    money = all(row["expected_value"] is not None for row in rows)
+    if not money:
+        console.print("No money: the spend model is not fitted. Tiers are by expected purchases.")
+    value = (f"CLTV {reader.settings.currency}", "interval", "share") if money else ()
+    figures = _right("customers", "purchases", "interval", *value, no_wrap=True)
     table = Table(Column("segment", no_wrap=True), *figures, box=None)
     order = {name: i for i, name in enumerate(name for _, names in SCHEMES.values() for name in names)}
     rows.sort(key=lambda row: (row["scheme"] != ALL, order.get(row["segment"], -1), row["horizon_months"]))
@@ -120,8 +124,8 @@ def _totals(console: Console, reader: LakeReader, month: Month) -> None:
             table.add_row(
                 f"all, {row['horizon_months']} months" if base else _segment(row),
                 f"{row['customers']:,}",
-                *(text for what in ("purchases", "value") for text in _amount(row, what)),
-                f"{row['share_of_value']:.1%}",
+                *_amount(row, "purchases"),
+                *((*_amount(row, "value"), f"{row['share_of_value']:.1%}") if money else ()),
             )
     console.print(table)
 
@@ -172,18 +176,20 @@ def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
     table = reader.month(predictions_schema(reader.settings.horizons_months), month)
     # Who gave back all that they bought is in the lowest tier, whatever they are expected to buy.
     lowest = table.value_segment == VALUE_SEGMENTS[-1]
-    best = table.order_by(lowest, ibis.desc(f"cltv_{h}m"), "customer_id").limit(_TOP)
-    console.rule(f"The {_TOP} most valuable customers, next {h} months", align="left")
-    figures = _right("frequency", "P(alive)", "purchases", f"order value {unit}", f"CLTV {unit}")
-    shown = Table("customer", *figures, box=None)
-    for row in reader.engine.collect(best).to_pylist():
+    by = (ibis.desc(f"cltv_{h}m"), ibis.desc(f"expected_purchases_{h}m"))
+    best = reader.engine.collect(table.order_by(lowest, *by, "customer_id").limit(_TOP)).to_pylist()
+    money = all(row[f"cltv_{h}m"] is not None for row in best)
+    who = "most valuable customers" if money else "customers who are expected to buy most"
+    console.rule(f"The {_TOP} {who}, next {h} months", align="left")
+    value = (f"order value {unit}", f"CLTV {unit}") if money else ()
+    shown = Table("customer", *_right("frequency", "P(alive)", "purchases", *value), box=None)
+    for row in best:
         shown.add_row(
             row["customer_id"],
             f"{row['frequency']:,}",
             f"{row['p_alive']:.3f}",
             f"{row[f'expected_purchases_{h}m']:.2f}",
-            f"{row['expected_order_value']:,.2f}",
-            f"{row[f'cltv_{h}m']:,.2f}",
+            *((f"{row['expected_order_value']:,.2f}", f"{row[f'cltv_{h}m']:,.2f}") if money else ()),
         )
     console.print(shown)
 

@@ -17,17 +17,19 @@ _BAR = 0.38
 _LEAST_LABELLED = 0.07
 
 
-def segments_figure(segments: Sequence[tuple[str, int, float]]) -> Figure:
+def segments_figure(segments: Sequence[tuple[str, int, float]], what: str = "predicted value") -> Figure:
     """Draw each segment's share of customers beside its share of predicted value.
 
     Parameters
     ----------
     segments : sequence of (name, customers, value)
         From the top; at least one customer in all.
+    what : str
+        What stands in place of the value where that is not known.
     """
     customers = sum(n for _, n, _ in segments)
     value = sum(v for _, _, v in segments)
-    keys = [Key(MUTED, "customers", "box"), Key(FIRST, "predicted value", "box")]
+    keys = [Key(MUTED, "customers", "box"), Key(FIRST, what, "box")]
     figure, plot = canvas.axes("Value tier", "Share of all", left=50, keys=keys)
     plot.set_xlim(-0.6, len(segments) - 0.4)
     plot.set_ylim(0, 1.06)

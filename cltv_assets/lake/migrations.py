@@ -2,14 +2,15 @@
 
 A step says for each table what becomes of its months:
 
-- **keep**: rows and columns are still what they were; the table is stamped with the
-  new version. Columns that came later are added to it, and are null in its rows.
+- **keep**: rows are still what they were; the table is stamped with the new version.
+  Columns that came later are added to it, and are null in its rows. Columns that may
+  be null since then are declared so.
 - **renew**: its columns, or the meaning of its rows, have changed, and all of it is made
   from tables that are kept. The table is emptied and gets the current columns; its months
   are to be made again. Until ``LakeTable.vacuum`` the old rows can be read as the Delta
   version before.
 
-Each table moves in one Delta commit, or is given its new columns in one before, so readers see it
+Each table moves in one Delta commit, or is given the current columns in one before, so readers see it
 before or after, and a migration that breaks off is finished by starting it again: what has
 the new version is left alone.
 From the first commit on, the older release refuses the lake, so its runs cannot spoil it.
@@ -24,9 +25,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from cltv_assets.columns import MONTH, TableSchema
@@ -92,6 +91,8 @@ class TablePlan:
         The Delta version that it has now.
     lacking : frozenset of str
         Columns that a kept table gets.
+    relaxed : frozenset of str
+        Columns of a kept table that may be null from now on.
     """
 
     table: TableSchema
@@ -101,6 +102,7 @@ class TablePlan:
     months: tuple[Month, ...]
     version: int
     lacking: frozenset[str] = frozenset()
+    relaxed: frozenset[str] = frozenset()
 
 
 def fate_of(name: str, written: int, steps: Sequence[Step]) -> tuple[Fate, str]:
@@ -147,11 +149,13 @@ def plan(
         if written == FORMAT_VERSION:
             continue
         fate, reason = fate_of(schema.name, written, steps)
+        lacking, relaxed = (
+            (_lacking(table, schema), _relaxed(table, schema)) if fate is Fate.KEEP else (frozenset(),) * 2
+        )
         if fate is Fate.KEEP:
-            check_columns(table, schema.without(_lacking(table, schema)), uri)
-        lacking = _lacking(table, schema) if fate is Fate.KEEP else frozenset()
+            check_columns(table, schema.without(lacking).requiring(relaxed), uri)
         months = tuple(_published(table, looked_at))
-        found.append(TablePlan(schema, written, fate, reason, months, table.version(), lacking))
+        found.append(TablePlan(schema, written, fate, reason, months, table.version(), lacking, relaxed))
     return found
 
 
@@ -176,10 +180,9 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
             return
         try:
             if planned.fate is Fate.KEEP:
-                # The stamp comes last: a migration that breaks off in between adds nothing twice.
-                if lacking := _lacking(table, schema):
-                    fields = [field for field in schema.delta if field.name in lacking]
-                    table.alter.add_columns(list(DeltaSchema.from_arrow(pa.schema(fields)).fields))
+                # The stamp comes last: a migration that breaks off in between changes nothing twice.
+                if _lacking(table, schema) or _relaxed(table, schema):
+                    _widen(table, schema)
                 stamp(table)
             else:
                 _empty(lake, table, schema, uri, looked_at)
@@ -203,6 +206,26 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
 def _lacking(table: DeltaTable, schema: TableSchema) -> frozenset[str]:
     """Return the later columns that a table does not have yet."""
     return schema.added - {field.name for field in table.schema().fields}
+
+
+def _relaxed(table: DeltaTable, schema: TableSchema) -> frozenset[str]:
+    """Return the columns that may be null now and that a table still declares NOT NULL."""
+    nullable = {column.name for column in schema.columns if column.nullable}
+    return frozenset(field.name for field in table.schema().fields if not field.nullable and field.name in nullable)
+
+
+def _widen(table: DeltaTable, schema: TableSchema) -> None:
+    """Declare the current columns of a table, in one commit that touches no file."""
+    # Delta-rs adds columns, but has no call that lets null into one. An overwrite declares its own columns;
+    # this one replaces the files of a month that no table has.
+    table.create_write_transaction(
+        [],
+        mode="overwrite",
+        schema=schema.delta,
+        partition_by=[MONTH],
+        partition_filters=[(MONTH, "=", dt.date.min.isoformat())],
+        commit_properties=CommitProperties(custom_metadata=_OPERATION),
+    )
 
 
 def _empty(lake: Lake, table: DeltaTable, schema: TableSchema, uri: str, looked_at: set[Month]) -> None:

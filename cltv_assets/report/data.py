@@ -83,8 +83,8 @@ class Population:
         Customers who ever bought, and those who bought on two days or more.
     lines_in, rejected : int or None
         The month's delivered lines, and how many were rejected.
-    expected_value : float or None
-        Total predicted value over the longest horizon, in currency.
+    expected_value, expected_purchases : float or None
+        Total predicted value and purchase days over the longest horizon; no value without a spend model.
     model : tuple of (str, bool) or None
         Name of the purchase model that predicted, and whether it was seasonal.
     """
@@ -95,6 +95,7 @@ class Population:
     rejected: int | None
     expected_value: float | None
     model: tuple[str, bool] | None = None
+    expected_purchases: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Segments:
     tiers : list of row
         The same for the value tiers from the top, longest horizon.
     rfm : list of row
-        The same for the RFM segments, the largest expected value per customer first.
+        The same for the RFM segments, the largest expected value (purchases without money) per customer first.
     moves : Moves
         Movement between segments since last month.
     """
@@ -214,6 +215,7 @@ def collect(run: MonthRun) -> ReportData:
             lines.rejected_lines,
             value.total.value if value else None,
             (models.purchase.name, models.purchase.seasonal),
+            value.total.purchases if value else None,
         ),
         before=_month_before(run),
         models=models,
@@ -238,9 +240,14 @@ def segments_of(rows: Sequence[Row], moves: Sequence[Row], horizon: int) -> Segm
     return Segments(
         base={row["horizon_months"]: row for row in rows if row["scheme"] == ALL},
         tiers=sorted(tiers, key=lambda row: (tier_place(row["segment"]), row["segment"])),
-        rfm=sorted(rfm, key=lambda row: (-row["expected_value"] / max(row["customers"], 1), row["segment"])),
+        rfm=sorted(rfm, key=lambda row: (-_expected(row) / max(row["customers"], 1), row["segment"])),
         moves=moves_of(moves),
     )
+
+
+def _expected(row: Row) -> float:
+    """Return a segment's expected value, or purchases where no value is known."""
+    return float(row["expected_purchases"] if row["expected_value"] is None else row["expected_value"])
 
 
 def _month_before(run: MonthRun) -> Population | None:
@@ -256,13 +263,15 @@ def _month_before(run: MonthRun) -> Population | None:
             customers, repeat = row["customers"], row["repeat_customers"]
             chosen_model = row["model_name"], row["seasonality"] == "monthly"
     predictions = run.earlier(predictions_schema(run.settings.horizons_months))
-    value = None
+    value = purchases = None
     if predictions is not None:
-        value = run.engine.measure(predictions, {"value": predictions[f"cltv_{horizon}m"].sum()})["value"]
+        wanted = {"value": f"cltv_{horizon}m", "purchases": f"expected_purchases_{horizon}m"}
+        sums = run.engine.measure(predictions, {name: predictions[column].sum() for name, column in wanted.items()})
+        value, purchases = sums["value"], sums["purchases"]
     before = run.month.shift(-1)
     lines, rejected = (
         run.earlier_row_counts(schema, 1).get(before) for schema in (RAW_TRANSACTIONS, REJECTED_TRANSACTIONS)
     )
     if customers is None and lines is None:
         return None
-    return Population(customers, repeat, lines, rejected, value, chosen_model)
+    return Population(customers, repeat, lines, rejected, value, chosen_model, purchases)

@@ -54,8 +54,9 @@ class Watched:
     repeat_only: bool = False
 
     def counted(self, table: ir.Table) -> ir.BooleanValue:
-        """Return whether each customer is counted."""
-        return table.frequency > 0 if self.repeat_only else ibis.literal(True)
+        """Return whether each customer is counted; those of whom the column says nothing are not."""
+        known = self.whole(table).notnull()
+        return known & (table.frequency > 0) if self.repeat_only else known
 
     def decile_value(self, table: ir.Table) -> ir.IntegerValue:
         """Return the values that deciles are taken from, binned so that few are distinct."""

@@ -12,9 +12,9 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import Column, TableSchema
+from cltv_assets.models import gamma_gamma
 from cltv_assets.models.choosing.histories import AVERAGE_DAYS
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
-from cltv_assets.models.gamma_gamma import PARAMETER_NAMES
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.tables.check import Check, Values, Verdict, check
 from cltv_assets.tables.common_checks import any_of, rows_where
@@ -104,7 +104,9 @@ _ROUNDING = 1e-6
 
 #: The parameters of all models.
 _PARAMETERS = tuple(
-    dict.fromkeys([name for model in PURCHASE_MODELS.values() for name in model.parameter_names] + [*PARAMETER_NAMES])
+    dict.fromkeys(
+        [name for model in PURCHASE_MODELS.values() for name in model.parameter_names] + [*gamma_gamma.PARAMETER_NAMES]
+    )
 )
 
 #: Columns that say what kind of model a row is, beside its name; not every table has them.
@@ -123,12 +125,13 @@ def _measures_of_model_fitted(table: ir.Table, _run: MonthRun) -> dict[str, ir.S
 
 @check("The data supports a model.", measures=_measures_of_model_fitted, blocking=False)
 def model_fitted(values: Values, _run: MonthRun) -> Verdict:
-    """Warn when the data cannot support a model: predictions are withheld.
+    """Warn when the data cannot support a model: predictions, or their money, are withheld.
 
     Its facts are the parameters, because Dagster plots a check's numbers over its evaluations.
     """
     if values["status"] == "not_fitted":
-        return Verdict(False, f"No model this month, and no predictions: {values['status_reason']}")
+        lacking = "money in the predictions" if values["model_name"] == gamma_gamma.NAME else "predictions"
+        return Verdict(False, f"No model this month, and no {lacking}: {values['status_reason']}")
     apart = (*_WORDS, "failed")
     parameters = {name: value for name, value in values.items() if name not in apart and value is not None}
     failed = f" {values['failed']} of its comparisons could not be fitted." if values["failed"] else ""

@@ -147,8 +147,8 @@ def _parameters(schema: TableSchema, row: Mapping[str, Any]) -> tuple[Parameter,
 
 
 def model_title(name: str) -> str:
-    """Return a model's usual name; a pair such as ``bg_nbd+gamma_gamma`` keeps its plus."""
-    return " + ".join(_MODELS.get(part, part) for part in name.split("+"))
+    """Return a model's usual name; a pair such as ``bg_nbd+gamma_gamma`` keeps its plus, ``bg_nbd+none`` has none."""
+    return " + ".join(_MODELS.get(part, part) for part in name.removesuffix("+none").split("+"))
 
 
 def in_words(reason: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
@@ -28,10 +29,17 @@ SEGMENT_MOVEMENT = TableSchema(
         Column("from_segment", "string", "Segment a month before; 'new' for customers without a prediction then."),
         Column("to_segment", "string", "Segment now; 'gone' for customers without a prediction now."),
         Column("customers", "int64", "Customers who made this move.", "customers"),
-        Column(
-            "value_before", "float64", "Their expected value a month before, longest horizon.", "currency", signed=True
+        *(
+            Column(
+                name,
+                "float64",
+                f"Their expected value {when}, longest horizon; null where no spend model was fitted then.",
+                "currency",
+                nullable=True,
+                signed=True,
+            )
+            for name, when in (("value_before", "a month before"), ("value_now", "now"))
         ),
-        Column("value_now", "float64", "Their expected value now, longest horizon.", "currency", signed=True),
     ),
 )
 
@@ -81,12 +89,14 @@ def customers_before(moves: Sequence[_Row], column: str) -> dict[str, int]:
 def _movement_rows(moves: Sequence[_Row]) -> list[_Row]:
     """Return the rows of ``segment_movement``, each scheme in the order of its segments."""
     rows = []
+    # Where the spend model is not fitted, what new or gone customers are worth is not known either.
+    known = {name: all(move[name] is not None for move in moves) for name in ("value_before", "value_now")}
     for scheme, (_, names) in SCHEMES.items():
         sums: dict[tuple[str, str], list[int]] = {}
         for move in moves:
             total = sums.setdefault((move[f"from_{scheme}"], move[f"to_{scheme}"]), [0, 0, 0])
             for i, name in enumerate(("customers", "value_before", "value_now")):
-                total[i] += move[name]
+                total[i] += move[name] or 0
         order = {name: i for i, name in enumerate((*names, NEW, GONE))}
         for (old, new), total in sorted(sums.items(), key=lambda item: (order[item[0][0]], order[item[0][1]])):
             rows.append(
@@ -95,8 +105,8 @@ def _movement_rows(moves: Sequence[_Row]) -> list[_Row]:
                     "from_segment": old,
                     "to_segment": new,
                     "customers": total[0],
-                    "value_before": float(total[1]),
-                    "value_now": float(total[2]),
+                    "value_before": float(total[1]) if known["value_before"] else None,
+                    "value_now": float(total[2]) if known["value_now"] else None,
                 }
             )
     return rows
@@ -116,7 +126,8 @@ def movement(now: ir.Table, before: ir.Table, horizon: int) -> ir.Table:
     -------
     ibis table
         ``from_value, from_rfm, to_value, to_rfm`` (`NEW` and `GONE` for a month without a
-        prediction), ``customers``, and ``value_before``, ``value_now``, exact decimals.
+        prediction), ``customers``, and ``value_before``, ``value_now``, exact decimals, null
+        for customers whose predictions have no money.
     """
     value = f"cltv_{horizon}m"
     left = now.select(
@@ -137,8 +148,9 @@ def movement(now: ir.Table, before: ir.Table, horizon: int) -> ir.Table:
         from_rfm=both.from_rfm.fill_null(NEW),
         to_value=both.to_value.fill_null(GONE),
         to_rfm=both.to_rfm.fill_null(GONE),
-        value_now=both.value_now.fill_null(0.0),
-        value_before=both.value_before.fill_null(0.0),
+        # Who has no prediction is worth nothing; who has one without money may be worth anything.
+        value_now=ibis.ifelse(both.customer_id.isnull(), 0.0, both.value_now),
+        value_before=ibis.ifelse(both.id_before.isnull(), 0.0, both.value_before),
     )
     return rows.group_by("from_value", "from_rfm", "to_value", "to_rfm").aggregate(
         customers=rows.count(),
@@ -185,14 +197,14 @@ def predictions_of(run: MonthRun, months_back: int) -> ir.Table:
 
 @dataclass(frozen=True)
 class Move:
-    """Customers who share the segment they were in a month ago and the segment they are in now."""
+    """Customers who share the segment they were in a month ago and the one they are in now; values may be unknown."""
 
     scheme: str
     before: str
     now: str
     customers: int
-    value_before: float
-    value_now: float
+    value_before: float | None
+    value_now: float | None
 
 
 @dataclass(frozen=True)
@@ -268,8 +280,8 @@ def moves_of(rows: Sequence[Mapping[str, Any]]) -> Moves:
             row["from_segment"],
             row["to_segment"],
             row["customers"],
-            row["value_before"] or 0.0,
-            row["value_now"] or 0.0,
+            row["value_before"],
+            row["value_now"],
         )
         for row in rows
         if row["customers"]

@@ -41,17 +41,18 @@ from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Inp
 
 
 def _expected_total(what: str, meaning: str, unit: str) -> tuple[Column, ...]:
-    signed = what == "value"
+    money = what == "value"
     return (
-        Column(f"expected_{what}", "float64", meaning, unit, signed=signed),
+        Column(f"expected_{what}", "float64", meaning, unit, nullable=money, signed=money),
         Column(
             f"expected_{what}_low",
             "float64",
             "Lower end of its 80 % interval: customers' chance, parameters' uncertainty and the model's own error.",
             unit,
-            signed=signed,
+            nullable=money,
+            signed=money,
         ),
-        Column(f"expected_{what}_high", "float64", "Upper end of that interval.", unit, signed=signed),
+        Column(f"expected_{what}_high", "float64", "Upper end of that interval.", unit, nullable=money, signed=money),
     )
 
 
@@ -66,12 +67,15 @@ SEGMENT_SUMMARY = TableSchema(
         Column("customers", "int64", "Customers in the segment.", "customers"),
         Column("share_of_customers", "float64", "Share of the base's customers.", "share"),
         *_expected_total("purchases", "Expected purchases of all its customers.", "purchase days"),
-        *_expected_total("value", "Expected discounted margin of all its customers.", "currency"),
+        *_expected_total(
+            "value", "Expected discounted margin of all its customers; null where no spend model is fitted.", "currency"
+        ),
         Column(
             "share_of_value",
             "float64",
-            "Share of the base's expected value; 0 where that is not above 0.",
+            "Share of the base's expected value; 0 where that is not above 0, null where it is not known.",
             "share",
+            nullable=True,
             signed=True,
         ),
         Column(
@@ -86,6 +90,7 @@ SEGMENT_SUMMARY = TableSchema(
 
 
 _Row = dict[str, Any]
+_MONEY = ("expected_value", "expected_value_low", "expected_value_high")
 
 
 def make(run: MonthRun) -> ir.Table:
@@ -98,7 +103,12 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     """Return the rows of ``segment_summary``."""
     horizons = run.settings.horizons_months
     unit = DAYS_PER_UNIT[run.settings.time_unit]
-    if own_price(chosen_row(run, SPEND_MODEL.name)):
+    spend = chosen_row(run, SPEND_MODEL.name)
+    money = spend["status"] != "not_fitted"
+    if not money:
+        # Intervals of purchases need weights of money, but not which.
+        now = now.mutate(gross_margin=ibis.literal(1.0), monetary_value=ibis.literal(0.0))
+    if own_price(spend):
         # A purchase is worth the price, whatever the history: in place of the margin stands what is left of the price.
         price = now.gross_margin.fill_null(run.settings.gross_margin) * now.expected_order_value
         now = now.mutate(gross_margin=price, monetary_value=ibis.literal(0.0))
@@ -123,6 +133,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
                 "customers_before": count if before else None,
                 **_sums(groups, chosen, h),
                 **_interval_columns(intervals, i),
+                **({} if money else dict.fromkeys(_MONEY)),
             }
             for i, h in enumerate(horizons)
         ]
@@ -130,7 +141,8 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     for row in rows:
         whole = base[row["horizon_months"]]
         row["share_of_customers"] = row["customers"] / whole["customers"]
-        row["share_of_value"] = row["expected_value"] / whole["expected_value"] if whole["expected_value"] > 0 else 0.0
+        value = whole["expected_value"]
+        row["share_of_value"] = None if value is None else row["expected_value"] / value if value > 0 else 0.0
     return rows
 
 
@@ -178,8 +190,8 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
     """
     purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
     model, covariance = {name: spend[name] for name in ("p", "q", "v")}, spend["log_covariance"]
-    if own_price(spend):
-        # The prices are known, and no parameter of the model is asked.
+    if own_price(spend) or spend["status"] == "not_fitted":
+        # The prices are known, or no money is, and no parameter of the model is asked.
         model, covariance = UNIT_PRICE, None
     horizons = run.settings.horizons_months
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
@@ -255,7 +267,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
             for h in horizons
             for name, amount in (
                 (f"purchases_{h}m", fixed_point(predictions[f"expected_purchases_{h}m"], PURCHASES_POINT)),
-                (f"cltv_{h}m", predictions[f"cltv_{h}m"]),
+                (f"cltv_{h}m", predictions[f"cltv_{h}m"].fill_null(0.0)),
             )
         },
     )
@@ -304,10 +316,14 @@ def segments_add_up(values: Values, run: MonthRun) -> Verdict:
     wrong = []
     for what, point in points.items():
         for h in run.settings.horizons_months:
-            wanted = (values[f"{what}|predictions|{h}"] or 0) / point
+            predicted = values[f"{what}|predictions|{h}"]
+            wanted = (predicted or 0) / point
             for scheme in (ALL, *SCHEMES):
-                found = values[f"{what}|{scheme}|{h}"] or 0
-                if abs(found - wanted) > _ROUNDING * max(abs(wanted), 1.0):
+                summed = values[f"{what}|{scheme}|{h}"]
+                found = summed or 0
+                # Unknown money adds up to unknown money, not to 0.
+                made_up = what == "value" and (summed is None) != (predicted is None)
+                if made_up or abs(found - wanted) > _ROUNDING * max(abs(wanted), 1.0):
                     wrong.append(f"{what} of '{scheme}', {h} months: {found:,.4f} for {wanted:,.4f}")
     customers = values[f"customers|predictions|{run.settings.horizons_months[0]}"]
     if wrong:
@@ -340,15 +356,15 @@ def month_highlights(run: MonthRun) -> Highlights:
             if row[f"expected_value{end}"] is not None:
                 numbers[f"expected_value_{h}m{end}_{currency}"] = round(row[f"expected_value{end}"], 2)
         ends = {what: [row[f"expected_{what}{end}"] for end in ("_low", "_high")] for what in ("purchases", "value")}
-        shown.append(
-            {
-                "next": wording.months(h),
-                "purchases": wording.count(row["expected_purchases"]),
-                "80% interval": " to ".join(map(wording.count, ends["purchases"])),
-                f"value, {currency}": wording.amount(row["expected_value"]),
-                "80% interval of value": " to ".join(map(wording.amount, ends["value"])),
-            }
-        )
+        line = {
+            "next": wording.months(h),
+            "purchases": wording.count(row["expected_purchases"]),
+            "80% interval": " to ".join(map(wording.count, ends["purchases"])),
+        }
+        if row["expected_value"] is not None:
+            line[f"value, {currency}"] = wording.amount(row["expected_value"])
+            line["80% interval of value"] = " to ".join(map(wording.amount, ends["value"]))
+        shown.append(line)
     return Highlights(numbers, {"totals": shown} if shown else {})
 
 

@@ -43,6 +43,12 @@ MOVES = {
     ("new", "low"): 5, ("middle", "gone"): 6,
 }  # fmt: skip
 RFM_MOVES = {("champions", "at risk"): 4, ("loyal", "loyal"): 9}
+#: What a month without a spend model does not have, by table.
+MONEY = {
+    "cltv_predictions": ("cltv_", "expected_order_value", "gross_margin"),
+    "segment_summary": ("expected_value", "share_of_value"),
+    "segment_movement": ("value_now",),
+}
 NOT_FITTED = {"status": "not_fitted", "status_reason": "4 repeat customers; a fit needs 10"}
 
 
@@ -100,6 +106,7 @@ class Shop:
 
     customers: tuple[Customer, ...] = field(default_factory=crowd)
     predicted: bool = True
+    money: bool = True
     purchase: dict[str, Any] = field(default_factory=lambda: {**STATUS, **BG_NBD})
     spend: dict[str, Any] = field(default_factory=lambda: {**STATUS, **GAMMA_GAMMA})
     null: dict[str, Any] = field(default_factory=lambda: {**STATUS, "r": 0.3, "alpha": 40.0, "aic": 2400.0})
@@ -120,6 +127,11 @@ class Shop:
         nothing = {**NOT_FITTED, "aic": None, "log_likelihood": None}
         return self.changed(predicted=False, purchase=nothing, spend=nothing, null=nothing)
 
+    def without_money(self) -> Shop:
+        reason = "every customer has the same mean order value"
+        nothing = dict.fromkeys((*GAMMA_GAMMA, "aic", "log_likelihood", "expected_order_value"))
+        return self.changed(money=False, spend={**NOT_FITTED, "status_reason": reason, **nothing})
+
     def tables(self) -> dict[str, pa.Table]:
         rows: dict[str, Sequence[dict[str, Any]]] = {
             "raw_transactions": [_line(i) for i in range(self.lines_in)],
@@ -134,6 +146,9 @@ class Shop:
             "holdout_evaluation": self.holdout,
         }
         made = {name: pa.Table.from_pylist(list(found), schema=SCHEMAS[name].arrow) for name, found in rows.items()}
+        if not self.money:
+            for name, prefixes in MONEY.items():
+                made[name] = _emptied(made[name], prefixes)
         return made | {"purchase_days": _with_month(made["purchase_days"])}
 
     def run(self, engine: Engine, lake: Path, **settings: Any) -> MonthRun:
@@ -253,6 +268,13 @@ class Shop:
             "model_version": "0",
             **self.spend,
         }
+
+
+def _emptied(table: pa.Table, prefixes: tuple[str, ...]) -> pa.Table:
+    for i, column in enumerate(table.schema):
+        if column.name.startswith(prefixes):
+            table = table.set_column(i, column, pa.nulls(len(table), column.type))
+    return table
 
 
 def _with_month(days: pa.Table) -> pa.Table:

@@ -98,3 +98,17 @@ def test_a_pareto_model_has_its_own_parameters(engine: DuckDBEngine, lake: Path,
     pareto = {**STATUS, **dict.fromkeys(BG_NBD), "model_name": "pareto_nbd", **own}
     numbers = made("purchase_model", shop.changed(purchase=pareto), engine, lake).numbers
     assert {name: numbers.get(name) for name in ("r", "alpha", "s", "beta", "a")} == {**own, "a": None}
+
+
+def test_a_month_without_money_shows_purchases(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    poor = shop.without_money()
+    found = made("cltv_predictions", poor, engine, lake)
+    purchases = sum(one.value for one in shop.customers) / 12.5
+    assert found.numbers["expected_purchases_3m"] == pytest.approx(purchases, abs=0.01)
+    assert not [name for name in found.numbers if "value" in name]
+    assert found.pictures.keys() == {"value_by_segment"}
+    assert found.pictures["value_by_segment"][0]().startswith(b"\x89PNG")
+    assert found.tables["segments"][0].keys() == {
+        "segment", "customers", "mean P(alive)", "expected purchases, 3\N{NO-BREAK SPACE}months"
+    }  # fmt: skip
+    assert not [name for name in made("segment_summary", poor, engine, lake).numbers if "value" in name]

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.figures.svg import svg
 from cltv_assets.report import ReportData, collect, key_plot_png, problems, render
+from cltv_assets.report.essentials import essentials
 from cltv_assets.report.page import SECTIONS
 from cltv_assets.report.sections import summary
 from cltv_assets.report.sections.summary import cautions
@@ -126,15 +127,36 @@ def test_a_month_without_predictions_says_why(engine: DuckDBEngine, lake: Path, 
     assert f"{LINES_IN:,} lines delivered" in reader.text("quality")
 
 
-def test_a_month_without_a_spend_model_still_draws_the_purchase_model(
-    engine: DuckDBEngine, lake: Path, shop: Shop
-) -> None:
-    bad = {**NOT_FITTED, "status_reason": "every customer has the same mean order value", "aic": None}
-    facts = collect(shop.changed(predicted=False, spend=bad).run(engine, lake))
+def test_a_month_without_money_shows_purchases_and_says_why(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    poor = shop.without_money()
+    run = poor.run(engine, lake)
+    shop.publish(engine, lake, run.month.shift(-1), ["purchase_model", "cltv_predictions"])
+    facts = collect(run)
     page = render(facts)
     assert problems(page, facts) == []
-    assert "the spend model could not be fitted (every customer has the same" in Page(page).text("value")
+    reader = Page(page)
+    for section in ("summary", "value"):
+        assert "the spend model could not be fitted (every customer has the same" in reader.text(section), section
+    total = sum(one.value for one in shop.customers) / 12.5
+    assert f"Expected purchases, next 3 months {total:,.0f} 80% interval" in reader.text("summary")
+    assert f"are expected to bring {total:,.0f} purchases" in reader.text("value")
+    # Last month had money, so only purchases can be compared.
+    assert "Expected purchases of the next 3 months are unchanged" in reader.text("summary")
+    assert "no predictions" not in reader.text("summary")
+    top = [one for one in shop.customers if one.segment == "top"]
+    share = sum(one.value for one in top) / 12.5 / total
+    row = reader.table("Value tiers, by expected purchases")[0]
+    assert [cell.split()[0] for cell in (row[1], row[4], row[5])] == [
+        str(len(top)), f"{sum(one.value for one in top) / 12.5:,.0f}", f"{share:.1%}"
+    ]  # fmt: skip
+    best = max((one for one in shop.customers if one.segment != "low"), key=lambda one: one.value)
+    assert reader.table("Most expected purchases")[0][0] == best.id
+    # What was spent is still known, and who may take it along.
+    assert reader.table("Most value at risk")
     assert facts.matrices is not None
+    found = essentials(facts)
+    assert "expected_value_3m_EUR" not in found.numbers
+    assert key_plot_png(facts).startswith(b"\x89PNG")
 
 
 def test_a_month_without_anything(engine: DuckDBEngine, lake: Path) -> None:

@@ -195,3 +195,20 @@ def test_the_published_sample_gives_the_known_errors(engine, shop_settings):
         values = [found[9, "purchases", name, metric] for metric in ("mae", "rmse", "relative_bias")]
         assert values == pytest.approx([mae, rmse, bias], abs=6e-4)
     assert found[9, "purchases", MODEL, "total_actual"] == 1882
+
+
+def test_of_predictions_without_money_only_purchases_are_judged(look):
+    money = ("expected_order_value", *(f"cltv_{h}m{end}" for h in (3, 6) for end in ("", "_low", "_high")))
+    poor = prediction(MONTH.shift(-3), "a", **dict.fromkeys(money), model_name="bg_nbd+none")
+    rich = prediction(MONTH.shift(-6), "a")
+    interval = {"scheme": "all", "segment": "all", "expected_purchases_low": 1.0, "expected_purchases_high": 4.0}
+    said = [{"month": MONTH.shift(-h).first_day, "horizon_months": h, **interval} for h in (3, 6)]
+    days = [day("a", dt.date(2012, 5, 1)), day("b", dt.date(2012, 5, 1))]
+    found = look([poor, rich], days, [nbd_row(MONTH.shift(-3), 1.0, 100.0)], said)
+    assert {(h, target) for h, target, _, _ in found} == {(3, "purchases"), (6, "purchases"), (6, "revenue")}
+    assert found[3, "purchases", "bg_nbd+none", "interval_coverage"] == 1.0
+    assert found[3, "purchases", "bg_nbd+none", "total_high"] == 4.0
+    # The same as with money.
+    rich_too = look([poor | prediction(MONTH.shift(-3), "a"), rich], days, [nbd_row(MONTH.shift(-3), 1.0, 100.0)], said)
+    for (h, target, name, metric), value in found.items():
+        assert rich_too[h, target, name.replace("none", "gamma_gamma"), metric] == value

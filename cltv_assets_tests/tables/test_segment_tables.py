@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 from decimal import Decimal
 
@@ -246,3 +247,60 @@ def test_without_predictions_there_are_no_segments(engine, tmp_path):
     assert failed == []
     assert summary == []
     assert {row["to_segment"] for row in movement} == {"gone"}
+
+
+def test_without_a_spend_model_purchases_are_predicted_and_money_is_not_made_up(engine, tmp_path):
+    rfm = customers(300, JUNE.last_day)
+    rfm[7]["total_refunds"] = Decimal(5)
+    nothing = {"p": None, "q": None, "v": None, "status": "not_fitted", "status_reason": "3 repeat customers"}
+    run = month_run(engine, tmp_path, JUNE, rfm, PURCHASE, SPEND | nothing)
+    found = {row["customer_id"]: row for row in predicted(run).to_pylist()}
+    with_money = predicted(month_run(engine, tmp_path, JUNE, rfm, PURCHASE)).to_pylist()
+    money = [name for name in SCHEMA.column_names if name.startswith(("cltv_", "expected_order", "gross"))]
+    others = [name for name in SCHEMA.column_names if name not in (*money, "value_segment", "model_name")]
+    assert len(money) == 8
+    for row in with_money:
+        mine = found[row["customer_id"]]
+        assert [mine[name] for name in others] == [row[name] for name in others]
+        assert {mine[name] for name in money} == {None}
+        assert mine["model_name"] == "mbg_nbd+none"
+    # Tiers are by expected purchases, in the configured shares; who gave everything back is in the lowest.
+    tiers = {}
+    for row in found.values():
+        if row["customer_id"] != "0007":
+            tiers.setdefault(row["value_segment"], []).append(row["expected_purchases_6m"])
+    for better, worse in itertools.pairwise(("top", "high", "middle", "low")):
+        assert min(tiers[better]) > max(tiers[worse])
+    assert len(tiers["top"]) == pytest.approx(0.05 * 300, abs=2)
+    assert found["0007"]["value_segment"] == "low"
+    assert found["0007"]["expected_purchases_6m"] > min(tiers["middle"])
+
+
+def test_segments_of_a_month_without_money_hold_purchases_only(engine, tmp_path):
+    rfm = customers(300, JUNE.last_day)
+    nothing = {"p": None, "q": None, "v": None, "status": "not_fitted"}
+    before = predicted(month_run(engine, tmp_path, MAY, customers(250, MAY.last_day), PURCHASE))
+    run = month_run(engine, tmp_path, JUNE, rfm, PURCHASE, SPEND | nothing)
+    now = predicted(run)
+    summary, movement, failed = segmented(run, (MAY, before), (JUNE, now))
+    assert failed == []
+    money = ("expected_value", "expected_value_low", "expected_value_high", "share_of_value")
+    assert {row[name] for row in summary for name in money} == {None}
+    rich = month_run(engine, tmp_path, JUNE, rfm, PURCHASE)
+    base, _, _ = segmented(rich, (JUNE, predicted(rich)))
+    for end in ("", "_low", "_high"):
+        # What is known of purchases does not depend on money, but for sums over other groups.
+        column = f"expected_purchases{end}"
+        assert [r[column] for r in summary if r["scheme"] == "all"] == pytest.approx(
+            [r[column] for r in base if r["scheme"] == "all"], rel=1e-5
+        )
+    assert {row["value_now"] for row in movement} == {None}
+    assert sum(r["value_before"] for r in movement if r["scheme"] == "rfm") == pytest.approx(
+        sum(before["cltv_6m"].to_pylist()), abs=0.05
+    )
+    # And the other way round: money comes back.
+    poor = month_run(engine, tmp_path, MAY, customers(250, MAY.last_day), PURCHASE, SPEND | nothing)
+    _, back, failed = segmented(rich, (MAY, predicted(poor)), (JUNE, predicted(rich)))
+    assert failed == []
+    assert {row["value_before"] for row in back} == {None}
+    assert min(row["value_now"] for row in back if row["to_segment"] != "gone") > 0

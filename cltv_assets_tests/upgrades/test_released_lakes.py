@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from operator import itemgetter
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -16,6 +19,7 @@ from cltv_assets.cli.reading import check_lake, open_lake
 from cltv_assets.dagster_defs.automation.state import latest
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.lake.migrations import Fate, fate_of
+from cltv_assets.months import Month
 from cltv_assets.settings import load_settings
 from cltv_assets.tables import all_schemas
 from cltv_assets_tests.cli.commands import code_of
@@ -66,6 +70,30 @@ def test_a_lake_that_only_lacks_columns_keeps_every_month(shop: Path, capsys: Sa
         assert content(shop / "lake", name) == [dict.fromkeys(schema.added) | row for row in rows[name]]
     assert code_of("summary", "--month", "2025-02") == 0
     assert "The 10 most valuable customers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shop", ["0.2.0"], indirect=True)
+def test_a_migrated_lake_takes_months_without_money(shop: Path, capsys: Said) -> None:
+    rows = content(shop / "lake", "cltv_predictions")
+    version = DeltaTable(shop / "lake" / "cltv_predictions").version()
+    assert code_of("migrate") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "with new columns: gross_margin; may be null from now on: cltv_1m, cltv_1m_high, cltv_1m_low," in said
+    # The columns and what may be null in them in one commit, and the new version in another.
+    assert DeltaTable(shop / "lake" / "cltv_predictions").version() == version + 2
+    schema = next(one for one in all_schemas([1, 2]) if one.name == "cltv_predictions")
+    money = dict.fromkeys(column.name for column in schema.columns if column.nullable)
+    lake = open_lake(load_settings())
+    poor = [{**row, **money, "customer_id": "poor"} for row in rows if str(row["month"]) == "2025-02-01"][:1]
+    month = Month.parse("2025-02")
+    staging = lake.table(schema).begin(month)
+    pq.write_table(pa.Table.from_pylist(poor, schema=schema.arrow), staging.new_file())
+    lake.table(schema).publish(staging.seal())
+    kept = [dict.fromkeys(schema.added) | row for row in rows if row["month"] != month.first_day]
+    key = itemgetter("month", "customer_id")
+    assert sorted(content(shop / "lake", "cltv_predictions"), key=key) == sorted([*kept, *poor], key=key)
+    assert code_of("summary", "--month", "2025-02") == 0
+    assert "The 10 customers who are expected to buy most, next 2 months" in capsys.readouterr().out
 
 
 @old_lake

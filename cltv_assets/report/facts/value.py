@@ -33,7 +33,8 @@ class ValueFacts:
     past, at_risk : float
         What these customers spent in the last twelve months, and how much of it is at risk.
     most_valuable, most_at_risk : list of row
-        Customers by the columns that `_listed` describes.
+        Customers by the columns that `_listed` describes. The most valuable are those who are
+        expected to buy most where the predictions have no money.
     """
 
     predicted: PredictedTotals
@@ -60,7 +61,7 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
         predicted,
         past=float(spent["past"]),
         at_risk=float(spent["at_risk"]),
-        most_valuable=_named(run, listed, "value", last=("lowest",)),
+        most_valuable=_named(run, listed, "value" if predicted.money else "purchases", last=("lowest",)),
         most_at_risk=_named(run, listed.filter(listed.at_risk >= _LEAST_AT_RISK), "at_risk"),
     )
 

@@ -81,14 +81,20 @@ def margin_in_words(settings: Settings) -> str:
     return of_all
 
 
+def why_no_money(data: ReportData) -> str:
+    """Say in one sentence why purchases are predicted and money is not."""
+    reason = named(data.models.spend.reason)
+    return (
+        f"Purchases and P(alive) are predicted, money is not: the spend model could not be fitted ({reason}). Value "
+        "tiers are by expected purchases."
+    )
+
+
 def why_no_predictions(data: ReportData) -> str:
     """Say in one sentence why nobody has a prediction."""
-    kinds = (("purchase", data.models.purchase), ("spend", data.models.spend))
-    missing = [
-        f"the {kind} model could not be fitted ({named(model.reason)})" for kind, model in kinds if not model.usable
-    ]
-    if missing:
-        return f"There are no predictions this month: {wording.listing(missing)}."
+    model = data.models.purchase
+    if not model.usable:
+        return f"There are no predictions this month: the purchase model could not be fitted ({named(model.reason)})."
     if data.settings.population == "repeat" and data.now.customers:
         return "There are no predictions this month: population is 'repeat', and no customer bought twice lately."
     return "There are no predictions this month: there are no customers to predict."

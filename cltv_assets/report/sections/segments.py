@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from cltv_assets.figures import wording
 from cltv_assets.figures.value import movement_figure, segments_figure
@@ -39,7 +40,7 @@ def section(data: ReportData) -> Section:
         top = next((one for one in facts.tiers if one["segment"] == VALUE_SEGMENTS[0]), None)
         headline = (
             f"{wording.quantity(top['customers'], 'customer')} in the top tier hold "
-            f"{wording.percent(top['share_of_value'], 0)} of the predicted value"
+            f"{wording.percent(_share(data, top), 0)} of {_what(data)}"
             if top
             else "Customers by value and by habit"
         )
@@ -57,6 +58,8 @@ def section(data: ReportData) -> Section:
         "before": wording.month_name(data.month.shift(-1)),
         "tiers": facts.tiers,
         "tier_meanings": _tier_meanings(data),
+        "money": value.predicted.money,
+        "share": partial(_share, data),
         "tier_amount": _amounts(facts.tiers),
         "p_alive": {one.name: one.p_alive for one in value.predicted.segments},
         "rfm": facts.rfm,
@@ -64,7 +67,9 @@ def section(data: ReportData) -> Section:
         "rfm_amount": _amounts(facts.rfm),
         "matrix": _matrix(facts.moves.rows) if facts.moves.compared else {},
         "rfm_moves": rfm_moves if facts.moves.compared else [],
-        "moved_amount": wording.amounts(max((max(one.value_before, one.value_now) for one in rfm_moves), default=0.0)),
+        "moved_amount": wording.amounts(
+            max((value for one in rfm_moves for value in (one.value_before, one.value_now) if value), default=0.0)
+        ),
     }
     return Section("segments", name, headline, content, _pictures(data))
 
@@ -80,7 +85,20 @@ def _tier_meanings(data: ReportData) -> dict[str, str]:
 
 
 def _amounts(segments: Sequence[Row]) -> Callable[[float | None], str]:
-    return wording.amounts(max((one["expected_value"] for one in segments), default=0.0))
+    return wording.amounts(max((one["expected_value"] or 0.0 for one in segments), default=0.0))
+
+
+def _what(data: ReportData) -> str:
+    """Name what tiers are by."""
+    return "the predicted value" if data.value is None or data.value.predicted.money else "the expected purchases"
+
+
+def _share(data: ReportData, segment: Row) -> float:
+    """Return a segment's share of the value, or of the purchases where no value is known."""
+    if segment["share_of_value"] is not None:
+        return float(segment["share_of_value"])
+    whole = data.segments.base[segment["horizon_months"]]["expected_purchases"]
+    return float(segment["expected_purchases"] / whole) if whole else 0.0
 
 
 def _matrix(moves: Sequence[Move]) -> dict[str, object]:
@@ -116,19 +134,23 @@ def _rfm_moves(moves: Sequence[Move]) -> list[Move]:
 def _pictures(data: ReportData) -> tuple[Picture, ...]:
     facts = data.segments
     found = []
+    money = data.value is not None and data.value.predicted.money
+    what = "value" if money else "purchases"
     if facts.tiers:
         shares = ", ".join(
             f"{one['segment']} {wording.percent(one['share_of_customers'], 0)} of customers and "
-            f"{wording.percent(one['share_of_value'], 0)} of value"
+            f"{wording.percent(_share(data, one), 0)} of {what}"
             for one in facts.tiers
         )
-        rows = [(one["segment"], one["customers"], one["expected_value"]) for one in facts.tiers]
+        column = "expected_value" if money else "expected_purchases"
+        rows = [(one["segment"], one["customers"], one[column]) for one in facts.tiers]
+        by = _what(data).removeprefix("the ")
         found.append(
             Picture(
-                "Customers and value by tier",
-                Drawing(lambda: segments_figure(rows), "tiers", f"Shares of the value tiers: {shares}."),
-                "Tiers are set by the predicted value of each customer, so that their sizes are given and their "
-                "shares of value are the finding.",
+                f"Customers and {what} by tier",
+                Drawing(lambda: segments_figure(rows, by), "tiers", f"Shares of the value tiers: {shares}."),
+                f"Tiers are set by the {by} of each customer, so that their sizes are given and their "
+                f"shares of {what} are the finding.",
             )
         )
     moved = facts.moves.tiers

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cltv_assets.figures import wording
 from cltv_assets.report.data import NULL_MODEL, Population, ReportData
-from cltv_assets.report.sections.section import Section, why_no_predictions
+from cltv_assets.report.sections.section import Section, why_no_money, why_no_predictions
 from cltv_assets.tables.cltv_predictions.order_values import misleads, misvalued_in_words
 from cltv_assets.tables.fitted_rows import in_words, model_title
 from cltv_assets.tables.holdout_evaluation.cases import Contender
@@ -33,7 +34,6 @@ class Tile:
 
 def section(data: ReportData) -> Section:
     """Return the head of the report."""
-    currency = data.settings.currency
     now, before = data.now, data.before or Population(None, None, None, None, None)
     tiles = [
         Tile("Customers so far", wording.count(now.customers), _change(now.customers, before.customers)),
@@ -42,13 +42,7 @@ def section(data: ReportData) -> Section:
             wording.count(now.repeat_customers),
             _change(now.repeat_customers, before.repeat_customers),
         ),
-        Tile(
-            f"Expected value, next {wording.months(data.horizon)}",
-            _breakable(wording.money(now.expected_value, currency)),
-            "no predictions this month"
-            if now.expected_value is None
-            else _interval(data) + _change(now.expected_value, before.expected_value),
-        ),
+        _expected_tile(data, before),
         Tile("Lines delivered", wording.count(now.lines_in), _change(now.lines_in, before.lines_in)),
         Tile("Lines rejected", wording.count(now.rejected), _change(now.rejected, before.rejected)),
     ]
@@ -62,11 +56,25 @@ def section(data: ReportData) -> Section:
     )
 
 
-def _interval(data: ReportData) -> str:
+def _expected_tile(data: ReportData, before: Population) -> Tile:
+    now, ahead = data.now, wording.months(data.horizon)
+    if data.value is not None and not data.value.predicted.money:
+        note = _interval(data, "purchases", wording.count) + _change(now.expected_purchases, before.expected_purchases)
+        return Tile(f"Expected purchases, next {ahead}", wording.count(now.expected_purchases), note)
+    return Tile(
+        f"Expected value, next {ahead}",
+        _breakable(wording.money(now.expected_value, data.settings.currency)),
+        "no predictions this month"
+        if now.expected_value is None
+        else _interval(data, "value", wording.amount) + _change(now.expected_value, before.expected_value),
+    )
+
+
+def _interval(data: ReportData, what: str, shown: Callable[[float | None], str]) -> str:
     base = data.segments.base.get(data.horizon)
     if base is None:
         return ""
-    low, high = (wording.amount(base[f"expected_value_{end}"]) for end in ("low", "high"))
+    low, high = (shown(base[f"expected_{what}_{end}"]) for end in ("low", "high"))
     return f"80% interval {low} to {high}; "
 
 
@@ -109,19 +117,27 @@ def _customers(data: ReportData) -> str:
 
 
 def _value(data: ReportData) -> str:
-    now, before = data.now.expected_value, data.before.expected_value if data.before else None
-    if now is None or before is None:
-        return ""
-    currency, ahead = data.settings.currency, wording.months(data.horizon)
+    now, before = data.now, data.before
+    assert before is not None
+    if now.expected_value is not None and before.expected_value is not None:
+        currency = data.settings.currency
+        return _rise(data, "value", now.expected_value, before.expected_value, lambda n: wording.money(n, currency))
+    if now.expected_purchases is not None and before.expected_purchases is not None:
+        # Of one of the two months no money is predicted.
+        return _rise(data, "purchases", now.expected_purchases, before.expected_purchases, wording.count)
+    return ""
+
+
+def _rise(data: ReportData, what: str, now: float, before: float, shown: Callable[[float], str]) -> str:
+    of = f"Expected {what} of the next {wording.months(data.horizon)}"
+    verb = "are" if what == "purchases" else "is"
     if not before:
-        return f"Expected value of the next {ahead} is now {wording.money(now, currency)}."
+        return f"{of} {verb} now {shown(now)}."
     change = (now - before) / abs(before)
     if abs(change) < 0.0005:
-        return f"Expected value of the next {ahead} is unchanged at {wording.money(now, currency)}."
-    return (
-        f"Expected value of the next {ahead} {'rose' if change > 0 else 'fell'} by {wording.percent(abs(change))}, "
-        f"from {wording.money(before, currency)} to {wording.money(now, currency)}."
-    )
+        return f"{of} {verb} unchanged at {shown(now)}."
+    direction = "rose" if change > 0 else "fell"
+    return f"{of} {direction} by {wording.percent(abs(change))}, from {shown(before)} to {shown(now)}."
 
 
 def _model(data: ReportData) -> str:
@@ -174,14 +190,14 @@ def cautions(data: ReportData) -> list[str]:
     found = []
     if data.value is None:
         found.append(why_no_predictions(data))
+    elif not data.value.predicted.money:
+        found.append(why_no_money(data))
     for kind, model in (("purchase", data.models.purchase), ("spend", data.models.spend)):
         if model.status == "boundary":
             found.append(
                 f"The {kind} model ({model_title(model.name)}) fits best at the edge of what its parameters can be: "
                 f"{in_words(model.reason)[:1].lower()}{in_words(model.reason)[1:]}"
             )
-        elif model.status != "fitted" and data.value is not None:
-            found.append(f"The {kind} model's status is {model.status}: {in_words(model.reason)}")
     found += _no_dropout_found(data)
     found += _repeat_customers_only(data)
     found += _correlated_value(data)

@@ -10,7 +10,14 @@ from cltv_assets.figures.canvas import Key
 from cltv_assets.figures.svg import FIRST, SECOND
 from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections.section import Drawing, Picture, Section, margin_in_words, why_no_predictions
+from cltv_assets.report.sections.section import (
+    Drawing,
+    Picture,
+    Section,
+    margin_in_words,
+    why_no_money,
+    why_no_predictions,
+)
 from cltv_assets.tables.cltv_predictions.totals import READ_AT, Concentration
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 
@@ -33,7 +40,8 @@ def section(data: ReportData) -> Section:
     facts = data.value
     if facts is None:
         return Section("value", name, "No predicted value this month", {"missing": why_no_predictions(data)})
-    total = wording.money(facts.total.value, data.settings.currency)
+    money = facts.predicted.money
+    total = wording.money(facts.total.value, data.settings.currency) if money else _purchases(facts.total.purchases)
     headline = f"The next {wording.months(data.horizon)} are expected to bring {total}"
     if facts.predicted.concentration is not None:
         held = wording.percent(facts.predicted.concentration.held_by(_FIFTH), 0)
@@ -43,6 +51,7 @@ def section(data: ReportData) -> Section:
     tested = [case for case in data.holdout if case.target == "revenue" and case.horizon in horizons]
     content = {
         "missing": "",
+        "no_money": "" if money else why_no_money(data),
         "currency": data.settings.currency,
         "definition": _definition(data),
         "only_repeat": data.settings.population == "repeat",
@@ -58,6 +67,10 @@ def section(data: ReportData) -> Section:
     return Section(
         "value", name, headline, content, (*_earlier_totals(data), *_concentration(facts.predicted.concentration))
     )
+
+
+def _purchases(number: float) -> str:
+    return wording.quantity(round(number), "purchase")
 
 
 def _definition(data: ReportData) -> str:
@@ -131,19 +144,20 @@ def customers(data: ReportData) -> Section:
     name = "Customers to know"
     if facts is None:
         return Section("customers", name, "Nobody to name this month", {"missing": why_no_predictions(data)})
-    best = sum(one["value"] for one in facts.most_valuable)
-    n = len(facts.most_valuable)
-    headline = (
-        f"The {n} most valuable customers are expected to bring {wording.money(best, data.settings.currency)} "
-        f"in the next {wording.months(data.horizon)}"
-        if n > 1
-        else "The most valuable customer"
-    )
+    n, money = len(facts.most_valuable), facts.predicted.money
+    best = sum(one["value" if money else "purchases"] for one in facts.most_valuable)
+    if n > 1:
+        whos = "most valuable customers" if money else "customers who buy most"
+        bring = wording.money(best, data.settings.currency) if money else _purchases(best)
+        headline = f"The {n} {whos} are expected to bring {bring} in the next {wording.months(data.horizon)}"
+    else:
+        headline = "The most valuable customer" if money else "The customer who buys most"
     share = facts.at_risk / facts.past if facts.past else None
     content = {
         "missing": "",
         "currency": data.settings.currency,
         "horizon": wording.months(data.horizon),
+        "money": money,
         "unit": data.settings.time_unit,
         "silent_digits": 0 if data.settings.time_unit == "day" else 1,
         "valuable": facts.most_valuable,

@@ -6,6 +6,8 @@ from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.checks import (
     covers_population,
     intervals_and_horizons,
+    money_predicted,
+    money_whole,
     no_outlier_carries,
     possible,
     prediction_drift,
@@ -42,6 +44,8 @@ TABLE = Table(
         possible,
         covers_population,
         predictions_made,
+        money_predicted,
+        money_whole,
         someone_may_have_left,
         no_outlier_carries,
         order_values_fit_frequency,

@@ -7,12 +7,14 @@ import itertools
 import ibis
 import ibis.expr.types as ir
 
+from cltv_assets.columns import TableSchema
 from cltv_assets.models.value.discounting import DAYS_PER_YEAR
 from cltv_assets.settings import Settings
 from cltv_assets.tables.check import Values, Verdict, check
-from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.cltv_predictions.columns import money_columns, predictions_schema
 from cltv_assets.tables.common_checks import any_of, no_rows
 from cltv_assets.tables.drift import NO_MONTH, Watched
+from cltv_assets.tables.fitted_rows import named
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
@@ -30,14 +32,11 @@ _CARRIES, _SELDOM, _MANY = 0.05, 2, 50
 _ROUNDING = 1e-9
 
 
-def _withheld(run: MonthRun) -> dict[str, ir.Scalar]:
-    """Count chosen models that could not be fitted."""
-    found = {}
-    for schema in (PURCHASE_MODEL, SPEND_MODEL):
-        model = run.inputs[schema.name]
-        missing = (model.role == "chosen") & (model.status == "not_fitted")
-        found[schema.name] = missing.cast("int64").sum().as_scalar()
-    return found
+def _not_fitted(run: MonthRun, schema: TableSchema) -> ir.StringScalar:
+    """Return why the chosen model could not be fitted; null where it could."""
+    model = run.inputs[schema.name]
+    missing = (model.role == "chosen") & (model.status == "not_fitted")
+    return model.status_reason.fill_null("no reason given").max(where=missing).as_scalar()
 
 
 def _measures_of_covers_population(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
@@ -45,7 +44,7 @@ def _measures_of_covers_population(table: ir.Table, run: MonthRun) -> dict[str, 
     return {
         "predictions": table.count(),
         "customers": run.inputs[population.name].count().as_scalar(),
-        **_withheld(run),
+        PURCHASE_MODEL.name: _not_fitted(run, PURCHASE_MODEL),
     }
 
 
@@ -54,19 +53,49 @@ def covers_population(values: Values, _run: MonthRun) -> Verdict:
     """Promise a prediction for every customer of the configured population."""
     predictions, customers = values["predictions"], values["customers"]
     facts = {"predictions": predictions, "customers": customers}
-    if values[PURCHASE_MODEL.name] or values[SPEND_MODEL.name]:
+    if values[PURCHASE_MODEL.name]:
         return Verdict(predictions == 0, "No model, hence no prediction: none is made up.", facts)
     text = f"{predictions:,} predictions for {customers:,} customers"
     return Verdict(predictions == customers, f"{text}.", facts)
 
 
-@check("The month has predictions.", measures=lambda _table, run: _withheld(run), blocking=False)
+@check(
+    "The month has predictions.",
+    measures=lambda _table, run: {"reason": _not_fitted(run, PURCHASE_MODEL)},
+    blocking=False,
+)
 def predictions_made(values: Values, _run: MonthRun) -> Verdict:
     """Warn when predictions are withheld."""
-    missing = [name for name, count in values.items() if count]
-    if not missing:
-        return Verdict(True, "Both models stand.")
-    return Verdict(False, f"Withheld: {' and '.join(missing)} could not be fitted; see the status there.")
+    if values["reason"] is None:
+        return Verdict(True, "The purchase model stands.")
+    return Verdict(False, f"Withheld: purchase_model could not be fitted ({named(values['reason'])}).")
+
+
+def _measures_of_money_predicted(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    return {"predictions": table.count(), "reason": _not_fitted(run, SPEND_MODEL)}
+
+
+@check("The predictions have money.", measures=_measures_of_money_predicted, blocking=False)
+def money_predicted(values: Values, run: MonthRun) -> Verdict:
+    """Warn where purchases are predicted and money is not."""
+    predictions, reason = values["predictions"], values["reason"]
+    if reason is None or not predictions:
+        return Verdict(True, "No predictions." if reason is not None else "The spend model stands.")
+    horizon = run.settings.horizons_months[-1]
+    message = (
+        f"No money this month: spend_model could not be fitted ({named(reason)}). P(alive) and expected purchases of "
+        f"{predictions:,} customers are published, expected_order_value and cltv_* are null, and value_segment is by "
+        f"expected_purchases_{horizon}m."
+    )
+    return Verdict(False, message, {"predictions": predictions})
+
+
+@no_rows("Every prediction has money where the spend model is fitted, and none has where it is not.")
+def money_whole(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
+    """Promise that money is not made up, and is unknown for all customers or for none."""
+    spend = run.inputs[SPEND_MODEL.name]
+    unknown = ((spend.role == "chosen") & (spend.status == "not_fitted")).any().fill_null(False).as_scalar()
+    return any_of([table[name].isnull() != unknown for name in money_columns(run.settings.horizons_months)])
 
 
 @no_rows("0 <= P(alive) <= 1.")
@@ -154,6 +183,8 @@ def _measures_of_no_outlier_carries(table: ir.Table, run: MonthRun) -> dict[str,
 )
 def no_outlier_carries(values: Values, run: MonthRun) -> Verdict:
     """Warn of an order that is so large that one customer's prediction weighs on the total."""
+    if values["rows"] and values["value"] is None:
+        return Verdict(True, "No money is predicted.")
     total, top = values["value"] or 0.0, values["top"] or 0.0
     if values["rows"] < _MANY or total <= 0:
         return Verdict(True, "Too few predictions to tell.")
@@ -186,7 +217,10 @@ def watched_in_predictions(settings: Settings) -> tuple[Watched, ...]:
         Watched("p_alive", lambda table: fixed_point(table.p_alive, _P_ALIVE_STEPS), repeat_only=True),
         Watched(
             value,
-            lambda table: ibis.greatest(fixed_point(table[value], MONEY_POINT), 0),
+            # Engines take 0 for the greatest of null and 0.
+            lambda table: ibis.ifelse(
+                table[value].isnull(), ibis.null("int64"), ibis.greatest(fixed_point(table[value], MONEY_POINT), 0)
+            ),
             money=True,
             repeat_only=True,
         ),

@@ -7,6 +7,15 @@ from collections.abc import Sequence
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
 
+#: In place of a spend model's name.
+NO_SPEND_MODEL = "none"
+
+
+def money_columns(horizons_months: Sequence[int]) -> tuple[str, ...]:
+    """Return the columns that need a spend model: all or none of a month's rows have them."""
+    ends = [f"cltv_{h}m{end}" for h in horizons_months for end in ("", "_low", "_high")]
+    return ("expected_order_value", *ends)
+
 
 def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     """Return the schema of ``cltv_predictions`` for the configured horizons.
@@ -22,11 +31,14 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column(f"expected_purchases_{h}m", "float64", f"Expected purchases, next {h} months.", "purchase days"),
             Column(f"expected_purchases_{h}m_low", "float64", "Lower end of its 80 % interval.", "purchase days"),
             Column(f"expected_purchases_{h}m_high", "float64", "Upper end of its 80 % interval.", "purchase days"),
-            Column(
-                f"cltv_{h}m", "float64", f"Expected margin of the next {h} months, discounted.", "currency", signed=True
+            *(
+                Column(f"cltv_{h}m{end}", "float64", meaning, "currency", nullable=True, signed=True)
+                for end, meaning in (
+                    ("", f"Expected margin of the next {h} months, discounted; null where no spend model is fitted."),
+                    ("_low", "Lower end of its 80 % interval."),
+                    ("_high", "Upper end of its 80 % interval."),
+                )
             ),
-            Column(f"cltv_{h}m_low", "float64", "Lower end of its 80 % interval.", "currency", signed=True),
-            Column(f"cltv_{h}m_high", "float64", "Upper end of its 80 % interval.", "currency", signed=True),
         ]
     return TableSchema(
         "cltv_predictions",
@@ -39,21 +51,34 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column("T", "float64", "Time from the first purchase to the month's end.", "time unit"),
             Column("monetary_value", "float64", "Mean net spend of a repeat purchase day so far.", "currency"),
             Column("p_alive", "float64", "Probability that the customer still buys at all.", "0 to 1"),
-            Column("expected_order_value", "float64", "Expected spend of one purchase day.", "currency"),
+            Column(
+                "expected_order_value",
+                "float64",
+                "Expected spend of one purchase day; null where no spend model is fitted.",
+                "currency",
+                nullable=True,
+            ),
             Column(
                 "gross_margin",
                 "float64",
                 "Share of that spend that is expected to be margin: the customer's own where the source gives costs, "
-                "else the one of the settings. Null in months of before.",
+                "else the one of the settings. Null in months of before, and where no spend model is fitted.",
                 "share",
                 nullable=True,
                 signed=True,
                 since=3,
             ),
             *by_horizon,
-            Column("value_segment", "string", "Value tier by the longest horizon: top, high, middle or low."),
+            Column(
+                "value_segment",
+                "string",
+                "Value tier by the longest horizon: top, high, middle or low. By expected purchases where no spend "
+                "model is fitted.",
+            ),
             Column("rfm_segment", "string", "Segment by the RFM scores, in plain language; see docs/models.md."),
-            Column("model_name", "string", "Models used, purchase + spend."),
+            Column(
+                "model_name", "string", "Models used, purchase + spend; 'none' for a spend model that is not fitted."
+            ),
             Column("model_version", "string", "Version of the code that predicted."),
         ),
     )

@@ -20,19 +20,25 @@ def month_highlights(run: MonthRun) -> Highlights:
     numbers: dict[str, object] = {"customers": found.customers, "mean_p_alive": round(mean_p_alive, 6)}
     for total in found.totals:
         numbers[f"expected_purchases_{total.months}m"] = round(total.purchases, 2)
-        numbers[f"expected_value_{total.months}m_{currency}"] = round(total.value, 2)
+        if total.value is not None:
+            numbers[f"expected_value_{total.months}m_{currency}"] = round(total.value, 2)
     shown = [
         {
             "segment": one.name,
             "customers": f"{one.customers:,}",
             "mean P(alive)": f"{one.p_alive:.3f}",
-            f"expected value, {ahead}": wording.money(one.value, currency),
+            **(
+                {f"expected value, {ahead}": wording.money(one.value, currency)}
+                if found.money
+                else {f"expected purchases, {ahead}": wording.count(one.purchases)}
+            ),
         }
         for one in found.segments
     ]
-    shares = [(one.name, one.customers, one.value) for one in found.segments]
-    says = f"Each value segment's share of customers and of the value expected in {ahead}."
-    pictures = {"value_by_segment": (lambda: png(segments_figure(shares)), says)}
+    what, expected = ("predicted value", "value") if found.money else ("expected purchases", "purchases")
+    shares = [(one.name, one.customers, one.purchases if one.value is None else one.value) for one in found.segments]
+    says = f"Each value segment's share of customers and of the {expected} expected in {ahead}."
+    pictures = {"value_by_segment": (lambda: png(segments_figure(shares, what)), says)}
     curve = found.concentration
     if curve is not None:
         says = f"Share of the value expected in {ahead} by share of customers, the most valuable first."

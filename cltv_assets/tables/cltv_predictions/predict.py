@@ -15,7 +15,7 @@ from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
-from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.cltv_predictions.columns import NO_SPEND_MODEL, predictions_schema
 from cltv_assets.tables.cltv_predictions.scoring import (
     VALUE_ENDS,
     SpendParameters,
@@ -41,21 +41,25 @@ def make(run: MonthRun) -> ir.Table:
     horizons = run.settings.horizons_months
     schema = predictions_schema(horizons)
     purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
-    if "not_fitted" in (purchase["status"], spend["status"]):
+    if purchase["status"] == "not_fitted":
         # Without a model there is nothing to predict from.
         return run.engine.from_arrow(schema.arrow.empty_table())
     rfm = run.inputs[RFM_SUMMARY.name]
     if run.settings.population == "repeat":
         rfm = rfm.semi_join(run.inputs[REPEAT_CUSTOMERS.name], "customer_id")
-    patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase, spend))
+    money = spend if spend["status"] != "not_fitted" else None
+    patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase, money))
     scored = run.engine.cache(
         score_customers(
             rfm,
             patterns,
-            SpendParameters(spend["p"], spend["q"], spend["v"], own_price(spend)),
+            SpendParameters(money["p"], money["q"], money["v"], own_price(money)) if money else None,
             horizons,
             run.settings.gross_margin,
-            {"model_name": f"{purchase['model_name']}+{spend['model_name']}", "model_version": __version__},
+            {
+                "model_name": f"{purchase['model_name']}+{money['model_name'] if money else NO_SPEND_MODEL}",
+                "model_version": __version__,
+            },
         )
     )
     tiers = run.settings.segments
@@ -65,7 +69,7 @@ def make(run: MonthRun) -> ir.Table:
 
 
 def pattern_predictions(
-    run: MonthRun, rfm: ir.Table, purchase: Mapping[str, Any], spend: Mapping[str, Any]
+    run: MonthRun, rfm: ir.Table, purchase: Mapping[str, Any], spend: Mapping[str, Any] | None
 ) -> pa.Table:
     """Predict each distinct pattern once.
 
@@ -76,14 +80,14 @@ def pattern_predictions(
     rfm : ibis table
         ``rfm_summary`` rows to predict.
     purchase, spend : mapping
-        The models' rows.
+        The models' rows; None for a spend model that is not fitted.
 
     Returns
     -------
     pyarrow.Table
         The pattern's key, ``p_alive``, and for each horizon expected purchases with the
-        ends of their 80 % interval, discounted expected purchases, and the ends of the
-        value's interval, also discounted, in units of v + x m.
+        ends of their 80 % interval, discounted expected purchases, and, with a spend model,
+        the ends of the value's interval, also discounted, in units of v + x m.
     """
     horizons = run.settings.horizons_months
     patterns = collect_patterns(run, rfm)
@@ -96,14 +100,16 @@ def pattern_predictions(
     month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
     ends = month_ends[[h - 1 for h in horizons]]
     found = predict_patterns(fit, frequency, recency, T, month_ends, ends)
-    value = value_quantiles(
-        model_named(fit.model_name),
-        fit.usable_parameters(),
-        {name: spend[name] for name in ("p", "q", "v")},
-        Patterns(frequency, recency, T),
-        found.p_alive,
-        ends,
-    )
+    value = None
+    if spend is not None:
+        value = value_quantiles(
+            model_named(fit.model_name),
+            fit.usable_parameters(),
+            {name: spend[name] for name in ("p", "q", "v")},
+            Patterns(frequency, recency, T),
+            found.p_alive,
+            ends,
+        )
     discounted = discounted_purchases(found.expected_purchases, curve, horizons)
     columns: dict[str, Any] = {name: patterns[name] for name in PATTERN_KEY}
     columns["p_alive"] = found.p_alive
@@ -114,6 +120,8 @@ def pattern_predictions(
         for name, count in (("low", found.low[:, i]), ("high", found.high[:, i])):
             columns[f"expected_purchases_{h}m_{name}"] = np.minimum(count, float(curve.days[h - 1]))
         columns[discounted_column(h)] = discounted[:, i]
+        if value is None:
+            continue
         # Apply the same discount to the interval as to the expected purchases.
         last_factor = np.full_like(expected, curve.factors[h - 1])
         factor = np.divide(discounted[:, i], expected, out=last_factor, where=expected > 0)

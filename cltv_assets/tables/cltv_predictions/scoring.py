@@ -13,8 +13,9 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from cltv_assets.tables.cltv_predictions.columns import money_columns
 from cltv_assets.tables.patterns import PATTERN_KEY
-from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point, money_bin
+from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, fixed_point, money_bin
 from cltv_assets.tables.rfm_summary import net_spend
 from cltv_assets.tables.segmentation import VALUE_SEGMENTS, rfm_segment
 
@@ -49,7 +50,7 @@ def value_column(horizon: int, end: str) -> str:
 def score_customers(
     rfm: ir.Table,
     patterns: ir.Table,
-    spend: SpendParameters,
+    spend: SpendParameters | None,
     horizons: Sequence[int],
     gross_margin: float,
     labels: dict[str, str],
@@ -64,8 +65,8 @@ def score_customers(
         One row for each distinct pattern: its key, ``p_alive``, and for each horizon the
         expected purchases with ``_low`` and ``_high``, the discounted ones, and the ends
         of the value's interval in units of v + x m (see ``models.value_intervals``).
-    spend : SpendParameters
-        The model that turns purchases into money.
+    spend : SpendParameters or None
+        The model that turns purchases into money; without one the columns of money are null.
     horizons : sequence of int
         Horizons, in months.
     gross_margin : float
@@ -80,6 +81,25 @@ def score_customers(
         returned all that they bought, or more.
     """
     scored = rfm.inner_join(patterns, list(PATTERN_KEY))
+    columns: dict[str, ir.Value] = {
+        name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
+    }
+    for h in horizons:
+        columns |= {name: scored[name] for end in ("", "_low", "_high") for name in [f"expected_purchases_{h}m{end}"]}
+    if spend is None:
+        columns |= dict.fromkeys((*money_columns(horizons), "gross_margin"), ibis.null("float64"))
+    else:
+        columns |= _money(scored, spend, horizons, gross_margin)
+    gave_back = columns["gave_back"] = (scored.total_refunds > 0) & (scored.total_refunds >= scored.total_spend)
+    columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score, gave_back)
+    columns |= {name: ibis.literal(text) for name, text in labels.items()}
+    return scored.select(**columns)
+
+
+def _money(
+    scored: ir.Table, spend: SpendParameters, horizons: Sequence[int], gross_margin: float
+) -> dict[str, ir.Value]:
+    """Return the columns of `money_columns` and the margin."""
     # Fader & Hardie (2013), eq. 5: the fewer repeat purchases, the closer the mean is
     # to the population's; with none it equals the population's.
     x = scored.frequency.cast("float64")
@@ -89,14 +109,9 @@ def score_customers(
     first_order = net_spend(scored).cast("float64")
     once = (scored.frequency == 0) & (first_order > 0) & ibis.literal(spend.own)
     order_value = ibis.ifelse(once, first_order, order_value)
-    columns: dict[str, ir.Value] = {
-        name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
-    }
-    columns["expected_order_value"] = order_value
+    columns: dict[str, ir.Value] = {"expected_order_value": order_value}
     margin = columns["gross_margin"] = scored.gross_margin.fill_null(gross_margin)
     for h in horizons:
-        for end in ("", "_low", "_high"):
-            columns[f"expected_purchases_{h}m{end}"] = scored[f"expected_purchases_{h}m{end}"]
         columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * margin
         # Where the price is known, only the number of purchases varies.
         expected = scored[f"expected_purchases_{h}m"]
@@ -111,14 +126,11 @@ def score_customers(
         # A customer who costs more than they bring is worth less than nothing, and least at the upper end.
         for end, pick in zip(VALUE_ENDS, (ibis.least, ibis.greatest), strict=True):
             columns[f"cltv_{h}m_{end}"] = pick(*ends)
-    gave_back = columns["gave_back"] = (scored.total_refunds > 0) & (scored.total_refunds >= scored.total_spend)
-    columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score, gave_back)
-    columns |= {name: ibis.literal(text) for name, text in labels.items()}
-    return scored.select(**columns)
+    return columns
 
 
 def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:
-    """Count customers by predicted value in binned minor units: ``value``, ``n``."""
+    """Count customers by predicted value, or purchases where no value is known, in binned minor units."""
     rows = scored.select(value=_value_bin(scored, horizon))
     return rows.group_by("value").aggregate(n=rows.count())
 
@@ -126,6 +138,9 @@ def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:
 def _value_bin(scored: ir.Table, horizon: int) -> ir.IntegerValue:
     # Everybody who is worth nothing or less is in one bin, and who gave everything back so far is too.
     value = ibis.greatest(fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT), 0)
+    # Without money, whoever is expected to buy most is on top. Nulls are in all rows or in none.
+    purchases = fixed_point(scored[f"expected_purchases_{horizon}m"], PURCHASES_POINT)
+    value = ibis.ifelse(scored[f"cltv_{horizon}m"].isnull(), purchases, value)
     return money_bin(ibis.ifelse(scored.gave_back, ibis.literal(0, "int64"), value))
 
 
@@ -137,7 +152,7 @@ def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.T
     scored : ibis table
         What `score_customers` returned.
     horizon : int
-        Horizon, in months, whose value decides the tier.
+        Horizon, in months, whose value, or whose purchases where no value is known, decide the tier.
     bounds : sequence of int
         Rising lower bounds of the tiers middle, high and top, in binned minor units;
         empty without customers.

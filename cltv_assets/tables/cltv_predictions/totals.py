@@ -29,22 +29,23 @@ class HorizonTotal:
         Length of the horizon.
     purchases : float
         Expected purchase days.
-    value : float
-        Expected margin, discounted, in currency.
+    value : float or None
+        Expected margin, discounted, in currency; None where no spend model is fitted.
     """
 
     months: int
     purchases: float
-    value: float
+    value: float | None
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One value tier: ``customers`` in it, their total ``value``, mean ``p_alive``."""
+    """One value tier: ``customers`` in it, their total ``value`` if known, expected ``purchases``, mean ``p_alive``."""
 
     name: str
     customers: int
-    value: float
+    value: float | None
+    purchases: float
     p_alive: float
 
 
@@ -82,13 +83,18 @@ class PredictedTotals:
     segments : tuple of Segment
         The top tier first; values are those of the longest horizon.
     concentration : Concentration or None
-        For the longest horizon; None where the total is zero.
+        For the longest horizon; None where the total is zero or not known.
     """
 
     customers: int
     totals: tuple[HorizonTotal, ...]
     segments: tuple[Segment, ...]
     concentration: Concentration | None
+
+    @property
+    def money(self) -> bool:
+        """Whether the predictions have money."""
+        return self.totals[-1].value is not None
 
 
 def predicted_totals(run: MonthRun) -> PredictedTotals | None:
@@ -110,15 +116,21 @@ def predicted_totals(run: MonthRun) -> PredictedTotals | None:
     def total(name: str) -> float:
         return float(sum(row[name] for row in rows))
 
+    # All customers have money, or none has.
+    money = all(row[f"value_{horizons[-1]}"] is not None for row in rows)
     return PredictedTotals(
         customers=sum(row["customers"] for row in rows),
-        totals=tuple(HorizonTotal(h, total(f"purchases_{h}"), total(f"value_{h}")) for h in horizons),
+        totals=tuple(
+            HorizonTotal(h, total(f"purchases_{h}"), total(f"value_{h}") if money else None) for h in horizons
+        ),
         segments=tuple(
-            Segment(name, row["customers"], row[f"value_{horizons[-1]}"], row["p_alive"])
+            Segment(
+                name, row["customers"], row[f"value_{horizons[-1]}"], row[f"purchases_{horizons[-1]}"], row["p_alive"]
+            )
             for name in VALUE_SEGMENTS
             if (row := by_segment.get(name)) is not None
         ),
-        concentration=_concentration(run, horizons[-1]),
+        concentration=_concentration(run, horizons[-1]) if money else None,
     )
 
 

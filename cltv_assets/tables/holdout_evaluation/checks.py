@@ -134,8 +134,11 @@ def beats_naive(values: Values, run: MonthRun) -> Verdict:
             if name in NAIVE and case.worse_on_revenue(name):
                 lost.append(f"{name} predicted and ordered revenue {h} months ahead better")
     errors = "; ".join(case.shown("purchases", "rmse") for case in cases)
-    order = "; ".join(case.shown("revenue", "normalised_gini") for case in cases)
-    text = f"Root mean square error of purchases: {errors}. Order of revenue (normalised Gini): {order}."
+    text = f"Root mean square error of purchases: {errors}."
+    ordered = [case for case in cases if case.get("revenue", MODEL, "rmse") is not None]
+    if ordered:
+        order = "; ".join(case.shown("revenue", "normalised_gini") for case in ordered)
+        text += f" Order of revenue (normalised Gini): {order}."
     if not lost:
         return Verdict(True, text, facts)
     origins = ", ".join(str(run.month.shift(-case.horizon)) for case in cases)

@@ -33,10 +33,10 @@ from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 def make(run: MonthRun) -> ir.Table:
     """Return one row for each metric and each horizon that ends with this month."""
     predictions, days = run.inputs["cltv_predictions"], run.inputs[PURCHASE_DAYS.name]
-    names = _model_names(run, predictions)
+    names, with_money = _model_names(run, predictions)
     rates = _nbd_parameters(run) if names else {}
     cases = [
-        Holdout(origin, h, rates.get(origin))
+        Holdout(origin, h, rates.get(origin), origin in with_money)
         for h in run.settings.horizons_months
         if (origin := run.month.shift(-h)) in names
     ]
@@ -71,10 +71,14 @@ def _of_month(table: ir.Table, month: Month) -> ir.Table:
     return table.filter(table[MONTH] == month.first_day)
 
 
-def _model_names(run: MonthRun, predictions: ir.Table) -> dict[Month, str]:
-    """Return the model that predicted in each month; months without a prediction have none."""
-    found = run.engine.collect(predictions.group_by(MONTH).aggregate(name=predictions.model_name.max()))
-    return {Month.of(row[MONTH]): row["name"] for row in found.to_pylist()}
+def _model_names(run: MonthRun, predictions: ir.Table) -> tuple[dict[Month, str], set[Month]]:
+    """Return the model that predicted in each month, and the months with money; those without predictions have none."""
+    found = run.engine.collect(
+        predictions.group_by(MONTH).aggregate(
+            name=predictions.model_name.max(), money=predictions.expected_order_value.count()
+        )
+    ).to_pylist()
+    return {Month.of(row[MONTH]): row["name"] for row in found}, {Month.of(row[MONTH]) for row in found if row["money"]}
 
 
 def _nbd_parameters(run: MonthRun) -> dict[Month, tuple[float, float]]:
@@ -179,7 +183,7 @@ def _total_interval(target: str, predicted: float, interval: dict[str, Any] | No
         return {}
     if target == "purchases":
         return {"total_low": interval["expected_purchases_low"], "total_high": interval["expected_purchases_high"]}
-    if not interval["expected_value"] > 0:
+    if not (interval["expected_value"] or 0.0) > 0:
         return {}
     undone = predicted / interval["expected_value"]
     return {

@@ -44,16 +44,24 @@ class Holdout:
         Length, in months.
     nbd : tuple of two floats, optional
         r and alpha of the NBD fitted at the origin, if it could be fitted.
+    money : bool
+        Whether the predictions have money.
     """
 
     origin: Month
     horizon: int
     nbd: tuple[float, float] | None = None
+    money: bool = True
 
     @property
     def last(self) -> Month:
         """The month at whose end the outcome is known."""
         return self.origin.shift(self.horizon)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What is evaluated: purchases, and revenue where it was predicted."""
+        return TARGETS if self.money else TARGETS[:1]
 
     @property
     def contenders(self) -> tuple[str, ...]:
@@ -79,7 +87,7 @@ def series_of(holdouts: Sequence[Holdout]) -> list[Series]:
     return [
         Series(holdout, target, contender)
         for holdout in holdouts
-        for target in TARGETS
+        for target in holdout.targets
         for contender in (None, *holdout.contenders)
     ]
 

@@ -74,6 +74,12 @@ def prediction(customer: str, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+def moneyless(customer: str, **changes: Any) -> dict[str, Any]:
+    """Return a prediction of a month without a spend model."""
+    columns = ("expected_order_value", *(f"cltv_{h}m{end}" for h in (3, 6, 12) for end in ("", "_low", "_high")))
+    return prediction(customer, **dict.fromkeys((*columns, "gross_margin")), model_name="bg_nbd+none") | changes
+
+
 def segment(scheme: str, name: str, horizon: int, customers: int, **changes: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
         "scheme": scheme, "segment": name, "horizon_months": horizon, "customers": customers,
@@ -109,6 +115,8 @@ def bought(customer: str, day: dt.date, spend: str) -> dict[str, Any]:
 def every_day(first: int, last: int) -> list[dict[str, Any]]:
     return [bought("a", dt.date(2011, 3, day), "1") for day in range(first, last + 1)]
 
+
+NO_SPEND = {**SPEND, "status": "not_fitted", "status_reason": "4 repeat customers; a fit needs 10"}
 
 #: A small consistent month: rows by table.
 GOOD: dict[str, list[dict[str, Any]]] = {
@@ -231,6 +239,18 @@ def test_a_customer_who_costs_more_than_they_bring_is_no_fault(findings):
         assert found[name].verdict.passed, name
 
 
+def test_a_month_without_money_is_published_and_says_why(findings):
+    no_money = {"spend_model": [NO_SPEND], "cltv_predictions": [moneyless("a"), moneyless("b")]}
+    found = findings("cltv_predictions", no_money).all()
+    assert [name for name, one in found.items() if not one.verdict.passed] == ["money_predicted"]
+    message = found["money_predicted"].verdict.message
+    assert "could not be fitted (4 repeat customers; a fit needs 10)" in message
+    assert "value_segment is by expected_purchases_12m" in message
+    # Nothing to tell either where nobody is predicted.
+    empty = findings("cltv_predictions", {**no_money, "cltv_predictions": []})
+    assert empty["money_predicted"].verdict.message == "No predictions."
+
+
 @pytest.mark.parametrize(("frequency", "value", "passes"), [(1, 60.0, False), (9, 60.0, True), (1, 30.0, True)])
 def test_one_order_that_carries_the_total_is_told(findings, frequency, value, passes):
     # Sixty others are worth 12 each.
@@ -305,8 +325,14 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", cltv_3m=6.001), prediction("b")]}),
     ("cltv_predictions", "covers_population", True, {"cltv_predictions": [prediction("a")]}),
     ("cltv_predictions", "unique_grain", True, {"cltv_predictions": [prediction("a"), prediction("a")]}),
-    ("cltv_predictions", "covers_population", True, {"spend_model": [{**SPEND, "status": "not_fitted"}]}),
-    ("cltv_predictions", "predictions_made", False, {"spend_model": [{**SPEND, "status": "not_fitted"}], "cltv_predictions": []}),
+    ("cltv_predictions", "covers_population", True, {"purchase_model": [{**PURCHASE, "status": "not_fitted"}, NULL_MODEL]}),
+    ("cltv_predictions", "covers_population", True, {"spend_model": [NO_SPEND], "cltv_predictions": []}),
+    ("cltv_predictions", "predictions_made", False, {"purchase_model": [{**PURCHASE, "status": "not_fitted"}, NULL_MODEL], "cltv_predictions": []}),
+    ("cltv_predictions", "money_predicted", False, {"spend_model": [NO_SPEND], "cltv_predictions": [moneyless("a"), moneyless("b")]}),
+    ("cltv_predictions", "money_whole", True, {"spend_model": [NO_SPEND]}),
+    ("cltv_predictions", "money_whole", True, {"spend_model": [NO_SPEND], "cltv_predictions": [moneyless("a"), moneyless("b", cltv_6m=0.0)]}),
+    ("cltv_predictions", "money_whole", True, {"cltv_predictions": [prediction("a"), prediction("b", cltv_3m_low=None)]}),
+    ("cltv_predictions", "money_whole", True, {"cltv_predictions": [moneyless("a"), moneyless("b")]}),
     ("cltv_predictions", "someone_may_have_left", False, {"cltv_predictions": [prediction("a", p_alive=0.9999), prediction("b", p_alive=1.0)]}),
     ("segment_summary", "unique_grain", True, {"segment_summary": GOOD["segment_summary"] * 2}),
     ("segment_summary", "segments_add_up", True, {"segment_summary": changed_segment(customers=1)}),
@@ -314,6 +340,9 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("segment_summary", "segments_add_up", True, {"segment_summary": changed_segment(expected_value=47.999)}),
     ("segment_summary", "segments_add_up", True, {"cltv_predictions": [prediction("a"), prediction("b", cltv_6m=12.01)]}),
     ("segment_summary", "segments_add_up", True, {"segment_summary": []}),
+    # A sum of nothing known is not 0, and 0 is not unknown.
+    ("segment_summary", "segments_add_up", True, {"cltv_predictions": [moneyless("a"), moneyless("b")], "segment_summary": [{**row, "expected_value": 0.0} for row in GOOD["segment_summary"]]}),
+    ("segment_summary", "segments_add_up", True, {"cltv_predictions": [prediction(c, cltv_3m=0.0, cltv_6m=0.0, cltv_12m=0.0) for c in "ab"], "segment_summary": [{**row, "expected_value": None} for row in GOOD["segment_summary"]]}),
     ("segment_summary", "intervals_ordered", True, {"segment_summary": changed_segment(expected_value_low=97.0)}),
     ("segment_summary", "intervals_ordered", True, {"segment_summary": changed_segment(share_of_value=1.01)}),
     ("segment_summary", "finite_numbers", True, {"segment_summary": changed_segment(expected_purchases_high=INF)}),

@@ -268,3 +268,17 @@ def test_a_loss_that_doubles_is_a_fall(verdict):
     found = verdict("prediction_drift", "cltv_predictions", {"cltv_predictions": now}, {"cltv_predictions": before})
     assert found.facts["change"] == pytest.approx(-1.0)
     assert not found.passed
+
+
+@pytest.mark.parametrize("money_then", [True, False])
+def test_a_month_that_lacks_money_is_compared_by_what_it_has(verdict, money_then):
+    rfm = customers(MONTH)
+    rich = predicted(rfm)
+    poor = [
+        row | {name: None for name in row if name.startswith("cltv_")} | {"expected_order_value": None} for row in rich
+    ]
+    now, before = (poor, rich) if money_then else (rich, poor)
+    found = verdict("distribution_drift", "cltv_predictions", {"cltv_predictions": now}, {"cltv_predictions": before})
+    assert found.facts == {"psi_p_alive": 0.0}
+    found = verdict("prediction_drift", "cltv_predictions", {"cltv_predictions": now}, {"cltv_predictions": before})
+    assert found.message == "No month to compare with."

@@ -91,7 +91,8 @@ def test_a_customer_with_a_margin_of_their_own_is_worth_that_share(engine):
 
 
 def test_segments_are_cut_at_their_bounds(engine):
-    values = engine.from_arrow(pa.table({"cltv_3m": [0.0, 1.0, 1.5, 2.0, 3.0, 9.0], "gave_back": [False] * 6}))
+    columns = {"expected_purchases_3m": [1.0] * 6, "gave_back": [False] * 6}
+    values = engine.from_arrow(pa.table({"cltv_3m": [0.0, 1.0, 1.5, 2.0, 3.0, 9.0]} | columns))
     found = engine.collect(with_segments(values, 3, [10_000, 20_000, 30_000]).order_by("cltv_3m"))
     assert found["value_segment"].to_pylist() == ["low", "low", "middle", "middle", "high", "top"]
     assert set(engine.collect(with_segments(values, 3, []))["value_segment"].to_pylist()) == {"low"}
