@@ -14,7 +14,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     Parameters
     ----------
     horizons_months : sequence of int
-        Horizons, in months; each adds six columns.
+        Horizons, in months; each adds seven columns.
     """
     by_horizon: list[Column] = []
     for h in horizons_months:
@@ -22,6 +22,15 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column(f"expected_purchases_{h}m", "float64", f"Expected purchases, next {h} months.", "purchase days"),
             Column(f"expected_purchases_{h}m_low", "float64", "Lower end of its 80 % interval.", "purchase days"),
             Column(f"expected_purchases_{h}m_high", "float64", "Upper end of its 80 % interval.", "purchase days"),
+            Column(
+                f"expected_spend_{h}m",
+                "float64",
+                "What these purchases are expected to bring, neither margin nor discount taken off; the trend in order "
+                "values is in it where it goes on. Null in months of before.",
+                "currency",
+                nullable=True,
+                since=3,
+            ),
             Column(
                 f"cltv_{h}m", "float64", f"Expected margin of the next {h} months, discounted.", "currency", signed=True
             ),
@@ -39,7 +48,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column("T", "float64", "Time from the first purchase to the month's end.", "time unit"),
             Column("monetary_value", "float64", "Mean net spend of a repeat purchase day so far.", "currency"),
             Column("p_alive", "float64", "Probability that the customer still buys at all.", "0 to 1"),
-            Column("expected_order_value", "float64", "Expected spend of one purchase day.", "currency"),
+            Column("expected_order_value", "float64", "Expected spend of one purchase day now.", "currency"),
             Column(
                 "gross_margin",
                 "float64",
