@@ -19,6 +19,7 @@ from cltv_assets.models.value.discounting import discount_factors
 from cltv_assets.models.value.totals import UNIT_PRICE, CustomerGroups, MoneyWeights, Totals, model_error, totals_of
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.cltv_predictions.scoring import as_counted
 from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.highlights import Highlights
@@ -38,6 +39,7 @@ from cltv_assets.tables.segment_movement import (
 from cltv_assets.tables.segmentation import ALL, SCHEMES
 from cltv_assets.tables.spend_model import SPEND_MODEL, own_price
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
+from cltv_assets.tables.value_trend import growth_ahead
 
 
 def _expected_total(what: str, meaning: str, unit: str) -> tuple[Column, ...]:
@@ -108,6 +110,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     if not money:
         # Intervals of purchases need weights of money, but not which.
         now = now.mutate(gross_margin=ibis.literal(1.0), monetary_value=ibis.literal(0.0))
+    now = as_counted(now, spend)
     if own_price(spend):
         # A purchase is worth the price, whatever the history: in place of the margin stands what is left of the price.
         price = now.gross_margin.fill_null(run.settings.gross_margin) * now.expected_order_value
@@ -215,7 +218,7 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
             ),
         ),
         clock.elapsed(end, end + curve.days.astype("timedelta64[D]")),
-        curve.factors,
+        curve.factors * growth_ahead(spend, horizons[-1]),
         horizons,
         json.loads(covariance) if covariance else None,
     )

@@ -17,8 +17,10 @@ import pyarrow as pa
 from cltv_assets import __version__
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.models import gamma_gamma
+from cltv_assets.models.choosing.order_values import GOES_ON, LEVEL, NONE, ValueChoice, choose
 from cltv_assets.models.estimation.fitting import fit_spend_model
 from cltv_assets.models.sufficient_statistics import SpendStatistics
+from cltv_assets.models.value_trend import ValueTrend
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.fitted_models import (
     COVARIANCE,
@@ -37,9 +39,12 @@ from cltv_assets.tables.fitted_rows import fitted_rows
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.quantiles import MONEY_POINT, exact_sum, fixed_point, money_bin
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.table import CUSTOMER_ANALYTICS, MODELLING, Input, Table
+from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, MODELLING, Input, Table
+from cltv_assets.tables.value_folds import value_folds
+from cltv_assets.tables.value_trend import monthly_trend, repeat_orders, trend_of, with_values_of_today
 
 SPEND_MODEL = TableSchema(
     "spend_model",
@@ -72,6 +77,44 @@ SPEND_MODEL = TableSchema(
             "Pearson correlation of frequency and monetary value; the model assumes none.",
             nullable=True,
         ),
+        Column(
+            "value_trend",
+            "float64",
+            "Change of the same customers' order values in a year, as a share: 0.1 is a tenth more.",
+            "share a year",
+            nullable=True,
+            signed=True,
+            since=3,
+        ),
+        Column("value_trend_se", "float64", "Standard error of that.", "share a year", nullable=True, since=3),
+        Column(
+            "value_trend_use",
+            "string",
+            "What is done about a trend beyond chance: 'none'; 'level' where order values so far count at the level of "
+            "the observation's end; 'goes_on' where the trend goes on from there, for as long as it was seen. Null "
+            "without one.",
+            nullable=True,
+            since=3,
+        ),
+        Column(
+            "value_trend_lag",
+            "float64",
+            "By what share that level lies above the mean of the orders so far.",
+            "share",
+            nullable=True,
+            signed=True,
+            since=3,
+        ),
+        Column("value_trend_months", "int64", "Months that the trend was seen for.", "months", nullable=True, since=3),
+        Column("choice_reason", "string", "Why order values are expected in this way.", nullable=True, since=3),
+        Column(
+            "holdout_value_errors",
+            "string",
+            "Expected over actual spend of the orders made in each rolling holdout, minus 1: JSON, month of the origin "
+            "to share.",
+            nullable=True,
+            since=3,
+        ),
         Column("observation_end", "date", "Last day of the observation."),
         Column("model_version", "string", "Version of the code that fitted it."),
     ),
@@ -79,22 +122,45 @@ SPEND_MODEL = TableSchema(
 
 
 def make(run: MonthRun) -> ir.Table:
-    """Fit the Gamma-Gamma model on repeat customers of positive value."""
+    """Fit the Gamma-Gamma model on repeat customers of positive value, whose order values count as holdouts tell."""
     rfm = run.inputs[RFM_SUMMARY.name]
-    patterns = in_order(run.engine.collect(spend_patterns(rfm)), ("frequency", "monetary_value"))
+    orders = repeat_orders(run.inputs[PURCHASE_DAYS.name], rfm, run.month)
+    trend = trend_of(run.engine, orders)
+    choice = choose(value_folds(run, with_trend=trend is not None and trend.beyond_chance), trend)
+    row = trend_columns(trend, choice)
+    monthly = monthly_trend(row)
+    lifted = rfm if monthly is None else with_values_of_today(rfm, orders, monthly)
+    patterns = in_order(run.engine.collect(spend_patterns(lifted)), ("frequency", "monetary_value"))
     excluded = run.engine.measure(rfm, {"excluded": excluded_spenders(rfm)})["excluded"]
     stats = SpendStatistics(
         frequency=patterns["frequency"].to_numpy(),
         monetary_value=patterns["monetary_value"].to_numpy(),
         weights=patterns["customers"].to_numpy().astype(np.float64),
     )
-    row = row_of_fit(fit_spend_model(stats)) | {
+    row |= row_of_fit(fit_spend_model(stats)) | {
         "role": "chosen",
         "excluded_customers": int(excluded),
         "observation_end": run.month.last_day,
         "model_version": __version__,
     }
     return run.engine.from_arrow(pa.Table.from_pylist([row], schema=SPEND_MODEL.arrow))
+
+
+def trend_columns(trend: ValueTrend | None, choice: ValueChoice) -> dict[str, Any]:
+    """Return the columns that say what is known of a trend in order values, and how these are expected."""
+    found: dict[str, Any] = {
+        "choice_reason": choice.reason,
+        "holdout_value_errors": json.dumps(choice.errors) if choice.errors else None,
+        "value_trend_use": choice.trend_use,
+    }
+    if trend is None:
+        return found
+    return found | {
+        "value_trend": trend.yearly,
+        "value_trend_se": trend.yearly_error,
+        "value_trend_lag": trend.lag,
+        "value_trend_months": trend.span,
+    }
 
 
 def spend_patterns(rfm: ir.Table) -> ir.Table:
@@ -167,8 +233,9 @@ def frequency_value_independent(values: Values, run: MonthRun) -> Verdict:
     message = (
         f"Frequency and monetary value correlate by {r:+.2f}, beyond {limit} "
         "(checks.frequency_value_correlation): the spend model takes them for independent. Customers with few "
-        f"purchases are given nearly the mean of all, which is too {'much' if r > 0 else 'little'} for them; frequent ones keep "
-        "their own. The check order_values_fit_frequency of cltv_predictions says what that does to the total."
+        f"purchases are given nearly the mean of all, which is too {'much' if r > 0 else 'little'} for them; "
+        "frequent ones keep their own. The check order_values_fit_frequency of cltv_predictions says what that does "
+        "to the total."
     )
     return Verdict(False, message, facts)
 
@@ -195,9 +262,81 @@ def order_values_vary(values: Values, run: MonthRun) -> Verdict:
     return Verdict(False, message, facts)
 
 
+#: Trends that change order values by less than this share in a year are told, and are no warning.
+_STEADY = 0.05
+
+
+def trend_in_words(spend: Mapping[str, Any]) -> str | None:
+    """Say what a trend in order values does to the predicted total, from the model's row; None where there is none."""
+    yearly, use, lag = spend.get("value_trend"), spend.get("value_trend_use"), spend.get("value_trend_lag")
+    if yearly is None or use is None or lag is None or abs(yearly) < _STEADY:
+        return None
+    more, less = ("low", "high") if yearly > 0 else ("high", "low")
+    done = {
+        NONE: f"The model goes by that mean: predicted value is too {more} by about as much if that level lasts, and "
+        "by more if the trend goes on",
+        LEVEL: "Order values so far count at that level, and those to come are taken to stay there: if the trend goes "
+        f"on, they come out {abs(yearly):.0%} too {more} in a year",
+        GOES_ON: "Order values so far count at that level, and the trend is taken to go on for "
+        f"{spend['value_trend_months']} months more: if it stops, predicted value is too {less}",
+    }[use]
+    return (
+        f"Order values of the same customers change by {yearly:+.1%} a year (± {spend['value_trend_se']:.1%}); the "
+        f"level of the observation's end lies {abs(lag):.1%} {'above' if lag > 0 else 'below'} the mean of the orders "
+        f"so far. {done}. Why: {spend['choice_reason']}."
+    )
+
+
+@check(
+    "The same customers' orders are worth what they were.",
+    measures=lambda table, _run: of_chosen(
+        table,
+        (
+            "value_trend", "value_trend_se", "value_trend_use", "value_trend_lag", "value_trend_months",
+            "choice_reason",
+        ),
+    ),
+    blocking=False,
+)  # fmt: skip
+def order_values_steady(values: Values, _run: MonthRun) -> Verdict:
+    """Warn of a trend in order values (inflation, other prices), with what it does to the predicted total."""
+    yearly = values["value_trend"]
+    if yearly is None:
+        return Verdict(True, "Too few repeat orders in too few months to tell a trend.")
+    facts = {name: values[name] for name in ("value_trend", "value_trend_se", "value_trend_lag")}
+    message = trend_in_words(values)
+    if message is not None:
+        return Verdict(False, message, facts)
+    chance = ", no more than by chance" if values["value_trend_use"] is None else ""
+    return Verdict(True, f"The same customers' order values change by {yearly:+.1%} a year{chance}.", facts)
+
+
 #: Up to this q single customers carry the mean, however many there are: with 2,000 customers of q = 1.3 it came out
 #: 10 to 50 % above what they had spent. The relative standard error of the mean from which it is not known.
 _NEAR_ONE, _VAGUE = 1.5, 0.2
+
+
+def error_of_mean(spend: Mapping[str, Any]) -> float | None:
+    """Return the relative standard error of a new customer's order value, from the model's row; None where unknown."""
+    if spend["expected_order_value"] is None or not spend["log_covariance"]:
+        return None
+    return gamma_gamma.population_mean_error(spend, json.loads(spend["log_covariance"]))
+
+
+def vague_mean_in_words(spend: Mapping[str, Any], currency: str) -> str | None:
+    """Say that a new customer's order value is hardly known, from the model's row; None where it is known."""
+    vague, q, error = error_of_mean(spend), spend["q"], spend["q_se"]
+    if vague is None or (vague <= _VAGUE and q > _NEAR_ONE):
+        return None
+    told = f"{q:.3g}" if error is None else f"{q:.3g} ± {error:.2g}"
+    return (
+        f"q is {told}, {'near' if q <= _NEAR_ONE else 'not clearly apart from'} 1, where the model's mean order value "
+        "p v / (q - 1) has no bound: a few customers decide it. It is "
+        f"{spend['expected_order_value']:,.2f} {currency}, with a relative standard error of {vague:.0%}; repeat "
+        f"purchases were worth {spend['mean_order_value']:,.2f} on average. Customers without a repeat purchase are "
+        "expected to spend it. Treat outliers (outliers.method in "
+        "cltv.yaml), or fit on more months."
+    )
 
 
 @check(
@@ -209,23 +348,16 @@ _NEAR_ONE, _VAGUE = 1.5, 0.2
 )
 def mean_is_known(values: Values, run: MonthRun) -> Verdict:
     """Warn where q is so near 1, or so uncertain, that the mean of all customers may be nearly anything."""
-    mean, q, error = values["expected_order_value"], values["q"], values["q_se"]
-    if mean is None or not values["log_covariance"]:
+    vague, currency = error_of_mean(values), run.settings.currency
+    if vague is None:
         return Verdict(True, "No spread of order values between customers to judge.")
-    vague = gamma_gamma.population_mean_error(values, json.loads(values["log_covariance"]))
-    facts = {"q": q, "relative_error_of_mean": round(vague, 4)}
-    currency = run.settings.currency
-    if vague <= _VAGUE and q > _NEAR_ONE:
-        return Verdict(True, f"A new customer's order: {mean:,.2f} {currency}, known to {vague:.0%}.", facts)
-    told = f"{q:.3g}" if error is None else f"{q:.3g} ± {error:.2g}"
-    message = (
-        f"q is {told}, {'near' if q <= _NEAR_ONE else 'not clearly apart from'} 1, where the model's mean order value "
-        f"p v / (q - 1) has no bound: a few customers decide it. It is {mean:,.2f} {currency}, with a relative standard "
-        f"error of {vague:.0%}; repeat purchases were worth {values['mean_order_value']:,.2f} on average. Customers "
-        "without a repeat purchase are expected to spend it. Treat outliers (outliers.method in cltv.yaml), or fit on "
-        "more months."
+    facts = {"q": values["q"], "relative_error_of_mean": round(vague, 4)}
+    message = vague_mean_in_words(values, currency)
+    if message is not None:
+        return Verdict(False, message, facts)
+    return Verdict(
+        True, f"A new customer's order: {values['expected_order_value']:,.2f} {currency}, known to {vague:.0%}.", facts
     )
-    return Verdict(False, message, facts)
 
 
 def month_highlights(run: MonthRun) -> Highlights:
@@ -235,7 +367,7 @@ def month_highlights(run: MonthRun) -> Highlights:
 
 TABLE = Table(
     schema=SPEND_MODEL,
-    inputs=lambda _settings: (Input(RFM_SUMMARY.name),),
+    inputs=lambda _settings: (Input(RFM_SUMMARY.name), Input(PURCHASE_DAYS.name, ALL_HISTORY)),
     make=make,
     checks=(
         converged,
@@ -245,6 +377,7 @@ TABLE = Table(
         model_fitted,
         frequency_value_independent,
         order_values_vary,
+        order_values_steady,
         mean_is_known,
         parameter_drift(SPEND_MODEL, ("p", "q", "v")),
     ),

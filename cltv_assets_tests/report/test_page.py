@@ -183,6 +183,36 @@ def test_a_boundary_is_said_first(engine: DuckDBEngine, lake: Path, shop: Shop) 
         ({"null": {**STATUS, "r": 0.3, "alpha": 40.0, "aic": 2000.0}}, "no better than a model in which nobody"),
         ({"spend": {**STATUS, "p": 6.0, "q": 4.0, "v": 15.0, "frequency_value_correlation": 0.42}}, "(0.42)"),
         (
+            {
+                "spend": {
+                    **STATUS,
+                    "p": 6.0,
+                    "q": 4.0,
+                    "v": 15.0,
+                    "value_trend": 0.21,
+                    "value_trend_se": 0.02,
+                    "value_trend_use": "none",
+                    "value_trend_lag": 0.09,
+                    "choice_reason": "no holdout knew of it",
+                }
+            },
+            "change by +21.0% a year (± 2.0%); the level of the observation's end lies 9.0% above",
+        ),
+        (
+            {
+                "spend": {
+                    **STATUS,
+                    "p": 6.0,
+                    "q": 1.2,
+                    "v": 15.0,
+                    "expected_order_value": 450.0,
+                    "mean_order_value": 60.0,
+                    "log_covariance": '{"q": {"q": 0.01}}',
+                }
+            },
+            "It is 450.00 EUR, with a relative standard error of 60%",
+        ),
+        (
             {"holdout": holdout_rows(total=1600.0)},
             "Purchases predicted at the end of March 1997 for 1 month ahead came",
         ),

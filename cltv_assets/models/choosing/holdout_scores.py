@@ -152,8 +152,15 @@ def difference(better: Sequence[FoldScore], other: Sequence[FoldScore], *, shock
         means.append(mean)
         errors.append(float((mine.weights * (gaps - mean) ** 2).sum()) / customers**2)
         weights.append(customers)
-    each, within = np.array(means), np.array(errors)
-    share = np.array(weights) / sum(weights)
+    return pooled(means, errors, weights, shocks=shocks)
+
+
+def pooled(
+    means: Sequence[float], variances: Sequence[float], customers: Sequence[float], *, shocks: bool = True
+) -> tuple[float, float]:
+    """Return the mean of the holdouts' means, and its standard error, which `difference` explains."""
+    each, within = np.array(means), np.array(variances)
+    share = np.array(customers) / sum(customers)
     beyond = max(0.0, float(np.var(each, ddof=1) - within.mean())) if shocks and len(each) > 1 else 0.0
     return float((share * each).sum()), math.sqrt(float((share**2 * (within + beyond)).sum()))
 

@@ -35,6 +35,10 @@ class DiscountCurve:
     days: IntArray
     factors: FloatArray
 
+    def times(self, growth: FloatArray) -> DiscountCurve:
+        """Return the curve of payments that grow by ``growth``, shape (K,), one factor for each month."""
+        return DiscountCurve(self.days, self.factors * growth)
+
 
 def discount_factors(annual_rate: float, month: Month, months_ahead: int) -> DiscountCurve:
     """Return days and factors of the ``months_ahead`` months that follow ``month``.

@@ -12,6 +12,7 @@ from cltv_assets.tables.cltv_predictions.order_values import misleads, misvalued
 from cltv_assets.tables.fitted_rows import in_words, model_title
 from cltv_assets.tables.holdout_evaluation.cases import Contender
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
+from cltv_assets.tables.spend_model import trend_in_words, vague_mean_in_words
 
 #: Fewest intervals of totals that are judged, and the share that should have held. Intervals
 #: that overlap in time may miss together, so only half is required of 80 % intervals.
@@ -201,6 +202,8 @@ def cautions(data: ReportData) -> list[str]:
     found += _no_dropout_found(data)
     found += _repeat_customers_only(data)
     found += _correlated_value(data)
+    found += _value_trend(data)
+    found += _vague_mean(data)
     found += _narrow_totals(data)
     found += _holdout(data)
     found += _rejections(data)
@@ -259,6 +262,16 @@ def _correlated_value(data: ReportData) -> list[str]:
         "the spend model takes them to be independent, so customers with few purchases, who are given nearly the mean "
         f"of all, are {'overstated' if correlation > 0 else 'understated'}."
     ]
+
+
+def _value_trend(data: ReportData) -> list[str]:
+    told = trend_in_words(data.models.spend.row)
+    return [told] if told else []
+
+
+def _vague_mean(data: ReportData) -> list[str]:
+    told = vague_mean_in_words(data.models.spend.row, data.settings.currency)
+    return [told] if told else []
 
 
 def _holdout(data: ReportData) -> list[str]:

@@ -22,16 +22,19 @@ from cltv_assets.tables.cltv_predictions.month_ahead import month_ahead_error
 from cltv_assets.tables.cltv_predictions.order_values import order_values_fit_frequency
 from cltv_assets.tables.cltv_predictions.predict import make
 from cltv_assets.tables.drift import distribution_drift
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.spend_model import SPEND_MODEL
-from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
+from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 
 
 def _inputs(settings: Settings) -> list[Input]:
     population = [Input(REPEAT_CUSTOMERS.name)] if settings.population == "repeat" else []
-    return [Input(RFM_SUMMARY.name), Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name), *population]
+    # All days, because order values may count at today's level.
+    days = Input(PURCHASE_DAYS.name, ALL_HISTORY)
+    return [Input(RFM_SUMMARY.name), Input(PURCHASE_MODEL.name), Input(SPEND_MODEL.name), days, *population]
 
 
 TABLE = Table(

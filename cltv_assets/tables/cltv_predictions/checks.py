@@ -129,7 +129,8 @@ def possible(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
         expected, value = table[f"expected_purchases_{h}m"], table[f"cltv_{h}m"]
         found += [expected > days, table[f"expected_purchases_{h}m_high"] > days]
         # Nothing is discounted by more than money from the horizon's last day.
-        nominal = expected * table.expected_order_value * table.gross_margin.fill_null(settings.gross_margin)
+        spend = table[f"expected_spend_{h}m"].fill_null(expected * table.expected_order_value)
+        nominal = spend * table.gross_margin.fill_null(settings.gross_margin)
         least = (1.0 + settings.annual_discount_rate) ** (-days / DAYS_PER_YEAR)
         found += [
             value * nominal < 0,

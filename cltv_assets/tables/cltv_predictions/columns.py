@@ -13,7 +13,11 @@ NO_SPEND_MODEL = "none"
 
 def money_columns(horizons_months: Sequence[int]) -> tuple[str, ...]:
     """Return the columns that need a spend model: all or none of a month's rows have them."""
-    ends = [f"cltv_{h}m{end}" for h in horizons_months for end in ("", "_low", "_high")]
+    ends = [
+        name
+        for h in horizons_months
+        for name in (f"expected_spend_{h}m", *(f"cltv_{h}m{end}" for end in ("", "_low", "_high")))
+    ]
     return ("expected_order_value", *ends)
 
 
@@ -23,7 +27,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     Parameters
     ----------
     horizons_months : sequence of int
-        Horizons, in months; each adds six columns.
+        Horizons, in months; each adds seven columns.
     """
     by_horizon: list[Column] = []
     for h in horizons_months:
@@ -31,6 +35,15 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column(f"expected_purchases_{h}m", "float64", f"Expected purchases, next {h} months.", "purchase days"),
             Column(f"expected_purchases_{h}m_low", "float64", "Lower end of its 80 % interval.", "purchase days"),
             Column(f"expected_purchases_{h}m_high", "float64", "Upper end of its 80 % interval.", "purchase days"),
+            Column(
+                f"expected_spend_{h}m",
+                "float64",
+                "What these purchases are expected to bring, neither margin nor discount taken off; the trend in order "
+                "values is in it where it goes on. Null in months of before, and where no spend model is fitted.",
+                "currency",
+                nullable=True,
+                since=3,
+            ),
             *(
                 Column(f"cltv_{h}m{end}", "float64", meaning, "currency", nullable=True, signed=True)
                 for end, meaning in (
@@ -54,7 +67,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column(
                 "expected_order_value",
                 "float64",
-                "Expected spend of one purchase day; null where no spend model is fitted.",
+                "Expected spend of one purchase day now; null where no spend model is fitted.",
                 "currency",
                 nullable=True,
             ),

@@ -19,7 +19,8 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.tables.check import Values, Verdict, check
-from cltv_assets.tables.fitted_models import of_chosen
+from cltv_assets.tables.cltv_predictions.scoring import as_counted
+from cltv_assets.tables.fitted_models import chosen_row, of_chosen
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.quantiles import exact_sum
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -139,7 +140,8 @@ def group_sums(predictions: ir.Table, rfm: ir.Table, horizon: int) -> ir.Table:
 def measured_bias(run: MonthRun) -> OrderValueBias | None:
     """Return the bias of the month's predictions."""
     horizon = run.settings.horizons_months[-1]
-    sums = group_sums(run.inputs["cltv_predictions"], run.inputs[RFM_SUMMARY.name], horizon)
+    predictions = as_counted(run.inputs["cltv_predictions"], chosen_row(run, SPEND_MODEL.name))
+    sums = group_sums(predictions, run.inputs[RFM_SUMMARY.name], horizon)
     return order_value_bias(run.engine.collect(sums).to_pylist())
 
 
@@ -183,7 +185,8 @@ def misvalued_in_words(bias: OrderValueBias, correlation: float, horizon: int, c
 
 
 def _measures_of_order_values_fit_frequency(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-    sums = group_sums(table, run.inputs[RFM_SUMMARY.name], run.settings.horizons_months[-1])
+    predictions = as_counted(table, chosen_row(run, SPEND_MODEL.name))
+    sums = group_sums(predictions, run.inputs[RFM_SUMMARY.name], run.settings.horizons_months[-1])
     text = [sums[name].cast("string") for name in ("least", *_SUMS)]
     # Text, because a measure is one value: each of forty sums would read the tables again.
     line = reduce(lambda left, right: left + "|" + right, text)

@@ -13,13 +13,14 @@ from cltv_assets import __version__
 from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Patterns
-from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
+from cltv_assets.models.value.discounting import DiscountCurve, discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
 from cltv_assets.tables.cltv_predictions.columns import NO_SPEND_MODEL, predictions_schema
 from cltv_assets.tables.cltv_predictions.scoring import (
     VALUE_ENDS,
     SpendParameters,
     discounted_column,
+    grown_column,
     score_customers,
     value_column,
     value_counts_for_segments,
@@ -28,12 +29,14 @@ from cltv_assets.tables.cltv_predictions.scoring import (
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import PATTERN_KEY, collect_patterns
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
 from cltv_assets.tables.quantiles import quantiles
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.spend_model import SPEND_MODEL, own_price
+from cltv_assets.tables.value_trend import growth_ahead, monthly_trend, repeat_orders, with_values_of_today
 
 
 def make(run: MonthRun) -> ir.Table:
@@ -49,6 +52,11 @@ def make(run: MonthRun) -> ir.Table:
         rfm = rfm.semi_join(run.inputs[REPEAT_CUSTOMERS.name], "customer_id")
     money = spend if spend["status"] != "not_fitted" else None
     patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase, money))
+    monthly = monthly_trend(spend)
+    if monthly is not None:
+        orders = repeat_orders(run.inputs[PURCHASE_DAYS.name], rfm, run.month)
+        today = with_values_of_today(rfm, orders, monthly)
+        rfm = rfm.inner_join(today.select("customer_id", value_today="monetary_value"), "customer_id")
     scored = run.engine.cache(
         score_customers(
             rfm,
@@ -86,8 +94,9 @@ def pattern_predictions(
     -------
     pyarrow.Table
         The pattern's key, ``p_alive``, and for each horizon expected purchases with the
-        ends of their 80 % interval, discounted expected purchases, and, with a spend model,
-        the ends of the value's interval, also discounted, in units of v + x m.
+        ends of their 80 % interval, these purchases in units of one of today's (`grown_column`), the
+        same discounted, and, with a spend model, the ends of the value's interval, also discounted, in
+        units of v + x m.
     """
     horizons = run.settings.horizons_months
     patterns = collect_patterns(run, rfm)
@@ -110,7 +119,10 @@ def pattern_predictions(
             found.p_alive,
             ends,
         )
-    discounted = discounted_purchases(found.expected_purchases, curve, horizons)
+    # A purchase after months of a trend brings more or less than one of today.
+    growth = growth_ahead(spend or {}, horizons[-1])
+    discounted = discounted_purchases(found.expected_purchases, curve.times(growth), horizons)
+    grown = discounted_purchases(found.expected_purchases, DiscountCurve(curve.days, growth), horizons)
     columns: dict[str, Any] = {name: patterns[name] for name in PATTERN_KEY}
     columns["p_alive"] = found.p_alive
     for i, h in enumerate(horizons):
@@ -120,10 +132,11 @@ def pattern_predictions(
         for name, count in (("low", found.low[:, i]), ("high", found.high[:, i])):
             columns[f"expected_purchases_{h}m_{name}"] = np.minimum(count, float(curve.days[h - 1]))
         columns[discounted_column(h)] = discounted[:, i]
+        columns[grown_column(h)] = grown[:, i]
         if value is None:
             continue
         # Apply the same discount to the interval as to the expected purchases.
-        last_factor = np.full_like(expected, curve.factors[h - 1])
+        last_factor = np.full_like(expected, curve.factors[h - 1] * growth[h - 1])
         factor = np.divide(discounted[:, i], expected, out=last_factor, where=expected > 0)
         for name, quantile in zip(VALUE_ENDS, value, strict=True):
             columns[value_column(h, name)] = quantile[:, i] * factor

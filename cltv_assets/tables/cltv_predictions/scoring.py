@@ -6,7 +6,7 @@ Python function runs over customers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from cltv_assets.tables.patterns import PATTERN_KEY
 from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, fixed_point, money_bin
 from cltv_assets.tables.rfm_summary import net_spend
 from cltv_assets.tables.segmentation import VALUE_SEGMENTS, rfm_segment
+from cltv_assets.tables.value_trend import monthly_trend
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ VALUE_ENDS = ("low", "high")
 def discounted_column(horizon: int) -> str:
     """Return the name of the column with discounted expected purchases up to ``horizon`` months."""
     return f"discounted_{horizon}m"
+
+
+def grown_column(horizon: int) -> str:
+    """Return the name of the column with expected purchases in units of one of today's, by a trend that goes on."""
+    return f"grown_{horizon}m"
 
 
 def value_column(horizon: int, end: str) -> str:
@@ -103,7 +109,9 @@ def _money(
     # Fader & Hardie (2013), eq. 5: the fewer repeat purchases, the closer the mean is
     # to the population's; with none it equals the population's.
     x = scored.frequency.cast("float64")
-    scale = spend.v + x * scored.monetary_value
+    # Where order values have a trend, what they would be today counts.
+    so_far = scored.value_today if "value_today" in scored.columns else scored.monetary_value
+    scale = spend.v + x * so_far
     order_value = spend.p * scale / (spend.p * x + (spend.q - 1.0))
     # What customers without a second order have spent is what their first one was worth.
     first_order = net_spend(scored).cast("float64")
@@ -112,6 +120,7 @@ def _money(
     columns: dict[str, ir.Value] = {"expected_order_value": order_value}
     margin = columns["gross_margin"] = scored.gross_margin.fill_null(gross_margin)
     for h in horizons:
+        columns[f"expected_spend_{h}m"] = scored[grown_column(h)] * order_value
         columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * margin
         # Where the price is known, only the number of purchases varies.
         expected = scored[f"expected_purchases_{h}m"]
@@ -127,6 +136,26 @@ def _money(
         for end, pick in zip(VALUE_ENDS, (ibis.least, ibis.greatest), strict=True):
             columns[f"cltv_{h}m_{end}"] = pick(*ends)
     return columns
+
+
+def as_counted(predictions: ir.Table, spend: Mapping[str, Any]) -> ir.Table:
+    """Return predictions with the monetary values that the spend model counted: those that expect what is expected.
+
+    They differ from the customers' own means where these count at today's level.
+
+    Parameters
+    ----------
+    predictions : ibis table
+        ``cltv_predictions``.
+    spend : mapping
+        The month's row of ``spend_model``.
+    """
+    if monthly_trend(spend) is None:
+        return predictions
+    x = predictions.frequency.cast("float64")
+    scale = predictions.expected_order_value * (spend["p"] * x + (spend["q"] - 1.0)) / spend["p"]
+    value = ibis.ifelse(x > 0, (scale - spend["v"]) / ibis.ifelse(x > 0, x, 1.0), 0.0)
+    return predictions.mutate(monetary_value=value)
 
 
 def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:

@@ -129,7 +129,7 @@ def outcomes(predictions: ir.Table, days: ir.Table, holdout: Holdout, settings: 
     frequency = joined.frequency.cast("float64")
     rate = ibis.ifelse(joined["T"] > 0, frequency / ibis.ifelse(joined["T"] > 0, joined["T"], 1.0) * ahead, 0.0)
     expected, value = joined[f"expected_purchases_{h}m"], joined[f"cltv_{h}m"]
-    spend = expected * joined.expected_order_value
+    spend = joined[f"expected_spend_{h}m"].fill_null(expected * joined.expected_order_value)
     # A customer's value is this spend, discounted, times the margin. Its interval is
     # scaled by the same factor, so divide by it.
     undone = ibis.ifelse(value != 0, spend / ibis.ifelse(value != 0, value, 1.0), 0.0)
@@ -154,7 +154,8 @@ def outcomes(predictions: ir.Table, days: ir.Table, holdout: Holdout, settings: 
         r, alpha = holdout.nbd
         never_leaving = (frequency + r) / (joined["T"] + alpha) * ahead
         columns[f"{NBD}_purchases"] = never_leaving
-        columns[f"{NBD}_revenue"] = never_leaving * joined.expected_order_value
+        a_purchase = ibis.ifelse(expected > 0, spend / ibis.ifelse(expected > 0, expected, 1.0), 0.0)
+        columns[f"{NBD}_revenue"] = never_leaving * ibis.ifelse(expected > 0, a_purchase, joined.expected_order_value)
     return joined.select(**columns)
 
 

@@ -139,6 +139,8 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
         ("repeat_customers", "purchase_days"): keys("2011-07", "2012-06"),
         ("rfm_summary", "purchase_days"): keys("2011-01", "2012-06"),
         ("purchase_model", "purchase_days"): keys("2011-01", "2012-06"),
+        ("spend_model", "purchase_days"): keys("2011-01", "2012-06"),
+        ("cltv_predictions", "purchase_days"): keys("2011-01", "2012-06"),
         ("segment_summary", "cltv_predictions"): keys("2012-05", "2012-06"),
         ("segment_movement", "cltv_predictions"): keys("2012-05", "2012-06"),
         ("holdout_evaluation", "cltv_predictions"): keys("2011-12", "2012-03"),
@@ -147,7 +149,7 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
         ("holdout_evaluation", "purchase_days"): keys("2011-01", "2012-06"),
         ("cltv_report", "purchase_days"): keys("2011-01", "2012-06"),
     }
-    assert len(read) == 29
+    assert len(read) == 31
 
 
 def test_a_backfill_of_some_months_makes_those_and_no_others(definitions: dg.Definitions) -> None:

@@ -43,7 +43,12 @@ def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0, own_ma
     patterns = {**key, "p_alive": [0.5] * n}
     for end, purchases in (("", 2.0), ("_low", 1.0), ("_high", 3.0)):
         patterns[f"expected_purchases_3m{end}"] = [purchases] * n
-    patterns |= {"discounted_3m": [1.8] * n, "value_3m_low": [0.25] * n, "value_3m_high": [1.5] * n}
+    patterns |= {
+        "discounted_3m": [1.8] * n,
+        "grown_3m": [2.2] * n,
+        "value_3m_low": [0.25] * n,
+        "value_3m_high": [1.5] * n,
+    }
     found = score_customers(
         engine.from_arrow(rfm), engine.from_arrow(pa.table(patterns)), spend, [3], margin, {"model_name": "m"}
     )
@@ -73,6 +78,7 @@ def test_value_is_discounted_purchases_times_order_value_times_margin(engine):
     for end, purchases in (("", 2.0), ("_low", 1.0), ("_high", 3.0)):
         assert row[f"expected_purchases_3m{end}"] == purchases
     assert row["cltv_3m"] == pytest.approx(1.8 * row["expected_order_value"] * 0.4, rel=1e-12)
+    assert row["expected_spend_3m"] == pytest.approx(2.2 * row["expected_order_value"], rel=1e-12)
     # The interval's ends are multiples of v + x m.
     for end, multiple in (("_low", 0.25), ("_high", 1.5)):
         assert row[f"cltv_3m{end}"] == pytest.approx(multiple * (15.44 + 2 * 22.35) * 0.4, rel=1e-12)
