@@ -13,7 +13,8 @@ from rich.table import Column, Table
 
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
 from cltv_assets.cli.terminal import open_console
-from cltv_assets.models.purchase.registry import PURCHASE_MODELS
+from cltv_assets.models.gamma_gamma import NAME as GAMMA_GAMMA
+from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
@@ -91,7 +92,7 @@ def _model(console: Console, row: dict[str, Any]) -> None:
 
 
 def _parameters(model: str) -> tuple[str, ...]:
-    return PURCHASE_MODELS[model].parameter_names if model in PURCHASE_MODELS else ("p", "q", "v")
+    return ("p", "q", "v") if model == GAMMA_GAMMA else model_named(model).parameter_names
 
 
 def _parameter(row: dict[str, Any], name: str) -> str:

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.arrays import FloatArray
-from cltv_assets.models.distinct import Distinct, Pairs
+from cltv_assets.models.distinct import Distinct
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.purchase.registry import PurchaseModel, model_named
+from cltv_assets.models.purchase.living import Living, mixed
+from cltv_assets.models.purchase.registry import PurchaseModel, at_least, model_named
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns, inner
 
 #: Ends of the prediction interval: 80 % of outcomes lie within, a tenth at most on each side.
@@ -97,21 +98,21 @@ def purchase_quantiles(
     exceed = 1.0 - probability
     rows = np.repeat(np.arange(len(patterns)), len(horizons))
     alive = model.p_alive(parameters, patterns)[rows]
-    # The future of a living customer depends on frequency and T: there are far fewer of these than patterns.
-    pairs = Pairs.of(patterns.frequency, Distinct.of(patterns.T))
-    kinds = Patterns.unchecked(
-        *(np.repeat(each, len(horizons)) for each in (pairs.x, np.zeros(len(pairs.x)), pairs.ages))
-    )
-    times = np.tile(horizons, len(pairs.x))
-    kind = (pairs.index[:, None] * len(horizons) + np.arange(len(horizons))).ravel()
+    living = Living.of(model, parameters, patterns)
+    P = living.index.shape[1]
+    kinds = living.states.take(np.repeat(np.arange(len(living.states)), len(horizons)))
+    times = np.tile(horizons, len(living.states))
+    kind = (living.index[:, None, :] * len(horizons) + np.arange(len(horizons))[:, None]).reshape(len(rows), P)
+    weights = None if living.weights is None else living.weights[rows]
 
     def likely(active: npt.NDArray[np.int64], counts: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether at least that many purchases are too likely for the quantile to be smaller."""
         number = Distinct.whole(counts.astype(np.int64))
-        alike = Distinct.whole(number.index * len(times) + kind[active])
+        alike = Distinct.whole((number.index[:, None] * len(times) + kind[active]).ravel())
         at, of = alike.values % len(times), number.values[alike.values // len(times)].astype(np.float64)
         tails = model.at_least_given_alive(parameters, kinds.take(at), times[at], of)
-        return np.asarray(alive[active] * tails[alike.index] > exceed)
+        given_alive = mixed(tails[alike.index].reshape(len(active), P), None if weights is None else weights[active])
+        return np.asarray(alive[active] * given_alive > exceed)
 
     # Always: the quantile is at least `known`, and below `above` once that is finite.
     known = np.zeros(len(rows))
@@ -165,14 +166,13 @@ def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, 
     """
     model, parameters = model_named(fit.model_name), fit.usable_parameters()
     n = len(patterns)
-    alive = model.p_alive(parameters, patterns)
     mean, square = np.zeros(n), np.zeros(n)
     active = np.arange(n)
     m = 0
     while len(active):
         m += 1
         times, counts = np.full(len(active), horizon), np.full(len(active), float(m))
-        tail = alive[active] * model.at_least_given_alive(parameters, patterns.take(active), times, counts)
+        tail = at_least(model, parameters, patterns.take(active), times, counts)
         mean[active] += tail
         square[active] += (2 * m - 1) * tail
         active = active[tail > _NEGLIGIBLE]

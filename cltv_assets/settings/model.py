@@ -150,8 +150,9 @@ class S3(Section):
         return self
 
 
-#: What `purchase_model` may name beside ``auto``: the keys of `models.purchase.registry.PURCHASE_MODELS`.
-PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"]
+#: What `purchase_model` may name beside ``auto``: the keys of `models.purchase.registry.PURCHASE_MODELS`, and of
+#: `models.choosing.candidates.REGULAR`.
+PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_cnbd_k", "mbg_cnbd_k", "nbd"]
 
 
 class CheckThresholds(Section):
@@ -278,7 +279,9 @@ class Settings(Section):
     annual_discount_rate: float = Field(0.10, ge=0, lt=10, description="Effective rate a year, compounded.")
     gross_margin: float = Field(1.0, gt=0, le=1, description="Share of spend that is margin.")
     purchase_model: Literal["auto", PurchaseModelName] = Field(
-        "auto", description="`auto`: the model that did best on rolling holdouts inside the month's history."
+        "auto",
+        description="`auto`: the model that did best on rolling holdouts inside the month's history. `bg_cnbd_k` and "
+        "`mbg_cnbd_k` are `bg_nbd` and `mbg_nbd` for customers who buy more regularly than by chance; k is measured.",
     )
     seasonality: Literal["auto", "none", "monthly"] = Field(
         "auto", description="`auto`: `monthly` where rolling holdouts are better with it."
@@ -319,6 +322,12 @@ class Settings(Section):
             raise ValueError(
                 "seasonality 'monthly' needs a model whose customers drop out at purchases: with pareto_nbd they drop "
                 "out at any time; set purchase_model to bg_nbd, mbg_nbd or auto, or seasonality to none"
+            )
+        if self.seasonality == "monthly" and self.purchase_model in ("bg_cnbd_k", "mbg_cnbd_k"):
+            raise ValueError(
+                f"seasonality 'monthly' needs a model whose customers buy by chance, and {self.purchase_model} "
+                "measures regular intervals in days; set purchase_model to bg_nbd, mbg_nbd or auto, or seasonality to "
+                "none"
             )
         if not self.horizons_months or list(self.horizons_months) != sorted(set(self.horizons_months)):
             raise ValueError("horizons_months must be distinct and rising, for example [3, 6, 12]")

@@ -187,13 +187,18 @@ def parameters_possible(models: Mapping[str, Sequence[str]]) -> Check:
 
     def wrong(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
         usable, bad = table.status != "not_fitted", []
+        alike: dict[Sequence[str], list[str]] = {}
         for model, parameters in models.items():
-            mine = usable & (table.model_name == model)
+            alike.setdefault(parameters, []).append(model)
+        for parameters, names in alike.items():
+            mine = usable & table.model_name.isin(names)
             for name in parameters:
                 error = table[f"{name}_se"]
                 # A null parameter is not positive, and an identified one has a standard error.
                 bad += [mine & ~_positive(table[name]), mine & error.notnull() & ~_positive(error)]
                 bad.append(mine & (table.status == "fitted") & error.isnull())
+        if "k" in table.columns:
+            bad += [table.k < 1, ~_positive(table.regularity) & table.regularity.notnull()]
         if "seasonality" in table.columns:
             seasonal = table.seasonality == "monthly"
             year = float(AVERAGE_DAYS.sum())

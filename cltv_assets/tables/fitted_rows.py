@@ -20,7 +20,10 @@ _MODELS = {
     "nbd": "NBD",
     "gamma_gamma": "Gamma-Gamma",
 }
+#: Models of regular purchases have their k in the name.
+_FAMILIES = {"bg_cnbd": "BG/CNBD", "mbg_cnbd": "MBG/CNBD"}
 _NAMES = re.compile(rf"\b({'|'.join(_MODELS)})\b")
+_REGULAR = re.compile(rf"\b({'|'.join(_FAMILIES)})_(k|\d+)\b")
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ def _parameters(schema: TableSchema, row: Mapping[str, Any]) -> tuple[Parameter,
 
 def model_title(name: str) -> str:
     """Return a model's usual name; a pair such as ``bg_nbd+gamma_gamma`` keeps its plus, ``bg_nbd+none`` has none."""
-    return " + ".join(_MODELS.get(part, part) for part in name.removesuffix("+none").split("+"))
+    return " + ".join(named(part) for part in name.removesuffix("+none").split("+"))
 
 
 def in_words(reason: str) -> str:
@@ -158,4 +161,5 @@ def in_words(reason: str) -> str:
 
 def named(reason: str) -> str:
     """Return a reason from a table with the models' usual names."""
-    return _NAMES.sub(lambda match: _MODELS[match[0]], reason)
+    usual = _NAMES.sub(lambda match: _MODELS[match[0]], reason)
+    return _REGULAR.sub(lambda match: f"{_FAMILIES[match[1]]}-{match[2]}", usual)

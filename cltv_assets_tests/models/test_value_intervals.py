@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
 
-from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.purchase.registry import at_least, model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.future_counts import AgeGrid, count_tails
 from cltv_assets.models.value.value_intervals import bounded_moments, value_quantiles, value_tail
@@ -21,6 +21,8 @@ PURCHASE = {
     "mbg_nbd": {"r": 0.525, "alpha": 43.3, "a": 0.891, "b": 1.614},
     "pareto_nbd": {"r": 0.553, "alpha": 74.0, "s": 0.606, "beta": 81.7},
     "nbd": {"r": 0.25, "alpha": 33.5},
+    # Of BTYDplus' test, in days.
+    "mbg_cnbd_3": {"r": 0.85, "alpha": 10.15, "a": 0.79, "b": 2.42},
 }
 SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}
 HORIZONS = np.array([91.0, 182.0, 365.0])
@@ -63,21 +65,21 @@ def test_quantiles_are_those_of_the_plain_sum(name, spend):
     x = np.concatenate((rng.geometric(0.3, n - 40) - 1, rng.integers(50, 450, 40)))
     T = np.maximum(rng.integers(0, 900, n), 2 * x).astype(float)
     recency = np.where(x > 0, np.maximum(np.floor(T * rng.beta(3, 1, n)), x), 0.0)
-    alive, low, high = quantiles(name, spend, x, recency, T)
+    _, low, high = quantiles(name, spend, x, recency, T)
     model, counts = model_named(name), np.arange(1, 1501)
     newest = np.argsort(T)[:6]
     for i in np.concatenate((rng.choice(n - 40, 12, replace=False), newest, np.arange(n - 40, n, 8))):
         for h, horizon in enumerate(HORIZONS):
             many = Patterns(np.full(1500, x[i]), np.full(1500, recency[i]), np.full(1500, T[i]))
-            given_alive = model.at_least_given_alive(PURCHASE[name], many, np.full(1500, horizon), counts.astype(float))
-            chance = -np.diff(given_alive, append=0.0) * alive[i]
+            tails = at_least(model, PURCHASE[name], many, np.full(1500, horizon), counts.astype(float))
+            chance = -np.diff(tails, append=0.0)
             likely = chance > 1e-10
 
             def exceed(z, likely=likely, chance=chance[likely], shape=spend["q"] + spend["p"] * x[i]):
                 return float(chance @ stats.betaprime.sf(z, spend["p"] * counts[likely], shape))
 
             for found, level in ((low[i, h], 0.9), (high[i, h], 0.1)):
-                if alive[i] * given_alive[0] <= level:
+                if tails[0] <= level:
                     assert found == 0.0
                     continue
                 # To 2e-3 of the value, or of the probability where hardly any lies between; three times that
@@ -114,13 +116,14 @@ def test_nobody_gives_nothing():
 def test_values_at_many_ages_come_from_few():
     # A function that is singular at T = -alpha, as the models' are.
     T = np.arange(0.0, 2000.0)
-    grid = AgeGrid.of(np.repeat([0, 4], 1000), np.concatenate((T[::2], T[1::2])), 91.0)
-    assert len(grid.T) == 32
+    x, age = np.repeat([0, 4], 1000), np.concatenate((T[::2], T[1::2]))
+    grid = AgeGrid.of(model_named("nbd"), {}, Patterns.unchecked(x, np.zeros(2000), age), 91.0)
+    assert len(grid.states) == 32
 
     def future(frequency, age):
         return ((91.0 / (33.5 + age + 91.0)) ** (1.0 + frequency))[:, None]
 
-    found = grid.interpolate(future(grid.frequency, grid.T))[grid.place, 0]
+    found = grid.interpolate(future(grid.states.frequency, grid.states.T))[grid.place, 0]
     expected = future(np.repeat([0, 4], 1000), np.concatenate((T[::2], T[1::2])))[:, 0]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -128,7 +131,7 @@ def test_values_at_many_ages_come_from_few():
 def test_bounded_moments_are_those_of_bounded_values():
     # q = 1.5: the second moment itself is infinite.
     spend, parameters = {"p": 2.0, "q": 1.5, "v": 10.0}, PURCHASE["nbd"]
-    tails = count_tails(model_named("nbd"), parameters, 0, np.array([30.0]), HORIZONS, 2.0)
+    tails = count_tails(model_named("nbd"), parameters, np.zeros(1), np.array([30.0]), HORIZONS, 2.0)
     first, second = bounded_moments(spend, 0, tails, 1e-3)
     counts = np.arange(1, 1001)
     for i, horizon in enumerate(HORIZONS):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from cltv_assets.models.choosing.candidates import (
     NULL_MODEL,
-    PREFERENCE,
     Contender,
     fit_candidates,
     least_frequency,
     score_candidates,
+    with_k,
 )
 from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime
 from cltv_assets.models.choosing.holdout_scores import (
@@ -25,6 +25,7 @@ from cltv_assets.models.choosing.holdout_scores import (
     difference,
     first_unbeaten,
 )
+from cltv_assets.models.choosing.regularity import Intervals
 from cltv_assets.models.choosing.seasonal_trial import null_model, try_seasonality
 from cltv_assets.models.choosing.seasonality import SEASONAL_MODELS, MonthCounts
 from cltv_assets.models.estimation.fits import PurchaseFit
@@ -67,6 +68,7 @@ def choose_model(
     wanted: str = "auto",
     seasonality: str = "auto",
     days_per_unit: int = 1,
+    intervals: Intervals | None = None,
 ) -> Choice:
     """Fit every candidate and choose the one that predicts.
 
@@ -82,6 +84,8 @@ def choose_model(
         The settings ``purchase_model`` and ``seasonality``.
     days_per_unit : int
         Days in the models' time unit: 1 or 7.
+    intervals : Intervals, optional
+        Days between purchases. Where they are more regular than by chance, models of regular purchases are candidates.
 
     Raises
     ------
@@ -91,12 +95,13 @@ def choose_model(
     plain = OperationalTime(None, days_per_unit)
     statistics = histories.statistics(plain)
     least = least_frequency(statistics)
-    fits = fit_candidates(statistics, wanted, least)
+    fits = fit_candidates(statistics, wanted, least, intervals, days_per_unit)
+    wanted = with_k(wanted, 1 if intervals is None else intervals.k)
     # Customers who are in an extract because they bought again make every earlier month look better than it was.
     held = [] if least else [fold for fold in folds if _tells(fold)]
     scores = score_candidates(fits, held, plain)
     standings = compare(scores)
-    eligible = [name for name in PREFERENCE if seasonality != "monthly" or name in SEASONAL_MODELS]
+    eligible = [name for name in fits if seasonality != "monthly" or name in SEASONAL_MODELS]
     name = wanted if wanted != "auto" else _preferred(fits, scores, eligible)
     contenders = [Contender(fit, None, standings.get(n), len(held) * (n in standings)) for n, fit in fits.items()]
     chosen = next(each for each in contenders if each.name == name)
@@ -107,6 +112,8 @@ def choose_model(
         return Choice(chosen, others, reason)
     if wanted == "pareto_nbd":
         return Choice(chosen, others, f"{reason} No seasonality: customers of pareto_nbd drop out by the calendar.")
+    if wanted not in ("auto", *SEASONAL_MODELS):
+        return Choice(chosen, others, f"{reason} No seasonality: {wanted} measures intervals in days.")
     if least:
         return Choice(chosen, others, f"{reason} {_TRUNCATED_SEASON}")
     trial = try_seasonality(

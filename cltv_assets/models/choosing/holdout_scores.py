@@ -19,7 +19,8 @@ import numpy as np
 
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.choosing.histories import Fold, OperationalTime
-from cltv_assets.models.distinct import Distinct, Pairs
+from cltv_assets.models.distinct import Distinct
+from cltv_assets.models.purchase.living import Living, mixed
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns, inner
 
@@ -107,20 +108,26 @@ def log_probabilities(
     """Return ln P(exactly so many purchases in the horizon | pattern), shape (n,).
 
     They are differences of tails: P(N = n) = P(N >= n) - P(N >= n + 1), with P(N >= 0) = 1. The future
-    of a customer who is alive depends on frequency and T, so tails are computed once for each of these.
+    of a customer who is alive depends on a state (`Living`), so tails are computed once for each of these.
     """
-    pairs, counts = Pairs.of(patterns.frequency, Distinct.of(patterns.T)), int(bought.max(initial=0)) + 2
-    # One whole number for each (frequency, T, bought), and for what its tails are taken at.
-    alike = Distinct.whole(pairs.index * counts + bought)
+    living, counts = Living.of(model, parameters, patterns), int(bought.max(initial=0)) + 2
+    # One whole number for each (state, bought), and for what its tails are taken at.
+    alike = Distinct.whole((living.index * counts + bought[:, None]).ravel())
     some = alike.values % counts > 0
     ends = Distinct.whole(np.concatenate((alike.values + 1, alike.values[some])))
     at, m = np.divmod(ends.values, counts)
-    known = Patterns.unchecked(pairs.x[at], np.zeros(len(at)), pairs.ages[at])
-    tails = model.at_least_given_alive(parameters, known, np.full(len(at), horizon), m.astype(np.float64))
+    tails = model.at_least_given_alive(
+        parameters, living.states.take(at), np.full(len(at), horizon), m.astype(np.float64)
+    )
     again, tail = tails[ends.index[: len(some)]], np.ones(len(some))
     tail[some] = tails[ends.index[len(some) :]]
     alive = model.p_alive(parameters, patterns)
-    exactly = np.where(some[alike.index], alive * (tail - again)[alike.index], 1.0 - alive * again[alike.index])
+    index = alike.index.reshape(living.index.shape)
+    exactly = np.where(
+        bought > 0,
+        alive * mixed((tail - again)[index], living.weights),
+        1.0 - alive * mixed(again[index], living.weights),
+    )
     return np.asarray(np.log(np.maximum(exactly, _LEAST)), dtype=np.float64)
 
 

@@ -99,8 +99,8 @@ def fit_purchase_model(
         status="boundary" if unidentified else "fitted",
         status_reason=_boundary_reason(model, parameters, unidentified, least) if unidentified else None,
         **_counts(statistics, least),
-        # Each purchase has a density per unit of time.
-        **_evidence(best, parameters, best.value - purchases * math.log(scale)),
+        # Each step has a density per unit of time.
+        **_evidence(best, parameters, best.value - model.k * purchases * math.log(scale)),
     )
 
 

@@ -19,12 +19,19 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc, betaln, expit
 
-from cltv_assets.models.arrays import FloatArray
-from cltv_assets.models.distinct import Distinct, Pairs
+from cltv_assets.models.arrays import FloatArray, IntArray
+from cltv_assets.models.distinct import Distinct
 from cltv_assets.models.purchase.bound import log_at_least
 from cltv_assets.models.purchase.dropout_integral import mean_purchases_before_dropout
+from cltv_assets.models.purchase.living import Living
 from cltv_assets.models.purchase.nbd import dropout_reason
-from cltv_assets.models.sufficient_statistics import Parameters, Patterns, PurchaseStatistics, inner
+from cltv_assets.models.sufficient_statistics import (
+    Objective,
+    Parameters,
+    Patterns,
+    PurchaseStatistics,
+    inner,
+)
 
 #: A mean dropout probability after a purchase below this is none to speak of.
 NEGLIGIBLE_DROPOUT = 1e-3
@@ -127,15 +134,16 @@ class BetaGeometricNbd:
     parameter_names = ("r", "alpha", "a", "b")
     time_parameters = frozenset({"alpha"})
     together = (("r", "alpha"), ("alpha", "r"), ("a", "b"), ("b", "a"))
+    k = 1
 
-    def likelihood(self, statistics: PurchaseStatistics) -> BetaGeometricLikelihood:
+    def likelihood(self, statistics: PurchaseStatistics) -> Objective:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha, ln a, ln b."""
         return BetaGeometricLikelihood(statistics, first_purchase=self.first_purchase)
 
     def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
-        """Return ln P(X(T) >= count) and its gradient: the NBD's, times staying at each occasion before the last."""
+        """Return ln P(X(T) >= count) and its gradient: k steps each, times staying at each occasion but the last."""
         r, alpha, a, b = (float(value) for value in np.exp(log_parameters))
-        value, by_rate = log_at_least(count, ages, (r, alpha))
+        value, by_rate = log_at_least(self.k * count, ages, (r, alpha))
         stayed = b + np.arange(count - 1 + int(self.first_purchase), dtype=np.float64)
         by_dropout = [-(a / (a + stayed)).sum(), (a * b / (stayed * (a + stayed))).sum()]
         return value - np.log1p(a / stayed).sum(), np.column_stack((by_rate, np.tile(by_dropout, (len(ages), 1))))
@@ -171,24 +179,31 @@ class BetaGeometricNbd:
         log_odds = log_hazard + (r + x) * np.log1p(silent)
         return np.where(occasions == 0, 1.0, expit(-log_odds))
 
+    def progress(self, parameters: Parameters, patterns: Patterns) -> tuple[IntArray, FloatArray] | None:  # noqa: ARG002
+        """Return None: purchases come by chance."""
+        return None
+
     def expected_purchases(self, parameters: Parameters, patterns: Patterns, horizons: FloatArray) -> FloatArray:
-        """Return E[purchases in (T, T+t] | pattern] for each horizon t, shape (n, H).
+        """Return E[purchases in (T, T+t] | pattern] for each horizon t, shape (n, H)."""
+        living = Living.of(self, parameters, patterns)
+        given_alive = living.mean(self.expected_given_alive(parameters, living.states, horizons))
+        return self.p_alive(parameters, patterns)[:, None] * given_alive
+
+    def expected_given_alive(self, parameters: Parameters, states: Patterns, horizons: FloatArray) -> FloatArray:
+        """Return E[purchases in (T, T+t] | alive at T] for each horizon t, shape (n, H).
 
         Equation 10 without its hypergeometric function, which is NaN for a + b < 1
         and cancels at a = 1: given that the customer is alive after o occasions, lambda
         is Gamma(r+x, alpha+T) and p is Beta(a, b+o), independent of each other, and
-        E[(1 - exp(-lambda p t)) / p] is a smooth integral over p alone. It does not
-        depend on recency and is computed once for each (x, T).
+        E[(1 - exp(-lambda p t)) / p] is a smooth integral over p alone.
         """
         r, alpha, a, b = (parameters[name] for name in self.parameter_names)
-        pairs = Pairs.of(patterns.frequency, Distinct.of(patterns.T))
-        given_alive = mean_purchases_before_dropout(
-            frequency=pairs.x.astype(np.int64),
+        return mean_purchases_before_dropout(
+            frequency=states.frequency,
             rate_shape=r,
             dropout=(a, b + float(self.first_purchase)),
-            horizons=np.asarray(horizons[None, :] / (alpha + pairs.ages[:, None]), dtype=np.float64),
+            horizons=np.asarray(horizons[None, :] / (alpha + states.T[:, None]), dtype=np.float64),
         )
-        return self.p_alive(parameters, patterns)[:, None] * given_alive[pairs.index]
 
     def at_least_given_alive(
         self, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray

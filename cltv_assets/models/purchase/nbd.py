@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc
 
-from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.distinct import Distinct
 from cltv_assets.models.purchase.bound import log_at_least
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns, PurchaseStatistics, inner
@@ -81,6 +81,7 @@ class Nbd:
     parameter_names = ("r", "alpha")
     time_parameters = frozenset({"alpha"})
     together = (("r", "alpha"), ("alpha", "r"))
+    k = 1
 
     def likelihood(self, statistics: PurchaseStatistics) -> NbdLikelihood:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha."""
@@ -107,6 +108,14 @@ class Nbd:
         """Return (r+x) t / (alpha+T) for each horizon t, shape (n, H): the posterior mean rate times t."""
         rate = (parameters["r"] + patterns.frequency) / (parameters["alpha"] + patterns.T)
         return np.multiply.outer(rate, horizons)
+
+    def progress(self, parameters: Parameters, patterns: Patterns) -> tuple[IntArray, FloatArray] | None:  # noqa: ARG002
+        """Return None: purchases come by chance."""
+        return None
+
+    def expected_given_alive(self, parameters: Parameters, states: Patterns, horizons: FloatArray) -> FloatArray:
+        """Return the expected purchases: everyone is alive."""
+        return self.expected_purchases(parameters, states, horizons)
 
     def at_least_given_alive(
         self, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray

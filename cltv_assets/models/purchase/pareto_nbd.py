@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.purchase.bound import log_at_least
 from cltv_assets.models.purchase.nbd import dropout_reason
@@ -140,6 +140,7 @@ class ParetoNbd:
     parameter_names = ("r", "alpha", "s", "beta")
     time_parameters = frozenset({"alpha", "beta"})
     together = (("r", "alpha"), ("alpha", "r"), ("s", "beta"), ("beta", "s"))
+    k = 1
 
     def likelihood(self, statistics: PurchaseStatistics) -> ParetoNbdLikelihood:
         """Return the log-likelihood of ``statistics`` over ln r, ln alpha, ln s, ln beta."""
@@ -175,22 +176,30 @@ class ParetoNbd:
         left = dropout_first(lasts.x, lasts.ages, values).log_value[lasts.index]
         return np.minimum(np.exp(alive(x, patterns.T, values) - np.logaddexp(on, left)), 1.0)
 
+    def progress(self, parameters: Parameters, patterns: Patterns) -> tuple[IntArray, FloatArray] | None:  # noqa: ARG002
+        """Return None: purchases come by chance."""
+        return None
+
     def expected_purchases(self, parameters: Parameters, patterns: Patterns, horizons: FloatArray) -> FloatArray:
-        """Return E[purchases in (T, T+t] | pattern] for each horizon t, shape (n, H).
+        """Return E[purchases in (T, T+t] | pattern] for each horizon t, shape (n, H)."""
+        return self.p_alive(parameters, patterns)[:, None] * self.expected_given_alive(parameters, patterns, horizons)
+
+    def expected_given_alive(self, parameters: Parameters, states: Patterns, horizons: FloatArray) -> FloatArray:
+        """Return E[purchases in (T, T+t] | alive at T] for each horizon t, shape (n, H).
 
         (r+x)/(alpha+T) times the expected time alive within t,
-        (beta+T)/(s-1) (1 - ((beta+T)/(beta+T+t))^(s-1)), times P(alive) (equation 22 of
+        (beta+T)/(s-1) (1 - ((beta+T)/(beta+T+t))^(s-1)) (equation 22 of
         the paper). With y = ln(1 + t/(beta+T)) the time is (beta+T) (1 - exp(-(s-1) y))/(s-1),
         which is (beta+T) y at s = 1.
         """
         r, alpha, s, beta = _values(parameters)
-        rate = (r + patterns.frequency) / (alpha + patterns.T)
-        far = beta + patterns.T
+        rate = (r + states.frequency) / (alpha + states.T)
+        far = beta + states.T
         y = np.log1p(horizons[None, :] / far[:, None])
         z = (s - 1.0) * y
         decline = np.where(z == 0.0, 1.0, -np.expm1(-z) / np.where(z == 0.0, 1.0, z))
         lifetime = far[:, None] * y * decline
-        return np.asarray((self.p_alive(parameters, patterns) * rate)[:, None] * lifetime, dtype=np.float64)
+        return np.asarray(rate[:, None] * lifetime, dtype=np.float64)
 
     def at_least_given_alive(
         self, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray

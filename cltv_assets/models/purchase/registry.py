@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from typing import Protocol
 
 import numpy as np
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.purchase.beta_geometric import BgNbd, MbgNbd
+from cltv_assets.models.purchase.living import mixed
 from cltv_assets.models.purchase.nbd import Nbd
 from cltv_assets.models.purchase.pareto_nbd import ParetoNbd
+from cltv_assets.models.purchase.regular import SHAPES, BgCnbd, MbgCnbd
 from cltv_assets.models.sufficient_statistics import Objective, Parameters, Patterns, PurchaseStatistics
 
 
@@ -38,8 +40,15 @@ class PurchaseModel(Protocol):
     def together(self) -> tuple[tuple[str, ...], ...]:
         """Parameters that run away together, the leading one first; see `maximise`."""
 
+    @property
+    def k(self) -> int:
+        """Steps that a purchase takes, each of which comes by chance: 1 unless purchases are regular."""
+
     def likelihood(self, statistics: PurchaseStatistics) -> Objective:
-        """Return the log-likelihood of ``statistics`` and its gradient, over log parameters."""
+        """Return the log-likelihood of ``statistics`` and its gradient, over log parameters.
+
+        A factor that no parameter enters may be left out: see `intervals_log_density`.
+        """
 
     def log_at_least(self, log_parameters: FloatArray, ages: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
         """Return ln P(``count`` repeat purchases or more within T) for each positive T of ``ages``, and its gradient.
@@ -56,21 +65,34 @@ class PurchaseModel(Protocol):
     def p_alive(self, parameters: Parameters, patterns: Patterns) -> FloatArray:
         """Return the probability that the customer still buys at all, shape (n,)."""
 
+    def progress(self, parameters: Parameters, patterns: Patterns) -> tuple[IntArray, FloatArray] | None:
+        """Return the steps that customers may have done, shape (n, P), and their probabilities given alive.
+
+        None where k is 1: the steps done are the repeat purchases.
+        """
+
     def expected_purchases(self, parameters: Parameters, patterns: Patterns, horizons: FloatArray) -> FloatArray:
         """Return the expected purchases in the time t after the observation end, shape (n, H)."""
+
+    def expected_given_alive(self, parameters: Parameters, states: Patterns, horizons: FloatArray) -> FloatArray:
+        """Return the expected purchases of living customers, shape (n, H); ``states`` are those of `Living`."""
 
     def at_least_given_alive(
         self, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray
     ) -> FloatArray:
         """Return P(purchases in the next t >= m | alive at T), m >= 1; t and m paired with the patterns, shape (n,).
 
-        The future of a customer who is alive depends on frequency and T. Recency tells only whether one is alive.
+        The patterns are states of `Living`: the future of a customer who is alive depends on T and the steps done,
+        which ``frequency`` counts. Recency tells whether one is alive, and how many steps are probably done.
         """
 
 
 #: A new model needs an entry here, columns for its parameters in the table ``purchase_model`` and,
 #: to be used, a place in ``PREFERENCE`` in ``models/choosing/candidates.py``.
-PURCHASE_MODELS: Mapping[str, PurchaseModel] = {model.name: model for model in (BgNbd(), MbgNbd(), ParetoNbd(), Nbd())}
+PURCHASE_MODELS: dict[str, PurchaseModel] = {model.name: model for model in (BgNbd(), MbgNbd(), ParetoNbd(), Nbd())}
+
+#: Those of regular purchases, for each k.
+REGULAR_MODELS: dict[str, PurchaseModel] = {model.name: model for k in SHAPES for model in (BgCnbd(k), MbgCnbd(k))}
 
 
 def model_named(name: str) -> PurchaseModel:
@@ -81,14 +103,40 @@ def model_named(name: str) -> PurchaseModel:
     ModelError
         If there is none.
     """
-    if name not in PURCHASE_MODELS:
-        raise ModelError(f"There is no purchase model '{name}'.", f"Use one of {', '.join(PURCHASE_MODELS)}.")
-    return PURCHASE_MODELS[name]
+    found = PURCHASE_MODELS.get(name) or REGULAR_MODELS.get(name)
+    if found is None:
+        raise ModelError(
+            f"There is no purchase model '{name}'.",
+            f"Use one of {', '.join(PURCHASE_MODELS)}, or bg_cnbd_k and mbg_cnbd_k with a k of "
+            f"{', '.join(map(str, SHAPES))}.",
+        )
+    return found
 
 
 def at_least(
     model: PurchaseModel, parameters: Parameters, patterns: Patterns, horizons: FloatArray, counts: FloatArray
 ) -> FloatArray:
     """Return P(purchases in the next t >= m), m >= 1; t and m paired with the patterns, shape (n,)."""
-    given_alive = model.at_least_given_alive(parameters, patterns, horizons, counts)
-    return np.asarray(model.p_alive(parameters, patterns) * given_alive, dtype=np.float64)
+    found = model.progress(parameters, patterns)
+    steps, weights = (patterns.frequency[:, None], None) if found is None else found
+    given_alive = [
+        model.at_least_given_alive(parameters, Patterns.unchecked(each, patterns.recency, patterns.T), horizons, counts)
+        for each in steps.T
+    ]
+    alive = model.p_alive(parameters, patterns)
+    return np.asarray(alive * mixed(np.stack(given_alive, axis=1), weights), dtype=np.float64)
+
+
+def intervals_log_density(k: int, intervals: int, sum_of_logs: float) -> float:
+    """Return the factor of single intervals that the likelihood leaves out, in nats; 0 for k = 1.
+
+    Parameters
+    ----------
+    k : int
+        Steps of a purchase.
+    intervals : int
+        How many there are: repeat purchases.
+    sum_of_logs : float
+        Of their lengths, in the models' time unit: with k, all that the likelihood sees of single intervals.
+    """
+    return (k - 1.0) * sum_of_logs - intervals * math.lgamma(k)

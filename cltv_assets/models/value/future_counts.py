@@ -1,10 +1,11 @@
 """How many purchases a living customer makes: tails of counts by frequency, at few ages and few counts.
 
-The future of a living customer depends on frequency and T alone and is smooth in T. For each
-frequency it is computed at Chebyshev nodes and interpolated to all ages (Trefethen, 2013,
-Approximation Theory and Approximation Practice, chapters 5 and 8: the error falls geometrically
-with the number of nodes). Large counts are taken in blocks, because hundreds of purchases spread
-over dozens.
+The future of a living customer depends on the state (`Living`): steps done and T. It is smooth in T. For each
+number of steps, the frequency where purchases come by chance, it is computed at Chebyshev nodes and interpolated to
+all ages (Trefethen, 2013, Approximation Theory and Approximation Practice, chapters 5 and 8: the error falls
+geometrically with the number of nodes). Customers who buy regularly are mixtures of states, and the weights of
+their states are multiplied by those of the nodes. Large counts are taken in blocks, because hundreds of purchases
+spread over dozens.
 """
 
 from __future__ import annotations
@@ -40,18 +41,21 @@ class FrequencyGroup:
         The frequency.
     rows : array of int64, shape (n,)
         Their rows in what the grid was made from.
+    steps : array of int64, shape (K,)
+        Steps done to compute at.
     nodes : array of float64, shape (K,)
         Ages to compute at.
     weights : array of float64, shape (A, K)
-        Row i gives the value at the i-th distinct age from those at the nodes.
+        Row i gives the value at the i-th distinct age, or of the i-th customer, from those at the nodes.
     at : array of int64, shape (n,)
-        Row of the weights that each customer's age has.
+        Row of the weights that each customer has.
     first : int
         Position of the first node among all of the grid's.
     """
 
     frequency: int
     rows: IntArray
+    steps: IntArray
     nodes: FloatArray
     weights: FloatArray
     at: IntArray
@@ -66,20 +70,23 @@ class AgeGrid:
     ----------
     groups : list of FrequencyGroup
         By rising frequency.
-    frequency, T : arrays, shape (N,)
-        Of each node.
+    states : Patterns
+        The nodes, as `Living` has them.
     place : array of int64, shape (n,)
         Row that each customer has in what `interpolate` returns.
+    scale : float
+        What the nodes were chosen with.
     """
 
     groups: list[FrequencyGroup]
-    frequency: IntArray
-    T: FloatArray
+    states: Patterns
     place: IntArray
+    scale: float
 
     @classmethod
-    def of(cls, frequency: IntArray, T: FloatArray, scale: float) -> AgeGrid:
+    def of(cls, model: PurchaseModel, parameters: Parameters, patterns: Patterns, scale: float) -> AgeGrid:
         """Choose the nodes of customers; ``scale`` is the time over which tails change at age 0."""
+        frequency, T, progress = patterns.frequency, patterns.T, model.progress(parameters, patterns)
         order = np.lexsort((T, frequency))
         frequencies, begins = np.unique(frequency[order], return_index=True)
         groups: list[FrequencyGroup] = []
@@ -87,20 +94,25 @@ class AgeGrid:
         place = np.zeros(len(T), dtype=np.int64)
         for x, rows in zip(frequencies.tolist(), np.split(order, begins[1:]), strict=False):
             ages, at = np.unique(T[rows], return_inverse=True)
-            groups.append(FrequencyGroup(x, rows, *_nodes(ages, scale), at, first))
-            first += len(groups[-1].nodes)
+            nodes, weights = _nodes(ages, scale)
+            steps = np.full(len(nodes), x)
+            if progress is not None:
+                steps = np.repeat(progress[0][rows[0]], len(nodes))
+                nodes = np.tile(nodes, progress[0].shape[1])
+                weights = (progress[1][rows][:, :, None] * weights[at][:, None, :]).reshape(len(rows), -1)
+                at = np.arange(len(rows))
+            groups.append(FrequencyGroup(x, rows, steps, nodes, weights, at, first))
+            first += len(nodes)
             place[rows] = known + at
-            known += len(ages)
+            known += len(weights)
         empty = [np.zeros(0)]
-        return cls(
-            groups,
-            np.repeat(frequencies, [len(group.nodes) for group in groups]).astype(np.int64),
-            np.concatenate([group.nodes for group in groups] or empty),
-            place,
+        steps, nodes = (
+            np.concatenate([getattr(group, name) for group in groups] or empty) for name in ("steps", "nodes")
         )
+        return cls(groups, Patterns.unchecked(steps, np.zeros(len(steps)), nodes), place, scale)
 
     def interpolate(self, values: FloatArray) -> FloatArray:
-        """Return what the nodes have, shape (N, H), at the distinct frequencies and ages, shape (A, H)."""
+        """Return for the rows of all weights, shape (A, H), what the nodes have, shape (N, H)."""
         parts = [group.weights @ values[group.first : group.first + len(group.nodes)] for group in self.groups]
         return np.concatenate(parts or [values])
 
@@ -131,14 +143,14 @@ def _nodes(ages: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
 
 @dataclass(frozen=True, eq=False)
 class CountTails:
-    """P(at least m purchases | alive) of one frequency, by block of counts.
+    """P(at least m purchases | alive, steps done) of one frequency, by block of counts.
 
     Parameters
     ----------
     edges : array of int64, shape (B + 1,)
         Block i holds the counts ``edges[i]`` + 1 to ``edges[i + 1]``; an odd number of them.
     tails : array of float64, shape (K, H, B)
-        At each age and horizon, at the middle of each block.
+        At each node and horizon, at the middle of each block.
     """
 
     edges: IntArray
@@ -184,16 +196,16 @@ def block_edges(blocks: int, p: float) -> IntArray:
 
 
 def count_tails(
-    model: PurchaseModel, parameters: Parameters, frequency: int, ages: FloatArray, horizons: FloatArray, p: float
+    model: PurchaseModel, parameters: Parameters, steps: IntArray, ages: FloatArray, horizons: FloatArray, p: float
 ) -> CountTails:
-    """Compute the tails of one frequency at each age and horizon.
+    """Compute the tails of one frequency at each node and horizon.
 
     Parameters
     ----------
     model, parameters : PurchaseModel, mapping
         The purchase model and its parameters.
-    frequency : int
-        Repeat purchases so far.
+    steps : array of int64, shape (K,)
+        Steps done so far: repeat purchases where these come by chance.
     ages : array of float64, shape (K,)
         T, in the time unit of the fit.
     horizons : array of float64, shape (H,)
@@ -201,7 +213,7 @@ def count_tails(
     p : float
         Shape of the gamma distribution of purchase values, which limits the blocks.
     """
-    T = np.repeat(ages, len(horizons))
+    progress, T = np.repeat(steps, len(horizons)), np.repeat(ages, len(horizons))
     times = np.tile(horizons, len(ages))
     found: list[FloatArray] = []
     done = 0
@@ -209,8 +221,7 @@ def count_tails(
         edges = block_edges(done + _AT_ONCE, p)[done:]
         middles = (edges[:-1] + edges[1:] + 1) / 2.0
         n = len(T) * len(middles)
-        # Recency says only whether a customer is alive: any will do.
-        patterns = Patterns.unchecked(np.full(n, frequency), np.zeros(n), np.repeat(T, len(middles)))
+        patterns = Patterns.unchecked(np.repeat(progress, len(middles)), np.zeros(n), np.repeat(T, len(middles)))
         tails = model.at_least_given_alive(
             parameters, patterns, np.repeat(times, len(middles)), np.tile(middles, len(T))
         ).reshape(len(ages), len(horizons), len(middles))

@@ -207,13 +207,13 @@ def totals_of(
     patterns = Patterns(groups.frequency, groups.recency, groups.T)
     at = [h - 1 for h in horizons]
     ends = month_ends[at]
-    grid = AgeGrid.of(patterns.frequency, patterns.T, float(ends.min()))
+    grid = AgeGrid.of(model, parameters, patterns, float(ends.min()))
     by_month = _given_alive(model, parameters, grid, month_ends)
     moments = _moments(model, parameters, spend, grid, groups, ends)
     names, covariance = _matrix(fit.log_covariance, tuple(parameters))
     spend_names, spend_matrix = _matrix(spend_covariance, ("p", "q", "v"))
     shifted = [{**parameters, name: parameters[name] * np.exp(sign * _STEP)} for name in names for sign in (1.0, -1.0)]
-    moved = [(each, _given_alive(model, each, grid, ends)) for each in shifted]
+    moved = [(each, _given_alive(model, each, _grid_at(model, each, patterns, grid), ends)) for each in shifted]
     both = np.zeros((len(names) + len(spend_names),) * 2)
     both[: len(names), : len(names)] = covariance
     both[len(names) :, len(names) :] = spend_matrix
@@ -272,14 +272,14 @@ def _empty(n: int, horizons: int, covariance: FloatArray) -> Sums:
     return Sums(expected, centre, variance, np.empty((len(covariance), n, horizons)), covariance)
 
 
+def _grid_at(model: PurchaseModel, parameters: Parameters, patterns: Patterns, grid: AgeGrid) -> AgeGrid:
+    """Return the grid at other parameters: where purchases are regular, they weigh a customer's states."""
+    return grid if model.k == 1 else AgeGrid.of(model, parameters, patterns, grid.scale)
+
+
 def _given_alive(model: PurchaseModel, parameters: Parameters, grid: AgeGrid, horizons: FloatArray) -> FloatArray:
-    """Return expected purchases of the living at the grid's frequencies and ages, computed at its nodes only."""
-    # Recency decides whether a customer is alive; one who bought on this day is likeliest to be.
-    recency = np.where(grid.frequency > 0, grid.T, 0.0)
-    nodes = Patterns.unchecked(grid.frequency, recency, grid.T)
-    return grid.interpolate(
-        model.expected_purchases(parameters, nodes, horizons) / model.p_alive(parameters, nodes)[:, None]
-    )
+    """Return expected purchases of the living in the rows of the grid's weights, computed at its nodes only."""
+    return grid.interpolate(model.expected_given_alive(parameters, grid.states, horizons))
 
 
 def _moments(
@@ -290,10 +290,10 @@ def _moments(
     groups: CustomerGroups,
     horizons: FloatArray,
 ) -> list[FloatArray]:
-    """Return E[N^2], E[S] / (v + x m) and E[S^2] / (v + x m)^2 of the living, at the grid's frequencies and ages."""
+    """Return E[N^2], E[S] / (v + x m) and E[S^2] / (v + x m)^2 of the living, in the rows of the grid's weights."""
     found: list[FloatArray] = []
     for group in grid.groups:
-        tails = count_tails(model, parameters, group.frequency, group.nodes, horizons, spend["p"])
+        tails = count_tails(model, parameters, group.steps, group.nodes, horizons, spend["p"])
         mean, square = tails.moments()
         p, shape = spend["p"], spend["q"] + spend["p"] * group.frequency
         if shape > HEAVY_TAIL:

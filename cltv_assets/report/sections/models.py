@@ -126,12 +126,19 @@ def _meaning(data: ReportData, model: FittedModel) -> str:
     if {"r", "alpha"} <= value.keys():
         leaves = {"a", "b"} <= value.keys() or {"s", "beta"} <= value.keys()
         until = "until it leaves" if leaves else "and never leaves"
-        rate = wording.decimal(value["r"] / value["alpha"] * year)
+        # A row of an earlier version has no k.
+        k = model.row.get("k") or 1
+        rate = wording.decimal(value["r"] / value["alpha"] / k * year)
         said.append(f"An average customer makes {rate} repeat purchases a year {until}.")
+        if k > 1:
+            said.append(
+                f"Purchases come more regularly than by chance: a customer's intervals deviate from their mean by "
+                f"{wording.percent(1.0 / math.sqrt(k), 0)}, where chance would make it 100%."
+            )
     if {"a", "b"} <= value.keys():
         leaves_after = value["a"] / (value["a"] + value["b"])
         shown = "less than 0.1%" if leaves_after < 0.001 else wording.percent(leaves_after)
-        every = "any purchase, the first one included," if model.name == "mbg_nbd" else "a repeat purchase"
+        every = "any purchase, the first one included," if model.name.startswith("mbg_") else "a repeat purchase"
         said.append(f"After {every} the chance of never coming back is {shown} on average.")
     if {"s", "beta"} <= value.keys():
         said.append(_half_left(value["s"], value["beta"] / year))

@@ -30,6 +30,7 @@ _FIFTH = READ_AT[-1]
 #: Customers who have nothing at risk because the model cannot doubt them.
 _ALIVE_BY_DEFINITION = {
     "bg_nbd": "The BG/NBD model takes whoever never came back to be still a customer: they are not listed.",
+    "bg_cnbd": "The BG/CNBD-k model takes whoever never came back to be still a customer: they are not listed.",
     "nbd": "The NBD model takes everyone to be still a customer.",
 }
 
@@ -164,7 +165,7 @@ def customers(data: ReportData) -> Section:
         "at_risk": facts.most_at_risk,
         "risk_total": wording.money(facts.at_risk, data.settings.currency),
         "risk_share": "" if share is None else wording.percent(share),
-        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name, ""),
+        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name.rstrip("_0123456789"), ""),
         "net": ", less refunds" if data.settings.refunds == "net" else "",
     }
     return Section("customers", name, headline, content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cltv_assets.models.purchase.registry import PURCHASE_MODELS
+from cltv_assets.models.purchase.registry import PURCHASE_MODELS, REGULAR_MODELS
 from cltv_assets.tables.fitted_models import (
     converged,
     model_fitted,
@@ -25,7 +25,7 @@ TABLE = Table(
     checks=(
         converged,
         one_model_chosen,
-        parameters_possible({name: model.parameter_names for name, model in PURCHASE_MODELS.items()}),
+        parameters_possible({name: each.parameter_names for name, each in (PURCHASE_MODELS | REGULAR_MODELS).items()}),
         fitted_on_all_customers,
         all_customers_included,
         model_fitted,

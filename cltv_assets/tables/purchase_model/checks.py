@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import ibis.expr.types as ir
 
-from cltv_assets.models.choosing.candidates import NULL_MODEL
+from cltv_assets.models.choosing.candidates import NULL_MODEL, REGULAR_BUYING
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.fitted_models import of_chosen
 from cltv_assets.tables.month_run import MonthRun
@@ -21,7 +23,7 @@ _UNITS_A_YEAR = {"day": 365.25, "week": 365.25 / 7.0}
 
 _SHOWN = (
     "model_name", "seasonality", "status", "status_reason", "choice_reason", "log_likelihood", "a", "b", "s", "beta",
-    "time_unit",
+    "log_covariance", "k", "time_unit",
 )  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def _measures_of_dropout(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar
         f"null_{clock}": table.log_likelihood.max(where=null & (table.seasonality == clock))
         for clock in ("none", "monthly")
     }
-    return of_chosen(table, _SHOWN) | clocks
+    return of_chosen(table, _SHOWN) | clocks | {"measured_k": table.k.max()}
 
 
 @check(
@@ -87,14 +89,14 @@ def _measures_of_dropout(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar
     blocking=False,
 )
 def dropout_identified(values: Values, _run: MonthRun) -> Verdict:
-    """Warn when the data cannot tell who has left."""
+    """Warn when the data cannot tell who has left, or the model cannot because purchases are regular."""
     name = values["model_name"]
     if values["status"] in (None, "not_fitted"):
         return Verdict(True, "No model, hence no dropout to identify.")
     if name == NULL_MODEL:
         message = (
             f"No dropout could be found: the model that predicts, {name}, has none, and takes everyone for a customer "
-            f"for ever. {values['choice_reason'] or ''} Read P(alive) as unknown. A longer history helps."
+            f"for ever. {values['choice_reason'] or ''} Read P(alive) as unknown. {_remedy(values)}"
         )
         return Verdict(False, " ".join(message.split()), {"gain_over_nbd": 0.0})
     null = values[f"null_{values['seasonality']}"]
@@ -105,21 +107,38 @@ def dropout_identified(values: Values, _run: MonthRun) -> Verdict:
     dropout, what = found
     facts = {"mean_dropout_probability": dropout, "gain_over_nbd": gain}
     compared = f"{gain:,.1f} nats" if gain is not None else "no comparison"
-    if values["status"] == "boundary" and dropout >= _NO_DROPOUT and (gain is None or gain >= _NO_BETTER):
+    visible = dropout >= _NO_DROPOUT and (gain is None or gain >= _NO_BETTER)
+    if values["status"] == "boundary" and visible and not _told_by_regularity(values):
         message = (
             f"Dropout is poorly identified from this history: {values['status_reason']}. P(alive) of single "
-            f"customers is a guess. {name} gains {gain or 0:.1f} nats on {NULL_MODEL}, which has no dropout. A longer "
-            "history helps."
+            f"customers is a guess. {name} gains {gain or 0:.1f} nats on {NULL_MODEL}, which has no dropout. "
+            f"{_remedy(values)}"
         )
         return Verdict(False, message, facts)
     if dropout < _NO_DROPOUT or (gain is not None and gain < _NO_BETTER):
         message = (
             f"Dropout cannot be identified from this history: {name} says that nearly everyone is still a "
             f"customer, or describes the data hardly better than {NULL_MODEL}, which has no dropout ({compared}). "
-            "Read P(alive) as unknown; expected purchases rest on the purchase rates alone. A longer history helps."
+            f"Read P(alive) as unknown; expected purchases rest on the purchase rates alone. {_remedy(values)}"
         )
         return Verdict(False, message, facts)
     return Verdict(True, f"{what} {dropout:.1%}; {name} is {compared} better than {NULL_MODEL}.", facts)
+
+
+def _remedy(values: Values) -> str:
+    """Name the cause where purchases are regular and the model takes them to come by chance."""
+    measured = values["measured_k"] or 1
+    if measured > 1 and (values["k"] or 1) == 1:
+        return (
+            f"{REGULAR_BUYING.format(measured).capitalize()}, and a model of purchases by chance then misses who left: "
+            "set purchase_model to bg_cnbd_k or mbg_cnbd_k, or leave the choice to auto and a longer history."
+        )
+    return "A longer history helps."
+
+
+def _told_by_regularity(values: Values) -> bool:
+    """Return whether a model of regular purchases identified dropout, even if not how rates differ."""
+    return (values["k"] or 1) > 1 and "a" in json.loads(values["log_covariance"] or "{}")
 
 
 def _dropout(values: Values) -> tuple[float, str] | None:

@@ -21,6 +21,14 @@ PURCHASE_MODEL = TableSchema(
             ("s", "Shape of the gamma distribution of dropout rates (Pareto/NBD).", ""),
             ("beta", "Rate of the gamma distribution of dropout rates (Pareto/NBD).", "time unit"),
         ),
+        Column(
+            "k",
+            "int64",
+            "Steps that a purchase takes, each of which comes by chance: 1 where purchases do, more where they are "
+            "regular ((M)BG/CNBD-k). The mean interval of an average customer is k alpha / r.",
+            nullable=True,
+            since=3,
+        ),
         *(
             Column(name, "float64", "Purchase intensity of that calendar month; a year's mean is 1.", nullable=True)
             for name in SEASON_COLUMNS
@@ -83,6 +91,14 @@ PURCHASE_MODEL = TableSchema(
         Column("customers", "int64", "Customers fitted on: all of them, but for those left out.", "customers"),
         Column("repeat_customers", "int64", "Customers with a repeat purchase.", "customers"),
         Column("repeat_purchases", "int64", "Repeat purchases of all customers.", "purchase days"),
+        Column(
+            "regularity",
+            "float64",
+            "Shape of the gamma distribution of intervals between purchases, measured from customers' last two: 1 as "
+            "by chance, more where purchases are regular. Null for fewer than 30 customers with two.",
+            nullable=True,
+            since=3,
+        ),
         Column("time_unit", "string", "Unit of recency, T and alpha: day or week."),
         Column("observation_end", "date", "Last day of the observation."),
         Column("model_version", "string", "Version of the code that fitted it."),

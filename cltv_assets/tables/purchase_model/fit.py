@@ -13,6 +13,7 @@ from cltv_assets.models.choosing.candidates import Contender
 from cltv_assets.models.choosing.choice import choose_model
 from cltv_assets.models.choosing.histories import Fold, Histories
 from cltv_assets.models.choosing.seasonality import MonthCounts
+from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.months import DAYS_PER_UNIT, Month
 from cltv_assets.tables.fitted_models import SEASON_COLUMNS, row_of_fit
 from cltv_assets.tables.month_run import MonthRun
@@ -26,6 +27,7 @@ from cltv_assets.tables.purchase_model.folds import (
     purchases_by_month,
     windows,
 )
+from cltv_assets.tables.purchase_model.intervals import purchase_intervals
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 #: Columns that say how a model did in the holdouts.
@@ -42,6 +44,7 @@ def make(run: MonthRun) -> ir.Table:
     """Fit all purchase models on all customers, compare them inside the history and choose one."""
     patterns = histories(collect_patterns(run, run.inputs[RFM_SUMMARY.name]), run.month)
     days = run.inputs[PURCHASE_DAYS.name]
+    between = purchase_intervals(run, days)
     choice = choose_model(
         patterns,
         holdouts(run, days, patterns),
@@ -49,11 +52,13 @@ def make(run: MonthRun) -> ir.Table:
         run.settings.purchase_model,
         run.settings.seasonality,
         DAYS_PER_UNIT[run.settings.time_unit],
+        between,
     )
     common = {
         "time_unit": run.settings.time_unit,
         "observation_end": run.month.last_day,
         "model_version": __version__,
+        "regularity": between.shape,
     }
     rows = [contender_row(choice.chosen) | {"role": "chosen", "choice_reason": choice.reason} | common]
     rows += [contender_row(other) | {"role": "comparison"} | common for other in choice.others]
@@ -104,6 +109,7 @@ def month_counts(run: MonthRun, days: ir.Table) -> MonthCounts:
 def contender_row(contender: Contender) -> dict[str, Any]:
     """Flatten a model and its standing among the others into columns of ``purchase_model``."""
     row = row_of_fit(contender.fit) | {"seasonality": "none", "holdout_folds": contender.folds}
+    row |= {"k": model_named(contender.name).k}
     if contender.index is not None:
         row |= {"seasonality": "monthly"}
         row |= {name: float(value) for name, value in zip(SEASON_COLUMNS, contender.index, strict=True)}
