@@ -27,7 +27,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     Parameters
     ----------
     horizons_months : sequence of int
-        Horizons, in months; each adds eight columns.
+        Horizons, in months; each adds seven columns.
     """
     by_horizon: list[Column] = []
     for h in horizons_months:
