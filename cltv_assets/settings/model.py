@@ -316,6 +316,8 @@ class Settings(Section):
             raise ValueError(f"lake_uri '{self.lake_uri}' is neither a folder nor s3://bucket/prefix")
         if self.source.kind != "cdnow" and self.start_month is None:
             raise ValueError("start_month is needed: the first month of your data, as YYYY-MM")
+        if self.source.counted and self.outliers.method != "none":
+            raise ValueError("outliers.method looks at amounts, and source.amounts is none: take outliers out")
         if self.end_month is not None and self.end_month < self.first_month.key:
             raise ValueError(f"end_month {self.end_month} is before start_month {self.first_month}")
         if self.seasonality == "monthly" and self.purchase_model == "pareto_nbd":

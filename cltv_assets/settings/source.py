@@ -46,6 +46,9 @@ _SEVERAL = ("customer_id", "transacted_at")
 #: Names of which one may be mapped: it says what a line's margin is.
 _MARGINS = ("cost", "unit_cost", "margin")
 
+#: Names that speak of money, which a source without amounts does not have.
+_OF_MONEY = ("amount", "quantity", "unit_price", *_MARGINS, "currency", "refund_amount", "refunded_at")
+
 #: Asks for columns that are only looked at: what is no text in them is left out, and no error.
 LOOKED_AT = "nothing"
 #: What a query's columns are called, unless ``columns`` says otherwise.
@@ -144,10 +147,15 @@ class Source(Section):
     columns: dict[CanonicalName, Texts] = Field(
         default_factory=dict,
         description="Canonical name to the name of the source's column. `customer_id`, `transacted_at`, and `amount` "
-        "or both `quantity` and `unit_price` are required. `customer_id` may be a list, of which the first that is "
-        "filled counts; `transacted_at` too, whose fields are joined by a blank (date and time). `cost` (of the whole "
-        "line), `unit_cost` (times `quantity`) or `margin` gives each customer a margin of their own in place of "
-        "`gross_margin`.",
+        "or both `quantity` and `unit_price` are required (no amount with `amounts: none`). `customer_id` may be a "
+        "list, of which the first that is filled counts; `transacted_at` too, whose fields are joined by a blank (date "
+        "and time). `cost` (of the whole line), `unit_cost` (times `quantity`) or `margin` gives each customer a "
+        "margin of their own in place of `gross_margin`.",
+    )
+    amounts: Literal["given", "none"] = Field(
+        "given",
+        description="`none`: the source has no amounts, as visits and uses of a loyalty card do not. Its lines are "
+        "counted: purchases, P(alive) and segments are predicted, and money is null everywhere.",
     )
     paths: dict[str, str] = Field(
         default_factory=dict,
@@ -300,7 +308,8 @@ class Source(Section):
         if isinstance(values, Mapping) and values.get("kind", "cdnow") == "cdnow":
             return {"zero_amounts": "keep", **values}
         if isinstance(values, Mapping) and values.get("query") and not values.get("columns"):
-            return {**values, "columns": {name: name for name in _OF_QUERY}}
+            counted = values.get("amounts") == "none"
+            return {**values, "columns": {name: name for name in _OF_QUERY if not counted or name not in _OF_MONEY}}
         return values
 
     @field_validator("columns", mode="before")
@@ -358,6 +367,8 @@ class Source(Section):
         if self.asset_partitions != "none" and not self.asset_key:
             raise ValueError("asset_partitions needs asset_key: the assets that are partitioned so")
         if self.kind == "cdnow":
+            if self.counted:
+                raise ValueError("amounts: none is not for kind 'cdnow', which has amounts; take amounts out")
             if self.asset_key:
                 raise ValueError("asset_key is not for kind 'cdnow', whose file no asset makes; take asset_key out")
             if self.path is not None or self.columns or self.timestamp_format != ("iso",):
@@ -432,8 +443,13 @@ class Source(Section):
             raise ValueError("columns names both amount and unit_price: keep one of them")
         if len(both := [name for name in _MARGINS if name in self.columns]) > 1:
             raise ValueError(f"columns names {' and '.join(both)}: keep one of them, because each gives the margin")
-        if not priced and "amount" not in self.columns:
-            raise ValueError("columns needs amount, or both quantity and unit_price")
+        if self.counted:
+            self._check_counted()
+        elif not priced and "amount" not in self.columns:
+            raise ValueError(
+                "columns needs amount, or both quantity and unit_price; if the source has no amounts, as a log of "
+                "visits, set source.amounts: none, and purchases are predicted without money"
+            )
         for name, there in self.columns.items():
             if len(there) != 1 and (name not in _SEVERAL or not there):
                 raise ValueError(f"columns.{name} takes one column; only {' and '.join(_SEVERAL)} may be lists")
@@ -457,6 +473,24 @@ class Source(Section):
             raise ValueError("columns maps two names to one source column")
         if unknown := [name for name in self.fill_down if name not in self.wanted]:
             raise ValueError(f"fill_down names {unknown[0]}, which no other setting of the source uses")
+
+    def _check_counted(self) -> None:
+        asked = [f"columns.{name}" for name in _OF_MONEY if name in self.columns]
+        asked += [
+            name
+            for name in ("amount_level", "refund_level", "sign", "scale", "cancellation_prefix")
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if asked:
+            raise ValueError(
+                f"amounts: none and {asked[0]} exclude each other: without amounts there are no refunds and no money. "
+                f"Take {asked[0]} out, and leave lines that are no purchases out by where; or set amounts: given"
+            )
+
+    @property
+    def counted(self) -> bool:
+        """Whether lines are only counted, because the source has no amounts."""
+        return self.amounts == "none"
 
     @property
     def gives_back(self) -> bool:

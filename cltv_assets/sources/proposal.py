@@ -233,6 +233,8 @@ def _written(place: Sequence[tuple[str, str, str]], sample: Sample) -> str:
     lacking = [name for name in ("customer_id", "transacted_at") if name not in chosen]
     lacking += [] if chosen.keys() & {"amount", "unit_price"} else ["amount"]
     lines += [f"    # {canonical}:  # ? which of {', '.join(sample.names)}" for canonical in lacking]
+    if "amount" in lacking:
+        lines.append("  # amounts: none  # ? if no column says what a line is worth, as of visits: money stays unknown")
     if found := _margin(sample, chosen):
         lines.append(f"    # {found[0]}: {found[1]}  # ? if it says what you earn, customers have margins of their own")
     months = _put_times(put, sample, chosen)

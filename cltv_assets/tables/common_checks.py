@@ -158,6 +158,21 @@ def within_month(column: str) -> Check:
     return rows_where("within_month", f"Every {column} lies in the partition's month.", wrong)
 
 
+def money_given(*columns: str) -> Check:
+    """Promise that money is known in every row, or in none where the source has no amounts."""
+
+    def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
+        counted = run.settings.source.counted
+        return any_of([table[name].notnull() if counted else table[name].isnull() for name in columns])
+
+    return rows_where(
+        "money_given",
+        f"Every row has {' and '.join(columns)}, or none has where source.amounts is none.",
+        wrong,
+        "If source.amounts was changed, run the months of before again.",
+    )
+
+
 #: Number of earlier months that define the usual volume.
 RECENT_MONTHS = 3
 
@@ -188,6 +203,10 @@ def usual_volume(schema: TableSchema) -> Check:
     )
 
 
+#: Message of a check of money where there is none.
+NO_AMOUNTS = "The source has no amounts (source.amounts: none)."
+
+
 def spend_reconciles(
     upstream: str, inflow: Callable[[ir.Table], ir.Scalar], outflow: Callable[[ir.Table], ir.Scalar]
 ) -> Check:
@@ -202,6 +221,8 @@ def spend_reconciles(
     """
 
     def judge(values: Values, run: MonthRun) -> Verdict:
+        if run.settings.source.counted:
+            return Verdict(True, NO_AMOUNTS)
         came, went = (Decimal(values[side] or 0) for side in ("inflow", "outflow"))
         facts = {"spend_in": float(came), "spend_out": float(went)}
         unit = run.settings.currency

@@ -17,7 +17,7 @@ from cltv_assets.models.choosing.histories import AVERAGE_DAYS
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.tables.check import Check, Values, Verdict, check
-from cltv_assets.tables.common_checks import any_of, rows_where
+from cltv_assets.tables.common_checks import NO_AMOUNTS, any_of, rows_where
 from cltv_assets.tables.month_run import MonthRun
 
 #: Columns of each calendar month's purchase intensity, for models fitted with seasonality.
@@ -124,12 +124,14 @@ def _measures_of_model_fitted(table: ir.Table, _run: MonthRun) -> dict[str, ir.S
 
 
 @check("The data supports a model.", measures=_measures_of_model_fitted, blocking=False)
-def model_fitted(values: Values, _run: MonthRun) -> Verdict:
+def model_fitted(values: Values, run: MonthRun) -> Verdict:
     """Warn when the data cannot support a model: predictions, or their money, are withheld.
 
     Its facts are the parameters, because Dagster plots a check's numbers over its evaluations.
     """
     if values["status"] == "not_fitted":
+        if values["model_name"] == gamma_gamma.NAME and run.settings.source.counted:
+            return Verdict(True, NO_AMOUNTS)
         lacking = "money in the predictions" if values["model_name"] == gamma_gamma.NAME else "predictions"
         return Verdict(False, f"No model this month, and no {lacking}: {values['status_reason']}")
     apart = (*_WORDS, "failed")

@@ -9,7 +9,7 @@ from scipy.special import beta
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, CUSTOMER
-from cltv_assets.tables.common_checks import no_rows, spend_reconciles, within_month
+from cltv_assets.tables.common_checks import money_given, no_rows, spend_reconciles, within_month
 from cltv_assets.tables.highlights import Highlights, money
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
@@ -29,8 +29,16 @@ PURCHASE_DAYS = TableSchema(
             "orders",
         ),
         Column("line_count", "int64", "Purchase lines that day.", "lines"),
-        Column("spend", MONEY, "Sum of the purchase lines.", "currency"),
-        Column("refunds", MONEY, "Sum of the refund lines, as a positive number.", "currency"),
+        Column(
+            "spend",
+            MONEY,
+            "Sum of the purchase lines; null where the source has no amounts.",
+            "currency",
+            nullable=True,
+        ),
+        Column(
+            "refunds", MONEY, "Sum of the refund lines, as a positive number; null likewise.", "currency", nullable=True
+        ),
         Column(
             "margin",
             MONEY,
@@ -62,13 +70,14 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
     orders = cleaned.group_by("customer_id", "purchase_day", "transaction_id").aggregate(
         line_count=cleaned.count(where=bought),
         spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
-        refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum().cast(MONEY),
+        # Of a line without an amount nobody knows what went back either.
+        refunds=ibis.ifelse(bought & cleaned.amount.notnull(), zero, -cleaned.amount).sum().cast(MONEY),
         # As delivered: a capped order is still cancelled by a refund of all of it.
         kept=cleaned.amount_delivered.sum().cast(MONEY),
         margin=cleaned.margin.sum().cast(MONEY),
         margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()).cast(MONEY),
     )
-    cancelled = (orders.refunds > 0) & (orders.kept == 0)
+    cancelled = ((orders.refunds > 0) & (orders.kept == 0)).fill_null(False)
     days = orders.group_by("customer_id", "purchase_day").aggregate(
         order_count=orders.count(where=(orders.line_count > 0) & ~cancelled),
         line_count=orders.line_count.sum(),
@@ -78,7 +87,7 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
         margin=orders.margin.sum().cast(MONEY),
         margin_spend=orders.margin_spend.sum().cast(MONEY),
     )
-    undone = (days.refunds > 0) & (days.kept == 0)
+    undone = ((days.refunds > 0) & (days.kept == 0)).fill_null(False)
     return days.mutate(order_count=ibis.ifelse(undone, 0, days.order_count)).select(*PURCHASE_DAYS.column_names)
 
 
@@ -140,7 +149,7 @@ def month_covered(values: Values, run: MonthRun) -> Verdict:
 def counts_positive(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Promise that every row counts at least one purchase or refund, and that no money is kept without one."""
     return (
-        ((table.order_count == 0) & (table.refunds == 0) & (table.line_count > 0))
+        ((table.order_count == 0) & (table.refunds.fill_null(0) == 0) & (table.line_count > 0))
         | ((table.order_count == 0) & (table.spend > table.refunds))
         | (table.spend < 0)
         | (table.refunds < 0)
@@ -154,13 +163,10 @@ def month_highlights(run: MonthRun) -> Highlights:
     found = run.engine.measure(
         days, {"customers": days.customer_id.nunique(), "orders": days.order_count.sum(), "spend": days.spend.sum()}
     )
-    return Highlights(
-        {
-            "customers": found["customers"],
-            "orders": int(found["orders"] or 0),
-            f"spend_{run.settings.currency}": money(found["spend"]),
-        }
-    )
+    numbers: dict[str, object] = {"customers": found["customers"], "orders": int(found["orders"] or 0)}
+    if not run.settings.source.counted:
+        numbers[f"spend_{run.settings.currency}"] = money(found["spend"])
+    return Highlights(numbers)
 
 
 TABLE = Table(
@@ -170,6 +176,7 @@ TABLE = Table(
     checks=(
         within_month("purchase_day"),
         month_covered,
+        money_given("spend", "refunds"),
         spend_reconciles(CLEANED_TRANSACTIONS.name, lambda cleaned: cleaned.amount.sum(), net_spend),
         counts_positive,
     ),

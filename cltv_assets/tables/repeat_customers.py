@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.months import Month
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
-from cltv_assets.tables.common_checks import no_rows
+from cltv_assets.tables.common_checks import money_given, no_rows
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
@@ -22,8 +22,20 @@ REPEAT_CUSTOMERS = TableSchema(
         CUSTOMER,
         Column("purchase_day_count", "int64", "Purchase days in the window, two or more.", "days"),
         Column("order_count", "int64", "Orders in the window.", "orders"),
-        Column("spend", MONEY, "Spend in the window before refunds.", "currency"),
-        Column("refunds", MONEY, "Refunds in the window, as a positive number.", "currency"),
+        Column(
+            "spend",
+            MONEY,
+            "Spend in the window before refunds; null where the source has no amounts.",
+            "currency",
+            nullable=True,
+        ),
+        Column(
+            "refunds",
+            MONEY,
+            "Refunds in the window, as a positive number; null likewise.",
+            "currency",
+            nullable=True,
+        ),
         Column("first_purchase", "date", "First purchase day in the window."),
         Column("last_purchase", "date", "Last purchase day in the window."),
         Column("window_start", "date", "First day of the trailing window."),
@@ -83,7 +95,7 @@ TABLE = Table(
     schema=REPEAT_CUSTOMERS,
     inputs=lambda settings: (Input(PURCHASE_DAYS.name, settings.repeat_window_months - 1),),
     make=make,
-    checks=(repeat_bounds,),
+    checks=(repeat_bounds, money_given("spend", "refunds")),
     group=PREPARATION,
     owner=DATA_PLATFORM,
     kinds=(ENGINE, "deltalake"),

@@ -14,7 +14,7 @@ from cltv_assets.months import DAYS_PER_UNIT, Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
-from cltv_assets.tables.common_checks import no_rows, spend_reconciles
+from cltv_assets.tables.common_checks import money_given, no_rows, spend_reconciles
 from cltv_assets.tables.drift import Watched, distribution_drift
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.margins import with_margins
@@ -37,19 +37,26 @@ RFM_SUMMARY = TableSchema(
             "monetary_value",
             "float64",
             "Mean spend of a repeat purchase day, scaled by the customer's net share where refunds "
-            "are netted; 0 without a repeat purchase.",
+            "are netted; 0 without a repeat purchase. Like all money null where the source has no amounts.",
             "currency",
+            nullable=True,
         ),
         Column("first_purchase", "date", "First purchase day."),
         Column("last_purchase", "date", "Last purchase day."),
         Column("order_count", "int64", "Orders so far.", "orders"),
-        Column("total_spend", MONEY, "Spend so far before refunds, without wholly cancelled days.", "currency"),
-        Column("repeat_spend", MONEY, "Spend of the repeat purchase days before refunds.", "currency"),
-        Column("total_refunds", MONEY, "Refunds so far, as a positive number, without those days'.", "currency"),
+        Column("total_spend", MONEY, "Spend so far before refunds, without wholly cancelled days.", "currency", True),
+        Column("repeat_spend", MONEY, "Spend of the repeat purchase days before refunds.", "currency", True),
+        Column("total_refunds", MONEY, "Refunds so far, as a positive number, without those days'.", "currency", True),
         Column("is_repeat", "boolean", "Whether frequency is 1 or more."),
         Column("r_score", "int32", "Recency quintile, 5 for the most recent buyers.", "1 to 5"),
         Column("f_score", "int32", "Frequency quintile, 5 for the most frequent buyers.", "1 to 5"),
-        Column("m_score", "int32", "Spend quintile, 5 for the largest spend less refunds.", "1 to 5"),
+        Column(
+            "m_score",
+            "int32",
+            "Spend quintile, 5 for the largest spend less refunds; null where the source has no amounts.",
+            "1 to 5",
+            nullable=True,
+        ),
         Column(
             "gross_margin",
             "float64",
@@ -78,7 +85,9 @@ def make(run: MonthRun) -> ir.Table:
     def bounds(column: str) -> list[object]:
         return quantiles(run.engine.collect(value_counts(observed, observed[column])), _QUINTILES)
 
-    spend = quantiles(run.engine.collect(binned_money_counts(observed, net_spend(observed))), _QUINTILES)
+    spend = None
+    if not run.settings.source.counted:
+        spend = quantiles(run.engine.collect(binned_money_counts(observed, net_spend(observed))), _QUINTILES)
     thresholds = ScoreThresholds(bounds("last_purchase"), bounds("frequency"), spend)
     return with_scores(observed, thresholds)
 
@@ -110,11 +119,16 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
         last_purchase=history.purchase_day.max(where=bought),
         first_spend=history.spend.argmin(history.purchase_day, where=bought),
         order_count=history.order_count.sum(),
-        total_spend=history.spend.sum(where=bought).fill_null(0).cast(MONEY),
+        unknown=history.count(where=bought & history.spend.isnull()),
+        total_spend=history.spend.sum(where=bought).cast(MONEY),
         total_refunds=(history.refunds.sum() - history.spend.sum(where=~bought).fill_null(0)).cast(MONEY),
     )
     # Leave out customers who only returned or cancelled things: they have bought nothing.
     customers = customers.filter(customers.days > 0)
+    # Where a purchase without an amount is among them, the sum of the others is not what was spent.
+    customers = customers.mutate(
+        total_spend=ibis.ifelse(customers.unknown > 0, ibis.null(MONEY), customers.total_spend).cast(MONEY)
+    )
     customers = customers.mutate(
         frequency=customers.days - 1,
         repeat_spend=(customers.total_spend - customers.first_spend).cast(MONEY),
@@ -132,7 +146,7 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
     return customers.mutate(
         recency=recency,
         T=age,
-        monetary_value=ibis.ifelse(customers.frequency > 0, mean, 0.0),
+        monetary_value=ibis.ifelse((customers.frequency > 0) | mean.isnull(), mean, 0.0),
         is_repeat=customers.frequency > 0,
         gross_margin=ibis.null("float64"),
     )
@@ -146,19 +160,20 @@ def net_spend(customers: ir.Table) -> ir.DecimalValue:
 
 @dataclass(frozen=True)
 class ScoreThresholds:
-    """Quintile bounds of the RFM scores, four for each (none without customers)."""
+    """Quintile bounds of the RFM scores, four for each (none without customers); None where no spend is known."""
 
     recency: Sequence[Any]
     frequency: Sequence[Any]
-    monetary: Sequence[Any]
+    monetary: Sequence[Any] | None
 
 
 def with_scores(customers: ir.Table, thresholds: ScoreThresholds) -> ir.Table:
     """Add the RFM quintile scores to ``observed_customers``."""
+    spend = thresholds.monetary
     return customers.mutate(
         r_score=tier(customers.last_purchase, thresholds.recency),
         f_score=tier(customers.frequency, thresholds.frequency),
-        m_score=tier(net_spend(customers), thresholds.monetary),
+        m_score=ibis.null("int32") if spend is None else tier(net_spend(customers), spend),
     ).select(*RFM_SUMMARY.column_names)
 
 
@@ -189,7 +204,8 @@ def rfm_bounds(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
 @no_rows("R, F and M scores lie in 1 to 5.")
 def scores_in_range(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Promise that RFM scores are quintiles."""
-    return ~(table.r_score.between(1, 5) & table.f_score.between(1, 5) & table.m_score.between(1, 5))
+    # Where no spend is known there is no score of it: money_given.
+    return ~(table.r_score.between(1, 5) & table.f_score.between(1, 5) & table.m_score.fill_null(1).between(1, 5))
 
 
 def _measures_of_everyone_summarised(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
@@ -245,6 +261,7 @@ TABLE = Table(
     checks=(
         rfm_bounds,
         scores_in_range,
+        money_given("monetary_value", "total_spend", "repeat_spend", "total_refunds", "m_score"),
         everyone_summarised,
         spend_reconciles(
             PURCHASE_DAYS.name,

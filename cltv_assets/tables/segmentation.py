@@ -51,9 +51,12 @@ def rfm_segment(
 ) -> ir.StringValue:
     """Return the segment of the scores; null outside 1 to 5, which a check of the scores refuses.
 
+    Where no spend is known, ``f`` stands for ``m``: who buys most often is the best customer there is.
+
     Frequency counts purchases that were returned later, so ``gave_back`` (all that was spent) keeps a customer out
     of `RFM_KEEPING`.
     """
+    m = m.fill_null(f)
     branches = []
     for name, boxes in RFM_BOXES.items():
         inside = [

@@ -68,7 +68,9 @@ SPEND_MODEL = TableSchema(
             nullable=True,
             since=3,
         ),
-        Column("excluded_customers", "int64", "Repeat customers of no positive value: left out.", "customers"),
+        Column(
+            "excluded_customers", "int64", "Repeat customers of no positive or no known value: left out.", "customers"
+        ),
         Column("mean_order_value", "float64", "Mean spend a repeat purchase of those fitted on.", "currency", True),
         Column("expected_order_value", "float64", "Model mean of a new customer's order value.", "currency", True),
         Column(
@@ -137,7 +139,9 @@ def make(run: MonthRun) -> ir.Table:
         monetary_value=patterns["monetary_value"].to_numpy(),
         weights=patterns["customers"].to_numpy().astype(np.float64),
     )
+    counted = {"status_reason": "the source has no amounts"} if run.settings.source.counted else {}
     row |= row_of_fit(fit_spend_model(stats)) | {
+        **counted,
         "role": "chosen",
         "excluded_customers": int(excluded),
         "observation_end": run.month.last_day,
@@ -188,8 +192,9 @@ def spend_patterns(rfm: ir.Table) -> ir.Table:
 
 
 def excluded_spenders(rfm: ir.Table) -> ir.IntegerScalar:
-    """Count repeat customers whose monetary value is zero: refunded or free."""
-    return ((rfm.frequency > 0) & (rfm.monetary_value * MONEY_POINT < 1)).cast("int64").sum().fill_null(0)
+    """Count repeat customers whose monetary value is zero, refunded or free, or not known."""
+    worth = (rfm.monetary_value * MONEY_POINT >= 1).fill_null(False)
+    return ((rfm.frequency > 0) & ~worth).cast("int64").sum().fill_null(0)
 
 
 def own_price(spend: Mapping[str, Any]) -> bool:

@@ -55,3 +55,63 @@ def test_where_only_the_spend_model_fails_purchases_are_published(
     assert "The 10 customers who are expected to buy most, next 2 months" in said
     assert "CLTV" not in said
     assert "None" not in said
+
+
+def test_visits_are_counted_and_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log of visits: who came and when, and nothing that says what it was worth."""
+    sold = lines_of_shop([JAN, FEB])
+    visits = {
+        month: [(line[1], line[2]) if len(line) == 5 else ("C001", "10:00:00", "one", "too many") for line in lines]
+        for month, lines in sold.items()
+    }
+    deliver(tmp_path / "shop", visits, header=("member", "seen"))
+    source = {"columns": {"customer_id": "member", "transacted_at": "seen"}, "amounts": "none"}
+    settings = settings_in(tmp_path, end_month="2011-02", source=source, refunds="drop")
+    results = run(settings, [JAN, FEB])
+    assert [result.errors for result in results] == [[], []]
+    # Whoever says that there are no amounts is not warned of it.
+    assert not [text for text in results[1].warnings if "money" in text or "spend_model" in text]
+    lake = settings.lake_root
+    raw, cleaned, rejected = (rows_of(lake, f"{name}_transactions") for name in ("raw", "cleaned", "rejected"))
+    assert len(raw) == len(cleaned) + len(rejected) == sum(map(len, visits.values()))
+    # Of the dirt only what a visit can have too is rejected; all other lines count.
+    reasons = {row["reason"] for row in rejected}
+    assert reasons == {"missing_customer", "missing_date", "invalid_date", "date_in_future", "malformed_line"}
+    assert {row["kind"] for row in cleaned} == {"purchase"}
+    money = {
+        "cleaned_transactions": ("amount", "amount_delivered", "margin"),
+        "purchase_days": ("spend", "refunds", "margin", "margin_spend"),
+        "repeat_customers": ("spend", "refunds"),
+        "rfm_summary": ("monetary_value", "total_spend", "repeat_spend", "total_refunds", "m_score", "gross_margin"),
+        "cltv_predictions": ("monetary_value", "expected_order_value", "cltv_1m", "cltv_2m_high", "gross_margin"),
+        "segment_summary": ("expected_value", "expected_value_low", "share_of_value"),
+        "segment_movement": ("value_before", "value_now"),
+    }
+    for table, columns in money.items():
+        rows = rows_of(lake, table, "2011-02")
+        assert rows, table
+        assert {row[name] for row in rows for name in columns} == {None}, table
+    # Days by hand: a customer and a day that both can be read.
+    seen = {(row["customer_id"], row["purchase_day"]) for row in cleaned}
+    days = rows_of(lake, "purchase_days")
+    assert {(row["customer_id"], row["purchase_day"]) for row in days} == seen
+    assert sum(row["order_count"] for row in days) == sum(row["line_count"] for row in days) == len(cleaned)
+    counted = {customer: sum(who == customer for who, _ in seen) for customer, _ in seen}
+    rfm = {row["customer_id"]: row for row in rows_of(lake, "rfm_summary", "2011-02")}
+    assert {name: row["frequency"] + 1 for name, row in rfm.items()} == counted
+    (spend,) = rows_of(lake, "spend_model", "2011-02")
+    assert (spend["status"], spend["status_reason"]) == ("not_fitted", "the source has no amounts")
+    predictions = {row["customer_id"]: row for row in rows_of(lake, "cltv_predictions", "2011-02")}
+    assert predictions.keys() == rfm.keys()
+    assert all(0 < row["p_alive"] <= 1 and row["expected_purchases_2m"] > 0 for row in predictions.values())
+    assert {row["value_segment"] for row in predictions.values()} == {"top", "high", "middle", "low"}
+    # Whoever came lately and often is a champion without having spent anything that is known.
+    best = {name for name, row in rfm.items() if row["r_score"] >= 4 and row["f_score"] >= 4}
+    assert {name for name, row in predictions.items() if row["rfm_segment"] == "champions"} == best
+    assert {row["target"] for row in rows_of(lake, "holdout_evaluation", "2011-02")} == {"purchases"}
+    assert not_finite(lake) == []
+    page = Path(lake, REPORT, "month=2011-02-01/report.html").read_text(encoding="utf-8")
+    assert "Purchases and P(alive) are predicted, money is not: the source has no amounts." in page
+    assert "Most value at risk" not in page
+    show_summary(settings, "2011-02")
+    assert "CLTV" not in capsys.readouterr().out

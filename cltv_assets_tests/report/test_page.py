@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -149,6 +150,11 @@ def test_a_month_without_money_shows_purchases_and_says_why(engine: DuckDBEngine
     assert [cell.split()[0] for cell in (row[1], row[4], row[5])] == [
         str(len(top)), f"{sum(one.value for one in top) / 12.5:,.0f}", f"{share:.1%}"
     ]  # fmt: skip
+    means = {
+        name: np.mean([c.value for c in shop.customers if c.rfm == name]) for name in {c.rfm for c in shop.customers}
+    }
+    rfm = [row[0] for row in reader.table("RFM segments")]
+    assert [next(name for name in means if row.startswith(name)) for row in rfm] == sorted(means, key=means.get)[::-1]
     best = max((one for one in shop.customers if one.segment != "low"), key=lambda one: one.value)
     assert reader.table("Most expected purchases")[0][0] == best.id
     # What was spent is still known, and who may take it along.

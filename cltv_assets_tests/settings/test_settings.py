@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,13 @@ def test_the_file_can_be_named_by_a_variable():
         ("duplicates: keep", "escape: ','", None, "escape cannot be a quote, a line break or the delimiter"),
         ("duplicates: keep", "sheet: Orders", None, "sheet is for kind excel, not for csv"),
         (", unit_price: UnitPrice", "", None, "needs amount, or both quantity and unit_price"),
+        (
+            ", unit_price: UnitPrice",
+            "",
+            None,
+            "if the source has no amounts, as a log of visits, set source.amounts: none",
+        ),
+        ("duplicates: keep", "amounts: none", None, "amounts: none and columns.quantity exclude each other"),
         ("unit_price: UnitPrice", "unit_price: Quantity", None, "two names to one source column"),
         ("unit_price: UnitPrice", "unit_price: P, cost: A, margin: B", None, "columns names cost and margin: keep one"),
         ("start_month: 2010-12\n", "", None, "start_month is needed"),
@@ -165,3 +173,34 @@ def test_the_last_month_is_the_last_closed_one_in_the_configured_zone():
     assert settings.last_month(dt.date(1997, 3, 1)).key == "1997-02"
     assert settings.last_month(dt.date(1997, 3, 31)).key == "1997-02"
     assert settings.last_month(dt.date(2040, 1, 1)).key == "2030-01"
+
+
+VISITS = {"kind": "csv", "path": "visits", "columns": {"customer_id": "who", "transacted_at": "day"}, "amounts": "none"}
+
+
+@pytest.mark.parametrize(
+    ("source", "others", "said"),
+    [
+        ({"columns": VISITS["columns"] | {"refund_amount": "back"}}, {}, "columns.refund_amount exclude each other"),
+        ({"sign": {"column": "S", "refund": "H"}}, {}, "sign exclude each other"),
+        (
+            {"cancellation_prefix": "C", "columns": VISITS["columns"] | {"transaction_id": "n"}},
+            {},
+            "cancellation_prefix",
+        ),
+        ({"scale": 0.01}, {}, "scale exclude each other"),
+        ({}, {"outliers": {"method": "iqr"}}, "outliers.method looks at amounts"),
+        ({"kind": "cdnow", "path": None, "columns": {}}, {}, "not for kind 'cdnow'"),
+        ({"columns": {"customer_id": "who"}}, {}, "columns lacks transacted_at"),
+    ],
+)
+def test_what_needs_amounts_is_refused_where_there_are_none(source, others, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Settings.model_validate({"source": VISITS | source, "start_month": "2024-01"} | others)
+
+
+def test_a_query_without_amounts_names_no_amount():
+    query = {"kind": "csv", "query": "SELECT 1", "paths": {"visits": "a.csv"}, "amounts": "none"}
+    source = Settings.model_validate({"source": query, "start_month": "2024-01"}).source
+    assert set(source.columns) == {"transaction_id", "customer_id", "transacted_at"}
+    assert source.counted

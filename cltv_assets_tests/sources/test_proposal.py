@@ -322,3 +322,21 @@ def test_a_column_that_may_be_what_goods_cost_is_asked_about(tmp_path: Path, nam
     (tmp_path / "a.csv").write_text(f"order id,email,date,{name},amount\n1,a@x.com,2024-01-02,3.00,5.00\n")
     found = [line.strip() for line in propose(str(tmp_path / "a.csv")).splitlines() if "margins of their own" in line]
     assert [line.partition("  #")[0] for line in found] == ([asked] if asked else [])
+
+
+def test_a_file_without_amounts_is_asked_whether_it_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"M{n % 7},2024-0{1 + n % 3}-1{n % 9} 10:00:00,north" for n in range(60)]
+    (tmp_path / "visits.csv").write_text("\n".join(["member_id,seen,gate", *lines]))
+    written = tmp_path / "cltv.yaml"
+    assert init(str(tmp_path / "visits.csv"), "--output", str(written)) == 0
+    said = capsys.readouterr().out
+    assert "if the source has no amounts, as a log of visits, set source.amounts: none" in said
+    text = written.read_text()
+    assert "    # amount:  # ? which of member_id, seen, gate" in text
+    # Answering yes is taking the mark away.
+    answered = yaml.safe_load(text.replace("  # amounts: none", "  amounts: none"))
+    settings = Settings.model_validate({"home": str(tmp_path), **answered})
+    assert settings.source.counted
+    assert settings.source.columns["customer_id"] == ("member_id",)

@@ -30,16 +30,17 @@ class ValueFacts:
     ----------
     predicted : PredictedTotals
         Totals over all customers with a prediction.
-    past, at_risk : float
-        What these customers spent in the last twelve months, and how much of it is at risk.
+    past, at_risk : float or None
+        What these customers spent in the last twelve months, and how much of it is at risk; None where
+        the source has no amounts.
     most_valuable, most_at_risk : list of row
         Customers by the columns that `_listed` describes. The most valuable are those who are
         expected to buy most where the predictions have no money.
     """
 
     predicted: PredictedTotals
-    past: float
-    at_risk: float
+    past: float | None
+    at_risk: float | None
     most_valuable: Sequence[Mapping[str, Any]]
     most_at_risk: Sequence[Mapping[str, Any]]
 
@@ -54,13 +55,14 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
     predicted = predicted_totals(run)
     if predicted is None:
         return None
+    counted = run.settings.source.counted
     # Select columns first, because the engine compiles a query column by column.
     listed = run.engine.cache(_listed(run.inputs["cltv_predictions"], _spent(run), run.settings.horizons_months[-1]))
     spent = run.engine.measure(listed, {"past": listed.past.sum(), "at_risk": listed.at_risk.sum()})
     return ValueFacts(
         predicted,
-        past=float(spent["past"]),
-        at_risk=float(spent["at_risk"]),
+        past=None if counted else float(spent["past"]),
+        at_risk=None if counted else float(spent["at_risk"]),
         most_valuable=_named(run, listed, "value" if predicted.money else "purchases", last=("lowest",)),
         most_at_risk=_named(run, listed.filter(listed.at_risk >= _LEAST_AT_RISK), "at_risk"),
     )

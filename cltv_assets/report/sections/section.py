@@ -83,11 +83,10 @@ def margin_in_words(settings: Settings) -> str:
 
 def why_no_money(data: ReportData) -> str:
     """Say in one sentence why purchases are predicted and money is not."""
-    reason = named(data.models.spend.reason)
-    return (
-        f"Purchases and P(alive) are predicted, money is not: the spend model could not be fitted ({reason}). Value "
-        "tiers are by expected purchases."
-    )
+    why = f"the spend model could not be fitted ({named(data.models.spend.reason)})"
+    if data.settings.source.counted:
+        why = "the source has no amounts"
+    return f"Purchases and P(alive) are predicted, money is not: {why}. Value tiers are by expected purchases."
 
 
 def why_no_predictions(data: ReportData) -> str:

@@ -153,7 +153,7 @@ def customers(data: ReportData) -> Section:
         headline = f"The {n} {whos} are expected to bring {bring} in the next {wording.months(data.horizon)}"
     else:
         headline = "The most valuable customer" if money else "The customer who buys most"
-    share = facts.at_risk / facts.past if facts.past else None
+    share = facts.at_risk / facts.past if facts.past and facts.at_risk is not None else None
     content = {
         "missing": "",
         "currency": data.settings.currency,
@@ -164,6 +164,7 @@ def customers(data: ReportData) -> Section:
         "valuable": facts.most_valuable,
         "at_risk": facts.most_at_risk,
         "risk_total": wording.money(facts.at_risk, data.settings.currency),
+        "known_past": facts.past is not None,
         "risk_share": "" if share is None else wording.percent(share),
         "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name.rstrip("_0123456789"), ""),
         "net": ", less refunds" if data.settings.refunds == "net" else "",

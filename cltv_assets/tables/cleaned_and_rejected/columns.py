@@ -21,8 +21,16 @@ CLEANED_TRANSACTIONS = TableSchema(
         Column("purchase_day", "date", "Calendar day of the transaction in the configured time zone."),
         Column("kind", "string", "'purchase', or 'refund' for a cancelled or negative line."),
         Column("quantity", MONEY, "Quantity, where the source gives one.", "units", nullable=True),
-        Column("amount", MONEY, "Value of the line, negative for a refund, after outlier treatment.", "currency"),
-        Column("amount_delivered", MONEY, "Value of the line before outlier treatment.", "currency"),
+        Column(
+            "amount",
+            MONEY,
+            "Value of the line, negative for a refund, after outlier treatment; null where the source has no amounts.",
+            "currency",
+            nullable=True,
+        ),
+        Column(
+            "amount_delivered", MONEY, "Value of the line before outlier treatment; null likewise.", "currency", True
+        ),
         Column(
             "margin",
             MONEY,

@@ -46,9 +46,11 @@ UNREADABLE = {
 _THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 
 
-def _of_customers(cleaned: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+def _of_customers(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     bought = cleaned.filter(cleaned.kind == "purchase")
-    each = bought.group_by("customer_id").aggregate(value=bought.amount.sum().cast("float64"), lines=bought.count())
+    # Without amounts every line counts alike.
+    value = bought.count() if run.settings.source.counted else bought.amount.sum()
+    each = bought.group_by("customer_id").aggregate(value=value.cast("float64"))
     key = each.customer_id.lower()
     mangled, nobody = each.customer_id.re_search(_EXPONENT), key.isin(PLACEHOLDERS) | key.re_search(NOBODY_WITH_WORDS)
 
@@ -86,6 +88,7 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
     """Warn about ids that cannot be those of single customers."""
     customers, value = values["customers"] or 0, values["value"] or 0.0
     share = (values["top"] or 0.0) / value if value else 0.0
+    what = "lines" if run.settings.source.counted else "value"
     said = []
     if values["mangled_ids"]:
         said.append(
@@ -96,13 +99,13 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
         part = values["nobody_value"] / value if value else 0.0
         said.append(
             f"{values['nobody_ids']:,} ids look like nobody's, such as {_two(values, 'nobody')} ({part:.1%} of the "
-            "value): name them in source.missing_values if they are no customers, or exclude such lines by "
+            f"{what}): name them in source.missing_values if they are no customers, or exclude such lines by "
             "source.where."
         )
     limit = run.settings.checks.customer_share
     if customers >= _FEW_CUSTOMERS and share > limit and values["top"] > 3 * values["second"]:
         said.append(
-            f"One customer, '{values['top_id']}', has {share:.0%} of the value, more than the {limit:.0%} of "
+            f"One customer, '{values['top_id']}', has {share:.0%} of the {what}, more than the {limit:.0%} of "
             "checks.customer_share and three times the next: see whether it is a customer, or a total; if it is none, "
             "name it in source.missing_values."
         )
@@ -124,7 +127,7 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
     facts = {"customers": customers, "largest_share": round(share, 4)}
     if said:
         return Verdict(False, " ".join(said), facts)
-    return Verdict(True, f"{customers:,} customers; the largest has {share:.1%} of the value.", facts)
+    return Verdict(True, f"{customers:,} customers; the largest has {share:.1%} of the {what}.", facts)
 
 
 def _same_in_other_forms(ids: Sequence[str]) -> list[str]:
@@ -340,14 +343,18 @@ def lost_value(values: Values, run: MonthRun) -> Verdict:
     if max(of_lines, of_value) > limit:
         each = ", ".join(f"{reason} {lines[reason]:,}" for reason in UNREADABLE if lines[reason])
         worst = max(UNREADABLE, key=lambda reason: lines[reason])
+        about = f"; about {of_value:.0%} of the value, {worth['unread']:,.2f} {unit}"
+        if run.settings.source.counted:
+            about = ""
         said.append(
-            f"{unread:,} of {raw:,} lines cannot be read ({of_lines:.1%}; about {of_value:.0%} of the value, "
-            f"{worth['unread']:,.2f} {unit}): {each}. {_remedy(values, worst, run.settings)}"
+            f"{unread:,} of {raw:,} lines cannot be read ({of_lines:.1%}{about}): {each}. "
+            f"{_remedy(values, worst, run.settings)}"
         )
     guests, guest_lines, guest_value = shares("guest")
     if max(guest_lines, guest_value) > run.settings.checks.missing_customer_share:
+        about = "" if run.settings.source.counted else f"; {guest_value:.0%} of the value"
         said.append(
-            f"{guests:,} lines have no customer ({guest_lines:.1%}; {guest_value:.0%} of the value): see whether "
+            f"{guests:,} lines have no customer ({guest_lines:.1%}{about}): see whether "
             "another column names the customer too; source.columns.customer_id takes a list."
         )
     foreign = values["foreign_lines"] or 0

@@ -49,7 +49,10 @@ def cleaned_highlights(run: MonthRun) -> Highlights:
     """Return the customers who bought, and for how much."""
     lines = run.inputs[CLEANED_TRANSACTIONS.name]
     found = run.engine.measure(lines, {"customers": lines.customer_id.nunique(), "amount": lines.amount.sum()})
-    return Highlights({"customers": found["customers"], f"net_amount_{run.settings.currency}": money(found["amount"])})
+    numbers: dict[str, object] = {"customers": found["customers"]}
+    if not run.settings.source.counted:
+        numbers[f"net_amount_{run.settings.currency}"] = money(found["amount"])
+    return Highlights(numbers)
 
 
 def rejected_highlights(run: MonthRun) -> Highlights:

@@ -169,9 +169,9 @@ def _first_broken_rule(lines: ir.Table, month: Month | Span, settings: Settings,
             ("invalid_quantity", lines.quantity.isnull() & lines.raw_amount.isnull()),
             ("invalid_unit_price", lines.unit_price.isnull() & lines.raw_amount.isnull()),
         ]
-    broken.append(
-        ("invalid_amount", lines.delivered.isnull() | (lines.delivered.abs() >= ibis.literal(Decimal(ABSURD), MONEY)))
-    )
+    absurd = lines.delivered.abs() >= ibis.literal(Decimal(ABSURD), MONEY)
+    if not source.counted:
+        broken.append(("invalid_amount", lines.delivered.isnull() | absurd))
     if "currency" in source.columns:
         code = lines.raw_currency.fill_null("").strip().upper()
         broken.append(("wrong_currency", code != settings.currency))

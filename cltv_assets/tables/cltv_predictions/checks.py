@@ -12,7 +12,7 @@ from cltv_assets.models.value.discounting import DAYS_PER_YEAR
 from cltv_assets.settings import Settings
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cltv_predictions.columns import money_columns, predictions_schema
-from cltv_assets.tables.common_checks import any_of, no_rows
+from cltv_assets.tables.common_checks import NO_AMOUNTS, any_of, no_rows
 from cltv_assets.tables.drift import NO_MONTH, Watched
 from cltv_assets.tables.fitted_rows import named
 from cltv_assets.tables.month_run import MonthRun
@@ -78,6 +78,8 @@ def _measures_of_money_predicted(table: ir.Table, run: MonthRun) -> dict[str, ir
 @check("The predictions have money.", measures=_measures_of_money_predicted, blocking=False)
 def money_predicted(values: Values, run: MonthRun) -> Verdict:
     """Warn where purchases are predicted and money is not."""
+    if run.settings.source.counted:
+        return Verdict(True, NO_AMOUNTS)
     predictions, reason = values["predictions"], values["reason"]
     if reason is None or not predictions:
         return Verdict(True, "No predictions." if reason is not None else "The spend model stands.")

@@ -62,7 +62,13 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column("frequency", "int64", "Repeat purchase days so far.", "purchase days"),
             Column("recency", "float64", "Time from the first to the last purchase.", "time unit"),
             Column("T", "float64", "Time from the first purchase to the month's end.", "time unit"),
-            Column("monetary_value", "float64", "Mean net spend of a repeat purchase day so far.", "currency"),
+            Column(
+                "monetary_value",
+                "float64",
+                "Mean net spend of a repeat purchase day so far; null where the source has no amounts.",
+                "currency",
+                True,
+            ),
             Column("p_alive", "float64", "Probability that the customer still buys at all.", "0 to 1"),
             Column(
                 "expected_order_value",

@@ -96,7 +96,8 @@ def score_customers(
         columns |= dict.fromkeys((*money_columns(horizons), "gross_margin"), ibis.null("float64"))
     else:
         columns |= _money(scored, spend, horizons, gross_margin)
-    gave_back = columns["gave_back"] = (scored.total_refunds > 0) & (scored.total_refunds >= scored.total_spend)
+    gave_back = (scored.total_refunds > 0) & (scored.total_refunds >= scored.total_spend)
+    gave_back = columns["gave_back"] = gave_back.fill_null(False)
     columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score, gave_back)
     columns |= {name: ibis.literal(text) for name, text in labels.items()}
     return scored.select(**columns)

@@ -376,3 +376,14 @@ def test_files_that_are_not_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "march.xlsx").write_text("a workbook beside the exports")
     found = said_of(tmp_path, {"a.csv": shop()}, {"path": str(tmp_path)})
     assert "place: march.xlsx." in found["read_whole"]
+
+
+def test_visits_are_judged_by_their_lines(tmp_path: Path) -> None:
+    source = {"columns": {"customer_id": "who", "transacted_at": "day"}, "amounts": "none"}
+    assert said_of(tmp_path, {"a.csv": shop()}, source) == {}
+    # Every second visit is that of the gate's own card; one in ten has none.
+    odd = everywhere(who=lambda row, n: "C00" if n % 2 else ("" if n % 10 == 0 else row["who"]))
+    said = said_of(tmp_path, {"a.csv": odd}, source, checks={"missing_customer_share": 0.05})
+    assert "One customer, 'C00', has 5" in said["customer_ids"]
+    assert "% of the lines" in said["customer_ids"]
+    assert "lines have no customer (10.0%): see whether" in said["lost_value"]

@@ -18,6 +18,7 @@ from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.tables import all_schemas, checks_of
 from cltv_assets.tables.check import Check, Finding, audit
+from cltv_assets.tables.cltv_predictions.columns import money_columns
 from cltv_assets.tables.month_run import MonthRun
 
 MONTH = Month.parse("2011-03")
@@ -67,6 +68,7 @@ def prediction(customer: str, **changes: Any) -> dict[str, Any]:
         row |= {f"expected_purchases_{h}m": 0.1 * h, f"expected_purchases_{h}m_low": 0.0}
         row |= {
             f"expected_purchases_{h}m_high": 2.0,
+            f"expected_spend_{h}m": 2.0 * h,
             f"cltv_{h}m": 2.0 * h,
             f"cltv_{h}m_low": 0.0,
             f"cltv_{h}m_high": 40.0,
@@ -76,8 +78,8 @@ def prediction(customer: str, **changes: Any) -> dict[str, Any]:
 
 def moneyless(customer: str, **changes: Any) -> dict[str, Any]:
     """Return a prediction of a month without a spend model."""
-    columns = ("expected_order_value", *(f"cltv_{h}m{end}" for h in (3, 6, 12) for end in ("", "_low", "_high")))
-    return prediction(customer, **dict.fromkeys((*columns, "gross_margin")), model_name="bg_nbd+none") | changes
+    columns = (*money_columns((3, 6, 12)), "gross_margin")
+    return prediction(customer, **dict.fromkeys(columns), model_name="bg_nbd+none") | changes
 
 
 def segment(scheme: str, name: str, horizon: int, customers: int, **changes: Any) -> dict[str, Any]:
@@ -325,6 +327,11 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("cltv_predictions", "possible", True, {"cltv_predictions": [prediction("a", cltv_3m=6.001), prediction("b")]}),
     ("cltv_predictions", "covers_population", True, {"cltv_predictions": [prediction("a")]}),
     ("cltv_predictions", "unique_grain", True, {"cltv_predictions": [prediction("a"), prediction("a")]}),
+    ("cleaned_transactions", "money_given", True, {"cleaned_transactions": [{**LINE, "amount": None}, GOOD["cleaned_transactions"][1]]}),
+    ("purchase_days", "money_given", True, {"purchase_days": [{**bought("a", DAY, "4"), "spend": None}]}),
+    ("repeat_customers", "money_given", True, {"repeat_customers": [{**GOOD["repeat_customers"][0], "refunds": None}]}),
+    ("rfm_summary", "money_given", True, {"rfm_summary": [{**RFM, "m_score": None}, NEW]}),
+    ("rfm_summary", "money_given", True, {"rfm_summary": [RFM, {**NEW, "monetary_value": None}]}),
     ("cltv_predictions", "covers_population", True, {"purchase_model": [{**PURCHASE, "status": "not_fitted"}, NULL_MODEL]}),
     ("cltv_predictions", "covers_population", True, {"spend_model": [NO_SPEND], "cltv_predictions": []}),
     ("cltv_predictions", "predictions_made", False, {"purchase_model": [{**PURCHASE, "status": "not_fitted"}, NULL_MODEL], "cltv_predictions": []}),

@@ -219,3 +219,47 @@ def test_repeat_customers_need_two_purchase_days_inside_the_window(engine):
     assert rows["both"]["purchase_day_count"] == 2
     assert str(rows["edges"]["window_start"]) == "2011-04-01"
     assert str(rows["edges"]["window_end"]) == "2011-06-30"
+
+
+def test_days_of_lines_without_amounts_have_orders_and_no_money(engine):
+    line = {"kind": "purchase", "source_file": "f", "transacted_at": dt.datetime(2011, 6, 1, tzinfo=dt.UTC)}
+    rows = [
+        line | {"customer_id": who, "transaction_id": number, "purchase_day": dt.date(2011, 6, day), "source_line": i}
+        for i, (who, number, day) in enumerate(
+            [("a", "1", 1), ("a", "1", 1), ("a", "2", 1), ("a", "3", 9), ("b", "4", 1)]
+        )
+    ]
+    table = engine.from_arrow(pa.Table.from_pylist(rows, schema=CLEANED_TRANSACTIONS.arrow))
+    found = engine.collect(purchase_days.merge_by_day(table).order_by("customer_id", "purchase_day")).to_pylist()
+    assert [(row["order_count"], row["line_count"]) for row in found] == [(2, 3), (1, 1), (1, 1)]
+    assert {row[name] for row in found for name in ("spend", "refunds", "margin", "margin_spend")} == {None}
+
+
+@pytest.mark.parametrize("refunds", ["net", "drop"])
+def test_what_customers_without_amounts_spent_is_not_known(engine, shop_settings, refunds):
+    table = day_rows(
+        ("a", "2011-06-01", 1, "5", "0"), ("a", "2011-06-05", 1, "5", "0"), ("b", "2011-06-01", 1, "5", "0")
+    )
+    for name in ("spend", "refunds"):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(name), pa.nulls(3, table.schema.field(name).type))
+    settings = shop_settings(refunds=refunds)
+    found = observe(engine, table, settings)
+    assert {name: (row["frequency"], row["recency"]) for name, row in found.items()} == {"a": (1, 4.0), "b": (0, 0.0)}
+    money = ("monetary_value", "total_spend", "repeat_spend", "total_refunds")
+    assert {row[name] for row in found.values() for name in money} == {None}
+    thresholds = rfm_summary.ScoreThresholds([dt.date(2011, 6, 1)] * 4, [0] * 4, None)
+    observed = rfm_summary.observed_customers(engine.from_arrow(table), MONTH, settings)
+    scored = engine.collect(rfm_summary.with_scores(observed, thresholds).order_by("customer_id")).to_pylist()
+    assert [(row["r_score"], row["f_score"], row["m_score"]) for row in scored] == [(5, 5, None), (1, 1, None)]
+
+
+def test_a_day_without_an_amount_makes_the_sum_unknown(engine, shop_settings):
+    table = day_rows(
+        ("a", "2011-06-01", 1, "5", "0"), ("a", "2011-06-05", 1, "5", "0"), ("b", "2011-06-01", 1, "5", "0")
+    )
+    spend = pa.array([Decimal(5), None, Decimal(5)], table.schema.field("spend").type)
+    table = table.set_column(table.schema.get_field_index("spend"), table.schema.field("spend"), spend)
+    found = observe(engine, table, shop_settings())
+    assert [found[name]["total_spend"] for name in "ab"] == [None, Decimal(5)]
+    assert [found[name]["monetary_value"] for name in "ab"] == [None, 0.0]

@@ -153,3 +153,13 @@ def test_movement_tells_where_everyone_came_from_and_went(engine):
         wanted_value = value[tuple(row[key] for key in keys)]
         assert float(row["value_now"]) == pytest.approx(wanted_value, abs=1e-4 * row["customers"])
     assert sum(row["customers"] for row in found if row["to_value"] == "gone") == 50
+
+
+def test_where_no_spend_is_known_frequency_stands_for_it(engine, named):
+    scores = list(itertools.product(range(1, 6), repeat=2))
+    table = engine.from_arrow(
+        pa.table({"r": pa.array([r for r, _ in scores], pa.int32()), "f": pa.array([f for _, f in scores], pa.int32())})
+    )
+    name = segmentation.rfm_segment(table.r, table.f, ibis.null("int32"), ibis.literal(False))
+    found = engine.collect(table.mutate(name=name)).to_pylist()
+    assert {(row["r"], row["f"]): row["name"] for row in found} == {(r, f): named[r, f, f] for r, f in scores}

@@ -435,3 +435,15 @@ def test_what_most_shops_deliver_is_plain(engine, config):
     raw = engine.from_arrow(raw_table([*most, {"customer_id": "17850.0"}, {"unit_price": "1,234.50"}]))
     plain = engine.collect(raw.filter(parsing.is_plain(raw, config)).select("source_line"))
     assert sorted(plain["source_line"].to_pylist()) == [2, 3, 4, 5]
+
+
+def test_lines_without_amounts_are_counted_by_what_else_they_must_have(engine, shop_settings):
+    columns = {"transaction_id": "n", "customer_id": "who", "transacted_at": "day"}
+    config = shop_settings(source={"columns": columns, "amounts": "none"}, refunds="drop")
+    none = {"quantity": None, "unit_price": None}
+    rows = [none, none | {"customer_id": " 7 "}, none | {"customer_id": None}, none | {"transacted_at": "yesterday"}]
+    cleaned, rejected = clean(engine, config, rows)
+    assert {line: (row["kind"], row["amount"], row["amount_delivered"]) for line, row in cleaned.items()} == {
+        2: ("purchase", None, None), 3: ("purchase", None, None)
+    }  # fmt: skip
+    assert {line: row["reason"] for line, row in rejected.items()} == {4: "missing_customer", 5: "invalid_date"}
