@@ -246,3 +246,29 @@ def test_without_predictions_there_are_no_segments(engine, tmp_path):
     assert failed == []
     assert summary == []
     assert {row["to_segment"] for row in movement} == {"gone"}
+
+
+def test_totals_of_value_are_spread_by_holdouts_of_revenue(engine, tmp_path):
+    rfm = customers(200, JUNE.last_day)
+
+    def widths(spend: dict, **changes) -> tuple[float, float]:
+        held = {"holdout_total_error": 0.05, "holdout_folds": 2, "holdout_errors": '{"2011-03": 0.05, "2010-12": 0.05}'}
+        run = month_run(engine, tmp_path, JUNE, rfm, PURCHASE | held | changes, SPEND | spend)
+        summary, _, failed = segmented(run, (JUNE, predicted(run)))
+        assert failed == []
+        whole = next(row for row in summary if (row["scheme"], row["horizon_months"]) == ("all", 6))
+        return tuple(
+            (whole[f"expected_{what}_high"] - whole[f"expected_{what}_low"]) / whole[f"expected_{what}"]
+            for what in ("purchases", "value")
+        )
+
+    unknown = widths({})
+    missed = widths({"holdout_value_errors": '{"2011-03": -0.4, "2010-12": -0.4}'})
+    cancelled = widths({"holdout_value_errors": json.dumps(dict.fromkeys(("2011-03", "2010-12"), 1 / 1.05 - 1))})
+    # Purchases have their own spread, whatever they were worth.
+    assert missed[0] == cancelled[0] == unknown[0]
+    assert missed[1] > unknown[1] + 0.5
+    assert cancelled[1] < unknown[1]
+    # With fewer holdouts of revenue than of purchases those of purchases speak for both, as in months of before.
+    assert widths({"holdout_value_errors": '{"2011-03": -0.4}'}) == unknown
+    assert widths({"holdout_value_errors": '{"2011-03": -0.4, "2010-12": -0.4}'}, holdout_errors=None) == unknown
