@@ -103,7 +103,7 @@ def score_customers(
     columns["expected_order_value"] = order_value
     margin = columns["gross_margin"] = scored.gross_margin.fill_null(gross_margin)
     for h in horizons:
-        for end in ("", "_low", "_high"):
+        for end in ("", "_low", "_high", "_low_share", "_high_share"):
             columns[f"expected_purchases_{h}m{end}"] = scored[f"expected_purchases_{h}m{end}"]
         columns[f"expected_spend_{h}m"] = scored[grown_column(h)] * order_value
         columns[f"cltv_{h}m"] = scored[discounted_column(h)] * order_value * margin
