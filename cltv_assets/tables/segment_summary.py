@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis
@@ -16,7 +17,15 @@ from cltv_assets.columns import Column, TableSchema
 from cltv_assets.figures import wording
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
-from cltv_assets.models.value.totals import UNIT_PRICE, CustomerGroups, MoneyWeights, Totals, model_error, totals_of
+from cltv_assets.models.value.totals import (
+    UNIT_PRICE,
+    CustomerGroups,
+    MoneyWeights,
+    Totals,
+    model_error,
+    revenue_errors,
+    totals_of,
+)
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cltv_predictions.scoring import as_counted
@@ -123,11 +132,12 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     totals = group_totals(run, groups)
     purchase = chosen_row(run, PURCHASE_MODEL.name)
     error = model_error(purchase["holdout_total_error"], purchase["holdout_folds"])
+    value_error = error_of_value(purchase, spend)
     rows = []
     for scheme, segment, chosen in _members(groups):
         before = customers_before(moves, f"from_{scheme}" if scheme != ALL else "from_value")
         count = sum(before.values()) if scheme == ALL else before.get(segment, 0)
-        intervals = totals.intervals(chosen, error)
+        intervals = totals.intervals(chosen, error, value_error)
         rows += [
             {
                 "scheme": scheme,
@@ -147,6 +157,25 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
         value = whole["expected_value"]
         row["share_of_value"] = None if value is None else row["expected_value"] / value if value > 0 else 0.0
     return rows
+
+
+def error_of_value(purchase: Mapping[str, Any], spend: Mapping[str, Any]) -> float | None:
+    """Return the model's own error of revenue, from its holdouts; None where there are fewer than of purchases.
+
+    Parameters
+    ----------
+    purchase, spend : mapping
+        The models' rows; those of earlier versions know no errors by holdout.
+    """
+    errors = [json.loads(row.get(name) or "{}") for row, name in zip((purchase, spend), _ERRORS, strict=True)]
+    found = revenue_errors(*errors)
+    if not found or len(found) < purchase["holdout_folds"]:
+        return None
+    return model_error(math.sqrt(sum(error * error for error in found) / len(found)), len(found))
+
+
+#: Columns with the errors of each holdout, of purchases and of order values.
+_ERRORS = ("holdout_errors", "holdout_value_errors")
 
 
 def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:

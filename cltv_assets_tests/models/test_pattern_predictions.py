@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.pattern_predictions import expected_total, predict_patterns, purchase_quantiles
+from cltv_assets.models.pattern_predictions import (
+    PatternPredictions,
+    expected_total,
+    predict_patterns,
+    purchase_quantiles,
+)
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS, at_least, model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets_tests.models.conftest import made_fit, simulate_pareto, simulate_purchases
@@ -23,6 +28,12 @@ PARAMETERS = {
     "nbd": {"r": 0.6, "alpha": 5.0},
 }
 AHEAD = 30.0
+
+
+def held(found: PatternPredictions, outcome: np.ndarray) -> np.ndarray:
+    """Return what outcomes, shape (n, H), count for in judging their intervals."""
+    inside = ((outcome >= found.low) & (outcome <= found.high)).astype(float)
+    return np.where(outcome == found.low, found.low_share, np.where(outcome == found.high, found.high_share, inside))
 
 
 @dataclass(frozen=True)
@@ -294,3 +305,31 @@ def test_a_total_with_dropout_has_the_expectation_and_the_spread_of_a_simulation
     rate, dropout = rng.gamma(0.6 + 4, 1 / (20.0 + 50.0), n), rng.beta(0.9, 2.0 + 4, n)
     made = np.minimum(rng.poisson(rate * 30.0), rng.geometric(dropout)) * alive
     assert deviation == pytest.approx(made.std(), rel=0.01)
+
+
+def test_intervals_with_randomised_ends_hold_four_fifths_of_outcomes(cohort: Cohort) -> None:
+    some = np.arange(20_000)
+    patterns = cohort.patterns.take(some)
+    fit = made_fit(cohort.name, PARAMETERS[cohort.name])
+    found = predict_patterns(fit, patterns.frequency, patterns.recency, patterns.T, [AHEAD])
+    outcome = cohort.future[some][:, None].astype(float)
+    counted = held(found, outcome)
+    assert counted.mean() == pytest.approx(0.8, abs=3.5 * counted.std() / np.sqrt(len(some)))
+    # From count to count they hold more, and that by far.
+    assert ((outcome >= found.low) & (outcome <= found.high)).mean() > 0.85
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_outcomes_at_the_ends_count_so_that_80_percent_is_exact(name: str) -> None:
+    histories = [(0, 0.0, 1.0), (0, 0.0, 60.0), (3, 9.0, 30.0), (25, 39.0, 40.0), (60, 5.0, 90.0)]
+    counts = np.arange(1.0, 4_000.0)
+    for x, t_x, T in histories:
+        for horizon in (4.0, AHEAD):
+            found = predict_patterns(made_fit(name, PARAMETERS[name]), [x], [t_x], [T], [horizon])
+            same = Patterns(*(np.full(len(counts), each) for each in (x, t_x, T)))
+            tails = model_named(name).at_least_given_alive(
+                PARAMETERS[name], same, np.full(len(counts), horizon), counts
+            )
+            probability = -np.diff(np.concatenate(([1.0], found.p_alive * tails, [0.0])))
+            counted = held(found, np.arange(len(probability), dtype=float)[:, None])
+            assert probability @ counted[:, 0] == pytest.approx(0.8, abs=1e-7)

@@ -11,7 +11,14 @@ from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_
 from cltv_assets.models.gamma_gamma import expected_value
 from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
-from cltv_assets.models.value.totals import CustomerGroups, MoneyWeights, gamma_interval, model_error, totals_of
+from cltv_assets.models.value.totals import (
+    CustomerGroups,
+    MoneyWeights,
+    gamma_interval,
+    model_error,
+    revenue_errors,
+    totals_of,
+)
 from cltv_assets_tests.models.conftest import future_values, made_fit, purchase_values, simulate_purchases
 
 #: In weeks.
@@ -230,6 +237,19 @@ def test_the_model_s_own_error_is_a_share_of_the_total():
     expected = stats.gamma((mean / sd) ** 2, scale=sd**2 / mean).ppf([0.1, 0.9])
     assert totals.intervals(rows, 0.25)[0][0] == pytest.approx(expected, rel=1e-9)
     assert totals.intervals(rows)[0][0] != pytest.approx(expected, rel=1e-3)
+
+
+def test_revenue_has_an_error_of_its_own():
+    x, recency, T, m = np.array([3, 0]), np.array([20.0, 0.0]), np.array([30.0, 12.0]), np.array([25.0, 0.0])
+    totals = totals_of(fit_of(), SPEND, grouped(x, recency, T, m), MONTH_ENDS, FACTORS, [3])
+    rows = np.arange(2)
+    both, apart = totals.intervals(rows, 0.25), totals.intervals(rows, 0.25, 0.6)
+    np.testing.assert_array_equal(both[0], apart[0])
+    np.testing.assert_array_equal(apart[1], totals.value.interval(rows, 0.6))
+    assert apart[1][0, 0] < both[1][0, 0]
+    # Too many purchases of too little worth cancel; holdouts of one kind alone tell nothing of revenue.
+    found = revenue_errors({"2012-01": 0.25, "2012-04": 0.1, "2012-07": 0.1}, {"2012-01": -0.2, "2012-04": 0.1})
+    assert found == pytest.approx([0.0, 0.21])
 
 
 def test_few_holdouts_tell_little_of_the_model_s_error():

@@ -256,9 +256,11 @@ def test_without_a_spend_model_purchases_are_predicted_and_money_is_not_made_up(
     run = month_run(engine, tmp_path, JUNE, rfm, PURCHASE, SPEND | nothing)
     found = {row["customer_id"]: row for row in predicted(run).to_pylist()}
     with_money = predicted(month_run(engine, tmp_path, JUNE, rfm, PURCHASE)).to_pylist()
-    money = [name for name in SCHEMA.column_names if name.startswith(("cltv_", "expected_order", "gross"))]
+    money = [
+        name for name in SCHEMA.column_names if name.startswith(("cltv_", "expected_order", "expected_spend", "gross"))
+    ]
     others = [name for name in SCHEMA.column_names if name not in (*money, "value_segment", "model_name")]
-    assert len(money) == 8
+    assert len(money) == 10
     for row in with_money:
         mine = found[row["customer_id"]]
         assert [mine[name] for name in others] == [row[name] for name in others]
@@ -304,3 +306,29 @@ def test_segments_of_a_month_without_money_hold_purchases_only(engine, tmp_path)
     assert failed == []
     assert {row["value_before"] for row in back} == {None}
     assert min(row["value_now"] for row in back if row["to_segment"] != "gone") > 0
+
+
+def test_totals_of_value_are_spread_by_holdouts_of_revenue(engine, tmp_path):
+    rfm = customers(200, JUNE.last_day)
+
+    def widths(spend: dict, **changes) -> tuple[float, float]:
+        held = {"holdout_total_error": 0.05, "holdout_folds": 2, "holdout_errors": '{"2011-03": 0.05, "2010-12": 0.05}'}
+        run = month_run(engine, tmp_path, JUNE, rfm, PURCHASE | held | changes, SPEND | spend)
+        summary, _, failed = segmented(run, (JUNE, predicted(run)))
+        assert failed == []
+        whole = next(row for row in summary if (row["scheme"], row["horizon_months"]) == ("all", 6))
+        return tuple(
+            (whole[f"expected_{what}_high"] - whole[f"expected_{what}_low"]) / whole[f"expected_{what}"]
+            for what in ("purchases", "value")
+        )
+
+    unknown = widths({})
+    missed = widths({"holdout_value_errors": '{"2011-03": -0.4, "2010-12": -0.4}'})
+    cancelled = widths({"holdout_value_errors": json.dumps(dict.fromkeys(("2011-03", "2010-12"), 1 / 1.05 - 1))})
+    # Purchases have their own spread, whatever they were worth.
+    assert missed[0] == cancelled[0] == unknown[0]
+    assert missed[1] > unknown[1] + 0.5
+    assert cancelled[1] < unknown[1]
+    # With fewer holdouts of revenue than of purchases those of purchases speak for both, as in months of before.
+    assert widths({"holdout_value_errors": '{"2011-03": -0.4}'}) == unknown
+    assert widths({"holdout_value_errors": '{"2011-03": -0.4, "2010-12": -0.4}'}, holdout_errors=None) == unknown

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -46,12 +46,15 @@ class FoldScore:
         Customers of each group.
     predicted, actual : float
         Purchase days of all customers in the holdout.
+    origin : str
+        The month at whose end the customers were known.
     """
 
     log_probabilities: FloatArray
     weights: FloatArray
     predicted: float
     actual: float
+    origin: str = ""
 
 
 #: The scores of models by name, one for each fold, the same folds for each model.
@@ -74,6 +77,8 @@ class Standing:
         Total predicted over total bought, minus 1; None where nothing was bought.
     total_error : float or None
         Root mean square over holdouts of that; None where nothing was bought in one.
+    errors : mapping of str to float
+        The same of each holdout, by the month of its origin.
     """
 
     log_score: float
@@ -81,6 +86,7 @@ class Standing:
     deficit_se: float
     bias: float | None
     total_error: float | None
+    errors: Mapping[str, float] = field(default_factory=dict)
 
 
 def score_fold(name: str, parameters: Parameters, clock: OperationalTime, fold: Fold, level: float = 1.0) -> FoldScore:
@@ -99,6 +105,7 @@ def score_fold(name: str, parameters: Parameters, clock: OperationalTime, fold: 
         weights=weights,
         predicted=inner(weights, expected),
         actual=fold.actual,
+        origin=str(fold.histories.end.astype("datetime64[M]")),
     )
 
 
@@ -140,7 +147,14 @@ def compare(scores: Scores) -> dict[str, Standing]:
     standings = {}
     for key, each in scores.items():
         deficit, error = difference(scores[best], each)
-        standings[key] = Standing(log_scores[key], deficit, error, bias(each), total_error(each))
+        standings[key] = Standing(
+            log_scores[key],
+            deficit,
+            error,
+            bias(each),
+            total_error(each),
+            {fold.origin: fold.predicted / fold.actual - 1.0 for fold in each if fold.actual > 0},
+        )
     return standings
 
 

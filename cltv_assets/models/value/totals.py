@@ -10,10 +10,11 @@ A total is a sum over customers. Three things make it miss its expectation:
   average out: by the delta method g' C g, C being the covariance of the log parameters and
   g the derivative of the total by them (Casella and Berger, 2002, Statistical
   Inference, section 5.5.4);
-- the model: what befalls all customers alike (a season, a campaign) is in no likelihood. The
-  rolling holdouts inside the history tell how large that is, by the relative errors of their
-  totals (`model_error`). Without it 8 of 60 totals of CDNOW's last year lay within their
-  intervals, with it 36. It is unknown in the first months.
+- the model: what befalls all customers alike (a season, a campaign, other prices) is in no
+  likelihood. The rolling holdouts inside the history tell how large that is, by the relative
+  errors of their totals (`model_error`): of purchases, and of revenue (`revenue_errors`).
+  Without it 8 of 60 totals of CDNOW's last year lay within their intervals, with that of purchases 36. It is unknown in
+  the first months.
 
 The interval is that of a gamma distribution of this mean and variance. It is positive,
 skewed where few customers make up the total, and normal where many do.
@@ -140,9 +141,17 @@ class Totals:
     purchases: Sums
     value: Sums
 
-    def intervals(self, rows: IntArray, error: float = 0.0) -> tuple[FloatArray, FloatArray]:
-        """Return the 80 % intervals of purchases and of value over ``rows``, shape (H, 2) each."""
-        return self.purchases.interval(rows, error), self.value.interval(rows, error)
+    def intervals(
+        self, rows: IntArray, error: float = 0.0, value_error: float | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the 80 % intervals of purchases and of value over ``rows``, shape (H, 2) each.
+
+        ``error`` and ``value_error`` are those of `model_error`, of purchases and of value; without the second
+        the first is taken for both.
+        """
+        return self.purchases.interval(rows, error), self.value.interval(
+            rows, error if value_error is None else value_error
+        )
 
 
 def model_error(total_error: float | None, holdouts: int) -> float:
@@ -155,6 +164,20 @@ def model_error(total_error: float | None, holdouts: int) -> float:
     if total_error is None or holdouts < 1:
         return 0.0
     return total_error * float(stdtrit(holdouts, HIGH) / ndtri(HIGH))
+
+
+def revenue_errors(purchases: Mapping[str, float], values: Mapping[str, float]) -> list[float]:
+    """Return the relative errors of revenue in the holdouts that both errors are known of.
+
+    Expected revenue is expected purchases times what a purchase is expected to bring. So its error in a holdout is made
+    of the error of purchases and of that of what the purchases made were worth: they may add up, or cancel.
+
+    Parameters
+    ----------
+    purchases, values : mapping of str to float
+        Predicted over actual, minus 1, by the origin of the holdout.
+    """
+    return [(1.0 + purchases[origin]) * (1.0 + values[origin]) - 1.0 for origin in purchases if origin in values]
 
 
 def gamma_interval(mean: FloatArray, variance: FloatArray, losses: FloatArray | float = 0.0) -> FloatArray:

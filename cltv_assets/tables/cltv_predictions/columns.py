@@ -27,7 +27,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     Parameters
     ----------
     horizons_months : sequence of int
-        Horizons, in months; each adds seven columns.
+        Horizons, in months; each adds nine columns.
     """
     by_horizon: list[Column] = []
     for h in horizons_months:
@@ -35,6 +35,18 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column(f"expected_purchases_{h}m", "float64", f"Expected purchases, next {h} months.", "purchase days"),
             Column(f"expected_purchases_{h}m_low", "float64", "Lower end of its 80 % interval.", "purchase days"),
             Column(f"expected_purchases_{h}m_high", "float64", "Upper end of its 80 % interval.", "purchase days"),
+            *(
+                Column(
+                    f"expected_purchases_{h}m_{end}_share",
+                    "float64",
+                    f"What an outcome at the {words} end counts for in judging the interval, which then holds 80 % "
+                    "exactly; see docs/models.md.",
+                    "share",
+                    nullable=True,
+                    since=3,
+                )
+                for end, words in (("low", "lower"), ("high", "upper"))
+            ),
             Column(
                 f"expected_spend_{h}m",
                 "float64",

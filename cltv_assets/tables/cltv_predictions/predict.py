@@ -131,6 +131,8 @@ def pattern_predictions(
         # The models set no largest count, but nobody can have more purchase days than there are days.
         for name, count in (("low", found.low[:, i]), ("high", found.high[:, i])):
             columns[f"expected_purchases_{h}m_{name}"] = np.minimum(count, float(curve.days[h - 1]))
+        columns[f"expected_purchases_{h}m_low_share"] = found.low_share[:, i]
+        columns[f"expected_purchases_{h}m_high_share"] = found.high_share[:, i]
         columns[discounted_column(h)] = discounted[:, i]
         columns[grown_column(h)] = grown[:, i]
         if value is None:

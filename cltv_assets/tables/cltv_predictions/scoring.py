@@ -91,7 +91,8 @@ def score_customers(
         name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
     }
     for h in horizons:
-        columns |= {name: scored[name] for end in ("", "_low", "_high") for name in [f"expected_purchases_{h}m{end}"]}
+        ends = ("", "_low", "_high", "_low_share", "_high_share")
+        columns |= {name: scored[name] for end in ends for name in [f"expected_purchases_{h}m{end}"]}
     if spend is None:
         columns |= dict.fromkeys((*money_columns(horizons), "gross_margin"), ibis.null("float64"))
     else:

@@ -108,8 +108,9 @@ class HoldoutCase:
 
     @property
     def coverage(self) -> float | None:
-        """Share of customers whose outcome lay within their 80 % interval."""
-        return self.model.metrics.get("interval_coverage")
+        """Share of customers whose outcome lay within their 80 % interval, by randomised ends where they are known."""
+        plain = self.model.metrics.get("interval_coverage")
+        return self.model.metrics.get("interval_coverage_randomised", plain)
 
     @property
     def interval(self) -> tuple[float, float] | None:

@@ -139,6 +139,9 @@ def _rows(
         metrics = _metrics(group, actual)
         if series.contender == MODEL:
             metrics["interval_coverage"] = group.total("inside") / group.total("customers")
+            held = group.total("held") / group.total("customers")
+            # Predictions of earlier versions do not say what outcomes at an interval's end count for.
+            metrics["interval_coverage_randomised"] = None if math.isnan(held) else held
             metrics |= _total_interval(series.target, group.total("predicted"), interval)
         for metric, value in metrics.items():
             if value is not None:

@@ -110,7 +110,8 @@ def outcomes(predictions: ir.Table, days: ir.Table, holdout: Holdout, settings: 
     -------
     ibis table
         ``actual_<target>``, ``<contender>_<target>`` for each contender, and
-        ``low_<target>``, ``high_<target>``, the model's 80 % interval. Revenue is
+        ``low_<target>``, ``high_<target>``, the model's 80 % interval, with ``low_share_<target>`` and
+        ``high_share_<target>``, what outcomes at its ends count for. Revenue is
         the spend itself, not discounted and not multiplied by the gross margin.
     """
     h, origin = holdout.horizon, holdout.origin
@@ -143,6 +144,15 @@ def outcomes(predictions: ir.Table, days: ir.Table, holdout: Holdout, settings: 
         "high_purchases": joined[f"expected_purchases_{h}m_high"],
         "low_revenue": ibis.least(*ends),
         "high_revenue": ibis.greatest(*ends),
+        # Spend has a probability of its own at zero only: that of no purchase.
+        "low_share_purchases": joined[f"expected_purchases_{h}m_low_share"],
+        "high_share_purchases": joined[f"expected_purchases_{h}m_high_share"],
+        "low_share_revenue": ibis.ifelse(
+            (ibis.least(*ends) == 0) & (joined[f"expected_purchases_{h}m_low"] == 0),
+            joined[f"expected_purchases_{h}m_low_share"],
+            joined[f"expected_purchases_{h}m_low_share"] * 0.0 + 1.0,
+        ),
+        "high_share_revenue": joined[f"expected_purchases_{h}m_low_share"] * 0.0 + 1.0,
         f"{MODEL}_purchases": expected,
         f"{MODEL}_revenue": spend,
         f"{NAIVE_RATE}_purchases": rate,
@@ -187,7 +197,8 @@ def binned(tables: Sequence[tuple[Holdout, ir.Table]]) -> ir.Table:
     ibis table
         ``series`` (the place in `series_of`), ``bin`` (rises with the prediction),
         ``customers``, the sums ``predicted, actual, absolute_error, squared_error``,
-        and ``inside``: customers whose outcome lay within the model's interval.
+        ``inside``, customers whose outcome lay within the model's interval, and ``held``, the same with the shares that
+        outcomes at its ends count for; null where the predictions have none.
     """
     numbered = series_of([holdout for holdout, _ in tables])
     parts = []
@@ -210,6 +221,7 @@ def binned(tables: Sequence[tuple[Holdout, ir.Table]]) -> ir.Table:
         squared_error=exact_sum(ibis.ifelse(of_money, 0.0, squared), 9)
         + exact_sum(ibis.ifelse(of_money, squared, 0.0), 6),
         inside=long.inside.sum().cast("int64"),
+        held=exact_sum(long.held, 9),
     )
 
 
@@ -218,8 +230,15 @@ def _row(table: ir.Table, number: int, series: Series) -> ir.StructValue:
     actual = table[f"actual_{target}"]
     # All rows of an array must have the same types on every engine, so use small integers.
     inside: ir.IntegerValue = ibis.literal(0)
+    held: ir.FloatingValue = ibis.literal(0.0)
     if series.contender == MODEL:
-        inside = ibis.ifelse(actual.between(table[f"low_{target}"], table[f"high_{target}"]), 1, 0)
+        low, high = table[f"low_{target}"], table[f"high_{target}"]
+        inside = ibis.ifelse(actual.between(low, high), 1, 0)
+        shares = table[f"low_share_{target}"], table[f"high_share_{target}"]
+        # Times the shares' own unit, so that it is null where these are.
+        held = ibis.cases(
+            (actual == low, shares[0]), (actual == high, shares[1]), else_=inside.cast("float64") + 0.0 * shares[0]
+        )
     return ibis.struct(
         {
             "series": ibis.literal(number, "int32"),
@@ -227,6 +246,7 @@ def _row(table: ir.Table, number: int, series: Series) -> ir.StructValue:
             "predicted": table[f"{series.contender or 'actual'}_{target}"],
             "actual": actual,
             "inside": inside,
+            "held": held,
         }
     )
 

@@ -87,6 +87,13 @@ PURCHASE_MODEL = TableSchema(
             "share",
             nullable=True,
         ),
+        Column(
+            "holdout_errors",
+            "string",
+            "The relative error of the total in each rolling holdout: JSON, month of the origin to share.",
+            nullable=True,
+            since=3,
+        ),
         Column("choice_reason", "string", "Why this model predicts; on the chosen row only.", nullable=True),
         Column("customers", "int64", "Customers fitted on: all of them, but for those left out.", "customers"),
         Column("repeat_customers", "int64", "Customers with a repeat purchase.", "customers"),

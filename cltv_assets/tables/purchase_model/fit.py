@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import ibis.expr.types as ir
@@ -115,4 +116,5 @@ def contender_row(contender: Contender) -> dict[str, Any]:
         row |= {name: float(value) for name, value in zip(SEASON_COLUMNS, contender.index, strict=True)}
     if contender.standing is not None:
         row |= {column: getattr(contender.standing, name) for column, name in _STANDING.items()}
+        row["holdout_errors"] = json.dumps(contender.standing.errors)
     return row

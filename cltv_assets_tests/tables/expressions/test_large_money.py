@@ -47,7 +47,11 @@ def test_totals_of_predictions_have_no_end(engine):
 
 
 def test_errors_of_holdouts_have_no_end(engine):
-    names = [f"{one}_{target}" for one in ("actual", "low", "high", MODEL, *NAIVE) for target in TARGETS]
+    names = [
+        f"{one}_{target}"
+        for one in ("actual", "low", "high", "low_share", "high_share", MODEL, *NAIVE)
+        for target in TARGETS
+    ]
     rows = many(**dict.fromkeys(names, 1.0)).drop_columns("actual_revenue")
     table = engine.from_arrow(rows.append_column("actual_revenue", pa.array([HELD] * CUSTOMERS)))
     found = engine.collect(binned([(Holdout(Month.parse("2023-01"), 1), table)])).to_pylist()

@@ -41,6 +41,10 @@ def shop():
                 spend = expected * row["expected_order_value"]
                 row |= {f"expected_purchases_{h}m": expected, f"cltv_{h}m": spend * (0.4 + i / 1000)}
                 row |= {f"cltv_{h}m_low": spend * 0.1, f"cltv_{h}m_high": spend * 0.9}
+                shares = rng.uniform(0, 1, 2)
+                row |= dict(
+                    zip((f"expected_purchases_{h}m_{end}_share" for end in ("low", "high")), shares, strict=True)
+                )
             made.append(row)
     for customer in customers[:110]:
         for _ in range(rng.poisson(6)):
@@ -89,10 +93,20 @@ def test_every_figure_equals_one_written_out_by_customer(engine, shop_settings, 
         model = "bg_nbd+gamma_gamma"
         inside = [0.0 <= count[c] <= 3.0 for c in ids]
         expected[h, "purchases", model, "interval_coverage"] = np.mean(inside)
+        lows, highs = ([row[f"expected_purchases_{h}m_{end}_share"] for row in rows] for end in ("low", "high"))
+        counted = [
+            {0: lows[i], 1: 1.0, 2: 1.0, 3: highs[i]}.get(count[customer], 0.0) for i, customer in enumerate(ids)
+        ]
+        expected[h, "purchases", model, "interval_coverage_randomised"] = np.mean(counted)
         # Value was 0.4 and more of spend; its interval 0.1 to 0.9 of spend is taken back by that.
         factor = np.array([0.4 + i / 1000 for i in range(len(ids))])
         low, high = own * order_value * 0.1 / factor, own * order_value * 0.9 / factor
-        expected[h, "revenue", model, "interval_coverage"] = np.mean((low <= actuals[1]) & (actuals[1] <= high))
+        within = (low <= actuals[1]) & (actuals[1] <= high)
+        expected[h, "revenue", model, "interval_coverage"] = np.mean(within)
+        # Spend has a probability of its own at zero only.
+        nothing = (low == 0) & (actuals[1] == 0)
+        assert nothing.any()
+        expected[h, "revenue", model, "interval_coverage_randomised"] = np.mean(np.where(nothing, lows, within))
     assert (actuals[1] < 0).any() == (refunds == "net")
     assert set(found) == set(expected)
     assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)

@@ -43,6 +43,7 @@ def score(engine, frequency, monetary_value, spend=PUBLISHED, margin=1.0, own_ma
     patterns = {**key, "p_alive": [0.5] * n}
     for end, purchases in (("", 2.0), ("_low", 1.0), ("_high", 3.0)):
         patterns[f"expected_purchases_3m{end}"] = [purchases] * n
+    patterns |= {"expected_purchases_3m_low_share": [0.3] * n, "expected_purchases_3m_high_share": [0.6] * n}
     patterns |= {
         "discounted_3m": [1.8] * n,
         "grown_3m": [2.2] * n,
