@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendStatistics
 
 CALIBRATION_END = pd.Timestamp("1997-09-30")
@@ -55,6 +56,16 @@ def sample() -> Sample:
 def master() -> Sample:
     """Read all customers."""
     return _read("CDNOW_master.txt", [0, 1], 1)
+
+
+def purchase_days() -> tuple[IntArray, npt.NDArray[np.datetime64]]:
+    """Return customer and day of all purchase days, ascending."""
+    lines = pd.read_csv(
+        _dataset("CDNOW_master.txt"), sep=r"\s+", header=None, skiprows=1, usecols=[0, 1], names=["customer", "day"]
+    )
+    days = lines.drop_duplicates().sort_values(["customer", "day"])
+    at = pd.to_datetime(days["day"].astype(str), format="%Y%m%d").to_numpy().astype("datetime64[D]")
+    return days["customer"].to_numpy(), at
 
 
 def weeks() -> PurchaseStatistics:

@@ -121,3 +121,29 @@ def future_values(
     purchases, _ = simulate_purchases(rng, rate, dropout, np.full(draws, horizon), alive)
     nu = rng.gamma(spend["q"] + spend["p"] * x, 1.0 / (spend["v"] + x * m), draws)
     return purchases, purchase_values(rng, purchases, spend["p"], nu)
+
+
+def regular_purchases(
+    rng: np.random.Generator, k: int, rate: FloatArray, dropout: FloatArray, until: FloatArray, active: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Let customers buy at Erlang-k intervals, k steps at their rate each, and stop by a coin after each purchase.
+
+    Returns
+    -------
+    customer : array of int64, shape (n,)
+    time : array of float64, shape (n,)
+        Of each repeat purchase up to ``until``.
+    left : array of float64, shape (customers,)
+        When each stopped: infinity who has not, 0 whoever was not ``active`` after the first purchase.
+    """
+    now, left = np.zeros(len(rate)), np.where(active, np.inf, 0.0)
+    buying, who, when = np.flatnonzero(active), [], []
+    while len(buying):
+        now[buying] += rng.gamma(k, 1.0 / rate[buying])
+        buying = buying[now[buying] <= until[buying]]
+        who.append(buying)
+        when.append(now[buying])
+        stops = rng.random(len(buying)) < dropout[buying]
+        left[buying[stops]] = now[buying[stops]]
+        buying = buying[~stops]
+    return np.concatenate(who), np.concatenate(when), left

@@ -8,7 +8,9 @@ import numpy as np
 
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.choosing.histories import Fold, Histories
+from cltv_assets.models.choosing.regularity import DayCounts, Intervals
 from cltv_assets.models.choosing.seasonality import MonthCounts
+from cltv_assets_tests.models.conftest import regular_purchases
 
 #: A shop with a Christmas: intensities of the calendar months.
 CHRISTMAS = np.array([0.7, 0.7, 0.8, 0.9, 1.0, 0.9, 0.8, 0.8, 1.0, 1.1, 1.5, 1.8])
@@ -51,6 +53,17 @@ class Shop:
         """Return all purchases by month."""
         months, purchases = np.unique(self.day.astype("datetime64[M]"), return_counts=True)
         return MonthCounts.of(months, purchases.astype(np.float64))
+
+    def intervals(self, end: str = "2199-12-31") -> Intervals:
+        """Return the days between purchases up to ``end``, counted by hand."""
+        known = self.day <= np.datetime64(end)
+        customer, day = self.customer[known], self.day[known].astype(np.int64)
+        gaps = [np.diff(each) for each in np.split(day, np.flatnonzero(np.diff(customer)) + 1)]
+        last_two = np.array([each[-2:] for each in gaps if len(each) > 1], dtype=np.int64).reshape(-1, 2)
+        every = np.concatenate(gaps)
+        return Intervals(
+            *(DayCounts(*np.unique(days, return_counts=True)) for days in (every, last_two, last_two.sum(axis=1)))
+        )
 
     def _known(self, end: str) -> tuple[np.ndarray, np.ndarray, IntArray]:
         known = self.day <= np.datetime64(end)
@@ -120,3 +133,30 @@ def simulate(
     customer, day = np.concatenate(who), np.concatenate(when)
     order = np.lexsort((day, customer))
     return Shop(customer[order], days[day[order]])
+
+
+def simulate_regular(
+    seed: int,
+    customers: int,
+    k: int,
+    rates: tuple[float, float],
+    dropout: tuple[float, float] | None,
+    *,
+    start: str = "2001-01-01",
+    years: float = 2.0,
+    after_first: bool = True,
+) -> Shop:
+    """Let customers buy at Erlang-k intervals of k steps at rates of Gamma(r, alpha in days): MBG/CNBD-k's own story.
+
+    First purchases are spread evenly over all days; purchases of a day are merged.
+    """
+    rng = np.random.default_rng(seed)
+    first = rng.uniform(0.0, 365.25 * years, customers)
+    rate = rng.gamma(rates[0], 1.0 / rates[1], customers)
+    stops = rng.beta(*dropout, customers) if dropout else np.zeros(customers)
+    active = rng.random(customers) >= stops if after_first else np.ones(customers, dtype=bool)
+    who, when, _ = regular_purchases(rng, k, rate, stops, 365.25 * years - first, active)
+    customer = np.concatenate((np.arange(customers), who))
+    day = np.floor(np.concatenate((first, first[who] + when))).astype(np.int64)
+    rows = np.unique(np.column_stack((customer, day)), axis=0)
+    return Shop(rows[:, 0], np.datetime64(start) + rows[:, 1])

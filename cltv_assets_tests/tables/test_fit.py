@@ -22,7 +22,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model import fit, reading
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets_tests.models.shops import CHRISTMAS, Shop, simulate
+from cltv_assets_tests.models.shops import CHRISTMAS, Shop, simulate, simulate_regular
 
 MONTH = Month.parse("2003-10")
 
@@ -132,6 +132,23 @@ def test_settings_decide(made):
     rows, settings = made(purchase_model="mbg_nbd", seasonality="monthly")
     assert (rows[0]["model_name"], rows[0]["seasonality"]) == ("mbg_nbd", "monthly")
     assert reading.operational_time(rows[0], settings).index is not None
+
+
+def test_regular_buyers_are_measured_and_their_models_tried(made):
+    end = str(MONTH.last_day)
+    regular = simulate_regular(12, 1200, 4, (1.5, 14.0), (0.8, 3.0), years=2.8)
+    rows, _ = made(purchase_days(regular), seasonality="none")
+    assert {row["model_name"]: row["k"] for row in rows} == {
+        "bg_nbd": 1, "mbg_nbd": 1, "pareto_nbd": 1, "nbd": 1, "bg_cnbd_4": 4, "mbg_cnbd_4": 4
+    }  # fmt: skip
+    assert {row["regularity"] for row in rows} == {regular.intervals(end).shape}
+    choice = choose_model(
+        regular.histories(end), regular.folds(end), regular.counts(), "auto", "none", 1, regular.intervals(end)
+    )
+    assert rows[0]["model_name"] == choice.chosen.name
+    assert rows[0]["k"] == 4
+    assert rows[0]["log_likelihood"] == pytest.approx(choice.chosen.fit.log_likelihood, rel=1e-9)
+    assert reading.purchase_fit(rows[0]).usable_parameters() == pytest.approx(choice.chosen.fit.parameters, rel=1e-6)
 
 
 def test_an_extract_of_repeat_customers_is_marked(made, shop):

@@ -88,6 +88,38 @@ def test_the_null_model_itself_says_that_no_dropout_was_found(findings):
     assert "nbd is set by purchase_model." in finding.verdict.message
 
 
+#: A model of regular purchases; all customers buy alike, so r runs away.
+REGULAR = {
+    **PURCHASE, "model_name": "mbg_cnbd_12", "k": 12, "regularity": 12.3, "status": "boundary",
+    "status_reason": "customers hardly differ in how often they buy", "r": 1e4, "r_se": None, "alpha_se": None,
+    "a_se": None, "b_se": None, "log_covariance": '{"a": {"a": 0.01, "b": 0.0}, "b": {"a": 0.0, "b": 0.01}}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("of_chance", [{"status": "boundary", "status_reason": "r runs away"}, {"a": 1e-6}])
+def test_regular_purchases_are_named_as_the_cause(findings, of_chance):
+    chosen = {**PURCHASE, "k": 1, "regularity": 12.3, **of_chance}
+    finding = findings([chosen, {**REGULAR, "role": "comparison"}, NULL])["dropout_identified"]
+    assert not finding.verdict.passed
+    assert "Customers buy more regularly than by chance (k = 12)" in finding.verdict.message
+    assert "bg_cnbd_k or mbg_cnbd_k" in finding.verdict.message
+    assert "A longer history helps" not in finding.verdict.message
+    by_chance = findings([chosen, NULL])["dropout_identified"]
+    assert by_chance.verdict.message.endswith("A longer history helps.")
+
+
+def test_dropout_is_identified_although_everybody_buys_at_one_pace(findings):
+    found = findings([REGULAR, {**PURCHASE, "role": "comparison"}, NULL]).all()
+    assert all(f.verdict.passed for f in found.values()), {n: f.verdict.message for n, f in found.items()}
+    unknown = findings([{**REGULAR, "log_covariance": "{}"}, NULL])["dropout_identified"]
+    assert not unknown.verdict.passed
+
+
+@pytest.mark.parametrize("wrong", [{"k": 0}, {"regularity": -1.0}, {"regularity": math.inf}, {"alpha": -1.0}])
+def test_impossible_regularity_is_refused(findings, wrong):
+    assert findings([{**REGULAR, **wrong}, NULL])["parameters_possible"].blocks
+
+
 def test_a_seasonal_model_is_held_against_the_null_model_on_its_own_clock(findings):
     """A season explains purchases as well: 48 of these 50 nats are its, not dropout's."""
     seasonal = {**NULL, **SEASON, "log_likelihood": -102.0}
