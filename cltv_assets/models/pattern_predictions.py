@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.errors import ModelError
-from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.arrays import BoolArray, FloatArray, IntArray
 from cltv_assets.models.distinct import Distinct
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.purchase.living import Living, mixed
@@ -117,24 +117,15 @@ def end_shares(
     low, high : arrays of float64, shape (n, H)
         Of `purchase_quantiles`.
     """
-    horizon_count = len(horizons)
-    alive = np.repeat(model.p_alive(parameters, patterns), horizon_count)
-    pairs = Pairs.of(patterns.frequency, Distinct.of(patterns.T))
-    kind = (pairs.index[:, None] * horizon_count + np.arange(horizon_count)).ravel()
+    tails = _Tails(model, parameters, patterns, horizons)
+    rows = np.arange(low.size)
 
-    def at_least(counts: FloatArray) -> FloatArray:
-        number = Distinct.whole(counts.ravel().astype(np.int64))
-        alike = Distinct.whole(number.index * (len(pairs.x) * horizon_count) + kind)
-        of, at = np.divmod(alike.values, len(pairs.x) * horizon_count)
-        pair, horizon = np.divmod(at, horizon_count)
-        known = Patterns.unchecked(pairs.x[pair], np.zeros(len(pair)), pairs.ages[pair])
-        m = number.values[of].astype(np.float64)
-        tails = model.at_least_given_alive(parameters, known, horizons[horizon], np.maximum(m, 1.0))
-        found = np.where(counts.ravel() > 0, alive * tails[alike.index], 1.0)
+    def reached(counts: FloatArray) -> FloatArray:
+        some = counts.ravel()
+        found = np.where(some > 0, tails.at_least(rows, np.maximum(some, 1.0)), 1.0)
         return np.asarray(found.reshape(counts.shape), dtype=np.float64)
 
-    reached = [(at_least(end), at_least(end + 1.0)) for end in (low, high)]
-    (low_from, low_past), (high_from, high_past) = reached
+    low_from, low_past, high_from, high_past = (reached(counts) for counts in (low, low + 1.0, high, high + 1.0))
     # P(N >= m) rather than F, because of rare buyers F is 1 to most digits.
     low_share = (1.0 - LOW - low_past) / np.maximum(low_from - low_past, 1e-300)
     high_share = (high_from - (1.0 - HIGH)) / np.maximum(high_from - high_past, 1e-300)
@@ -155,28 +146,16 @@ def purchase_quantiles(
     for the heaviest buyers too. Most patterns are settled by the first step and leave the search.
     """
     exceed = 1.0 - probability
-    rows = np.repeat(np.arange(len(patterns)), len(horizons))
-    alive = model.p_alive(parameters, patterns)[rows]
-    living = Living.of(model, parameters, patterns)
-    P = living.index.shape[1]
-    kinds = living.states.take(np.repeat(np.arange(len(living.states)), len(horizons)))
-    times = np.tile(horizons, len(living.states))
-    kind = (living.index[:, None, :] * len(horizons) + np.arange(len(horizons))[:, None]).reshape(len(rows), P)
-    weights = None if living.weights is None else living.weights[rows]
+    tails = _Tails(model, parameters, patterns, horizons)
 
-    def likely(active: npt.NDArray[np.int64], counts: FloatArray) -> npt.NDArray[np.bool_]:
+    def likely(active: IntArray, counts: FloatArray) -> BoolArray:
         """Whether at least that many purchases are too likely for the quantile to be smaller."""
-        number = Distinct.whole(counts.astype(np.int64))
-        alike = Distinct.whole((number.index[:, None] * len(times) + kind[active]).ravel())
-        at, of = alike.values % len(times), number.values[alike.values // len(times)].astype(np.float64)
-        tails = model.at_least_given_alive(parameters, kinds.take(at), times[at], of)
-        given_alive = mixed(tails[alike.index].reshape(len(active), P), None if weights is None else weights[active])
-        return np.asarray(alive[active] * given_alive > exceed)
+        return np.asarray(tails.at_least(active, counts) > exceed)
 
     # Always: the quantile is at least `known`, and below `above` once that is finite.
-    known = np.zeros(len(rows))
-    above = np.full(len(rows), np.inf)
-    active = np.arange(len(rows))
+    known = np.zeros(len(patterns) * len(horizons))
+    above = np.full(len(known), np.inf)
+    active = np.arange(len(known))
     reach = 1.0
     while len(active) and reach < _MAX_COUNT:
         more = likely(active, np.full(len(active), reach))
@@ -191,6 +170,30 @@ def purchase_quantiles(
         above[active[~more]] = middle[~more]
         active = active[above[active] - known[active] > 1.0]
     return known.reshape(len(patterns), len(horizons))
+
+
+class _Tails:
+    """P(purchases >= m) of each pattern at each horizon, a row for each pair; equal ones are computed once."""
+
+    def __init__(self, model: PurchaseModel, parameters: Parameters, patterns: Patterns, horizons: FloatArray) -> None:
+        self._model, self._parameters = model, parameters
+        rows = np.repeat(np.arange(len(patterns)), len(horizons))
+        self._alive = model.p_alive(parameters, patterns)[rows]
+        living = Living.of(model, parameters, patterns)
+        self._states = living.states.take(np.repeat(np.arange(len(living.states)), len(horizons)))
+        self._times = np.tile(horizons, len(living.states))
+        kinds = living.index[:, None, :] * len(horizons) + np.arange(len(horizons))[:, None]
+        self._kinds = kinds.reshape(len(rows), living.index.shape[1])
+        self._weights = None if living.weights is None else living.weights[rows]
+
+    def at_least(self, rows: IntArray, counts: FloatArray) -> FloatArray:
+        """Return P(purchases >= m) of the given rows for ``counts`` m >= 1, shape (len(rows),)."""
+        kinds, weights = self._kinds[rows], None if self._weights is None else self._weights[rows]
+        number = Distinct.whole(counts.astype(np.int64))
+        alike = Distinct.whole((number.index[:, None] * len(self._times) + kinds).ravel())
+        at, of = alike.values % len(self._times), number.values[alike.values // len(self._times)].astype(np.float64)
+        tails = self._model.at_least_given_alive(self._parameters, self._states.take(at), self._times[at], of)
+        return np.asarray(self._alive[rows] * mixed(tails[alike.index].reshape(kinds.shape), weights))
 
 
 def _horizons(values: npt.ArrayLike) -> FloatArray:
