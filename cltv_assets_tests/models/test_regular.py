@@ -133,6 +133,14 @@ def test_a_simulated_shop_gives_its_parameters_back(base):
     assert abs(wrong / base.alive.sum() - 1) > 0.1
 
 
+def test_an_extract_of_repeat_customers_gives_them_back_too(base):
+    fit = fit_purchase_model(base.statistics.of_at_least(1), "mbg_cnbd_3", least=1)
+    assert fit.status == "fitted"
+    for name, true in BTYDPLUS.items():
+        assert abs(fit.parameters[name] - true) < 3 * fit.standard_errors[name]
+    assert fit.parameters["r"] == pytest.approx(BTYDPLUS["r"], rel=0.2)
+
+
 def test_predictions_are_calibrated_at_the_true_parameters(base):
     model, patterns = model_named("mbg_cnbd_3"), base.patterns
     p = model.p_alive(BTYDPLUS, patterns)

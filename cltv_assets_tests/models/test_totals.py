@@ -28,8 +28,12 @@ MONTH_ENDS = np.array([4.0, 9.0, 13.0])
 FACTORS = np.array([0.99, 0.98, 0.97])
 
 
-def fit_of(parameters=PURCHASE, covariance=None) -> PurchaseFit:
-    return made_fit("bg_nbd", parameters, log_covariance=covariance)
+#: Models of purchases by chance, and of regular ones, whose future depends on recency too.
+BOTH = pytest.mark.parametrize("name", ["bg_nbd", "mbg_cnbd_3"])
+
+
+def fit_of(parameters=PURCHASE, covariance=None, name="bg_nbd") -> PurchaseFit:
+    return made_fit(name, parameters, log_covariance=covariance)
 
 
 def grouped(x, recency, T, m, g=None) -> CustomerGroups:
@@ -55,10 +59,11 @@ def base():
     return x, recency, T, np.where(x > 0, rng.gamma(6.0, 5.0, n), 0.0)
 
 
-def test_totals_are_the_sums_of_each_customers_predictions(base):
+@BOTH
+def test_totals_are_the_sums_of_each_customers_predictions(base, name):
     x, recency, T, m = base
-    totals = totals_of(fit_of(), SPEND, grouped(*base), MONTH_ENDS, FACTORS, [1, 3])
-    each = predict_patterns(fit_of(), x, recency, T, MONTH_ENDS)
+    totals = totals_of(fit_of(name=name), SPEND, grouped(*base), MONTH_ENDS, FACTORS, [1, 3])
+    each = predict_patterns(fit_of(name=name), x, recency, T, MONTH_ENDS)
     by_month = np.diff(each.expected_purchases, axis=1, prepend=0.0)
     worth = expected_value(SPEND, x, m)
     rows = np.arange(100, 500)
@@ -106,20 +111,22 @@ def test_variances_are_those_of_simulated_futures(history):
     assert totals.value.variance[0, 0] == pytest.approx(value.var(), rel=0.04)
 
 
-def test_the_parameters_part_is_the_change_that_parameters_make(base):
+@BOTH
+def test_the_parameters_part_is_the_change_that_parameters_make(base, name):
+    model = name
     # With one uncertain parameter at a time the standard deviation is |d total / d log parameter| sd.
     x, recency, T, m = base
     sd = 0.05
     everyone = np.arange(len(x))
 
     def value(purchase, spend):
-        each = predict_patterns(fit_of(purchase), x, recency, T, [13.0]).expected_purchases[:, 0]
+        each = predict_patterns(fit_of(purchase, name=model), x, recency, T, [13.0]).expected_purchases[:, 0]
         return each.sum(), (each * expected_value(spend, x, m)).sum()
 
     for name in (*PURCHASE, *SPEND):
         covariance = {name: {name: sd**2}}
         which = {"spend_covariance": covariance} if name in SPEND else {}
-        fit = fit_of(covariance=None if name in SPEND else covariance)
+        fit = fit_of(covariance=None if name in SPEND else covariance, name=model)
         totals = totals_of(fit, SPEND, grouped(*base), MONTH_ENDS, np.ones(3), [3], **which)
         up, down = (
             value(*({k: v * np.exp(h if k == name else 0.0) for k, v in part.items()} for part in (PURCHASE, SPEND)))
