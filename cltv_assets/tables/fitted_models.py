@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.models.choosing.histories import AVERAGE_DAYS
 from cltv_assets.models.estimation.fits import PurchaseFit, SpendFit
-from cltv_assets.models.gamma_gamma import PARAMETER_NAMES
+from cltv_assets.models.gamma_gamma import BY_FREQUENCY_NAMES
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.tables.check import Check, Values, Verdict, check
 from cltv_assets.tables.common_checks import any_of, rows_where
@@ -104,11 +104,13 @@ _ROUNDING = 1e-6
 
 #: The parameters of all models.
 _PARAMETERS = tuple(
-    dict.fromkeys([name for model in PURCHASE_MODELS.values() for name in model.parameter_names] + [*PARAMETER_NAMES])
+    dict.fromkeys(
+        [name for model in PURCHASE_MODELS.values() for name in model.parameter_names] + [*BY_FREQUENCY_NAMES]
+    )
 )
 
 #: Columns that say what kind of model a row is, beside its name; not every table has them.
-_KIND = ("seasonality", "truncated")
+_KIND = ("seasonality", "truncated", "value_trend_use", "by_frequency")
 
 
 #: Columns that `model_fitted` reads beside the parameters.
@@ -229,7 +231,8 @@ def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
         earlier = run.engine.measure(before, of_chosen(before, (*wanted, *kind, "status")))
         if earlier["status"] != "fitted":
             return Verdict(True, f"Last month's model was {earlier['status']}.")
-        if any(values[name] != earlier[name] for name in kind):
+        # Null, in a month of an earlier version, and false are one kind.
+        if any((values[name] or None) != (earlier[name] or None) for name in kind):
             return Verdict(
                 True, f"Last month another model was chosen: {_described(earlier)} instead of {_described(values)}."
             )
@@ -258,4 +261,7 @@ def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
 def _described(values: Values) -> str:
     """Return a model's name, with its season and its extract where it has them."""
     seasonal = ", monthly seasonality" if values.get("seasonality") == "monthly" else ""
-    return f"{values['model_name']}{seasonal}{', repeat customers only' if values.get('truncated') else ''}"
+    trend = f", trend {values['value_trend_use']}" if values.get("value_trend_use") else ""
+    by_frequency = ", by frequency" if values.get("by_frequency") else ""
+    truncated = ", repeat customers only" if values.get("truncated") else ""
+    return f"{values['model_name']}{seasonal}{truncated}{trend}{by_frequency}"

@@ -46,7 +46,7 @@ from cltv_assets.tables.segment_movement import (
     two_months,
 )
 from cltv_assets.tables.segmentation import ALL, SCHEMES
-from cltv_assets.tables.spend_model import SPEND_MODEL, own_price
+from cltv_assets.tables.spend_model import SPEND_MODEL, own_price, spend_parameters
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 from cltv_assets.tables.value_trend import growth_ahead
 
@@ -210,7 +210,7 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
         Rows of ``segment_groups``.
     """
     purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
-    model, covariance = {name: spend[name] for name in ("p", "q", "v")}, spend["log_covariance"]
+    model, covariance = spend_parameters(spend), spend["log_covariance"]
     if own_price(spend):
         # The prices are known, and no parameter of the model is asked.
         model, covariance = UNIT_PRICE, None

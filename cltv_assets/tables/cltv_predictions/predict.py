@@ -60,7 +60,7 @@ def make(run: MonthRun) -> ir.Table:
         score_customers(
             rfm,
             patterns,
-            SpendParameters(spend["p"], spend["q"], spend["v"], own_price(spend)),
+            SpendParameters.of(spend, own=own_price(spend)),
             horizons,
             run.settings.gross_margin,
             {"model_name": f"{purchase['model_name']}+{spend['model_name']}", "model_version": __version__},
