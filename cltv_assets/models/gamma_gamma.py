@@ -3,6 +3,12 @@
 A customer's purchase values are Gamma(p, nu) with nu ~ Gamma(q, v) over customers.
 Source: Fader and Hardie (2013), The Gamma-Gamma Model of Monetary Value,
 http://www.brucehardie.com/notes/025/; equation numbers below are theirs.
+
+Where order values depend on how often customers buy, the scale of a customer of x repeat purchases is
+v_x = v d^(log2 x): it changes by the factor d (``doubling``) with each doubling of x. This regression within the
+model leaves its forms closed, with v_x in place of v. Who orders again has x + 1 repeat purchases, so v_(x + 1) is the
+scale of an order to come: with v_x, those of the seldom buyers who do come back would be taken for what all seldom
+buyers are.
 """
 
 from __future__ import annotations
@@ -21,6 +27,8 @@ from cltv_assets.models.sufficient_statistics import Parameters, SpendStatistics
 
 NAME = "gamma_gamma"
 PARAMETER_NAMES = ("p", "q", "v")
+#: With order values that depend on frequency.
+BY_FREQUENCY_NAMES = (*PARAMETER_NAMES, "doubling")
 
 #: v scales with either shape: it means nothing where one of them runs away.
 TOGETHER = (("p", "v"), ("q", "v"))
@@ -57,10 +65,11 @@ class GammaGammaLikelihood:
     """The log-likelihood of statistics and its exact gradient.
 
     Equation 1a regrouped so that nothing cancels when a parameter runs away:
-    -ln B(px, q) - q ln(1 + xm/v) - px ln(1 + v/(xm)) - ln m.
+    -ln B(px, q) - q ln(1 + xm/v) - px ln(1 + v/(xm)) - ln m. With ``by_frequency`` v is v_x, and ln d comes fourth.
     """
 
-    def __init__(self, statistics: SpendStatistics) -> None:
+    def __init__(self, statistics: SpendStatistics, *, by_frequency: bool = False) -> None:
+        self._doublings = np.log2(statistics.frequency) if by_frequency else None
         self._counts = Distinct.whole(statistics.frequency)
         self._customers_by_count = self._counts.total(statistics.weights)
         self._weights = statistics.weights
@@ -71,7 +80,10 @@ class GammaGammaLikelihood:
     def __call__(self, log_parameters: FloatArray) -> tuple[float, FloatArray]:
         """Return the log-likelihood (nats) and its gradient by ln p, ln q, ln v."""
         parameters = np.exp(log_parameters)
-        p, q, v = (float(value) for value in parameters)
+        p, q = float(parameters[0]), float(parameters[1])
+        v: float | FloatArray = float(parameters[2])
+        if self._doublings is not None:
+            v = v * np.exp(self._doublings * log_parameters[3])
         x, by_count, weights = self._counts.values.astype(np.float64), self._customers_by_count, self._weights
         over_v, under_v = np.log1p(self._spend / v), np.log1p(v / self._spend)
         both = digamma(p * x + q)
@@ -79,9 +91,12 @@ class GammaGammaLikelihood:
         value = -inner(by_count, betaln(p * x, q)) - q * above - p * below - self._log_value
         by_p = inner(by_count, x * (both - digamma(p * x))) - below
         by_q = inner(by_count, both - digamma(q)) - above
-        by_v = inner(weights / (self._spend + v), q * self._spend / v - p * self._x)
-        by_parameter = np.array([by_p, by_q, by_v])
-        return value, by_parameter * parameters
+        # By the logarithm of each customer's v.
+        by_scale = weights * (q * self._spend - p * self._x * v) / (self._spend + v)
+        gradient = [by_p * p, by_q * q, float(np.sum(by_scale))]
+        if self._doublings is not None:
+            gradient.append(inner(by_scale, self._doublings))
+        return value, np.array(gradient)
 
 
 def starts(mean: float) -> list[Parameters]:
@@ -127,6 +142,12 @@ def population_mean_error(parameters: Parameters, log_covariance: Mapping[str, M
     return math.sqrt(max(variance, 0.0))
 
 
+def rate_scale(parameters: Parameters, frequency: npt.ArrayLike) -> FloatArray:
+    """Return the scale of an order to come of customers of ``frequency``, in currency, shape (n,): v or v_(x + 1)."""
+    doublings = np.log2(np.asarray(frequency, dtype=np.float64) + 1.0)
+    return np.asarray(parameters["v"] * parameters.get("doubling", 1.0) ** doublings, dtype=np.float64)
+
+
 def expected_value(parameters: Parameters, frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> FloatArray:
     """Return E[mean order value | x, m] in currency, shape (n,) (equation 5).
 
@@ -145,7 +166,7 @@ def expected_value(parameters: Parameters, frequency: npt.ArrayLike, monetary_va
             "A frequency or monetary value is negative or not a finite number.",
             "Predict from rfm_summary rows, whose bounds check refuses such values.",
         )
-    p, q, v = (parameters[name] for name in PARAMETER_NAMES)
+    p, q, v = parameters["p"], parameters["q"], rate_scale(parameters, x)
     return np.asarray(p * (v + x * m) / (p * x + q - 1.0), dtype=np.float64)
 
 

@@ -147,6 +147,11 @@ def _told_by_row(row: Mapping[str, Any]) -> _Told:
             f"The {name} model of this row has a season, which lifetimes does not know.",
             "Take the month's row of the same model whose seasonality is none.",
         )
+    if row.get("doubling") is not None:
+        raise ModelError(
+            f"In the {name} model of this row order values depend on frequency, which lifetimes does not know.",
+            "Predict from cltv_predictions.",
+        )
     if row["status"] == "not_fitted":
         raise ModelError(f"The {name} model was not fitted: {row['status_reason']}.", "Take another model or month.")
     names = gamma_gamma.PARAMETER_NAMES if name == gamma_gamma.NAME else model_named(name).parameter_names

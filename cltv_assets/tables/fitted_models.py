@@ -105,12 +105,13 @@ _ROUNDING = 1e-6
 #: The parameters of all models.
 _PARAMETERS = tuple(
     dict.fromkeys(
-        [name for model in PURCHASE_MODELS.values() for name in model.parameter_names] + [*gamma_gamma.PARAMETER_NAMES]
+        [name for model in PURCHASE_MODELS.values() for name in model.parameter_names]
+        + [*gamma_gamma.BY_FREQUENCY_NAMES]
     )
 )
 
 #: Columns that say what kind of model a row is, beside its name; not every table has them.
-_KIND = ("seasonality", "truncated")
+_KIND = ("seasonality", "truncated", "value_trend_use", "by_frequency")
 
 
 #: Columns that `model_fitted` reads beside the parameters.
@@ -239,7 +240,8 @@ def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
         earlier = run.engine.measure(before, of_chosen(before, (*wanted, *kind, "status")))
         if earlier["status"] != "fitted":
             return Verdict(True, f"Last month's model was {earlier['status']}.")
-        if any(values[name] != earlier[name] for name in kind):
+        # Null, in a month of an earlier version, and false are one kind.
+        if any((values[name] or None) != (earlier[name] or None) for name in kind):
             return Verdict(
                 True, f"Last month another model was chosen: {_described(earlier)} instead of {_described(values)}."
             )
@@ -268,4 +270,7 @@ def parameter_drift(schema: TableSchema, parameters: Sequence[str]) -> Check:
 def _described(values: Values) -> str:
     """Return a model's name, with its season and its extract where it has them."""
     seasonal = ", monthly seasonality" if values.get("seasonality") == "monthly" else ""
-    return f"{values['model_name']}{seasonal}{', repeat customers only' if values.get('truncated') else ''}"
+    trend = f", trend {values['value_trend_use']}" if values.get("value_trend_use") else ""
+    by_frequency = ", by frequency" if values.get("by_frequency") else ""
+    truncated = ", repeat customers only" if values.get("truncated") else ""
+    return f"{values['model_name']}{seasonal}{truncated}{trend}{by_frequency}"

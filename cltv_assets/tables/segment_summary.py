@@ -46,7 +46,7 @@ from cltv_assets.tables.segment_movement import (
     two_months,
 )
 from cltv_assets.tables.segmentation import ALL, SCHEMES
-from cltv_assets.tables.spend_model import SPEND_MODEL, own_price
+from cltv_assets.tables.spend_model import SPEND_MODEL, own_price, spend_parameters
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 from cltv_assets.tables.value_trend import growth_ahead
 
@@ -221,10 +221,11 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
         Rows of ``segment_groups``.
     """
     purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
-    model, covariance = {name: spend[name] for name in ("p", "q", "v")}, spend["log_covariance"]
     if own_price(spend) or spend["status"] == "not_fitted":
         # The prices are known, or no money is, and no parameter of the model is asked.
         model, covariance = UNIT_PRICE, None
+    else:
+        model, covariance = spend_parameters(spend), spend["log_covariance"]
     horizons = run.settings.horizons_months
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
     clock = operational_time(purchase, run.settings)

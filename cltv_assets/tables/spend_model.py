@@ -6,6 +6,7 @@ are grouped by these two, with the value finely binned.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,16 @@ import pyarrow as pa
 from cltv_assets import __version__
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.models import gamma_gamma
-from cltv_assets.models.choosing.order_values import GOES_ON, LEVEL, NONE, ValueChoice, choose
+from cltv_assets.models.choosing.order_values import (
+    DEPENDS,
+    GOES_ON,
+    LEVEL,
+    NONE,
+    ValueChoice,
+    choose,
+    choose_by_frequency,
+)
+from cltv_assets.models.estimation.fits import SpendFit
 from cltv_assets.models.estimation.fitting import fit_spend_model
 from cltv_assets.models.sufficient_statistics import SpendStatistics
 from cltv_assets.models.value_trend import ValueTrend
@@ -56,6 +66,24 @@ SPEND_MODEL = TableSchema(
             ("p", "Shape of the gamma distribution of a customer's purchase values.", ""),
             ("q", "Shape of the gamma distribution of their rates over customers.", ""),
             ("v", "Rate of the gamma distribution of their rates over customers.", "currency"),
+        ),
+        *(
+            dataclasses.replace(column, since=3)
+            for column in parameter_columns(
+                (
+                    "doubling",
+                    "Factor by which v changes each time the repeat purchases double, where order values depend on "
+                    "frequency.",
+                    "",
+                )
+            )
+        ),
+        Column(
+            "by_frequency",
+            "boolean",
+            "Whether order values depend on how often customers buy; null in months of before.",
+            nullable=True,
+            since=3,
         ),
         *FIT_EVIDENCE,
         COVARIANCE,
@@ -128,7 +156,8 @@ def make(run: MonthRun) -> ir.Table:
     rfm = run.inputs[RFM_SUMMARY.name]
     orders = repeat_orders(run.inputs[PURCHASE_DAYS.name], rfm, run.month)
     trend = trend_of(run.engine, orders)
-    choice = choose(value_folds(run, with_trend=trend is not None and trend.beyond_chance), trend)
+    folds = value_folds(run, with_trend=trend is not None and trend.beyond_chance)
+    choice = choose(folds, trend)
     row = trend_columns(trend, choice)
     monthly = monthly_trend(row)
     lifted = rfm if monthly is None else with_values_of_today(rfm, orders, monthly)
@@ -139,15 +168,41 @@ def make(run: MonthRun) -> ir.Table:
         monetary_value=patterns["monetary_value"].to_numpy(),
         weights=patterns["customers"].to_numpy().astype(np.float64),
     )
+    fit = fit_spend_model(stats)
+    other = fit_by_frequency(fit, stats)
+    better = choose_by_frequency(folds, choice) if other is not None else None
+    if other is not None and better is not None:
+        fit, row = other, trend_columns(trend, better)
+    elif other is not None:
+        row["choice_reason"] += "; order values that depend on frequency fit better, and in holdouts are no better"
     counted = {"status_reason": "the source has no amounts"} if run.settings.source.counted else {}
-    row |= row_of_fit(fit_spend_model(stats)) | {
-        **counted,
-        "role": "chosen",
-        "excluded_customers": int(excluded),
-        "observation_end": run.month.last_day,
-        "model_version": __version__,
-    }
+    row |= (
+        row_of_fit(fit)
+        | counted
+        | {
+            "role": "chosen",
+            "by_frequency": better is not None,
+            "excluded_customers": int(excluded),
+            "observation_end": run.month.last_day,
+            "model_version": __version__,
+        }
+    )
     return run.engine.from_arrow(pa.Table.from_pylist([row], schema=SPEND_MODEL.arrow))
+
+
+def fit_by_frequency(plain: SpendFit, statistics: SpendStatistics) -> SpendFit | None:
+    """Return the fit whose order values depend on frequency; None where that fits no better beyond chance."""
+    if plain.status != "fitted" or plain.log_likelihood is None:
+        return None
+    fit = fit_spend_model(statistics, by_frequency=True)
+    if fit.status != "fitted" or fit.log_likelihood is None:
+        return None
+    return fit if 2.0 * (fit.log_likelihood - plain.log_likelihood) > DEPENDS else None
+
+
+def spend_parameters(spend: Mapping[str, Any]) -> dict[str, float]:
+    """Return the parameters to predict with, from the model's row."""
+    return {name: spend[name] for name in gamma_gamma.BY_FREQUENCY_NAMES if spend.get(name) is not None}
 
 
 def trend_columns(trend: ValueTrend | None, choice: ValueChoice) -> dict[str, Any]:
@@ -223,7 +278,7 @@ def fitted_on_all_spenders(values: Values, _run: MonthRun) -> Verdict:
 
 @check(
     "How often customers buy says little of how much they spend.",
-    measures=lambda table, _run: of_chosen(table, ("frequency_value_correlation",)),
+    measures=lambda table, _run: of_chosen(table, ("frequency_value_correlation", "by_frequency")),
     blocking=False,
 )
 def frequency_value_independent(values: Values, run: MonthRun) -> Verdict:
@@ -233,6 +288,8 @@ def frequency_value_independent(values: Values, run: MonthRun) -> Verdict:
         return Verdict(True, "Too few repeat customers for a correlation.")
     limit = run.settings.checks.frequency_value_correlation
     facts = {"correlation": r}
+    if values["by_frequency"]:
+        return Verdict(True, f"They correlate by {r:+.2f}, and the model lets order values depend on frequency.", facts)
     if abs(r) <= limit:
         return Verdict(True, f"Correlation of frequency and monetary value {r:+.2f}.", facts)
     message = (

@@ -50,7 +50,7 @@ def _fold(run: MonthRun, days: ir.Table, rfm: ir.Table, period: Window, *, with_
 
 #: Columns of `fold_patterns` beside its key: the fields of a `ValueFold`.
 _SUMS = (
-    "customers", "monetary_value", "lifted_value", "first_orders", "log_first", "buyers", "orders", "spend",
+    "customers", "monetary_value", "lifted_value", "buyers", "orders", "spend",
     "orders_squares", "spend_squares", "orders_spend",
 )  # fmt: skip
 
@@ -94,7 +94,7 @@ def fold_patterns(days: ir.Table, period: Window, monthly: float) -> ir.Table:
     repeats = ibis.ifelse(frequency > 0, frequency, 1).cast("float64")
     value = ibis.greatest(ibis.ifelse(frequency > 0, (customers.total - customers.first) / repeats, 0.0), 0.0)
     lifted = ibis.greatest(ibis.ifelse(frequency > 0, (customers.today - customers.first_today) / repeats, 0.0), 0.0)
-    rows = customers.select("orders", "spend", "first", frequency=frequency, value=value, lifted=lifted)
+    rows = customers.select("orders", "spend", frequency=frequency, value=value, lifted=lifted)
     level = ibis.ifelse(rows.value > 0, rows.lifted / ibis.ifelse(rows.value > 0, rows.value, 1.0), 1.0)
     rows = rows.mutate(bin=money_bin(fixed_point(rows.value, MONEY_POINT)), level=fixed_point(level, _LEVELS))
     number = rows.count().cast("float64")
@@ -104,8 +104,6 @@ def fold_patterns(days: ir.Table, period: Window, monthly: float) -> ir.Table:
             customers=number,
             value_sum=exact_sum(rows.value),
             lifted_sum=exact_sum(rows["lifted"]),
-            first_orders=(rows["first"] > 0).cast("int64").sum().cast("float64"),
-            log_first=exact_sum(ibis.ifelse(rows["first"] > 0, rows["first"], 1.0).ln(), 9),
             buyers=(rows.orders > 0).cast("int64").sum().cast("float64"),
             orders_squares=exact_sum(rows.orders * rows.orders),
             spend_squares=exact_sum(rows.spend * rows.spend, 2),

@@ -7,7 +7,13 @@ import pytest
 
 from cltv_assets.errors import ModelError
 from cltv_assets.models.estimation.fitting import fit_spend_model
-from cltv_assets.models.gamma_gamma import expected_value, population_mean, population_mean_error
+from cltv_assets.models.gamma_gamma import (
+    GammaGammaLikelihood,
+    expected_value,
+    population_mean,
+    population_mean_error,
+    rate_scale,
+)
 from cltv_assets.models.sufficient_statistics import SpendStatistics
 
 PARAMETERS = {"p": 6.25, "q": 3.74, "v": 15.44}
@@ -65,3 +71,47 @@ def test_the_error_of_the_mean_grows_without_bound_near_one() -> None:
     covariance = {"q": {"q": 0.01}}
     found = [population_mean_error(PARAMETERS | {"q": q}, covariance) for q in (3.0, 1.5, 1.01)]
     assert found == pytest.approx([0.15, 0.3, 10.1])
+
+
+def by_frequency(seed: int, doubling: float, customers: int = 4_000) -> SpendStatistics:
+    rng = np.random.default_rng(seed)
+    x = rng.geometric(0.3, customers)
+    rate = rng.gamma(3.7, 1.0, customers) / (15.0 * doubling ** np.log2(x))
+    return SpendStatistics(x, rng.gamma(6.0 * x) / rate / x, np.ones(customers))
+
+
+def test_a_likelihood_by_frequency_is_the_plain_one_with_each_scale_its_own() -> None:
+    statistics, doubling = by_frequency(2, 1.3, 500), 1.4
+    whole = GammaGammaLikelihood(statistics, by_frequency=True)
+    at = np.log([6.0, 3.7, 15.0, doubling])
+    apart = 0.0
+    for x in np.unique(statistics.frequency):
+        own = statistics.frequency == x
+        part = SpendStatistics(statistics.frequency[own], statistics.monetary_value[own], statistics.weights[own])
+        apart += GammaGammaLikelihood(part)(np.log([6.0, 3.7, 15.0 * doubling ** np.log2(x)]))[0]
+    value, gradient = whole(at)
+    assert value == pytest.approx(apart, rel=1e-12)
+    for i, step in enumerate(np.eye(4) * 1e-5):
+        slope = (whole(at + step)[0] - whole(at - step)[0]) / 2e-5
+        assert gradient[i] == pytest.approx(slope, rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize("doubling", [0.7, 1.0, 1.3])
+def test_the_dependence_on_frequency_is_recovered(doubling: float) -> None:
+    fit = fit_spend_model(by_frequency(3, doubling), by_frequency=True)
+    assert fit.status == "fitted"
+    found, error = fit.parameters["doubling"], fit.standard_errors["doubling"]
+    assert found is not None
+    assert error is not None
+    assert abs(found - doubling) < 3.5 * error
+    assert error < 0.03
+
+
+def test_an_order_to_come_is_one_purchase_more() -> None:
+    dependent = PARAMETERS | {"doubling": 1.5}
+    assert rate_scale(dependent, [0, 1, 3]) == pytest.approx(15.44 * np.array([1.0, 1.5, 2.25]))
+    assert rate_scale(PARAMETERS, [0, 1, 3]) == pytest.approx([15.44] * 3)
+    # Equation 5 with the scale of four repeat purchases.
+    p, q = PARAMETERS["p"], PARAMETERS["q"]
+    expected = p * (15.44 * 2.25 + 3 * 20.0) / (p * 3 + q - 1)
+    assert expected_value(dependent, [3], [20.0]) == pytest.approx([expected])

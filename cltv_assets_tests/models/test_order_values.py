@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cltv_assets.models.choosing.order_values import ValueFold, choose, gain
+from cltv_assets.models.choosing.order_values import ValueFold, choose, choose_by_frequency, gain
 from cltv_assets.models.value_trend import ValueTrend
 
 #: Orders known are eight months old on average, and holdouts two months ahead.
@@ -24,9 +24,8 @@ def fold(seed: int, level: float = 1.0, *, known: bool = True, customers: int = 
     lift = LIFT if known else 1.0
     return ValueFold(
         origin=f"2012-{seed % 12 + 1:02}", frequency=x, monetary_value=m, lifted_value=m * lift,
-        customers=np.ones(customers), first_orders=np.ones(customers), log_first=np.zeros(customers),
-        buyers=(n > 0).astype(float), orders=n, spend=z, orders_squares=n * n, spend_squares=z * z, orders_spend=n * z,
-        growth=GROWTH if known else 1.0,
+        customers=np.ones(customers), buyers=(n > 0).astype(float), orders=n, spend=z, orders_squares=n * n,
+        spend_squares=z * z, orders_spend=n * z, growth=GROWTH if known else 1.0,
     )  # fmt: skip
 
 
@@ -77,3 +76,40 @@ def test_the_score_is_least_at_the_true_mean():
     for off in (0.9, 1.1):
         better, error = gain(folds, means, [mean * off for mean in means])
         assert better > 2 * error
+
+
+def dependent(seed: int, power: float, customers: int = 4_000) -> ValueFold:
+    """Return a fold whose customers' order values go with a power of their purchase rates."""
+    rng = np.random.default_rng(seed)
+    rate = rng.gamma(0.8, 0.15 / 0.8, customers)
+    x = rng.poisson(rate * rng.uniform(1.0, 12.0, customers))
+    mean = 40.0 * (rate / 0.15 + 0.05) ** power / rng.gamma(6.0, 1 / 6.0, customers)
+    m = np.where(x > 0, mean * rng.gamma(5.0 * np.maximum(x, 1)) / (5.0 * np.maximum(x, 1)), 0.0)
+    n = rng.poisson(rate * 3.0).astype(float)
+    z = np.where(n > 0, mean * rng.gamma(5.0 * np.maximum(n, 1.0)) / 5.0, 0.0)
+    return ValueFold(
+        origin=f"2012-{seed % 12 + 1:02}", frequency=x, monetary_value=m, lifted_value=m,
+        customers=np.ones(customers), buyers=(n > 0).astype(float), orders=n, spend=z, orders_squares=n * n,
+        spend_squares=z * z, orders_spend=n * z, growth=1.0,
+    )  # fmt: skip
+
+
+def test_a_dependence_on_frequency_is_taken_where_holdouts_are_for_it():
+    folds = [dependent(seed, -0.4) for seed in range(3)]
+    plain = choose(folds, None)
+    found = choose_by_frequency(folds, plain)
+    assert found is not None
+    assert "depend on frequency are better in 3 holdouts" in found.reason
+    assert max(abs(error) for error in found.errors.values()) < 0.08
+    for one in folds:
+        # Who seldom buys buys for more.
+        expected, orders = found.expected[one.origin], one.orders[one.frequency == 0].sum()
+        actual = one.spend[one.frequency == 0].sum() / orders
+        assert plain.expected[one.origin][one.frequency == 0][0] < actual
+        assert expected[one.frequency == 0][0] == pytest.approx(actual, rel=0.2)
+
+
+def test_where_order_values_do_not_depend_on_frequency_nothing_changes():
+    for first in (0, 10, 20):
+        folds = [dependent(seed, 0.0) for seed in range(first, first + 3)]
+        assert choose_by_frequency(folds, choose(folds, None)) is None

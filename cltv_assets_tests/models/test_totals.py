@@ -123,13 +123,19 @@ def test_the_parameters_part_is_the_change_that_parameters_make(base, name):
         each = predict_patterns(fit_of(purchase, name=model), x, recency, T, [13.0]).expected_purchases[:, 0]
         return each.sum(), (each * expected_value(spend, x, m)).sum()
 
-    for name in (*PURCHASE, *SPEND):
+    by_frequency = SPEND | {"doubling": 1.2}
+    for name in (*PURCHASE, *by_frequency):
         covariance = {name: {name: sd**2}}
-        which = {"spend_covariance": covariance} if name in SPEND else {}
-        fit = fit_of(covariance=None if name in SPEND else covariance, name=model)
-        totals = totals_of(fit, SPEND, grouped(*base), MONTH_ENDS, np.ones(3), [3], **which)
+        which = {"spend_covariance": covariance} if name in by_frequency else {}
+        fit = fit_of(covariance=None if name in by_frequency else covariance, name=model)
+        totals = totals_of(fit, by_frequency, grouped(*base), MONTH_ENDS, np.ones(3), [3], **which)
         up, down = (
-            value(*({k: v * np.exp(h if k == name else 0.0) for k, v in part.items()} for part in (PURCHASE, SPEND)))
+            value(
+                *(
+                    {k: v * np.exp(h if k == name else 0.0) for k, v in part.items()}
+                    for part in (PURCHASE, by_frequency)
+                )
+            )
             for h in (1e-4, -1e-4)
         )
         for i, sums in enumerate((totals.purchases, totals.value)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -40,8 +40,6 @@ class ValueFold:
         Mean value of these, and the same at the origin's level where order values had a trend; 0 without any.
     customers, buyers : arrays of float64, shape (n,)
         How many, and how many of them bought in the holdout.
-    first_orders, log_first : arrays of float64, shape (n,)
-        Those with a first order of some value, and the sum of its logarithm.
     orders, spend : arrays of float64, shape (n,)
         Purchase days in the holdout, and what they brought, in sum.
     orders_squares, spend_squares, orders_spend : arrays of float64, shape (n,)
@@ -56,8 +54,6 @@ class ValueFold:
     monetary_value: FloatArray
     lifted_value: FloatArray
     customers: FloatArray
-    first_orders: FloatArray
-    log_first: FloatArray
     buyers: FloatArray
     orders: FloatArray
     spend: FloatArray
@@ -71,10 +67,10 @@ class ValueFold:
         fitted = (self.frequency > 0) & (values > 0)
         return SpendStatistics(self.frequency[fitted], values[fitted], self.customers[fitted])
 
-    def expected(self, values: FloatArray) -> FloatArray | None:
+    def expected(self, values: FloatArray, *, by_frequency: bool = False) -> FloatArray | None:
         """Return expected order values by a model fitted on ``values`` of this fold; None where none can be fitted."""
         try:
-            fit = fit_spend_model(self.statistics(values))
+            fit = fit_spend_model(self.statistics(values), by_frequency=by_frequency)
         except ModelError:
             # The search failed on this fold: it cannot judge.
             return None
@@ -108,11 +104,54 @@ class ValueChoice:
         Why, in plain words.
     errors : mapping of str to float
         Expected over actual spend of the orders made, minus 1, by the origin of each holdout.
+    expected : mapping of str to array of float64
+        Expected order values in each holdout, by its origin.
     """
 
     trend_use: str | None
     reason: str
     errors: Mapping[str, float]
+    expected: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+#: The likelihood ratio beyond which order values may depend on frequency: chi-squared with one degree of freedom
+#: exceeds it once in a thousand.
+DEPENDS = 10.83
+
+
+def choose_by_frequency(folds: Sequence[ValueFold], choice: ValueChoice) -> ValueChoice | None:
+    """Return the choice with order values that depend on frequency; None where the holdouts are not for it.
+
+    Parameters
+    ----------
+    folds : sequence of ValueFold
+    choice : ValueChoice
+        What was chosen without such a dependence.
+    """
+    judged, onward = [], {}
+    for fold in folds:
+        if fold.origin not in choice.expected:
+            continue
+        known = fold.growth != 1.0 and choice.trend_use in {LEVEL, GOES_ON}
+        expected = fold.expected(fold.lifted_value if known else fold.monetary_value, by_frequency=True)
+        if expected is None:
+            continue
+        onward[fold.origin] = expected * (fold.growth if known and choice.trend_use == GOES_ON else 1.0)
+        judged.append(fold)
+    plain, other = "independent", "by_frequency"
+    candidates = {
+        plain: [choice.expected[fold.origin] for fold in judged],
+        other: [onward[fold.origin] for fold in judged],
+    }
+    if first_unbeaten(judged, candidates, (plain, other)) == plain:
+        return None
+    better, error = gain(judged, candidates[other], candidates[plain])
+    reason = (
+        f"{choice.reason}; order values that depend on frequency are better in {len(judged)} holdouts, by "
+        f"{better:.4f} ± {error:.4f} in z / e + ln e a customer"
+    )
+    errors = {fold.origin: each for fold in judged if (each := fold.error(onward[fold.origin])) is not None}
+    return replace(choice, reason=reason, errors=errors, expected=onward)
 
 
 def choose(folds: Sequence[ValueFold], trend: ValueTrend | None) -> ValueChoice:
@@ -141,7 +180,7 @@ def choose(folds: Sequence[ValueFold], trend: ValueTrend | None) -> ValueChoice:
         found = found | ways[use]
         reason = _trend_reason(telling, candidates, use)
     errors = {fold.origin: error for fold in judged if (error := fold.error(found[fold.origin])) is not None}
-    return ValueChoice(use, reason, errors)
+    return ValueChoice(use, reason, errors, found)
 
 
 def _trend_reason(folds: Sequence[ValueFold], candidates: Expectations, use: str) -> str:

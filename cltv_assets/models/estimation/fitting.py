@@ -117,8 +117,10 @@ def purchase_model_not_fitted(statistics: PurchaseStatistics, name: str, reason:
     )
 
 
-def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -> SpendFit:
+def fit_spend_model(statistics: SpendStatistics, *, by_frequency: bool = False, max_iterations: int = 500) -> SpendFit:
     """Fit the Gamma-Gamma model to repeat customers, binned or not, by maximum likelihood.
+
+    With ``by_frequency`` order values may depend on how often customers buy: there is a fourth parameter, ``doubling``.
 
     A fit with q <= 1 has an infinite mean order value and cannot price anyone: it
     comes back as ``not_fitted`` with that reason.
@@ -128,7 +130,7 @@ def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -
     ModelError
         If the optimiser did not converge within ``max_iterations`` for each start.
     """
-    names = gamma_gamma.PARAMETER_NAMES
+    names = gamma_gamma.BY_FREQUENCY_NAMES if by_frequency else gamma_gamma.PARAMETER_NAMES
     mean = statistics.mean_order_value
     nothing = dict.fromkeys(names)
     not_fitted = SpendFit(
@@ -151,19 +153,19 @@ def fit_spend_model(statistics: SpendStatistics, *, max_iterations: int = 500) -
             not_fitted,
             status="boundary",
             status_reason="every customer has the same mean order value, which is expected of all",
-            parameters=gamma_gamma.one_price(mean),
+            parameters=dict.fromkeys(names, 1.0) | {**gamma_gamma.one_price(mean)},
             expected_order_value=mean,
         )
     scaled = statistics.in_units_of(mean)
     best = maximise(
-        gamma_gamma.GammaGammaLikelihood(scaled),
-        [np.log([start[n] for n in names]) for start in gamma_gamma.starts(1.0)],
+        gamma_gamma.GammaGammaLikelihood(scaled, by_frequency=by_frequency),
+        [np.log([start.get(n, 1.0) for n in names]) for start in gamma_gamma.starts(1.0)],
         _bounds(names, frozenset({"v"})),
         float(statistics.weights.sum()),
         together=[tuple(names.index(n) for n in group) for group in gamma_gamma.TOGETHER],
         max_iterations=max_iterations,
     )
-    parameters = _parameters(best.log_parameters, {"p": 1.0, "q": 1.0, "v": mean})
+    parameters = _parameters(best.log_parameters, dict.fromkeys(names, 1.0) | {"v": mean})
     if parameters["q"] <= 1.0:
         return replace(
             not_fitted,

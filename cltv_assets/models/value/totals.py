@@ -36,6 +36,7 @@ from scipy.special import gammaincinv, ndtri, stdtrit
 
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.gamma_gamma import BY_FREQUENCY_NAMES, rate_scale
 from cltv_assets.models.pattern_predictions import HIGH, LOW
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns
@@ -214,7 +215,7 @@ def totals_of(
         Its ``log_covariance`` says how well its parameters are known; those that are
         missing there count as known.
     spend : mapping
-        p, q and v of the Gamma-Gamma model.
+        p, q and v of the Gamma-Gamma model, with ``doubling`` where order values depend on frequency.
     groups : CustomerGroups
         n of them.
     month_ends : array of float64, shape (K,)
@@ -234,14 +235,14 @@ def totals_of(
     by_month = _given_alive(model, parameters, grid, month_ends)
     moments = _moments(model, parameters, spend, grid, groups, ends)
     names, covariance = _matrix(fit.log_covariance, tuple(parameters))
-    spend_names, spend_matrix = _matrix(spend_covariance, ("p", "q", "v"))
+    spend_names, spend_matrix = _matrix(spend_covariance, BY_FREQUENCY_NAMES)
     shifted = [{**parameters, name: parameters[name] * np.exp(sign * _STEP)} for name in names for sign in (1.0, -1.0)]
     moved = [(each, _given_alive(model, each, _grid_at(model, each, patterns, grid), ends)) for each in shifted]
     both = np.zeros((len(names) + len(spend_names),) * 2)
     both[: len(names), : len(names)] = covariance
     both[len(names) :, len(names) :] = spend_matrix
     purchases, value = (_empty(len(patterns), len(at), matrix) for matrix in (covariance, both))
-    p, q, v = (spend[name] for name in ("p", "q", "v"))
+    p, q = spend["p"], spend["q"]
 
     for first in range(0, len(patterns), _BLOCK):
         rows = slice(first, first + _BLOCK)
@@ -255,7 +256,7 @@ def totals_of(
         squares, value_means, value_squares = (each[place] for each in moments)
         customers, money = groups.customers[rows][:, None], groups.money
         x = some.frequency.astype(np.float64)
-        shape = q + p * x
+        shape, v = q + p * x, rate_scale(spend, x)
         # Sums over customers of g (v + x m) and of its square.
         scale = v * money.margins[rows] + x * money.values[rows]
         scale_squares = (
@@ -273,6 +274,7 @@ def totals_of(
             "p": (q - 1.0) / (shape - 1.0) * worth * scale,
             "q": -q / (shape - 1.0) * worth * scale,
             "v": worth * v * money.margins[rows],
+            "doubling": worth * v * money.margins[rows] * np.log2(x + 1.0),
         }
         purchases.expected[rows] = purchases.centre[rows] = expected * customers
         purchases.variance[rows] = np.maximum(alive * squares - expected**2, 0.0) * customers

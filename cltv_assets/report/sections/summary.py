@@ -248,14 +248,14 @@ def _repeat_customers_only(data: ReportData) -> list[str]:
 
 def _correlated_value(data: ReportData) -> list[str]:
     correlation, bias = data.models.spend.row["frequency_value_correlation"], data.order_values
-    limit = data.settings.checks.frequency_value_correlation
+    limit, foreseen = data.settings.checks.frequency_value_correlation, bool(data.models.spend.row.get("by_frequency"))
     if correlation is None:
         return []
     if bias is not None:
-        if not misleads(bias, correlation, limit):
+        if not misleads(bias, correlation, limit, by_frequency=foreseen):
             return []
-        return [misvalued_in_words(bias, correlation, data.horizon, data.settings.currency)]
-    if abs(correlation) <= limit:
+        return [misvalued_in_words(bias, data.models.spend.row, data.horizon, data.settings.currency)]
+    if foreseen or abs(correlation) <= limit:
         return []
     return [
         f"How often customers buy and how much they spend a purchase are correlated ({wording.decimal(correlation)}); "

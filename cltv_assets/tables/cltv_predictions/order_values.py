@@ -9,6 +9,7 @@ to the level of repeat purchases by what repeat customers spent then and later.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ def order_value_bias(sums: Sequence[Mapping[str, Any]]) -> OrderValueBias | None
     return OrderValueBias(tuple(groups), math.sqrt(max(variance, 0.0)))
 
 
-def misvalued_in_words(bias: OrderValueBias, correlation: float, horizon: int, currency: str) -> str:
+def misvalued_in_words(bias: OrderValueBias, spend: Mapping[str, Any], horizon: int, currency: str) -> str:
     """Say who takes the mean of all, in which direction that misvalues them, and what it does to the total."""
     told = []
     for one in bias.groups:
@@ -176,11 +177,29 @@ def misvalued_in_words(bias: OrderValueBias, correlation: float, horizon: int, c
             f"their own say {own})"
         )
     side = "high" if bias.share > 0 else "low"
+    correlation, by_frequency = spend["frequency_value_correlation"], bool(spend.get("by_frequency"))
+    model = (
+        "which the spend model foresees"
+        if by_frequency
+        else "which the spend model takes to be independent: the fewer purchases customers made, the more they are "
+        "given the mean of all"
+    )
     return (
-        f"Order values {'rise' if correlation > 0 else 'fall'} with frequency (correlation {correlation:+.2f}), which "
-        "the spend model takes to be independent: the fewer purchases customers made, the more they are given the mean "
-        f"of all. Of the spend expected in {horizon} months, in {currency}: {'; '.join(told)}. All together it is "
-        f"{abs(bias.share):.1%} too {side}."
+        f"Order values {'rise' if correlation > 0 else 'fall'} with frequency (correlation {correlation:+.2f}), "
+        f"{model}. Of the spend expected in {horizon} months, in {currency}: {'; '.join(told)}. All together it is "
+        f"{abs(bias.share):.1%} too {side} by the customers' own orders.{_in_holdouts(spend)}"
+    )
+
+
+def _in_holdouts(spend: Mapping[str, Any]) -> str:
+    """Say what holdouts tell: in each group those who do order again are not like the others."""
+    errors = list(json.loads(spend.get("holdout_value_errors") or "{}").values())
+    if not errors:
+        return ""
+    mean = sum(errors) / len(errors)
+    return (
+        f" Who orders again is not like the others of a group: in {len(errors)} holdouts the orders that were made had "
+        f"been expected {abs(mean):.1%} too {'high' if mean > 0 else 'low'}."
     )
 
 
@@ -190,8 +209,12 @@ def _measures_of_order_values_fit_frequency(table: ir.Table, run: MonthRun) -> d
     text = [sums[name].cast("string") for name in ("least", *_SUMS)]
     # Text, because a measure is one value: each of forty sums would read the tables again.
     line = reduce(lambda left, right: left + "|" + right, text)
-    correlation = of_chosen(run.inputs[SPEND_MODEL.name], ("frequency_value_correlation",))
-    return {"sums": line.collect().as_scalar()} | {name: one.as_scalar() for name, one in correlation.items()}
+    told = of_chosen(run.inputs[SPEND_MODEL.name], _OF_MODEL)
+    return {"sums": line.collect().as_scalar()} | {name: one.as_scalar() for name, one in told.items()}
+
+
+#: Columns of the spend model that the words are made of.
+_OF_MODEL = ("frequency_value_correlation", "by_frequency", "holdout_value_errors")
 
 
 @check(
@@ -207,14 +230,16 @@ def order_values_fit_frequency(values: Values, run: MonthRun) -> Verdict:
         return Verdict(True, "Too few repeat customers to tell.")
     facts = {"total_off": round(bias.share, 4), "correlation": correlation}
     facts |= {f"excess_from_{least}": one.excess for least, one in zip(GROUPS, bias.groups, strict=False)}
-    if not misleads(bias, correlation, run.settings.checks.frequency_value_correlation):
+    foreseen = bool(values["by_frequency"])
+    if not misleads(bias, correlation, run.settings.checks.frequency_value_correlation, by_frequency=foreseen):
         return Verdict(True, f"Expected spend is {bias.share:+.1%} off the customers' own order values.", facts)
-    return Verdict(
-        False, misvalued_in_words(bias, correlation, run.settings.horizons_months[-1], run.settings.currency), facts
-    )
+    told = misvalued_in_words(bias, values, run.settings.horizons_months[-1], run.settings.currency)
+    return Verdict(False, told, facts)
 
 
-def misleads(bias: OrderValueBias, correlation: float, limit: float) -> bool:
-    """Whether to warn: the total is off beyond chance, or the correlation is beyond its limit and misvalues groups."""
+def misleads(bias: OrderValueBias, correlation: float, limit: float, *, by_frequency: bool = False) -> bool:
+    """Whether to warn: the total is off beyond chance, or a correlation that the model ignores misvalues groups."""
+    if by_frequency:
+        return bias.beyond_chance
     apart = any(abs(one.excess) > _SHARE * max(one.own, 0.0) for one in bias.groups)
     return bias.beyond_chance or (abs(correlation) > limit and apart)

@@ -61,7 +61,7 @@ def make(run: MonthRun) -> ir.Table:
         score_customers(
             rfm,
             patterns,
-            SpendParameters(money["p"], money["q"], money["v"], own_price(money)) if money else None,
+            SpendParameters.of(money, own=own_price(money)) if money else None,
             horizons,
             run.settings.gross_margin,
             {

@@ -6,6 +6,7 @@ Python function runs over customers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +26,26 @@ from cltv_assets.tables.value_trend import monthly_trend
 class SpendParameters:
     """Parameters of the Gamma-Gamma model: shape ``p``, ``q`` and rate ``v``.
 
-    ``own`` says that a customer pays the same each time, so that the first order counts too.
+    ``own`` says that a customer pays the same each time, so that the first order counts too. ``doubling`` is 1 where
+    order values do not depend on frequency.
     """
 
     p: float
     q: float
     v: float
     own: bool = False
+    doubling: float = 1.0
+
+    @classmethod
+    def of(cls, spend: Mapping[str, Any], *, own: bool = False) -> SpendParameters:
+        """Return those of a row of ``spend_model``; rows of earlier versions know no dependence on frequency."""
+        return cls(spend["p"], spend["q"], spend["v"], own, spend.get("doubling") or 1.0)
+
+    def scale(self, frequency: ir.FloatingValue) -> ir.FloatingValue | float:
+        """Return the scale of an order to come, see `gamma_gamma.rate_scale`."""
+        if self.doubling == 1.0:
+            return self.v
+        return ((frequency + 1.0).ln() * math.log2(self.doubling)).exp() * self.v
 
 
 #: Ends of the value's interval.
@@ -113,7 +127,7 @@ def _money(
     x = scored.frequency.cast("float64")
     # Where order values have a trend, what they would be today counts.
     so_far = scored.value_today if "value_today" in scored.columns else scored.monetary_value
-    scale = spend.v + x * so_far
+    scale = spend.scale(x) + x * so_far
     order_value = spend.p * scale / (spend.p * x + (spend.q - 1.0))
     # What customers without a second order have spent is what their first one was worth.
     first_order = net_spend(scored).cast("float64")
@@ -156,7 +170,7 @@ def as_counted(predictions: ir.Table, spend: Mapping[str, Any]) -> ir.Table:
         return predictions
     x = predictions.frequency.cast("float64")
     scale = predictions.expected_order_value * (spend["p"] * x + (spend["q"] - 1.0)) / spend["p"]
-    value = ibis.ifelse(x > 0, (scale - spend["v"]) / ibis.ifelse(x > 0, x, 1.0), 0.0)
+    value = ibis.ifelse(x > 0, (scale - SpendParameters.of(spend).scale(x)) / ibis.ifelse(x > 0, x, 1.0), 0.0)
     return predictions.mutate(monetary_value=value)
 
 

@@ -72,10 +72,12 @@ def test_who_is_misvalued_and_by_how_much_is_what_the_true_means_say(engine, pow
     # Those who never came back are given the mean of all.
     assert np.sign(bias.groups[0].excess) == np.sign(power)
     assert misleads(bias, power, 0.3)
-    text = misvalued_in_words(bias, power, 3, "USD")
+    spend = {"frequency_value_correlation": power, "holdout_value_errors": '{"2012-01": 0.1, "2012-04": -0.3}'}
+    text = misvalued_in_words(bias, spend, 3, "USD")
     assert f"without a repeat purchase are {'over' if power > 0 else 'under'}stated by" in text
     assert f"{abs(truth):.0%}"[:-1] in text
-    assert text.endswith(f"too {'high' if power > 0 else 'low'}.")
+    assert f"too {'high' if power > 0 else 'low'} by the customers' own orders." in text
+    assert text.endswith("in 2 holdouts the orders that were made had been expected 10.0% too low.")
 
 
 def test_independent_values_need_no_warning(engine):

@@ -74,6 +74,15 @@ def test_the_engine_and_the_models_agree(engine):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+def test_order_values_by_frequency_are_those_of_the_models(engine):
+    frequency, mean = np.array([0, 1, 2, 7, 300]), np.array([0.0, 20.0, 30.0, 50.0, 60.0])
+    spend = SpendParameters.of({"p": 6.25, "q": 3.74, "v": 15.44, "doubling": 0.8})
+    found = score(engine, frequency, mean, spend=spend)["expected_order_value"].to_numpy()
+    expected = expected_value({"p": 6.25, "q": 3.74, "v": 15.44, "doubling": 0.8}, frequency, mean)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert SpendParameters.of({"p": 6.25, "q": 3.74, "v": 15.44}) == PUBLISHED
+
+
 def test_value_is_discounted_purchases_times_order_value_times_margin(engine):
     row = score(engine, [2], [22.35], margin=0.4).to_pylist()[0]
     for end, purchases in (("", 2.0), ("_low", 1.0), ("_high", 3.0)):
