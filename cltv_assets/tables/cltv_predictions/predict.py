@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -10,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets import __version__
-from cltv_assets.models.pattern_predictions import predict_patterns
+from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.pattern_predictions import PatternPredictions, predict_patterns
 from cltv_assets.models.purchase.registry import model_named
-from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
@@ -29,7 +30,7 @@ from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import PATTERN_KEY, collect_patterns
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.purchase_model.reading import Reading, operational_time, readings
 from cltv_assets.tables.quantiles import quantiles
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -91,19 +92,11 @@ def pattern_predictions(
     clock = operational_time(purchase, run.settings)
     end = np.datetime64(run.month.last_day, "D")
     first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
-    fit, frequency = purchase_fit(purchase), patterns["frequency"].to_numpy()
-    recency, T = clock.elapsed(first, last), clock.elapsed(first, end)
+    ways = readings(purchase, clock, patterns["frequency"].to_numpy(), first, last, end)
     month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
     ends = month_ends[[h - 1 for h in horizons]]
-    found = predict_patterns(fit, frequency, recency, T, month_ends, ends)
-    value = value_quantiles(
-        model_named(fit.model_name),
-        fit.usable_parameters(),
-        {name: spend[name] for name in ("p", "q", "v")},
-        Patterns(frequency, recency, T),
-        found.p_alive,
-        ends,
-    )
+    prices = {name: spend[name] for name in ("p", "q", "v")}
+    found, value = _added([_predicted(way, prices, month_ends, ends) for way in ways], ways)
     discounted = discounted_purchases(found.expected_purchases, curve, horizons)
     columns: dict[str, Any] = {name: patterns[name] for name in PATTERN_KEY}
     columns["p_alive"] = found.p_alive
@@ -120,3 +113,30 @@ def pattern_predictions(
         for name, quantile in zip(VALUE_ENDS, value, strict=True):
             columns[value_column(h, name)] = quantile[:, i] * factor
     return pa.table(columns)
+
+
+def _predicted(
+    way: Reading, prices: Mapping[str, float], month_ends: FloatArray, ends: FloatArray
+) -> tuple[PatternPredictions, tuple[FloatArray, FloatArray]]:
+    """Return what patterns read in one way are expected to buy, and both ends of their value's interval."""
+    of = way.patterns
+    found = predict_patterns(way.fit, of.frequency, of.recency, of.T, month_ends, ends)
+    parameters = way.fit.usable_parameters()
+    value = value_quantiles(model_named(way.fit.model_name), parameters, prices, of, found.p_alive, ends)
+    return found, value
+
+
+def _added(
+    each: Sequence[tuple[PatternPredictions, tuple[FloatArray, FloatArray]]], ways: Sequence[Reading]
+) -> tuple[PatternPredictions, tuple[FloatArray, FloatArray]]:
+    """Return the mean over the ways to read a history. Of an interval's ends it is an approximation."""
+    if len(each) == 1:
+        return each[0]
+    shares = [way.probability for way in ways]
+
+    def mean(values: Sequence[FloatArray]) -> FloatArray:
+        return np.asarray(sum((share * of.T).T for share, of in zip(shares, values, strict=True)), dtype=np.float64)
+
+    names = [field.name for field in dataclasses.fields(PatternPredictions)]
+    found = PatternPredictions(**{name: mean([getattr(one, name) for one, _ in each]) for name in names})
+    return found, (mean([value[0] for _, value in each]), mean([value[1] for _, value in each]))
