@@ -286,6 +286,12 @@ class Settings(Section):
     seasonality: Literal["auto", "none", "monthly"] = Field(
         "auto", description="`auto`: `monthly` where rolling holdouts are better with it."
     )
+    history_before_start: Literal["unknown", "none"] | None = Field(
+        None,
+        description="What there was before the data. `unknown`: where they show customers older than they are, these "
+        "are predicted as such. `none`: every first purchase is real. Empty: predicted as with `none`, and a warning "
+        "says what `unknown` would change.",
+    )
     population: Literal["all", "repeat"] = Field(
         "all",
         description="Who gets a prediction: everybody, or the customers in `repeat_customers`. The purchase model is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from cltv_assets.models.value.totals import (
     CustomerGroups,
     MoneyWeights,
     Totals,
+    added,
     model_error,
     revenue_errors,
     totals_of,
@@ -35,7 +37,7 @@ from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.purchase_model.reading import Reading, operational_time, readings
 from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
 from cltv_assets.tables.segment_movement import (
     TWO_MONTHS,
@@ -231,27 +233,30 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
     clock = operational_time(purchase, run.settings)
     end = np.datetime64(run.month.last_day, "D")
     first = end - _days(groups, "age_days")
-    return totals_of(
-        purchase_fit(purchase),
-        model,
-        CustomerGroups(
-            frequency=groups["frequency"].to_numpy(),
-            recency=clock.elapsed(first, first + _days(groups, "recency_days")),
-            T=clock.elapsed(first, end),
-            customers=_floats(groups, "customers"),
-            money=MoneyWeights(
-                _floats(groups, "margins"),
-                _floats(groups, "values"),
-                _floats(groups, "margin_squares"),
-                _floats(groups, "margin_values"),
-                _floats(groups, "value_squares"),
+    last = first + _days(groups, "recency_days")
+    month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
+    factors = curve.factors * growth_ahead(spend, horizons[-1])
+
+    def totals(way: Reading) -> Totals:
+        return totals_of(
+            way.fit,
+            model,
+            CustomerGroups(
+                frequency=way.patterns.frequency,
+                recency=way.patterns.recency,
+                T=way.patterns.T,
+                customers=_floats(groups, "customers") * way.probability,
+                money=MoneyWeights(
+                    *(_floats(groups, each.name) * way.probability for each in dataclasses.fields(MoneyWeights))
+                ),
             ),
-        ),
-        clock.elapsed(end, end + curve.days.astype("timedelta64[D]")),
-        curve.factors * growth_ahead(spend, horizons[-1]),
-        horizons,
-        json.loads(covariance) if covariance else None,
-    )
+            month_ends,
+            factors,
+            horizons,
+            json.loads(covariance) if covariance else None,
+        )
+
+    return added([totals(way) for way in readings(purchase, clock, groups["frequency"].to_numpy(), first, last, end)])
 
 
 def _days(groups: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.timedelta64]]:

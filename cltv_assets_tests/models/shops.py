@@ -8,6 +8,7 @@ import numpy as np
 
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.choosing.histories import Fold, Histories
+from cltv_assets.models.choosing.older_base import SOON_DAYS, SoonAgain
 from cltv_assets.models.choosing.regularity import DayCounts, Intervals
 from cltv_assets.models.choosing.seasonality import MonthCounts
 from cltv_assets_tests.models.conftest import regular_purchases
@@ -160,3 +161,98 @@ def simulate_regular(
     day = np.floor(np.concatenate((first, first[who] + when))).astype(np.int64)
     rows = np.unique(np.column_stack((customer, day)), axis=0)
     return Shop(rows[:, 0], np.datetime64(start) + rows[:, 1])
+
+
+@dataclass(frozen=True)
+class OlderShop:
+    """What data see of a shop that was there before, and the truth.
+
+    Parameters
+    ----------
+    shop : Shop
+        Purchases from the data's first day to its last one, `end`.
+    end : str
+        Last day of the data.
+    older : array of bool
+        By customer: whether their first purchase lies before the data.
+    alive : array of bool
+        Whether they still buy at the end.
+    bought : int
+        What they bought in the 365 days after it.
+    """
+
+    shop: Shop
+    end: str
+    older: np.ndarray
+    alive: np.ndarray
+    bought: int
+
+
+def simulate_older(
+    seed: int,
+    customers: int,
+    rates: tuple[float, float],
+    *,
+    dropout: tuple[float, float] | None = None,
+    lifetimes: tuple[float, float] | None = None,
+    before: float = 5.0,
+    seen: float = 1.0,
+    decline: float = 0.0,
+) -> OlderShop:
+    """Let customers buy in continuous time, by the BG/NBD's story or the Pareto/NBD's, and show the last years of it.
+
+    Parameters
+    ----------
+    seed, customers : int
+        Of the whole time.
+    rates : pair of float
+        r, and alpha in days.
+    dropout : pair of float, optional
+        a and b; without them ``lifetimes`` are s, and beta in days.
+    lifetimes : pair of float, optional
+    before, seen : float
+        Years before the data, and in them.
+    decline : float
+        By how much the log of the arrivals falls in the whole time; 0 for even ones.
+    """
+    rng = np.random.default_rng(seed)
+    past, now = round(before * 365), round(seen * 365)
+    share = rng.random(customers)
+    share = -np.log1p(-share * -np.expm1(-decline)) / decline if decline else share
+    at = share * (past + now) - past
+    born, rate = at.copy(), rng.gamma(rates[0], 1.0 / rates[1], customers)
+    stops = rng.beta(*dropout, customers) if dropout else np.zeros(customers)
+    death = np.full(customers, np.inf)
+    if lifetimes:
+        death = born + rng.exponential(1.0 / rng.gamma(lifetimes[0], 1.0 / lifetimes[1], customers))
+    who, when, buying = [np.arange(customers)], [at.copy()], np.arange(customers)
+    while len(buying):
+        at[buying] += rng.exponential(1.0 / rate[buying])
+        buying = buying[(at[buying] < now + 365) & (at[buying] < death[buying])]
+        who.append(buying)
+        when.append(at[buying])
+        stopped = rng.random(len(buying)) < stops[buying]
+        death[buying[stopped]] = at[buying[stopped]]
+        buying = buying[~stopped]
+    rows = np.unique(np.column_stack((np.concatenate(who), np.floor(np.concatenate(when)).astype(np.int64))), axis=0)
+    known = rows[(rows[:, 1] >= 0) & (rows[:, 1] < now)]
+    ids, customer = np.unique(known[:, 0], return_inverse=True)
+    start = np.datetime64("2022-01-01")
+    return OlderShop(
+        Shop(customer, start + known[:, 1]),
+        str(start + now - 1),
+        born[ids] < 0,
+        death[ids] > now,
+        int((np.isin(rows[:, 0], ids) & (rows[:, 1] >= now)).sum()),
+    )
+
+
+def soon_again(shop: Shop, end: str) -> SoonAgain:
+    """Count purchases soon after the first one, customer by customer."""
+    known = shop.day <= np.datetime64(end)
+    _, at, place = np.unique(shop.customer[known], return_index=True, return_inverse=True)
+    first = shop.day[known][at]
+    age = (shop.day[known] - first[place]).astype(np.int64)
+    soon = np.bincount(place, weights=(age > 0) & (age <= SOON_DAYS))
+    days, of = np.unique(first, return_inverse=True)
+    return SoonAgain(days, *(np.bincount(of, weights=each) for each in (np.ones(len(soon)), soon, soon**2)))

@@ -228,6 +228,19 @@ def test_a_boundary_is_said_first(engine: DuckDBEngine, lake: Path, shop: Shop) 
         ),
         ({"purchase": {**STATUS, "r": 0.3, "alpha": 40.0, "model_name": "nbd"}}, "one in which nobody ever leaves"),
         ({"purchase": {**STATUS, **BG_NBD, "truncated": True}}, "Every customer in the data has come back"),
+        (
+            {
+                "purchase": {
+                    **STATUS,
+                    **BG_NBD,
+                    "customers": 400,
+                    "older_customers": 230,
+                    "older_total_change": -0.098,
+                    "older_p_alive_change": -0.064,
+                }
+            },
+            "About 230 of 400 customers are older than the data",
+        ),
     ],
 )
 def test_cautions(engine: DuckDBEngine, lake: Path, shop: Shop, changes: dict[str, object], said: str) -> None:

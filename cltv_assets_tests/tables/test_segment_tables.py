@@ -5,18 +5,23 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.special import expit
 
 from cltv_assets.columns import MONTH
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
 from cltv_assets.models.choosing.histories import OperationalTime
+from cltv_assets.models.choosing.older_base import Populations
 from cltv_assets.models.gamma_gamma import expected_value
 from cltv_assets.models.pattern_predictions import predict_patterns
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import PurchaseStatistics
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables import checks_of, segment_movement, segment_summary
@@ -25,6 +30,7 @@ from cltv_assets.tables.cltv_predictions import predict
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.older_customers import populations_json
 from cltv_assets.tables.purchase_model.reading import purchase_fit
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.spend_model import SPEND_MODEL, order_values_vary
@@ -135,6 +141,56 @@ def test_predictions_run_on_the_models_clock(engine, tmp_path, model):
     if model is SEASONAL:
         # October to December have twice the intensity of July to September.
         assert ahead[1] > 2.9 * ahead[0]
+
+
+def test_customers_who_may_be_older_are_predicted_by_both_populations(engine, tmp_path):
+    rfm = customers(200, JUNE.last_day)
+    older, newer = {"r": 0.8, "alpha": 30.0, "a": 0.5, "b": 3.0}, {"r": 0.4, "alpha": 50.0, "a": 0.9, "b": 1.6}
+    two = Populations("mbg_nbd", np.datetime64("2010-12-31"), older, newer, 300.0, 30.0)
+    run = month_run(engine, tmp_path, JUNE, rfm, PURCHASE | {"populations": populations_json(two)})
+    made = predicted(run)
+    found = sorted(made.to_pylist(), key=lambda r: r["customer_id"])
+    ahead = np.array([92, 184]) / 7.0
+    fits = [
+        replace(purchase_fit(dict.fromkeys(PURCHASE_MODEL.column_names) | PURCHASE), parameters=parameters)
+        for parameters in (older, newer)
+    ]
+    shares = []
+    for row, of in zip(found, rfm, strict=True):
+        start, end = dt.date(2010, 12, 31), JUNE.last_day
+        x, last, length = of["frequency"], (of["last_purchase"] - start).days / 7, (end - start).days / 7
+        first = (of["first_purchase"] - start).days / 7
+        readings = [(x + 1, last, length), (x, last - first, length - first)]
+        told = [
+            np.log(size)
+            + model_named("mbg_nbd").likelihood(
+                PurchaseStatistics(*(np.array([each]) for each in reading), np.ones(1))
+            )(np.log(list(fit.parameters.values())))[0]
+            for size, reading, fit in zip((300.0, 30.0), readings, fits, strict=True)
+        ]
+        shares.append(expit(told[0] - told[1]))
+        each = [
+            predict_patterns(fit, *([part] for part in way), ahead) for fit, way in zip(fits, readings, strict=True)
+        ]
+        for i, h in enumerate(HORIZONS):
+            ends = [one.expected_purchases[0, i] for one in each]
+            mean = shares[-1] * ends[0] + (1 - shares[-1]) * ends[1]
+            assert row[f"expected_purchases_{h}m"] == pytest.approx(mean, rel=1e-6)
+        alive = shares[-1] * each[0].p_alive[0] + (1 - shares[-1]) * each[1].p_alive[0]
+        assert row["p_alive"] == pytest.approx(alive, rel=1e-6)
+        for h in HORIZONS:
+            assert row[f"cltv_{h}m_low"] <= row[f"cltv_{h}m_high"]
+    assert min(shares) < 0.3 < 0.7 < max(shares)
+    # The totals are those of the customers, of either kind.
+    summary, _, failed = segmented(run, (JUNE, made))
+    assert failed == []
+    whole = {row["horizon_months"]: row for row in summary if row["scheme"] == "all"}
+    for h in HORIZONS:
+        low, mean, high = (whole[h][f"expected_purchases{end}"] for end in ("_low", "", "_high"))
+        assert mean == pytest.approx(sum(row[f"expected_purchases_{h}m"] for row in found), rel=1e-6)
+        assert low < mean < high
+    plain, _, _ = segmented(month_run(engine, tmp_path, JUNE, rfm, PURCHASE), (JUNE, made))
+    assert plain[0]["expected_purchases_low"] != whole[3]["expected_purchases_low"]
 
 
 def test_a_value_interval_is_wider_than_its_purchases_alone(engine, tmp_path):

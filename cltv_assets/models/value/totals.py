@@ -155,6 +155,22 @@ class Totals:
         )
 
 
+def added(parts: Sequence[Totals]) -> Totals:
+    """Return the totals of the same groups in several parts, whose parameters err alike."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+
+    def together(sums: Sequence[Sums]) -> Sums:
+        expected, centre, variance, gradient = (
+            np.sum([getattr(each, name) for each in sums], axis=0)
+            for name in ("expected", "centre", "variance", "gradient")
+        )
+        return Sums(expected, centre, variance, gradient, sums[0].covariance)
+
+    return Totals(together([each.purchases for each in parts]), together([each.value for each in parts]))
+
+
 def model_error(total_error: float | None, holdouts: int) -> float:
     """Return the relative standard deviation of totals beyond chance and parameters.
 

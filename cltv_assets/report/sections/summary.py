@@ -12,6 +12,7 @@ from cltv_assets.tables.cltv_predictions.order_values import misleads, misvalued
 from cltv_assets.tables.fitted_rows import in_words, model_title
 from cltv_assets.tables.holdout_evaluation.cases import Contender
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
+from cltv_assets.tables.purchase_model.older_customers import worth_telling
 from cltv_assets.tables.spend_model import trend_in_words, vague_mean_in_words
 
 #: Fewest intervals of totals that are judged, and the share that should have held. Intervals
@@ -201,6 +202,7 @@ def cautions(data: ReportData) -> list[str]:
             )
     found += _no_dropout_found(data)
     found += _repeat_customers_only(data)
+    found += _older_customers(data)
     found += _correlated_value(data)
     found += _value_trend(data)
     found += _vague_mean(data)
@@ -243,6 +245,23 @@ def _repeat_customers_only(data: ReportData) -> list[str]:
     return [
         f"{who} in the data {have} {again}: it looks like an extract without those who {without}. "
         "The model was fitted on that condition; totals speak of these customers only."
+    ]
+
+
+def _older_customers(data: ReportData) -> list[str]:
+    row = data.models.purchase.row
+    older = row.get("older_customers")
+    if older is None or row.get("populations") is not None:
+        return []
+    total, alive = row["older_total_change"], row["older_p_alive_change"]
+    if not worth_telling(total, alive):
+        return []
+    who = f"{wording.count(older)} of {wording.quantity(row['customers'], 'customer')}"
+    return [
+        f"About {who} are older than the data, and their first purchase here is no first one. With that known, the "
+        f"purchases expected in the next {wording.months(data.horizon)} would be {wording.percent(abs(total))} "
+        f"{'fewer' if total < 0 else 'more'}, and the mean P(alive) {wording.decimal(abs(alive))} "
+        f"{'lower' if alive < 0 else 'higher'}: see history_before_start."
     ]
 
 

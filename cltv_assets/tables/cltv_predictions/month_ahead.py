@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import ibis
@@ -9,13 +10,12 @@ import ibis.expr.types as ir
 import numpy as np
 
 from cltv_assets.models.pattern_predictions import expected_total
-from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.drift import NO_MONTH
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import collect_patterns
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.purchase_model.reading import operational_time, readings
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 
@@ -63,16 +63,14 @@ def expected_this_month(run: MonthRun) -> Expected | None:
     clock = operational_time(rows[0], run.settings)
     first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
     then, now = (np.array([month.last_day], "datetime64[D]") for month in (run.month.shift(-1), run.month))
-    ages = clock.elapsed(first, np.broadcast_to(then, first.shape))
     frequency = patterns["frequency"].to_numpy()
     customers = patterns["customers"].to_numpy()
-    purchases, deviation = expected_total(
-        purchase_fit(rows[0]),
-        # Sums of the same month lengths may differ in the last bit, so compare with a tolerance.
-        Patterns(frequency, np.minimum(clock.elapsed(first, last), ages), ages),
-        customers.astype(np.float64),
-        float(clock.elapsed(then, now)[0]),
-    )
+    horizon = float(clock.elapsed(then, now)[0])
+    each = [
+        expected_total(way.fit, way.patterns, customers * way.probability, horizon)
+        for way in readings(rows[0], clock, frequency, first, last, then[0])
+    ]
+    purchases, deviation = sum(mean for mean, _ in each), math.hypot(*(spread for _, spread in each))
     return Expected(rows[0]["model_name"], purchases, deviation, int((frequency * customers).sum()))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -10,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets import __version__
-from cltv_assets.models.pattern_predictions import predict_patterns
+from cltv_assets.models.arrays import FloatArray
+from cltv_assets.models.pattern_predictions import PatternPredictions, predict_patterns
 from cltv_assets.models.purchase.registry import model_named
-from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.discounting import DiscountCurve, discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
 from cltv_assets.tables.cltv_predictions.columns import NO_SPEND_MODEL, predictions_schema
@@ -31,7 +32,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import PATTERN_KEY, collect_patterns
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.purchase_model.reading import Reading, operational_time, readings
 from cltv_assets.tables.quantiles import quantiles
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -104,21 +105,11 @@ def pattern_predictions(
     clock = operational_time(purchase, run.settings)
     end = np.datetime64(run.month.last_day, "D")
     first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
-    fit, frequency = purchase_fit(purchase), patterns["frequency"].to_numpy()
-    recency, T = clock.elapsed(first, last), clock.elapsed(first, end)
+    ways = readings(purchase, clock, patterns["frequency"].to_numpy(), first, last, end)
     month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
     ends = month_ends[[h - 1 for h in horizons]]
-    found = predict_patterns(fit, frequency, recency, T, month_ends, ends)
-    value = None
-    if spend is not None:
-        value = value_quantiles(
-            model_named(fit.model_name),
-            fit.usable_parameters(),
-            {name: spend[name] for name in ("p", "q", "v")},
-            Patterns(frequency, recency, T),
-            found.p_alive,
-            ends,
-        )
+    prices = None if spend is None else {name: spend[name] for name in ("p", "q", "v")}
+    found, value = _added([_predicted(way, prices, month_ends, ends) for way in ways], ways)
     # A purchase after months of a trend brings more or less than one of today.
     growth = growth_ahead(spend or {}, horizons[-1])
     discounted = discounted_purchases(found.expected_purchases, curve.times(growth), horizons)
@@ -135,11 +126,41 @@ def pattern_predictions(
         columns[f"expected_purchases_{h}m_high_share"] = found.high_share[:, i]
         columns[discounted_column(h)] = discounted[:, i]
         columns[grown_column(h)] = grown[:, i]
-        if value is None:
-            continue
         # Apply the same discount to the interval as to the expected purchases.
         last_factor = np.full_like(expected, curve.factors[h - 1] * growth[h - 1])
         factor = np.divide(discounted[:, i], expected, out=last_factor, where=expected > 0)
-        for name, quantile in zip(VALUE_ENDS, value, strict=True):
+        for name, quantile in zip(VALUE_ENDS, value, strict=spend is not None):
             columns[value_column(h, name)] = quantile[:, i] * factor
     return pa.table(columns)
+
+
+#: Both ends of the value's interval, in units of v + x m; none without a spend model.
+_Value = tuple[FloatArray, ...]
+
+
+def _predicted(
+    way: Reading, prices: Mapping[str, float] | None, month_ends: FloatArray, ends: FloatArray
+) -> tuple[PatternPredictions, _Value]:
+    """Return what patterns read in one way are expected to buy, and the ends of their value's interval."""
+    of = way.patterns
+    found = predict_patterns(way.fit, of.frequency, of.recency, of.T, month_ends, ends)
+    if prices is None:
+        return found, ()
+    parameters = way.fit.usable_parameters()
+    return found, value_quantiles(model_named(way.fit.model_name), parameters, prices, of, found.p_alive, ends)
+
+
+def _added(
+    each: Sequence[tuple[PatternPredictions, _Value]], ways: Sequence[Reading]
+) -> tuple[PatternPredictions, _Value]:
+    """Return the mean over the ways to read a history. Of an interval's ends it is an approximation."""
+    if len(each) == 1:
+        return each[0]
+    shares = [way.probability for way in ways]
+
+    def mean(values: Sequence[FloatArray]) -> FloatArray:
+        return np.asarray(sum((share * of.T).T for share, of in zip(shares, values, strict=True)), dtype=np.float64)
+
+    names = [field.name for field in dataclasses.fields(PatternPredictions)]
+    found = PatternPredictions(**{name: mean([getattr(one, name) for one, _ in each]) for name in names})
+    return found, tuple(mean(ends) for ends in zip(*(value for _, value in each), strict=True))

@@ -15,6 +15,7 @@ from cltv_assets.tables.purchase_model.checks import all_customers_included, dro
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.fit import make
 from cltv_assets.tables.purchase_model.highlights import month_highlights
+from cltv_assets.tables.purchase_model.older_customers import history_begins
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, MODELLING, Input, Table
 
@@ -30,6 +31,7 @@ TABLE = Table(
         all_customers_included,
         model_fitted,
         dropout_identified,
+        history_begins,
         parameter_drift(PURCHASE_MODEL, ("r", "alpha", "a", "b", "s", "beta")),
     ),
     highlights=month_highlights,

@@ -57,6 +57,38 @@ PURCHASE_MODEL = TableSchema(
             nullable=True,
             since=3,
         ),
+        Column(
+            "older_customers",
+            "int64",
+            "Customers seen who are probably older than the data; on the chosen row only, null where none were found.",
+            "customers",
+            nullable=True,
+            since=3,
+        ),
+        Column(
+            "older_total_change",
+            "float64",
+            "What knowing them changes of the expected purchases over the longest horizon, as a share. Null as "
+            "`older_customers` is.",
+            "share",
+            nullable=True,
+            since=3,
+        ),
+        Column(
+            "older_p_alive_change",
+            "float64",
+            "What it changes of the mean P(alive). Null as `older_customers` is.",
+            nullable=True,
+            since=3,
+        ),
+        Column(
+            "populations",
+            "string",
+            "Parameters of older and new customers, from which everybody is predicted: JSON. Null unless "
+            "`history_before_start` is `unknown` and older customers were found.",
+            nullable=True,
+            since=3,
+        ),
         Column("holdout_folds", "int64", "Rolling holdouts inside the history that it was compared on.", "holdouts"),
         Column(
             "holdout_log_score",

@@ -29,6 +29,7 @@ from cltv_assets.tables.purchase_model.folds import (
     windows,
 )
 from cltv_assets.tables.purchase_model.intervals import purchase_intervals
+from cltv_assets.tables.purchase_model.older_customers import older_columns
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 #: Columns that say how a model did in the holdouts.
@@ -43,12 +44,12 @@ _STANDING = {
 
 def make(run: MonthRun) -> ir.Table:
     """Fit all purchase models on all customers, compare them inside the history and choose one."""
-    patterns = histories(collect_patterns(run, run.inputs[RFM_SUMMARY.name]), run.month)
+    known = histories(collect_patterns(run, run.inputs[RFM_SUMMARY.name]), run.month)
     days = run.inputs[PURCHASE_DAYS.name]
     between = purchase_intervals(run, days)
     choice = choose_model(
-        patterns,
-        holdouts(run, days, patterns),
+        known,
+        holdouts(run, days, known),
         month_counts(run, days),
         run.settings.purchase_model,
         run.settings.seasonality,
@@ -61,7 +62,8 @@ def make(run: MonthRun) -> ir.Table:
         "model_version": __version__,
         "regularity": between.shape,
     }
-    rows = [contender_row(choice.chosen) | {"role": "chosen", "choice_reason": choice.reason} | common]
+    chosen = {"role": "chosen", "choice_reason": choice.reason} | older_columns(run, days, known, choice)
+    rows = [contender_row(choice.chosen) | chosen | common]
     rows += [contender_row(other) | {"role": "comparison"} | common for other in choice.others]
     return run.engine.from_arrow(pa.Table.from_pylist(rows, schema=PURCHASE_MODEL.arrow))
 
