@@ -115,6 +115,8 @@ def test_visits_are_counted_and_predicted(tmp_path: Path, capsys: pytest.Capture
     assert "Most value at risk" not in page
     assert "RFM segments, by recency and frequency so far" in page
     assert "for much" not in page
+    assert "Value now" not in page
+    assert "No earlier total has come due" not in page
     assert "bought lately and often" in page
     show_summary(settings, "2011-02")
     assert "CLTV" not in capsys.readouterr().out
