@@ -130,6 +130,8 @@ def test_a_model_of_regular_purchases_is_put_in_words(engine: DuckDBEngine, lake
     assert "1.46 repeat purchases a year" in text  # 0.4 / 25 / 4 * 365.25
     assert "deviate from their mean by 50%" in text  # 1 / sqrt(4)
     assert "any purchase, the first one included" in text
+    by_chance = collect(judged(shop, k=1, regularity=1.7).run(engine, lake))
+    assert "The regularity of purchases is 1.70; by chance it is 1" in Page(render(by_chance)).text("models")
 
 
 def test_no_seasons_are_no_picture(page: str) -> None:
