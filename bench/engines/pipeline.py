@@ -27,7 +27,7 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 _OF_EVERY_MONTH = ["raw_transactions", "cleaned_transactions", "rejected_transactions", "purchase_days"]
 _FOR_THE_HOLDOUT = ["repeat_customers", "rfm_summary", "purchase_model", "spend_model", "cltv_predictions"]

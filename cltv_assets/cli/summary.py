@@ -27,7 +27,7 @@ from cltv_assets.tables.holdout_evaluation.outcomes import NAIVE_RATE
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 from cltv_assets.tables.segmentation import ALL, SCHEMES, VALUE_SEGMENTS
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 _TOP = 10
 

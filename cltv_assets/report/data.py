@@ -24,7 +24,7 @@ from cltv_assets.tables.purchase_model.facts import Histogram, customer_counts, 
 from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT, Moves, moves_of, tier_place
 from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 from cltv_assets.tables.segmentation import ALL
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 #: A row of a small table, by its columns' names.
 Row: TypeAlias = Mapping[str, Any]

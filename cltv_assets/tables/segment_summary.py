@@ -48,7 +48,8 @@ from cltv_assets.tables.segment_movement import (
     two_months,
 )
 from cltv_assets.tables.segmentation import ALL, SCHEMES
-from cltv_assets.tables.spend_model import SPEND_MODEL, own_price, spend_parameters
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
+from cltv_assets.tables.spend_model.reading import own_price, spend_parameters
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 from cltv_assets.tables.value_trend import growth_ahead
 

@@ -20,7 +20,7 @@ from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_
 from cltv_assets.models.pattern_predictions import predict_patterns
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.models.sufficient_statistics import MIN_REPEAT_CUSTOMERS, PurchaseStatistics, SpendStatistics
-from cltv_assets.tables.spend_model import spend_patterns
+from cltv_assets.tables.spend_model.fit import spend_patterns
 from cltv_assets_tests.models.conftest import CdnowFit, grouped, one_each, simulate_purchases
 
 TIME_PARAMETERS = ("alpha", "beta")

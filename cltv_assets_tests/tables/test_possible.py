@@ -17,7 +17,7 @@ from cltv_assets.tables.cltv_predictions.predict import make as make_predict
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 MONTH = Month.parse("2012-03")
 #: About CDNOW's, by day.

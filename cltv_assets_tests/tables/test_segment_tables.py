@@ -33,7 +33,8 @@ from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.older_customers import populations_json
 from cltv_assets.tables.purchase_model.reading import purchase_fit
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL, order_values_vary
+from cltv_assets.tables.spend_model.checks import order_values_vary
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 MAY, JUNE = Month.parse("2011-05"), Month.parse("2011-06")
 HORIZONS = (3, 6)

@@ -13,7 +13,7 @@ from cltv_assets.tables.fitted_rows import in_words, model_title
 from cltv_assets.tables.holdout_evaluation.cases import Contender
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
 from cltv_assets.tables.purchase_model.older_customers import worth_telling
-from cltv_assets.tables.spend_model import trend_in_words, vague_mean_in_words
+from cltv_assets.tables.spend_model.checks import trend_in_words, vague_mean_in_words
 
 #: Fewest intervals of totals that are judged, and the share that should have held. Intervals
 #: that overlap in time may miss together, so only half is required of 80 % intervals.
@@ -267,14 +267,14 @@ def _older_customers(data: ReportData) -> list[str]:
 
 def _correlated_value(data: ReportData) -> list[str]:
     correlation, bias = data.models.spend.row["frequency_value_correlation"], data.order_values
-    limit, foreseen = data.settings.checks.frequency_value_correlation, bool(data.models.spend.row.get("by_frequency"))
+    limit = data.settings.checks.frequency_value_correlation
     if correlation is None:
         return []
     if bias is not None:
-        if not misleads(bias, correlation, limit, by_frequency=foreseen):
+        if not misleads(bias, data.models.spend.row, limit):
             return []
         return [misvalued_in_words(bias, data.models.spend.row, data.horizon, data.settings.currency)]
-    if foreseen or abs(correlation) <= limit:
+    if data.models.spend.row.get("by_frequency") or abs(correlation) <= limit:
         return []
     return [
         f"How often customers buy and how much they spend a purchase are correlated ({wording.decimal(correlation)}); "

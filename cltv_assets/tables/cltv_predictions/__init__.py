@@ -26,7 +26,7 @@ from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 
 

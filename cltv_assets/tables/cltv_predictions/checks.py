@@ -20,7 +20,7 @@ from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 #: P(alive) above which a customer counts as certainly alive.
 _CERTAIN = 0.999

@@ -25,7 +25,7 @@ from cltv_assets.tables.fitted_models import chosen_row, of_chosen
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.quantiles import exact_sum
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 #: Least repeat purchases of each group, with the words for it.
 GROUPS = {0: "without a repeat purchase", 1: "with 1 or 2 repeat purchases", 3: "with 3 or more"}
@@ -214,7 +214,7 @@ def _measures_of_order_values_fit_frequency(table: ir.Table, run: MonthRun) -> d
 
 
 #: Columns of the spend model that the words are made of.
-_OF_MODEL = ("frequency_value_correlation", "by_frequency", "holdout_value_errors")
+_OF_MODEL = ("frequency_value_correlation", "by_frequency", "holdout_value_errors", "value_trend_use")
 
 
 @check(
@@ -230,16 +230,30 @@ def order_values_fit_frequency(values: Values, run: MonthRun) -> Verdict:
         return Verdict(True, "Too few repeat customers to tell.")
     facts = {"total_off": round(bias.share, 4), "correlation": correlation}
     facts |= {f"excess_from_{least}": one.excess for least, one in zip(GROUPS, bias.groups, strict=False)}
-    foreseen = bool(values["by_frequency"])
-    if not misleads(bias, correlation, run.settings.checks.frequency_value_correlation, by_frequency=foreseen):
+    if not misleads(bias, values, run.settings.checks.frequency_value_correlation):
         return Verdict(True, f"Expected spend is {bias.share:+.1%} off the customers' own order values.", facts)
     told = misvalued_in_words(bias, values, run.settings.horizons_months[-1], run.settings.currency)
     return Verdict(False, told, facts)
 
 
-def misleads(bias: OrderValueBias, correlation: float, limit: float, *, by_frequency: bool = False) -> bool:
-    """Whether to warn: the total is off beyond chance, or a correlation that the model ignores misvalues groups."""
-    if by_frequency:
+def misleads(bias: OrderValueBias, spend: Mapping[str, Any], limit: float) -> bool:
+    """Whether to warn: the total is off beyond chance, or a correlation that the model ignores misvalues groups.
+
+    Parameters
+    ----------
+    bias : OrderValueBias
+        Of the month's predictions.
+    spend : mapping
+        The model's row, with a correlation.
+    limit : float
+        The correlation from which groups are looked at.
+    """
+    correlated = abs(spend["frequency_value_correlation"]) > limit
+    if spend.get("by_frequency"):
         return bias.beyond_chance
+    if spend.get("value_trend_use") is not None and not correlated:
+        # First orders of new customers are made at today's prices. That is no matter of frequency, and
+        # `order_values_steady` tells it.
+        return False
     apart = any(abs(one.excess) > _SHARE * max(one.own, 0.0) for one in bias.groups)
-    return bias.beyond_chance or (abs(correlation) > limit and apart)
+    return bias.beyond_chance or (correlated and apart)

@@ -36,7 +36,8 @@ from cltv_assets.tables.purchase_model.reading import Reading, operational_time,
 from cltv_assets.tables.quantiles import quantiles
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
-from cltv_assets.tables.spend_model import SPEND_MODEL, own_price
+from cltv_assets.tables.spend_model.columns import SPEND_MODEL
+from cltv_assets.tables.spend_model.reading import own_price
 from cltv_assets.tables.value_trend import growth_ahead, monthly_trend, repeat_orders, with_values_of_today
 
 

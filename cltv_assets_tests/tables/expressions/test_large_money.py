@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.months import Month
-from cltv_assets.tables import segment_movement, segment_summary, spend_model
+from cltv_assets.tables import segment_movement, segment_summary
 from cltv_assets.tables.holdout_evaluation.outcomes import MODEL, NAIVE, TARGETS, Holdout, binned
 from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
+from cltv_assets.tables.spend_model.fit import spend_patterns
 
 #: What a customer's sums hold, and how many customers have it: ten-thousandths of the total have more than 64 bits.
 HELD, CUSTOMERS = 9e13, 20
@@ -29,7 +30,7 @@ def test_whole_numbers_to_group_by_are_cut_where_64_bits_end(engine):
 
 def test_the_spend_of_a_bin_has_no_end(engine):
     rfm = engine.from_arrow(many(frequency=2, monetary_value=HELD))
-    found = engine.collect(spend_model.spend_patterns(rfm)).to_pylist()
+    found = engine.collect(spend_patterns(rfm)).to_pylist()
     assert found == [{"frequency": 2, "monetary_value": pytest.approx(HELD, rel=1e-15), "customers": CUSTOMERS}]
 
 

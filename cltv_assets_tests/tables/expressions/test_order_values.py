@@ -71,7 +71,11 @@ def test_who_is_misvalued_and_by_how_much_is_what_the_true_means_say(engine, pow
         assert group.own == pytest.approx((one["purchases"] * one["mean"])[member].sum(), rel=0.08)
     # Those who never came back are given the mean of all.
     assert np.sign(bias.groups[0].excess) == np.sign(power)
-    assert misleads(bias, power, 0.3)
+    assert misleads(bias, {"frequency_value_correlation": power}, 0.3)
+    # With a trend, first orders are dearer for another reason, and only a correlation speaks of frequency.
+    trend = {"value_trend_use": "level"}
+    assert not misleads(bias, {"frequency_value_correlation": 0.1} | trend, 0.3)
+    assert misleads(bias, {"frequency_value_correlation": power} | trend, 0.3)
     spend = {"frequency_value_correlation": power, "holdout_value_errors": '{"2012-01": 0.1, "2012-04": -0.3}'}
     text = misvalued_in_words(bias, spend, 3, "USD")
     assert f"without a repeat purchase are {'over' if power > 0 else 'under'}stated by" in text
@@ -85,7 +89,7 @@ def test_independent_values_need_no_warning(engine):
         bias = order_value_bias(tables(engine, simulated(0.0, seed)))
         assert bias is not None
         assert abs(bias.share) < 3.5 * bias.error / sum(one.own for one in bias.groups)
-        assert not misleads(bias, 0.0, 0.3)
+        assert not misleads(bias, {"frequency_value_correlation": 0.0}, 0.3)
 
 
 def test_few_repeat_customers_tell_nothing():

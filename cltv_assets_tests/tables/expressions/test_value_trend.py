@@ -14,7 +14,7 @@ from cltv_assets.models.value_trend import ValueTrend
 from cltv_assets.months import Month
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.folds import Window
-from cltv_assets.tables.value_folds import fold_patterns
+from cltv_assets.tables.spend_model.folds import fold_patterns
 from cltv_assets.tables.value_trend import growth_ahead, lifted, repeat_orders, trend_of, with_values_of_today
 
 END = Month.parse("2012-12")
