@@ -1,8 +1,9 @@
-"""Predictions for patterns, from any fitted purchase model."""
+"""Predictions for patterns, from any fitted purchase model or a mixture of them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ from cltv_assets.errors import ModelError
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.distinct import Distinct, Pairs
 from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.purchase.registry import PurchaseModel, model_named
-from cltv_assets.models.sufficient_statistics import Parameters, Patterns, inner
+from cltv_assets.models.mixture import Component, Mixture
+from cltv_assets.models.sufficient_statistics import Patterns, inner
 
 #: Ends of the prediction interval: 80 % of outcomes lie within, a tenth at most on each side.
 LOW, HIGH = 0.1, 0.9
@@ -47,7 +48,7 @@ class PatternPredictions:
 
 
 def predict_patterns(
-    fit: PurchaseFit,
+    fit: PurchaseFit | Mixture,
     frequency: npt.ArrayLike,
     recency: npt.ArrayLike,
     T: npt.ArrayLike,
@@ -58,8 +59,8 @@ def predict_patterns(
 
     Parameters
     ----------
-    fit : PurchaseFit
-        Of any model, with status ``fitted`` or ``boundary``.
+    fit : PurchaseFit or Mixture
+        Of any models, with status ``fitted`` or ``boundary``.
     frequency, recency, T : array-like, shape (n,)
         The patterns, in the time unit of the fit; n may be 0.
     horizons : array-like, shape (H,)
@@ -74,29 +75,30 @@ def predict_patterns(
         If the model was not fitted, a pattern is impossible or a horizon is not a
         finite, positive time.
     """
-    model, parameters = model_named(fit.model_name), fit.usable_parameters()
+    mixture = Mixture.of(fit)
+    components = mixture.components
     patterns = Patterns(np.asarray(frequency), np.asarray(recency), np.asarray(T))
     ends = _horizons(horizons)
     interval_ends = ends if interval_horizons is None else _horizons(interval_horizons)
     return PatternPredictions(
-        p_alive=model.p_alive(parameters, patterns),
-        expected_purchases=model.expected_purchases(parameters, patterns, ends),
-        low=purchase_quantiles(model, parameters, patterns, interval_ends, LOW),
-        high=purchase_quantiles(model, parameters, patterns, interval_ends, HIGH),
+        p_alive=mixture.p_alive(patterns),
+        expected_purchases=mixture.expected_purchases(patterns, ends),
+        low=purchase_quantiles(components, patterns, interval_ends, LOW),
+        high=purchase_quantiles(components, patterns, interval_ends, HIGH),
     )
 
 
 def purchase_quantiles(
-    model: PurchaseModel, parameters: Parameters, patterns: Patterns, horizons: FloatArray, probability: float
+    components: Sequence[Component], patterns: Patterns, horizons: FloatArray, probability: float
 ) -> FloatArray:
-    """Return the smallest n with P(purchases <= n) >= ``probability``, shape (n, H).
+    """Return the smallest n with P(purchases <= n) >= ``probability`` by models that predict together, shape (n, H).
 
     The models give P(purchases >= m), so doubling and bisection on m find the quantile exactly,
     for the heaviest buyers too. Most patterns are settled by the first step and leave the search.
     """
     exceed = 1.0 - probability
     rows = np.repeat(np.arange(len(patterns)), len(horizons))
-    alive = model.p_alive(parameters, patterns)[rows]
+    alive = [one.weight * one.model.p_alive(one.parameters, patterns)[rows] for one in components]
     # The future of a living customer depends on frequency and T: there are far fewer of these than patterns.
     pairs = Pairs.of(patterns.frequency, Distinct.of(patterns.T))
     kinds = Patterns.unchecked(
@@ -110,8 +112,12 @@ def purchase_quantiles(
         number = Distinct.whole(counts.astype(np.int64))
         alike = Distinct.whole(number.index * len(times) + kind[active])
         at, of = alike.values % len(times), number.values[alike.values // len(times)].astype(np.float64)
-        tails = model.at_least_given_alive(parameters, kinds.take(at), times[at], of)
-        return np.asarray(alive[active] * tails[alike.index] > exceed)
+        some, ahead = kinds.take(at), times[at]
+        chances = [
+            mine[active] * one.model.at_least_given_alive(one.parameters, some, ahead, of)[alike.index]
+            for one, mine in zip(components, alive, strict=True)
+        ]
+        return np.asarray(sum(chances[1:], start=chances[0]) > exceed)
 
     # Always: the quantile is at least `known`, and below `above` once that is finite.
     known = np.zeros(len(rows))
@@ -140,7 +146,9 @@ def _horizons(values: npt.ArrayLike) -> FloatArray:
     return ends
 
 
-def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, horizon: float) -> tuple[float, float]:
+def expected_total(
+    fit: PurchaseFit | Mixture, patterns: Patterns, customers: FloatArray, horizon: float
+) -> tuple[float, float]:
     """Return mean and standard deviation of the purchases of all customers up to ``horizon``.
 
     Customers are independent given the parameters, which are taken as known. The tails of a count N
@@ -148,8 +156,8 @@ def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, 
 
     Parameters
     ----------
-    fit : PurchaseFit
-        A fitted model.
+    fit : PurchaseFit or Mixture
+        A fitted model, or several with weights.
     patterns : Patterns
         Shape (n,), in the fit's time unit.
     customers : array of float64, shape (n,)
@@ -163,16 +171,19 @@ def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, 
     ModelError
         If the model was not fitted.
     """
-    model, parameters = model_named(fit.model_name), fit.usable_parameters()
+    components = Mixture.of(fit).components
     n = len(patterns)
-    alive = model.p_alive(parameters, patterns)
+    alive = [one.weight * one.model.p_alive(one.parameters, patterns) for one in components]
     mean, square = np.zeros(n), np.zeros(n)
     active = np.arange(n)
     m = 0
     while len(active):
         m += 1
         times, counts = np.full(len(active), horizon), np.full(len(active), float(m))
-        tail = alive[active] * model.at_least_given_alive(parameters, patterns.take(active), times, counts)
+        some = patterns.take(active)
+        tail = np.zeros(len(active))
+        for one, mine in zip(components, alive, strict=True):
+            tail += mine[active] * one.model.at_least_given_alive(one.parameters, some, times, counts)
         mean[active] += tail
         square[active] += (2 * m - 1) * tail
         active = active[tail > _NEGLIGIBLE]

@@ -278,7 +278,8 @@ class Settings(Section):
     annual_discount_rate: float = Field(0.10, ge=0, lt=10, description="Effective rate a year, compounded.")
     gross_margin: float = Field(1.0, gt=0, le=1, description="Share of spend that is margin.")
     purchase_model: Literal["auto", PurchaseModelName] = Field(
-        "auto", description="`auto`: the model that did best on rolling holdouts inside the month's history."
+        "auto",
+        description="`auto`: all models, weighted by rolling holdouts inside the month's history; else one of them.",
     )
     seasonality: Literal["auto", "none", "monthly"] = Field(
         "auto", description="`auto`: `monthly` where rolling holdouts are better with it."

@@ -16,7 +16,14 @@ from cltv_assets.columns import Column, TableSchema
 from cltv_assets.figures import wording
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.value.discounting import discount_factors
-from cltv_assets.models.value.totals import UNIT_PRICE, CustomerGroups, MoneyWeights, Totals, model_error, totals_of
+from cltv_assets.models.value.totals import (
+    UNIT_PRICE,
+    CustomerGroups,
+    MixedTotals,
+    MoneyWeights,
+    mixed_totals,
+    model_error,
+)
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.common_checks import no_rows
@@ -25,7 +32,7 @@ from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.purchase_model.reading import holdout_error, mixture_of, operational_time, predicting_rows
 from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
 from cltv_assets.tables.segment_movement import (
     TWO_MONTHS,
@@ -108,8 +115,8 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     # Sums of floats depend on their order, so a fixed order makes a re-run equal.
     groups = in_order(groups, GROUP_KEY)
     totals = group_totals(run, groups)
-    purchase = chosen_row(run, PURCHASE_MODEL.name)
-    error = model_error(purchase["holdout_total_error"], purchase["holdout_folds"])
+    purchase = predicting_rows(run)
+    error = model_error(holdout_error(purchase), purchase[0]["holdout_folds"])
     rows = []
     for scheme, segment, chosen in _members(groups):
         before = customers_before(moves, f"from_{scheme}" if scheme != ALL else "from_value")
@@ -166,7 +173,7 @@ def _interval_columns(intervals: tuple[FloatArray, FloatArray], horizon_index: i
     return found
 
 
-def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
+def group_totals(run: MonthRun, groups: pa.Table) -> MixedTotals:
     """Return the expectations and variances of ``segment_groups``, by the month's models.
 
     Parameters
@@ -176,18 +183,18 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
     groups : pyarrow.Table
         Rows of ``segment_groups``.
     """
-    purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
+    purchase, spend = predicting_rows(run), chosen_row(run, SPEND_MODEL.name)
     model, covariance = {name: spend[name] for name in ("p", "q", "v")}, spend["log_covariance"]
     if own_price(spend):
         # The prices are known, and no parameter of the model is asked.
         model, covariance = UNIT_PRICE, None
     horizons = run.settings.horizons_months
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
-    clock = operational_time(purchase, run.settings)
+    clock = operational_time(purchase[0], run.settings)
     end = np.datetime64(run.month.last_day, "D")
     first = end - _days(groups, "age_days")
-    return totals_of(
-        purchase_fit(purchase),
+    return mixed_totals(
+        mixture_of(purchase),
         model,
         CustomerGroups(
             frequency=groups["frequency"].to_numpy(),

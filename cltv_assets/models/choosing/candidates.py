@@ -24,7 +24,7 @@ from cltv_assets.models.sufficient_statistics import PurchaseStatistics, inner
 
 #: The model without dropout that every other one is held against.
 NULL_MODEL = "nbd"
-#: The candidates. The first is kept until another predicts better beyond noise.
+#: The candidates. The first predicts where holdouts do not tell.
 PREFERENCE = ("bg_nbd", "mbg_nbd", "pareto_nbd", NULL_MODEL)
 
 #: With so many customers expected below a bound, and none there, the data are an extract of those above it: by
@@ -61,12 +61,15 @@ class Contender:
         On the holdouts; None where it was not scored on any.
     folds : int
         Holdouts that it was scored on.
+    weight : float
+        Its share in the predictions; 0 for a comparison.
     """
 
     fit: PurchaseFit
     index: FloatArray | None = None
     standing: Standing | None = None
     folds: int = 0
+    weight: float = 0.0
 
     @property
     def name(self) -> str:

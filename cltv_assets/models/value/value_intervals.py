@@ -10,19 +10,21 @@ kappa is found once for each pattern. With A(m) = P(at least m purchases | alive
     P(S > z (v + x m)) = P(alive) G(z),   G(z) = sum over m >= 1 of A(m) (F(m, z) - F(m - 1, z)),
 
 F(n, z) being the upper tail of BetaPrime(p n, q + p x), an incomplete beta function, and
-F(0, z) = 0. G depends on frequency and T alone.
+F(0, z) = 0. G depends on frequency and T alone. Of models that predict together, the weighted sum of P(alive) G is
+taken.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import betaincc, betainccinv, betaincinv
 
 from cltv_assets.models.arrays import FloatArray, IntArray
+from cltv_assets.models.mixture import Component
 from cltv_assets.models.pattern_predictions import HIGH, LOW
-from cltv_assets.models.purchase.registry import PurchaseModel
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns
 from cltv_assets.models.value.future_counts import AgeGrid, CountTails, count_tails
 
@@ -41,15 +43,15 @@ _BLOCK = 8_192
 
 @dataclass(frozen=True, eq=False)
 class ValueCurve:
-    """P(value > z (v + x m) | alive) of one frequency, at ages and horizons.
+    """P(value > z (v + x m) | alive) of one frequency, by C models, at ages and horizons.
 
     Parameters
     ----------
     log_z : array of float64, shape (J,)
         Ascending.
-    exceed : array of float64, shape (K, H, J)
+    exceed : array of float64, shape (C, K, H, J)
         G at each age, horizon and z; falling.
-    any_purchase : array of float64, shape (K, H)
+    any_purchase : array of float64, shape (C, K, H)
         G at 0: the probability of a purchase at all.
     """
 
@@ -58,28 +60,32 @@ class ValueCurve:
     any_purchase: FloatArray
 
 
-def value_curve(spend: Parameters, frequency: int, tails: CountTails) -> ValueCurve:
-    """Compute G of one frequency from its tails, on a grid that is finer where G falls faster."""
+def value_curve(spend: Parameters, frequency: int, tails: Sequence[CountTails]) -> ValueCurve:
+    """Compute G of one frequency from each model's tails, on one grid that is finer where a G falls faster."""
     p, shape = spend["p"], spend["q"] + spend["p"] * frequency
-    sums = tails.for_sums()
+    sums = [one.for_sums() for one in tails]
+    longest = max((one.edges for one in tails), key=len)
 
     def exceed(log_z: FloatArray) -> FloatArray:
-        upper = value_tail(p * tails.edges[1:, None].astype(np.float64), shape, log_z)
-        return np.asarray(sums @ np.diff(upper, axis=0, prepend=0.0), dtype=np.float64)
+        # The blocks of a shorter tail are the first ones of a longer.
+        upper = value_tail(p * longest[1:, None].astype(np.float64), shape, log_z)
+        steps = np.diff(upper, axis=0, prepend=0.0)
+        return np.stack([one @ steps[: one.shape[2]] for one in sums])
 
-    log_z = np.linspace(*_ends(p, shape, tails), _POINTS)
+    begins, ends = zip(*(_ends(p, shape, one) for one in tails), strict=True)
+    log_z = np.linspace(min(begins), max(ends), _POINTS)
     found = exceed(log_z)
     for _ in range(_ROUNDS):
         # No quantile is wanted where G is below LOW.
-        large = (-np.diff(found, axis=2) > _STEP) & (found[:, :, :-1] > LOW / 2.0)
-        coarse = np.flatnonzero(large.any(axis=(0, 1)))
+        large = (-np.diff(found, axis=3) > _STEP) & (found[:, :, :, :-1] > LOW / 2.0)
+        coarse = np.flatnonzero(large.any(axis=(0, 1, 2)))
         if not len(coarse):
             break
         between = (log_z[coarse] + log_z[coarse + 1]) / 2.0
         order = np.argsort(np.concatenate((log_z, between)), kind="stable")
-        found = np.concatenate((found, exceed(between)), axis=2)[:, :, order]
+        found = np.concatenate((found, exceed(between)), axis=3)[:, :, :, order]
         log_z = np.concatenate((log_z, between))[order]
-    return ValueCurve(log_z, found, tails.tails[:, :, 0])
+    return ValueCurve(log_z, found, np.stack([one.tails[:, :, 0] for one in tails]))
 
 
 def value_tail(sizes: FloatArray, shape: float, log_z: FloatArray) -> FloatArray:
@@ -112,12 +118,7 @@ def _ends(p: float, shape: float, tails: CountTails) -> tuple[float, float]:
 
 
 def value_quantiles(
-    model: PurchaseModel,
-    parameters: Parameters,
-    spend: Parameters,
-    patterns: Patterns,
-    p_alive: FloatArray,
-    horizons: FloatArray,
+    components: Sequence[Component], spend: Parameters, patterns: Patterns, horizons: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return kappa at 10 % and 90 %, shape (n, H) each: the interval of undiscounted value in units of v + x m.
 
@@ -127,50 +128,62 @@ def value_quantiles(
 
     Parameters
     ----------
-    model, parameters : PurchaseModel, mapping
-        The purchase model and its parameters.
+    components : sequence of Component
+        The purchase models that predict together, with their parameters and weights.
     spend : mapping
         p, q and v of the Gamma-Gamma model.
     patterns : Patterns
         n of them.
-    p_alive : array of float64, shape (n,)
-        Their probabilities of being alive.
     horizons : array of float64, shape (H,)
         Times after the observation end, in the time unit of the fit.
     """
     grid = AgeGrid.of(patterns.frequency, patterns.T, float(horizons.min()))
+    alive = np.stack([one.weight * one.model.p_alive(one.parameters, patterns) for one in components])
     quantiles = np.zeros((len(patterns), len(horizons), 2))
     for group in grid.groups:
-        tails = count_tails(model, parameters, group.frequency, group.nodes, horizons, spend["p"])
+        tails = [
+            count_tails(one.model, one.parameters, group.frequency, group.nodes, horizons, spend["p"])
+            for one in components
+        ]
         curve = value_curve(spend, group.frequency, tails)
-        quantiles[group.rows] = _quantiles(curve, group.weights, group.at, p_alive[group.rows])
+        quantiles[group.rows] = _quantiles(curve, group.weights, group.at, alive[:, group.rows])
     return quantiles[:, :, 0], quantiles[:, :, 1]
 
 
-def _quantiles(curve: ValueCurve, weights: FloatArray, at: IntArray, p_alive: FloatArray) -> FloatArray:
-    """Return both quantiles of the customers of one frequency, shape (n, H, 2)."""
-    K, H, J = curve.exceed.shape
-    g = (weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
+def _quantiles(curve: ValueCurve, weights: FloatArray, at: IntArray, alive: FloatArray) -> FloatArray:
+    """Return both quantiles of the customers of one frequency, shape (n, H, 2); ``alive`` has the shape (C, n)."""
+    C, K, H, J = curve.exceed.shape
+    g = (weights @ curve.exceed.reshape(C, K, H * J)).reshape(C, -1, H, J)
     # Interpolation in T leaves errors of 1e-6 where G hardly falls.
-    g = np.minimum.accumulate(np.clip(g, 0.0, 1.0), axis=2)
-    any_purchase = np.maximum(weights @ curve.any_purchase, g[:, :, 0]).ravel()
-    # One sorted array of all rows: row i lies within [2 i, 2 i + 1].
-    flat = (1.0 - g + 2.0 * np.arange(len(g) * H).reshape(-1, H, 1)).ravel()
-    points, levels = g.ravel(), np.array([1.0 - LOW, 1.0 - HIGH])
-    exceed = np.broadcast_to((levels / np.maximum(p_alive, 1e-300)[:, None])[:, None, :], (len(at), H, 2)).ravel()
+    g = np.minimum.accumulate(np.clip(g, 0.0, 1.0), axis=3)
+    any_purchase = np.maximum(weights @ curve.any_purchase, g[:, :, :, 0]).reshape(C, -1)
+    points = g.reshape(C, -1)
     lines = np.repeat((at[:, None] * H + np.arange(H)).ravel(), 2)
+    shares = np.repeat(alive, 2 * H, axis=1)
+    exceed = np.tile((1.0 - LOW, 1.0 - HIGH), len(at) * H)
+    ever = _mixed(shares, any_purchase[:, lines])
     found = np.zeros(len(lines))
     # Elsewhere the quantile is 0.
-    wanted = np.flatnonzero(exceed < any_purchase[lines])
+    wanted = np.flatnonzero(exceed < ever)
     for first in range(0, len(wanted), _BLOCK):
         some = wanted[first : first + _BLOCK]
-        line, level = lines[some], exceed[some]
-        # The number of points where G is still above.
-        left = np.searchsorted(flat, 1.0 - np.minimum(level, 1.0) + 2.0 * line, side="left") - line * J
-        left = np.clip(left - 1, 0, J - 2)[:, None] + np.arange(-1, 3)
-        place = np.clip(left, 0, J - 1)
-        found[some] = _solve(level, any_purchase[line], points[(line * J)[:, None] + place], curve.log_z[place])
+        begin, level, share = lines[some] * J, exceed[some], shares[:, some]
+        # The number of points where the mixture is still above, by bisection.
+        above, below = np.zeros(len(some), dtype=np.int64), np.full(len(some), J)
+        for _ in range(J.bit_length()):
+            middle = (above + below) // 2
+            over = (above < below) & (_mixed(share, points[:, begin + np.minimum(middle, J - 1)]) > level)
+            above = np.where(over, middle + 1, above)
+            below = np.where(over, below, middle)
+        place = np.clip(np.clip(above - 1, 0, J - 2)[:, None] + np.arange(-1, 3), 0, J - 1)
+        near = _mixed(share[:, :, None], points[:, begin[:, None] + place])
+        found[some] = _solve(level, ever[some], near, curve.log_z[place])
     return found.reshape(len(at), H, 2)
+
+
+def _mixed(shares: FloatArray, values: FloatArray) -> FloatArray:
+    """Return the sum over models of share times value."""
+    return shares[0] * values[0] if len(shares) == 1 else np.asarray((shares * values).sum(axis=0), dtype=np.float64)
 
 
 def _solve(exceed: FloatArray, any_purchase: FloatArray, g: FloatArray, log_z: FloatArray) -> FloatArray:

@@ -150,7 +150,7 @@ def customers(data: ReportData) -> Section:
         "at_risk": facts.most_at_risk,
         "risk_total": wording.money(facts.at_risk, data.settings.currency),
         "risk_share": "" if share is None else wording.percent(share),
-        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name, ""),
+        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.names, ""),
         "net": ", less refunds" if data.settings.refunds == "net" else "",
     }
     return Section("customers", name, headline, content)

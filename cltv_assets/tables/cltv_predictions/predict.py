@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from cltv_assets import __version__
 from cltv_assets.models.pattern_predictions import predict_patterns
-from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.discounting import discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
@@ -28,8 +27,7 @@ from cltv_assets.tables.cltv_predictions.scoring import (
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import PATTERN_KEY, collect_patterns
-from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.purchase_model.reading import mixture_of, operational_time, predicting_rows
 from cltv_assets.tables.quantiles import quantiles
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -40,8 +38,8 @@ def make(run: MonthRun) -> ir.Table:
     """Predict every customer of the configured population."""
     horizons = run.settings.horizons_months
     schema = predictions_schema(horizons)
-    purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
-    if "not_fitted" in (purchase["status"], spend["status"]):
+    purchase, spend = predicting_rows(run), chosen_row(run, SPEND_MODEL.name)
+    if "not_fitted" in (purchase[0]["status"], spend["status"]):
         # Without a model there is nothing to predict from.
         return run.engine.from_arrow(schema.arrow.empty_table())
     rfm = run.inputs[RFM_SUMMARY.name]
@@ -55,7 +53,7 @@ def make(run: MonthRun) -> ir.Table:
             SpendParameters(spend["p"], spend["q"], spend["v"], own_price(spend)),
             horizons,
             run.settings.gross_margin,
-            {"model_name": f"{purchase['model_name']}+{spend['model_name']}", "model_version": __version__},
+            {"model_name": f"{mixture_of(purchase).name}+{spend['model_name']}", "model_version": __version__},
         )
     )
     tiers = run.settings.segments
@@ -65,7 +63,7 @@ def make(run: MonthRun) -> ir.Table:
 
 
 def pattern_predictions(
-    run: MonthRun, rfm: ir.Table, purchase: Mapping[str, Any], spend: Mapping[str, Any]
+    run: MonthRun, rfm: ir.Table, purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, Any]
 ) -> pa.Table:
     """Predict each distinct pattern once.
 
@@ -75,8 +73,10 @@ def pattern_predictions(
         The month, with its engine and settings.
     rfm : ibis table
         ``rfm_summary`` rows to predict.
-    purchase, spend : mapping
-        The models' rows.
+    purchase : sequence of mapping
+        The rows of the purchase models that predict.
+    spend : mapping
+        The spend model's row.
 
     Returns
     -------
@@ -88,21 +88,16 @@ def pattern_predictions(
     horizons = run.settings.horizons_months
     patterns = collect_patterns(run, rfm)
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
-    clock = operational_time(purchase, run.settings)
+    clock = operational_time(purchase[0], run.settings)
     end = np.datetime64(run.month.last_day, "D")
     first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
-    fit, frequency = purchase_fit(purchase), patterns["frequency"].to_numpy()
+    mixture, frequency = mixture_of(purchase), patterns["frequency"].to_numpy()
     recency, T = clock.elapsed(first, last), clock.elapsed(first, end)
     month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
     ends = month_ends[[h - 1 for h in horizons]]
-    found = predict_patterns(fit, frequency, recency, T, month_ends, ends)
+    found = predict_patterns(mixture, frequency, recency, T, month_ends, ends)
     value = value_quantiles(
-        model_named(fit.model_name),
-        fit.usable_parameters(),
-        {name: spend[name] for name in ("p", "q", "v")},
-        Patterns(frequency, recency, T),
-        found.p_alive,
-        ends,
+        mixture.components, {name: spend[name] for name in ("p", "q", "v")}, Patterns(frequency, recency, T), ends
     )
     discounted = discounted_purchases(found.expected_purchases, curve, horizons)
     columns: dict[str, Any] = {name: patterns[name] for name in PATTERN_KEY}

@@ -39,7 +39,7 @@ _STANDING = {
 
 
 def make(run: MonthRun) -> ir.Table:
-    """Fit all purchase models on all customers, compare them inside the history and choose one."""
+    """Fit all purchase models on all customers, compare them inside the history and weigh them."""
     patterns = histories(collect_patterns(run, run.inputs[RFM_SUMMARY.name]), run.month)
     days = run.inputs[PURCHASE_DAYS.name]
     choice = choose_model(
@@ -103,7 +103,8 @@ def month_counts(run: MonthRun, days: ir.Table) -> MonthCounts:
 
 def contender_row(contender: Contender) -> dict[str, Any]:
     """Flatten a model and its standing among the others into columns of ``purchase_model``."""
-    row = row_of_fit(contender.fit) | {"seasonality": "none", "holdout_folds": contender.folds}
+    row = row_of_fit(contender.fit) | {"seasonality": "none", "weight": contender.weight}
+    row["holdout_folds"] = contender.folds
     if contender.index is not None:
         row |= {"seasonality": "monthly"}
         row |= {name: float(value) for name, value in zip(SEASON_COLUMNS, contender.index, strict=True)}
