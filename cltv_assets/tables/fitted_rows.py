@@ -23,7 +23,7 @@ _MODELS = {
 #: Models of regular purchases have their k in the name.
 _FAMILIES = {"bg_cnbd": "BG/CNBD", "mbg_cnbd": "MBG/CNBD"}
 _NAMES = re.compile(rf"\b({'|'.join(_MODELS)})\b")
-_REGULAR = re.compile(rf"\b({'|'.join(_FAMILIES)})_(k|\d+)\b")
+_REGULAR = re.compile(rf"\b({'|'.join(_FAMILIES)})_(\d+)\b")
 
 
 @dataclass(frozen=True)

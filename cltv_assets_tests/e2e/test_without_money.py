@@ -113,5 +113,10 @@ def test_visits_are_counted_and_predicted(tmp_path: Path, capsys: pytest.Capture
     page = Path(lake, REPORT, "month=2011-02-01/report.html").read_text(encoding="utf-8")
     assert "Purchases and P(alive) are predicted, money is not: the source has no amounts." in page
     assert "Most value at risk" not in page
+    assert "RFM segments, by recency and frequency so far" in page
+    assert "for much" not in page
+    assert "Value now" not in page
+    assert "No earlier total has come due" not in page
+    assert "bought lately and often" in page
     show_summary(settings, "2011-02")
     assert "CLTV" not in capsys.readouterr().out

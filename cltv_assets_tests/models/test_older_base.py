@@ -17,7 +17,7 @@ from cltv_assets.models.choosing.older_base import (
 )
 from cltv_assets.models.estimation.fitting import fit_purchase_model
 from cltv_assets.models.purchase.registry import model_named
-from cltv_assets_tests.models.shops import OlderShop, Shop, simulate_older, soon_again
+from cltv_assets_tests.models.shops import CHRISTMAS, OlderShop, Shop, simulate_older, soon_again
 
 PLAIN = OperationalTime(None, 1)
 
@@ -155,7 +155,7 @@ def test_sooner_is_told_by_the_first_days_and_the_later_half():
 
     def sooner(early: float, late: float = 0.5) -> bool:
         purchases = customers * np.where(place < 30, early, late)
-        return SoonAgain(first, customers, purchases, 2.0 * purchases).first_ones_sooner(start, end)
+        return SoonAgain(first, customers, purchases, 2.0 * purchases).first_ones_sooner(start, end, PLAIN)
 
     assert sooner(0.8)
     assert not sooner(0.62)
@@ -163,7 +163,20 @@ def test_sooner_is_told_by_the_first_days_and_the_later_half():
     assert not sooner(0.8, 0.0)
     # Those of the last days have not been seen for long enough, whatever they bought.
     purchases = customers * np.where(place < 30, 0.8, np.where(place > 364 - SOON_DAYS, 100.0, 0.5))
-    assert SoonAgain(first, customers, purchases, 2.0 * purchases).first_ones_sooner(start, end)
+    assert SoonAgain(first, customers, purchases, 2.0 * purchases).first_ones_sooner(start, end, PLAIN)
     # Few customers tell nothing.
     few = SoonAgain(first, customers / 40, customers * 0.02, customers * 0.04)
-    assert not few.first_ones_sooner(start, end)
+    assert not few.first_ones_sooner(start, end, PLAIN)
+
+
+@pytest.mark.parametrize("days_per_unit", [1, 7])
+def test_a_season_that_is_known_makes_nobody_older(days_per_unit):
+    """A shop that opens in November: its first customers buy soon again because everybody does."""
+    start, end = np.datetime64("2021-11-01"), np.datetime64("2023-10-31")
+    first = np.arange(start, end + 1)
+    clock = OperationalTime(CHRISTMAS, days_per_unit)
+    customers = np.full(len(first), 20.0)
+    purchases = customers * 0.01 * clock.elapsed(first, first + SOON_DAYS) * days_per_unit
+    again = SoonAgain(first, customers, purchases, 2.0 * purchases)
+    assert again.first_ones_sooner(start, end, OperationalTime(None, days_per_unit))
+    assert not again.first_ones_sooner(start, end, clock)

@@ -120,6 +120,20 @@ def test_seasons_are_drawn_and_named(engine: DuckDBEngine, lake: Path, shop: Sho
     assert [bar.get_height() for bar in drawn_bars(seasonality_figure(index))] == [0.8] * 11 + [3.2]
 
 
+def test_a_model_of_regular_purchases_is_put_in_words(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    reason = "mbg_cnbd_4 predicted best, ahead of bg_cnbd_4; set purchase_model to mbg_cnbd_k to keep it"
+    facts = collect(judged(shop, model_name="mbg_cnbd_4", k=4, regularity=4.2, choice_reason=reason).run(engine, lake))
+    page = render(facts)
+    assert problems(page, facts) == []
+    text = Page(page).text("models")
+    assert "MBG/CNBD-4 predicted best, ahead of BG/CNBD-4; set purchase_model to mbg_cnbd_k" in text
+    assert "1.46 repeat purchases a year" in text  # 0.4 / 25 / 4 * 365.25
+    assert "deviate from their mean by 50%" in text  # 1 / sqrt(4)
+    assert "any purchase, the first one included" in text
+    by_chance = collect(judged(shop, k=1, regularity=1.7).run(engine, lake))
+    assert "The regularity of purchases is 1.70; by chance it is 1" in Page(render(by_chance)).text("models")
+
+
 def test_no_seasons_are_no_picture(page: str) -> None:
     assert "quietest" not in page
 

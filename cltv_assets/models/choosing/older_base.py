@@ -80,25 +80,30 @@ class SoonAgain:
     purchases: FloatArray
     squares: FloatArray
 
-    def first_ones_sooner(self, start: np.datetime64, end: np.datetime64) -> bool:
-        """Return whether the customers of the first days bought again sooner than late ones, beyond chance."""
+    def first_ones_sooner(self, start: np.datetime64, end: np.datetime64, clock: OperationalTime) -> bool:
+        """Return whether the customers of the first days bought again sooner than late ones, beyond chance.
+
+        Sooner is what it is on ``clock``, as far as the season is known: that of its days is no sign.
+        """
         place = (self.first - start).astype(np.int64)
         whole = place + SOON_DAYS <= (end - start).astype(np.int64)
-        first = self._mean(whole & (place < _FIRST_DAYS))
-        late = self._mean(whole & (place >= (end - start).astype(np.int64) // 2))
+        first = self._mean(whole & (place < _FIRST_DAYS), clock)
+        late = self._mean(whole & (place >= (end - start).astype(np.int64) // 2), clock)
         if first is None or late is None:
             return False
         ratio = first[0] / late[0]
         error = np.sqrt(first[1] / first[0] ** 2 + late[1] / late[0] ** 2)
         return bool(ratio >= _SOONER and np.log(ratio) >= _BEYOND_CHANCE * error)
 
-    def _mean(self, rows: BoolArray) -> tuple[float, float] | None:
-        """Return mean purchases and their squared standard error; None without a purchase."""
-        customers, purchases = float(self.customers[rows].sum()), float(self.purchases[rows].sum())
+    def _mean(self, rows: BoolArray, clock: OperationalTime) -> tuple[float, float] | None:
+        """Return mean purchases at the clock's average speed and their squared standard error; None without any."""
+        until = self.first[rows] + np.timedelta64(SOON_DAYS, "D")
+        speed = clock.elapsed(self.first[rows], until) * clock.days_per_unit / SOON_DAYS
+        customers, purchases = float(self.customers[rows].sum()), inner(self.purchases[rows], 1.0 / speed)
         if purchases <= 0:
             return None
         mean = purchases / customers
-        return mean, max(float(self.squares[rows].sum()) / customers - mean**2, mean) / customers
+        return mean, max(inner(self.squares[rows], 1.0 / speed**2) / customers - mean**2, mean) / customers
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +239,7 @@ def find_older_base(
         None where first purchases do not decline, the first customers do not buy again sooner than later ones, or
         either population is too small to be fitted.
     """
-    if not declines(histories) or not again.first_ones_sooner(histories.first_day, histories.end):
+    if not declines(histories) or not again.first_ones_sooner(histories.first_day, histories.end, clock):
         return None
     merged = _merged(histories)
     start = merged.first_day - np.timedelta64(1, "D")
@@ -248,10 +253,11 @@ def find_older_base(
             found = _maximised(found, older, newer, weights, share, length)
             before, share = share, found.probability(older, newer)
             if float(np.abs(share - before).max()) <= _SETTLED:
-                return found
+                break
     except ModelError:
         return None
-    return found
+    numbers = [*found.older.values(), *found.newer.values(), found.present, found.arriving]
+    return found if np.isfinite(numbers).all() else None
 
 
 def _maximised(

@@ -142,6 +142,11 @@ def _meaning(data: ReportData, model: FittedModel) -> str:
                 f"Purchases come more regularly than by chance: a customer's intervals deviate from their mean by "
                 f"{wording.percent(1.0 / math.sqrt(k), 0)}, where chance would make it 100%."
             )
+        elif model.row.get("regularity") is not None:
+            measured = wording.decimal(model.row["regularity"])
+            said.append(
+                f"The regularity of purchases is {measured}; by chance it is 1, and more where they are regular."
+            )
     if {"a", "b"} <= value.keys():
         leaves_after = value["a"] / (value["a"] + value["b"])
         shown = "less than 0.1%" if leaves_after < 0.001 else wording.percent(leaves_after)

@@ -26,6 +26,14 @@ RFM_MEANINGS = {
     "hibernating": "bought seldom, silent for long",
     "lost": "bought seldom and little, silent longest",
 }
+#: The same where the source has no amounts.
+_MEANINGS_WITHOUT_SPEND = {
+    "champions": "bought lately and often",
+    "need attention": "silent for a while, used to come back",
+    "about to sleep": "silent for a while, seldom before",
+    "cannot lose them": "bought often, then fell silent longest",
+    "lost": "bought seldom, silent longest",
+}
 #: Number of moves between RFM segments that are listed.
 _LISTED = 8
 
@@ -49,7 +57,7 @@ def section(data: ReportData) -> Section:
             f"{wording.quantity(moved.rose, 'customer')} rose to a higher value tier, {wording.count(moved.fell)} "
             "fell to a lower one"
         )
-    rfm_moves = _rfm_moves(facts.moves.rows)
+    rfm_moves, counted = _rfm_moves(facts.moves.rows), data.settings.source.counted
     content = {
         "missing": "",
         "currency": data.settings.currency,
@@ -63,7 +71,8 @@ def section(data: ReportData) -> Section:
         "tier_amount": _amounts(facts.tiers),
         "p_alive": {one.name: one.p_alive for one in value.predicted.segments},
         "rfm": facts.rfm,
-        "rfm_meanings": RFM_MEANINGS,
+        "counted": counted,
+        "rfm_meanings": RFM_MEANINGS | (_MEANINGS_WITHOUT_SPEND if counted else {}),
         "rfm_amount": _amounts(facts.rfm),
         "matrix": _matrix(facts.moves.rows) if facts.moves.compared else {},
         "rfm_moves": rfm_moves if facts.moves.compared else [],

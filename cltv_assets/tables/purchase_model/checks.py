@@ -19,6 +19,9 @@ _NO_BETTER = 3.0
 #: Below this probability, after a purchase or within a year, nobody visibly leaves.
 _NO_DROPOUT = 1e-3
 
+#: Above this a + b, dropout probabilities vary so little that their mean says all.
+_ALIKE = 1e3
+
 _UNITS_A_YEAR = {"day": 365.25, "week": 365.25 / 7.0}
 
 _SHOWN = (
@@ -188,8 +191,9 @@ def _remedy(values: Values) -> str:
 
 
 def _told_by_regularity(values: Values) -> bool:
-    """Return whether a model of regular purchases identified dropout, even if not how rates differ."""
-    return (values["k"] or 1) > 1 and "a" in json.loads(values["log_covariance"] or "{}")
+    """Return whether a model of regular purchases identified dropout, even if not how customers differ."""
+    identified = "a" in json.loads(values["log_covariance"] or "{}")
+    return (values["k"] or 1) > 1 and (identified or values["a"] + values["b"] > _ALIKE)
 
 
 def _dropout(values: Values) -> tuple[float, str] | None:

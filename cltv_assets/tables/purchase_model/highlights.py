@@ -24,6 +24,8 @@ def month_highlights(run: MonthRun) -> Highlights:
     if chosen.choice_reason:
         numbers["why_this_model"] = in_words(chosen.choice_reason)
     numbers |= {name: chosen.row[name] for name in ("customers", "repeat_customers")}
+    if (regularity := chosen.figure("regularity")) is not None:
+        numbers["regularity"] = round(regularity, 3)
     view = model_view(candidates, run.settings)
     counted = histogram(run, view, customer_counts(run))
     says = "Customers by repeat purchases so far" + (": counted, and as the fitted model has it." if view else ".")

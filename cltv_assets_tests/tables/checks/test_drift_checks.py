@@ -12,12 +12,16 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.lake import Lake
+from cltv_assets.models.choosing.older_base import Populations
+from cltv_assets.models.purchase.registry import model_named
+from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.months import Month
 from cltv_assets.tables import checks_of
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.older_customers import populations_json
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.spend_model import SPEND_MODEL
 
@@ -220,6 +224,33 @@ def test_last_months_model_is_held_against_this_months_purchases(verdict, extra,
     assert found.facts["expected"] == pytest.approx(expected, rel=1e-6)
     assert found.facts["z"] == pytest.approx((bought - expected) / math.sqrt(variance), rel=1e-5)
     assert found.passed is passed
+
+
+def test_last_months_older_customers_are_expected_as_such(verdict):
+    rfm = customers(BEFORE)
+    now, _ = month_on(rfm, 1.0)
+    start = min(row["first_purchase"] for row in rfm) - dt.timedelta(days=1)
+    parameters = {"r": 2.0, "alpha": 60.0, "a": 0.5, "b": 4.0}
+    others = {"r": 1.0, "alpha": 90.0, "a": 1.0, "b": 4.0}
+
+    def expected(present: float, arriving: float) -> float:
+        two = Populations("bg_nbd", np.datetime64(start), parameters, others, present, arriving)
+        row = nbd(2.0, 60.0, model_name="bg_nbd", a=0.5, b=4.0, populations=populations_json(two))
+        before = {"rfm_summary": rfm, "purchase_model": [row]}
+        return verdict("month_ahead_error", "cltv_predictions", {"rfm_summary": now}, before).facts["expected"]
+
+    # Nobody is older, everybody is, and half of them may be.
+    length = float((BEFORE.last_day - start).days)
+    x = np.array([row["frequency"] for row in rfm])
+    recency, age = (np.array([row[name] for row in rfm]) for name in ("recency", "T"))
+    model, month = model_named("bg_nbd"), np.array([30.0])
+    as_new = model.expected_purchases(others, Patterns(x, recency, age), month).sum()
+    last = recency + length - age
+    as_older = model.expected_purchases(parameters, Patterns(x + 1, last, np.full(len(x), length)), month).sum()
+    assert expected(1e-12, 1.0) == pytest.approx(as_new, rel=1e-6)
+    assert expected(1.0, 1e-12) == pytest.approx(as_older, rel=1e-6)
+    low, high = sorted((as_new, as_older))
+    assert low < expected(300.0, 10.0) < high
 
 
 def test_a_large_miss_that_chance_explains_is_let_pass(verdict):

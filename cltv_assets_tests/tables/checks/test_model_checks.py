@@ -111,6 +111,8 @@ def test_regular_purchases_are_named_as_the_cause(findings, of_chance):
 def test_dropout_is_identified_although_everybody_buys_at_one_pace(findings):
     found = findings([REGULAR, {**PURCHASE, "role": "comparison"}, NULL]).all()
     assert all(f.verdict.passed for f in found.values()), {n: f.verdict.message for n, f in found.items()}
+    alike = {"log_covariance": "{}", "a": 640.0, "b": 1e4}
+    assert findings([{**REGULAR, **alike}, NULL])["dropout_identified"].verdict.passed
     unknown = findings([{**REGULAR, "log_covariance": "{}"}, NULL])["dropout_identified"]
     assert not unknown.verdict.passed
 
