@@ -33,7 +33,7 @@ def truth() -> OlderShop:
     return simulate_older(61, 2500, (0.7, 60.0), dropout=(0.8, 3.5))
 
 
-def chosen_alone(histories, folds, counts, wanted, seasonality, days_per_unit):
+def chosen_alone(histories, folds, counts, wanted, seasonality, days_per_unit, intervals):
     """Stand for the choice: the model that is set, and BG/NBD. All candidates on four holdouts would take a minute."""
     fits = [fit_purchase_model(histories.statistics(OperationalTime(None, days_per_unit)), name)
             for name in dict.fromkeys(("bg_nbd" if wanted == "auto" else wanted, "bg_nbd"))]  # fmt: skip
