@@ -15,6 +15,9 @@ from cltv_assets.models.sufficient_statistics import PurchaseStatistics, SpendSt
 
 CALIBRATION_END = pd.Timestamp("1997-09-30")
 _START = pd.Timestamp("1997-01-01")
+#: The files: name, columns of customer and day, lines before the first.
+SAMPLE = ("CDNOW_sample.txt", [1, 2], 0)
+MASTER = ("CDNOW_master.txt", [0, 1], 1)
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,12 @@ class Sample:
 
 def sample() -> Sample:
     """Read the 1/10 sample."""
-    return _read("CDNOW_sample.txt", [1, 2], 0)
+    return _read(*SAMPLE)
 
 
 def master() -> Sample:
     """Read all customers."""
-    return _read("CDNOW_master.txt", [0, 1], 1)
+    return _read(*MASTER)
 
 
 def purchase_days() -> tuple[IntArray, npt.NDArray[np.datetime64]]:
@@ -82,11 +85,16 @@ def spend() -> tuple[SpendStatistics, pd.DataFrame]:
     return SpendStatistics(repeat["x"].to_numpy(), repeat["zbar"].to_numpy(), np.ones(len(repeat))), table
 
 
-def _read(name: str, columns: list[int], skip: int) -> Sample:
+def purchase_days(name: str, columns: list[int], skip: int) -> pd.DataFrame:
+    """Read customers and their purchase days, each day once."""
     lines = pd.read_csv(
         _dataset(name), sep=r"\s+", header=None, skiprows=skip, usecols=columns, names=["customer", "day"], dtype=str
     )
-    days = lines.assign(day=pd.to_datetime(lines["day"], format="%Y%m%d")).drop_duplicates()
+    return lines.assign(day=pd.to_datetime(lines["day"], format="%Y%m%d")).drop_duplicates()
+
+
+def _read(name: str, columns: list[int], skip: int) -> Sample:
+    days = purchase_days(name, columns, skip)
     first = days.groupby("customer")["day"].transform("min")
     known = days[days["day"] <= CALIBRATION_END].groupby("customer")["day"].agg(["min", "max", "size"])
     later = days[days["day"] > CALIBRATION_END].groupby("customer").size().reindex(known.index, fill_value=0)

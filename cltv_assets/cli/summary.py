@@ -72,8 +72,13 @@ def _models(console: Console, reader: LakeReader, month: Month) -> None:
     console.rule(f"Models as of {month.last_day}", align="left")
     for schema in (PURCHASE_MODEL, SPEND_MODEL):
         rows = reader.engine.collect(reader.month(schema, month)).to_pylist()
-        for row in sorted(rows, key=lambda row: (row["role"] != "chosen", row["model_name"])):
+        for row in sorted(rows, key=_place):
             _model(console, row)
+
+
+def _place(row: dict[str, Any]) -> tuple[bool, float, str]:
+    """Put the model that predicts first, and then those that predict beside it by their weights."""
+    return row["role"] != "chosen", -(row.get("weight") or 0.0), row["model_name"]
 
 
 def _model(console: Console, row: dict[str, Any]) -> None:
@@ -85,7 +90,9 @@ def _model(console: Console, row: dict[str, Any]) -> None:
     # At a limit the likelihood has no bound.
     likelihood = row["log_likelihood"]
     how_likely = "" if likelihood is None else f"; log-likelihood {likelihood:,.1f}"
-    console.print(f"{name} ({row['role']}): {shown}{how_likely} on {row['customers']:,} customers")
+    share = row.get("weight")
+    role = row["role"] if not share or share == 1.0 else f"predicts, {share:.0%}"
+    console.print(f"{name} ({role}): {shown}{how_likely} on {row['customers']:,} customers")
     for reason in (row["status_reason"], row.get("choice_reason")):
         if reason:
             console.print(f"  {reason}")

@@ -1,8 +1,9 @@
-"""Predictions for patterns, from any fitted purchase model."""
+"""Predictions for patterns, from any fitted purchase model or a mixture of them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,9 @@ from cltv_assets.errors import ModelError
 from cltv_assets.models.arrays import BoolArray, FloatArray, IntArray
 from cltv_assets.models.distinct import Distinct
 from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.mixture import Component, Mixture
 from cltv_assets.models.purchase.living import Living, mixed
-from cltv_assets.models.purchase.registry import PurchaseModel, at_least, model_named
-from cltv_assets.models.sufficient_statistics import Parameters, Patterns, inner
+from cltv_assets.models.sufficient_statistics import Patterns, inner
 
 #: Ends of the prediction interval: 80 % of outcomes lie within, a tenth at most on each side.
 LOW, HIGH = 0.1, 0.9
@@ -52,7 +53,7 @@ class PatternPredictions:
 
 
 def predict_patterns(
-    fit: PurchaseFit,
+    fit: PurchaseFit | Mixture,
     frequency: npt.ArrayLike,
     recency: npt.ArrayLike,
     T: npt.ArrayLike,
@@ -63,8 +64,8 @@ def predict_patterns(
 
     Parameters
     ----------
-    fit : PurchaseFit
-        Of any model, with status ``fitted`` or ``boundary``.
+    fit : PurchaseFit or Mixture
+        Of any models, with status ``fitted`` or ``boundary``.
     frequency, recency, T : array-like, shape (n,)
         The patterns, in the time unit of the fit; n may be 0.
     horizons : array-like, shape (H,)
@@ -79,15 +80,16 @@ def predict_patterns(
         If the model was not fitted, a pattern is impossible or a horizon is not a
         finite, positive time.
     """
-    model, parameters = model_named(fit.model_name), fit.usable_parameters()
+    mixture = Mixture.of(fit)
+    components = mixture.components
     patterns = Patterns(np.asarray(frequency), np.asarray(recency), np.asarray(T))
     ends = _horizons(horizons)
     interval_ends = ends if interval_horizons is None else _horizons(interval_horizons)
-    low, high = (purchase_quantiles(model, parameters, patterns, interval_ends, end) for end in (LOW, HIGH))
-    low_share, high_share = end_shares(model, parameters, patterns, interval_ends, low, high)
+    low, high = (purchase_quantiles(components, patterns, interval_ends, end) for end in (LOW, HIGH))
+    low_share, high_share = end_shares(components, patterns, interval_ends, low, high)
     return PatternPredictions(
-        p_alive=model.p_alive(parameters, patterns),
-        expected_purchases=model.expected_purchases(parameters, patterns, ends),
+        p_alive=mixture.p_alive(patterns),
+        expected_purchases=mixture.expected_purchases(patterns, ends),
         low=low,
         high=high,
         low_share=low_share,
@@ -96,8 +98,7 @@ def predict_patterns(
 
 
 def end_shares(
-    model: PurchaseModel,
-    parameters: Parameters,
+    components: Sequence[Component],
     patterns: Patterns,
     horizons: FloatArray,
     low: FloatArray,
@@ -117,7 +118,7 @@ def end_shares(
     low, high : arrays of float64, shape (n, H)
         Of `purchase_quantiles`.
     """
-    tails = _Tails(model, parameters, patterns, horizons)
+    tails = _Tails(components, patterns, horizons)
     rows = np.arange(low.size)
 
     def reached(counts: FloatArray) -> FloatArray:
@@ -138,15 +139,15 @@ def end_shares(
 
 
 def purchase_quantiles(
-    model: PurchaseModel, parameters: Parameters, patterns: Patterns, horizons: FloatArray, probability: float
+    components: Sequence[Component], patterns: Patterns, horizons: FloatArray, probability: float
 ) -> FloatArray:
-    """Return the smallest n with P(purchases <= n) >= ``probability``, shape (n, H).
+    """Return the smallest n with P(purchases <= n) >= ``probability`` by models that predict together, shape (n, H).
 
     The models give P(purchases >= m), so doubling and bisection on m find the quantile exactly,
     for the heaviest buyers too. Most patterns are settled by the first step and leave the search.
     """
     exceed = 1.0 - probability
-    tails = _Tails(model, parameters, patterns, horizons)
+    tails = _Tails(components, patterns, horizons)
 
     def likely(active: IntArray, counts: FloatArray) -> BoolArray:
         """Whether at least that many purchases are too likely for the quantile to be smaller."""
@@ -175,11 +176,24 @@ def purchase_quantiles(
 class _Tails:
     """P(purchases >= m) of each pattern at each horizon, a row for each pair; equal ones are computed once."""
 
-    def __init__(self, model: PurchaseModel, parameters: Parameters, patterns: Patterns, horizons: FloatArray) -> None:
-        self._model, self._parameters = model, parameters
+    def __init__(self, components: Sequence[Component], patterns: Patterns, horizons: FloatArray) -> None:
+        self._parts = [_ComponentTails(one, patterns, horizons) for one in components]
+
+    def at_least(self, rows: IntArray, counts: FloatArray) -> FloatArray:
+        """Return P(purchases >= m) of the given rows for ``counts`` m >= 1, shape (len(rows),)."""
+        tails = [part.at_least(rows, counts) for part in self._parts]
+        return sum(tails[1:], start=tails[0])
+
+
+class _ComponentTails:
+    """What one model of a mixture adds to them."""
+
+    def __init__(self, component: Component, patterns: Patterns, horizons: FloatArray) -> None:
+        self._model, self._parameters = component.model, component.parameters
         rows = np.repeat(np.arange(len(patterns)), len(horizons))
-        self._alive = model.p_alive(parameters, patterns)[rows]
-        living = Living.of(model, parameters, patterns)
+        self._alive = component.weight * self._model.p_alive(self._parameters, patterns)[rows]
+        # There are far fewer states of the living than patterns.
+        living = Living.of(self._model, self._parameters, patterns)
         self._states = living.states.take(np.repeat(np.arange(len(living.states)), len(horizons)))
         self._times = np.tile(horizons, len(living.states))
         kinds = living.index[:, None, :] * len(horizons) + np.arange(len(horizons))[:, None]
@@ -187,7 +201,6 @@ class _Tails:
         self._weights = None if living.weights is None else living.weights[rows]
 
     def at_least(self, rows: IntArray, counts: FloatArray) -> FloatArray:
-        """Return P(purchases >= m) of the given rows for ``counts`` m >= 1, shape (len(rows),)."""
         kinds, weights = self._kinds[rows], None if self._weights is None else self._weights[rows]
         number = Distinct.whole(counts.astype(np.int64))
         alike = Distinct.whole((number.index[:, None] * len(self._times) + kinds).ravel())
@@ -203,7 +216,9 @@ def _horizons(values: npt.ArrayLike) -> FloatArray:
     return ends
 
 
-def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, horizon: float) -> tuple[float, float]:
+def expected_total(
+    fit: PurchaseFit | Mixture, patterns: Patterns, customers: FloatArray, horizon: float
+) -> tuple[float, float]:
     """Return mean and standard deviation of the purchases of all customers up to ``horizon``.
 
     Customers are independent given the parameters, which are taken as known. The tails of a count N
@@ -211,8 +226,8 @@ def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, 
 
     Parameters
     ----------
-    fit : PurchaseFit
-        A fitted model.
+    fit : PurchaseFit or Mixture
+        A fitted model, or several with weights.
     patterns : Patterns
         Shape (n,), in the fit's time unit.
     customers : array of float64, shape (n,)
@@ -226,7 +241,7 @@ def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, 
     ModelError
         If the model was not fitted.
     """
-    model, parameters = model_named(fit.model_name), fit.usable_parameters()
+    mixture = Mixture.of(fit)
     n = len(patterns)
     mean, square = np.zeros(n), np.zeros(n)
     active = np.arange(n)
@@ -234,7 +249,7 @@ def expected_total(fit: PurchaseFit, patterns: Patterns, customers: FloatArray, 
     while len(active):
         m += 1
         times, counts = np.full(len(active), horizon), np.full(len(active), float(m))
-        tail = at_least(model, parameters, patterns.take(active), times, counts)
+        tail = mixture.at_least(patterns.take(active), times, counts)
         mean[active] += tail
         square[active] += (2 * m - 1) * tail
         active = active[tail > _NEGLIGIBLE]

@@ -21,6 +21,7 @@ from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase, earlier_cas
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.facts import Histogram, customer_counts, histogram, model_view
+from cltv_assets.tables.purchase_model.reading import predicting
 from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT, Moves, moves_of, tier_place
 from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 from cltv_assets.tables.segmentation import ALL
@@ -63,8 +64,18 @@ class Models:
 
     @property
     def purchase(self) -> FittedModel:
-        """The purchase model that predicts."""
+        """The purchase model that predicts, or that counts most where several do."""
         return self.candidates[0]
+
+    @property
+    def predicting(self) -> tuple[FittedModel, ...]:
+        """The purchase models that predict together, that one first."""
+        return tuple(one for one in self.candidates if one.weight > 0.0)
+
+    @property
+    def names(self) -> str:
+        """The names of those, with a plus between them."""
+        return "+".join(one.name for one in self.predicting)
 
     @property
     def null(self) -> FittedModel | None:
@@ -86,7 +97,7 @@ class Population:
     expected_value, expected_purchases : float or None
         Total predicted value and purchase days over the longest horizon; no value without a spend model.
     model : tuple of (str, bool) or None
-        Name of the purchase model that predicted, and whether it was seasonal.
+        Names of the purchase models that predicted, with a plus between them, and whether they were seasonal.
     """
 
     customers: int | None
@@ -199,7 +210,7 @@ def collect(run: MonthRun) -> ReportData:
         The month, with the tables of `INPUTS`. Earlier months' figures come from its lake.
     """
     models = Models(fitted_rows(run, PURCHASE_MODEL), fitted_rows(run, SPEND_MODEL)[0])
-    view = model_view(models.purchase, run.settings)
+    view = model_view(models.candidates, run.settings)
     counts = customer_counts(run)
     value, lines = value_facts(run), line_counts(run)
     summary, moves = (
@@ -214,7 +225,7 @@ def collect(run: MonthRun) -> ReportData:
             lines.lines_in,
             lines.rejected_lines,
             value.total.value if value else None,
-            (models.purchase.name, models.purchase.seasonal),
+            (models.names, models.purchase.seasonal),
             value.total.purchases if value else None,
         ),
         before=_month_before(run),
@@ -256,12 +267,10 @@ def _month_before(run: MonthRun) -> Population | None:
     model = run.earlier(PURCHASE_MODEL)
     customers = repeat = chosen_model = None
     if model is not None:
-        chosen = model.filter(model.role == "chosen").select(
-            "customers", "repeat_customers", "model_name", "seasonality"
-        )
-        for row in run.engine.collect(chosen).to_pylist():
-            customers, repeat = row["customers"], row["repeat_customers"]
-            chosen_model = row["model_name"], row["seasonality"] == "monthly"
+        rows = predicting(run.engine.collect(model).to_pylist())
+        if rows:
+            customers, repeat = rows[0]["customers"], rows[0]["repeat_customers"]
+            chosen_model = "+".join(row["model_name"] for row in rows), rows[0]["seasonality"] == "monthly"
     predictions = run.earlier(predictions_schema(run.settings.horizons_months))
     value = purchases = None
     if predictions is not None:

@@ -280,8 +280,9 @@ class Settings(Section):
     gross_margin: float = Field(1.0, gt=0, le=1, description="Share of spend that is margin.")
     purchase_model: Literal["auto", PurchaseModelName] = Field(
         "auto",
-        description="`auto`: the model that did best on rolling holdouts inside the month's history. `bg_cnbd_k` and "
-        "`mbg_cnbd_k` are `bg_nbd` and `mbg_nbd` for customers who buy more regularly than by chance; k is measured.",
+        description="`auto`: all models, weighted by rolling holdouts inside the month's history; else one of them. "
+        "`bg_cnbd_k` and `mbg_cnbd_k` are `bg_nbd` and `mbg_nbd` for customers who buy more regularly than by chance; "
+        "k is measured.",
     )
     seasonality: Literal["auto", "none", "monthly"] = Field(
         "auto", description="`auto`: `monthly` where rolling holdouts are better with it."

@@ -27,7 +27,11 @@ SEASON_COLUMNS = tuple(f"season_{month:02d}" for month in range(1, 13))
 #: Columns that say how a model was fitted.
 FIT_STATUS = (
     Column("model_name", "string", "Name of the model."),
-    Column("role", "string", "'chosen' for the model that predicts, 'comparison' for a benchmark."),
+    Column(
+        "role",
+        "string",
+        "'chosen' for the model that predicts, or that counts most where several do; 'comparison' for the others.",
+    ),
     Column(
         "status",
         "string",

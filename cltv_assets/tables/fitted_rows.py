@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,8 +96,14 @@ class FittedModel:
         return int(self.row.get("least_frequency") or self.truncated)
 
     @property
+    def weight(self) -> float:
+        """Its share in the predictions; 0 for a comparison."""
+        weight = self.row.get("weight")
+        return float(self.row["role"] == "chosen") if weight is None else float(weight)
+
+    @property
     def choice_reason(self) -> str:
-        """Why this model was chosen; empty for the others."""
+        """Why the models that predict do; on the chosen one only."""
         return str(self.row.get("choice_reason") or "")
 
     @property
@@ -118,7 +124,7 @@ class FittedModel:
 
 
 def fitted_rows(run: MonthRun, schema: TableSchema) -> tuple[FittedModel, ...]:
-    """Collect a table's models: the chosen one first, the others by their holdout score.
+    """Collect a table's models: the chosen one first, then those beside it by weight, the others by holdout score.
 
     Parameters
     ----------
@@ -131,9 +137,9 @@ def fitted_rows(run: MonthRun, schema: TableSchema) -> tuple[FittedModel, ...]:
     found = [FittedModel(row, _parameters(schema, row)) for row in rows]
     chosen = next(one for one in found if one.row["role"] == "chosen")
 
-    def place(one: FittedModel) -> tuple[bool, float, str, bool]:
+    def place(one: FittedModel) -> tuple[bool, float, float, str, bool]:
         deficit = one.figure("holdout_deficit")
-        return one is not chosen, math.inf if deficit is None else deficit, one.name, one.seasonal
+        return one is not chosen, -one.weight, math.inf if deficit is None else deficit, one.name, one.seasonal
 
     return tuple(sorted(found, key=place))
 
@@ -147,6 +153,14 @@ def _parameters(schema: TableSchema, row: Mapping[str, Any]) -> tuple[Parameter,
         # A null parameter belongs to another model.
         if f"{column.name}_se" in names and not column.name.startswith("holdout_") and row[column.name] is not None
     )
+
+
+def together(models: Sequence[FittedModel]) -> str:
+    """Return the titles of the models that predict, with their shares where there are several."""
+    predict = [one for one in models if one.weight > 0.0]
+    if len(predict) < 2:
+        return "".join(one.title for one in predict)
+    return wording.listing([f"{one.title} ({wording.percent(one.weight, 0)})" for one in predict])
 
 
 def model_title(name: str) -> str:

@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.figures import wording
 from cltv_assets.models.arrays import FloatArray, IntArray
+from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.value.discounting import discount_factors
 from cltv_assets.models.value.totals import (
     UNIT_PRICE,
     CustomerGroups,
+    MixedTotals,
     MoneyWeights,
     Totals,
     added,
@@ -37,7 +39,14 @@ from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import Reading, operational_time, readings
+from cltv_assets.tables.purchase_model.reading import (
+    Reading,
+    holdout_error,
+    holdout_errors,
+    operational_time,
+    predicting_rows,
+    readings,
+)
 from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
 from cltv_assets.tables.segment_movement import (
     TWO_MONTHS,
@@ -133,8 +142,8 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     # Sums of floats depend on their order, so a fixed order makes a re-run equal.
     groups = in_order(groups, GROUP_KEY)
     totals = group_totals(run, groups)
-    purchase = chosen_row(run, PURCHASE_MODEL.name)
-    error = model_error(purchase["holdout_total_error"], purchase["holdout_folds"])
+    purchase = predicting_rows(run)
+    error = model_error(holdout_error(purchase), purchase[0]["holdout_folds"])
     value_error = error_of_value(purchase, spend)
     rows = []
     for scheme, segment, chosen in _members(groups):
@@ -162,23 +171,20 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     return rows
 
 
-def error_of_value(purchase: Mapping[str, Any], spend: Mapping[str, Any]) -> float | None:
-    """Return the model's own error of revenue, from its holdouts; None where there are fewer than of purchases.
+def error_of_value(purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, Any]) -> float | None:
+    """Return the models' own error of revenue, from its holdouts; None where there are fewer than of purchases.
 
     Parameters
     ----------
-    purchase, spend : mapping
-        The models' rows; those of earlier versions know no errors by holdout.
+    purchase : sequence of mapping
+        The rows of the purchase models that predict; those of earlier versions know no errors by holdout.
+    spend : mapping
+        The spend model's row.
     """
-    errors = [json.loads(row.get(name) or "{}") for row, name in zip((purchase, spend), _ERRORS, strict=True)]
-    found = revenue_errors(*errors)
-    if not found or len(found) < purchase["holdout_folds"]:
+    found = revenue_errors(holdout_errors(purchase), json.loads(spend.get("holdout_value_errors") or "{}"))
+    if not found or len(found) < purchase[0]["holdout_folds"]:
         return None
     return model_error(math.sqrt(sum(error * error for error in found) / len(found)), len(found))
-
-
-#: Columns with the errors of each holdout, of purchases and of order values.
-_ERRORS = ("holdout_errors", "holdout_value_errors")
 
 
 def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
@@ -213,7 +219,7 @@ def _interval_columns(intervals: tuple[FloatArray, FloatArray], horizon_index: i
     return found
 
 
-def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
+def group_totals(run: MonthRun, groups: pa.Table) -> MixedTotals:
     """Return the expectations and variances of ``segment_groups``, by the month's models.
 
     Parameters
@@ -223,7 +229,7 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
     groups : pyarrow.Table
         Rows of ``segment_groups``.
     """
-    purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
+    purchase, spend = predicting_rows(run), chosen_row(run, SPEND_MODEL.name)
     if own_price(spend) or spend["status"] == "not_fitted":
         # The prices are known, or no money is, and no parameter of the model is asked.
         model, covariance = UNIT_PRICE, None
@@ -231,16 +237,16 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
         model, covariance = spend_parameters(spend), spend["log_covariance"]
     horizons = run.settings.horizons_months
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
-    clock = operational_time(purchase, run.settings)
+    clock = operational_time(purchase[0], run.settings)
     end = np.datetime64(run.month.last_day, "D")
     first = end - _days(groups, "age_days")
     last = first + _days(groups, "recency_days")
     month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
     factors = curve.factors * growth_ahead(spend, horizons[-1])
 
-    def totals(way: Reading) -> Totals:
+    def totals(fit: PurchaseFit, way: Reading) -> Totals:
         return totals_of(
-            way.fit,
+            fit,
             model,
             CustomerGroups(
                 frequency=way.patterns.frequency,
@@ -257,7 +263,9 @@ def group_totals(run: MonthRun, groups: pa.Table) -> Totals:
             json.loads(covariance) if covariance else None,
         )
 
-    return added([totals(way) for way in readings(purchase, clock, groups["frequency"].to_numpy(), first, last, end)])
+    ways = readings(purchase, clock, groups["frequency"].to_numpy(), first, last, end)
+    by_model = zip(*([totals(fit, way) for fit in way.mixture.fits] for way in ways), strict=True)
+    return MixedTotals(np.array(ways[0].mixture.weights), [added(parts) for parts in by_model])
 
 
 def _days(groups: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.timedelta64]]:

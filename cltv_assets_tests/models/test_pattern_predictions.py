@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cltv_assets.errors import ModelError
+from cltv_assets.models.mixture import Component
 from cltv_assets.models.pattern_predictions import (
     PatternPredictions,
     expected_total,
@@ -177,7 +178,7 @@ def test_quantiles_are_the_smallest_counts_that_reach(probability: float) -> Non
         np.array([0.0, 44.0, 44.0, 44.0, 44.0, 45.0, 7305.0]),
     )
     horizon = np.full(len(patterns), 52.0)
-    found = purchase_quantiles(model, BETA_GEOMETRIC, patterns, np.array([52.0]), probability)[:, 0]
+    found = purchase_quantiles([Component(1.0, model, BETA_GEOMETRIC)], patterns, np.array([52.0]), probability)[:, 0]
     above = at_least(model, BETA_GEOMETRIC, patterns, horizon, found + 1)
     assert (above <= 1 - probability).all()
     assert (found == np.floor(found)).all()

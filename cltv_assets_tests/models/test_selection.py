@@ -11,15 +11,14 @@ from scipy.stats import nbinom
 from bench.published.figures import PUBLISHED
 from cltv_assets.errors import ModelError
 from cltv_assets.models.choosing import candidates
+from cltv_assets.models.choosing import choice as choice_module
 from cltv_assets.models.choosing.candidates import PREFERENCE, Contender
 from cltv_assets.models.choosing.choice import Choice, choose_model
 from cltv_assets.models.choosing.histories import Fold, Histories, OperationalTime, normalised
 from cltv_assets.models.choosing.holdout_scores import (
     FoldScore,
     bias,
-    compare,
     difference,
-    first_unbeaten,
     log_probabilities,
     mean_miss,
     score_fold,
@@ -84,24 +83,6 @@ def test_what_befalls_all_customers_of_a_holdout_is_one_observation():
     assert difference(better, other, shocks=False) == pytest.approx((0.0025, 0.0))
 
 
-def test_the_first_choice_stays_until_another_is_better_beyond_noise():
-    rng = np.random.default_rng(2)
-    noise = rng.normal(size=10_000)
-    noise -= noise.mean()
-    level, near = fold(*(-1.0 - noise / 10)), fold(*(-0.9985 - noise / 10))
-    names = ["bg_nbd", "mbg_nbd", "pareto_nbd"]
-    # Ahead by 0.0015 with every customer: nothing of that is chance.
-    assert first_unbeaten({"bg_nbd": [level], "mbg_nbd": [near]}, names) == "mbg_nbd"
-    unsure = fold(*(-0.9985 + noise / 10))
-    standings = compare({"bg_nbd": [level], "mbg_nbd": [unsure]})
-    assert standings["bg_nbd"].deficit_se == pytest.approx(0.002, rel=0.05)
-    assert standings["mbg_nbd"].deficit == 0.0
-    assert first_unbeaten({"bg_nbd": [level], "mbg_nbd": [unsure]}, names) == "bg_nbd"
-    # The best one is uncertain; that another is better is not.
-    best = fold(*(-0.998 + noise / 10))
-    assert first_unbeaten({"bg_nbd": [level], "mbg_nbd": [near], "pareto_nbd": [best]}, names) == "mbg_nbd"
-
-
 def test_bias_is_of_the_sum_and_the_miss_of_each_holdout():
     scores = [fold(0.0, predicted=12.0, actual=10.0), fold(0.0, predicted=16.0, actual=20.0)]
     assert bias(scores) == pytest.approx(28 / 30 - 1)
@@ -155,8 +136,10 @@ def test_customers_of_the_bg_nbd_are_predicted_by_it_and_the_null_model_is_far_b
     # Without dropout the null model promises far too much.
     assert null.standing.bias > 0.2 > abs(choice.chosen.standing.bias)
     assert {one.folds for one in (choice.chosen, *choice.others)} == {3}
-    assert choice.reason.startswith("bg_nbd ")
-    assert "3 holdouts inside the history (to 2002-06, 2002-09, 2002-12)" in choice.reason
+    assert choice.chosen.weight + sum(one.weight for one in choice.others) == pytest.approx(1.0)
+    assert choice.chosen.weight > 0.8
+    assert null.weight < 0.1
+    assert "by stacking on 3 holdouts inside the history (to 2002-06, 2002-09, 2002-12)" in choice.reason
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +152,8 @@ def test_customers_who_leave_after_the_first_purchase_are_not_left_to_the_defaul
     assert choice.chosen.name in ("mbg_nbd", "pareto_nbd")
     default = next(one for one in choice.others if one.name == "bg_nbd")
     assert default.standing.deficit > 3 * default.standing.deficit_se
-    assert choice.reason.startswith(f"{choice.chosen.name} predicted be")
+    assert default.weight < 0.15
+    assert "by stacking" in choice.reason
 
 
 def test_a_model_that_is_set_is_kept_and_still_compared(usual):
@@ -177,6 +161,7 @@ def test_a_model_that_is_set_is_kept_and_still_compared(usual):
     assert choice.chosen.name == "nbd"
     assert rows(choice) == ALL
     assert choice.reason.startswith("nbd is set by purchase_model; on 3 holdouts")
+    assert [one.weight for one in (choice.chosen, *choice.others)] == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_one_holdout_is_too_few_to_leave_the_default(fickle):
@@ -276,6 +261,18 @@ def test_a_christmas_seen_twice_is_used_and_the_next_one_is_foreseen(christmas):
     assert stationary.predicted / stationary.actual - 1 < -0.2
     gain, error = difference([seasonal], [stationary])
     assert gain > 2 * error
+
+
+def test_models_that_predict_together_share_the_season(christmas, monkeypatch):
+    weights = {"pareto_nbd": 0.5, "mbg_nbd": 0.3, "bg_nbd": 0.2}
+    monkeypatch.setattr(choice_module, "weights_of", lambda *_: weights)
+    choice = choose(christmas, "2003-10-31", seasonality="auto")
+    assert (choice.chosen.name, choice.chosen.weight) == ("mbg_nbd", pytest.approx(0.6))
+    assert {one.name: one.weight for one in choice.others if one.weight} == {"bg_nbd": pytest.approx(0.4)}
+    on_the_clock = [one for one in (choice.chosen, *choice.others) if one.index is not None]
+    assert {one.name for one in on_the_clock} == {"mbg_nbd", "bg_nbd", "nbd"}
+    assert all((one.index == choice.chosen.index).all() for one in on_the_clock)
+    assert "than the mixture" in choice.reason
 
 
 def test_what_has_no_season_is_given_none():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
 
+from cltv_assets.models.mixture import Component
 from cltv_assets.models.purchase.registry import at_least, model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.models.value.future_counts import AgeGrid, count_tails
@@ -32,7 +33,7 @@ def quantiles(name, spend, x, recency, T, horizons=HORIZONS):
     model, parameters = model_named(name), PURCHASE[name]
     patterns = Patterns(np.asarray(x), np.asarray(recency, dtype=float), np.asarray(T, dtype=float))
     alive = model.p_alive(parameters, patterns)
-    return alive, *value_quantiles(model, parameters, spend, patterns, alive, horizons)
+    return alive, *value_quantiles([Component(1.0, model, parameters)], spend, patterns, horizons)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_parameters_that_ran_away_leave_numbers(name, parameters, spend):
     T = np.array([0.0, 300.0, 20.0, 300.0, 300.0, 1000.0, 12000.0])
     patterns, model = Patterns(x, np.where(x > 0, T, 0.0), T), model_named(name)
     horizons = np.array([30.0, 1825.0])
-    low, high = value_quantiles(model, parameters, spend, patterns, model.p_alive(parameters, patterns), horizons)
+    low, high = value_quantiles([Component(1.0, model, parameters)], spend, patterns, horizons)
     assert np.isfinite(high).all()
     assert (low <= high).all()
     assert (low >= 0).all()

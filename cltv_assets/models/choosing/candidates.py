@@ -25,7 +25,7 @@ from cltv_assets.models.sufficient_statistics import PurchaseStatistics, inner
 
 #: The model without dropout that every other one is held against.
 NULL_MODEL = "nbd"
-#: The candidates. The first is kept until another predicts better beyond noise.
+#: The candidates. The first predicts where holdouts do not tell.
 PREFERENCE = ("bg_nbd", "mbg_nbd", "pareto_nbd", NULL_MODEL)
 #: Those that are tried, before the null model, where purchases are measured to be more regular than chance, and what
 #: each of them is where they are not.
@@ -68,12 +68,15 @@ class Contender:
         On the holdouts; None where it was not scored on any.
     folds : int
         Holdouts that it was scored on.
+    weight : float
+        Its share in the predictions; 0 for a comparison.
     """
 
     fit: PurchaseFit
     index: FloatArray | None = None
     standing: Standing | None = None
     folds: int = 0
+    weight: float = 0.0
 
     @property
     def name(self) -> str:

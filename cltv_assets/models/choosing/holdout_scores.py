@@ -24,10 +24,6 @@ from cltv_assets.models.purchase.living import Living, mixed
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns, inner
 
-#: A difference of log scores below so many standard errors is taken for chance. Three, because
-#: the standard error rests on two or three holdouts and is itself uncertain: with two the choice
-#: on CDNOW changed for single months, with three it stays for all 18.
-NOISE = 3.0
 #: Holdouts that it takes to leave a default: what one shows may be peculiar to it.
 MIN_FOLDS = 2
 #: Least probability of an outcome: below it the difference of two tails is rounding.
@@ -184,22 +180,6 @@ def pooled(
     share = np.array(customers) / sum(customers)
     beyond = max(0.0, float(np.var(each, ddof=1) - within.mean())) if shocks and len(each) > 1 else 0.0
     return float((share * each).sum()), math.sqrt(float((share**2 * (within + beyond)).sum()))
-
-
-def first_unbeaten(scores: Scores, preference: Sequence[str]) -> str:
-    """Return the first of ``preference`` that no other beats beyond noise.
-
-    A model that is best by a hair's breadth would change from month to month. So the one that
-    comes first in the preference stays until another is better beyond chance. The best one is
-    always unbeaten. ``preference`` names all that have scores.
-    """
-    return next(key for key in preference if key in scores and not any(beats(scores[o], scores[key]) for o in scores))
-
-
-def beats(one: Sequence[FoldScore], other: Sequence[FoldScore]) -> bool:
-    """Return whether one contender is better than another beyond noise."""
-    gain, error = difference(one, other)
-    return gain > 0 and gain > NOISE * error
 
 
 def bias(scores: Sequence[FoldScore]) -> float | None:

@@ -19,10 +19,11 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from cltv_assets.models.arrays import FloatArray, IntArray
-from cltv_assets.models.choosing.holdout_scores import NOISE
 from cltv_assets.models.purchase.regular import SHAPES
 from cltv_assets.models.sufficient_statistics import inner
 
+#: Standard errors by which a k has to be likelier than chance.
+_NOISE = 3.0
 #: Customers with two intervals that it takes to say anything.
 MIN_CUSTOMERS = 30
 
@@ -97,7 +98,7 @@ class Intervals:
         chance, after = self._log_likelihood(1.0), bisect_left(SHAPES, self.shape)
         gains = {k: self._log_likelihood(float(k)) - chance for k in SHAPES[max(after - 1, 0) : after + 1]}
         best = max(gains, key=lambda k: gains[k])
-        return best if gains[best] > NOISE**2 / 2.0 else 1
+        return best if gains[best] > _NOISE**2 / 2.0 else 1
 
     def sum_of_logs(self, days_per_unit: int) -> float:
         """Return the sum of the logs of all intervals in the models' time unit."""

@@ -126,14 +126,17 @@ def try_seasonality(
     return Trial(contender, better, f"{'Monthly' if better else 'No'} seasonality: {told}.")
 
 
-def null_model(
-    contender: Contender, null: PurchaseFit, histories: Histories, counts: MonthCounts, days_per_unit: int
+def on_same_clock(
+    contender: Contender, fit: PurchaseFit, histories: Histories, counts: MonthCounts, days_per_unit: int
 ) -> Contender:
-    """Return the null model on the clock of a seasonal contender, so that a gain over it is due to dropout alone."""
+    """Return another model on the clock of a seasonal contender.
+
+    So the null model is there that dropout is told by, and whatever predicts beside the contender.
+    """
     if contender.index is None:
         raise ValueError("the contender has no seasonal index")
-    season = Season(contender.index, null.usable_parameters())
-    return Contender(fit_on_season(histories, counts, null.model_name, season, days_per_unit), contender.index)
+    season = Season(contender.index, fit.usable_parameters())
+    return Contender(fit_on_season(histories, counts, fit.model_name, season, days_per_unit), contender.index)
 
 
 def _foreseeable(fold: Fold) -> bool:

@@ -16,6 +16,8 @@ A total is a sum over customers. Three things make it miss its expectation:
   Without it 8 of 60 totals of CDNOW's last year lay within their intervals, with that of purchases 36. It is unknown in
   the first months.
 
+Where several models predict together, which of them is right is a fourth: see `MixedTotals`.
+
 The interval is that of a gamma distribution of this mean and variance. It is positive,
 skewed where few customers make up the total, and normal where many do.
 
@@ -30,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaincinv, ndtri, stdtrit
@@ -37,6 +40,7 @@ from scipy.special import gammaincinv, ndtri, stdtrit
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.gamma_gamma import BY_FREQUENCY_NAMES, rate_scale
+from cltv_assets.models.mixture import Mixture
 from cltv_assets.models.pattern_predictions import HIGH, LOW
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns
@@ -123,15 +127,19 @@ class Sums:
     gradient: FloatArray
     covariance: FloatArray
 
-    def interval(self, rows: IntArray, error: float = 0.0, *, with_parameters: bool = True) -> FloatArray:
-        """Return the 80 % interval of the total over ``rows``, shape (H, 2); ``error`` is that of `model_error`."""
+    def moments(self, rows: IntArray, *, with_parameters: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return mean, variance and losses of the total over ``rows``, shape (H,) each."""
         mean = self.centre[rows].sum(axis=0)
         variance = self.variance[rows].sum(axis=0)
         if with_parameters:
             # One parameter at a time takes less memory.
             slope = np.array([by_parameter[rows].sum(axis=0) for by_parameter in self.gradient]).reshape(-1, len(mean))
             variance = variance + np.einsum("ph,pq,qh->h", slope, self.covariance, slope)
-        losses = -np.minimum(self.centre[rows], 0.0).sum(axis=0)
+        return mean, variance, -np.minimum(self.centre[rows], 0.0).sum(axis=0)
+
+    def interval(self, rows: IntArray, error: float = 0.0, *, with_parameters: bool = True) -> FloatArray:
+        """Return the 80 % interval of the total over ``rows``, shape (H, 2); ``error`` is that of `model_error`."""
+        mean, variance, losses = self.moments(rows, with_parameters=with_parameters)
         return gamma_interval(mean, variance + (error * mean) ** 2, losses)
 
 
@@ -169,6 +177,43 @@ def added(parts: Sequence[Totals]) -> Totals:
         return Sums(expected, centre, variance, gradient, sums[0].covariance)
 
     return Totals(together([each.purchases for each in parts]), together([each.value for each in parts]))
+
+
+@dataclass(frozen=True, eq=False)
+class MixedTotals:
+    """The totals of models that predict together, as one of them is right for all customers.
+
+    Parameters
+    ----------
+    weights : array of float64, shape (C,)
+        Of the models.
+    parts : sequence of Totals
+        By each of them, over the same groups.
+    """
+
+    weights: FloatArray
+    parts: Sequence[Totals]
+
+    def intervals(
+        self, rows: IntArray, error: float = 0.0, value_error: float | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the 80 % intervals of purchases and of value over ``rows``, shape (H, 2) each, as `Totals` does.
+
+        Which model holds is one draw for all customers, so the variance of a total is the weighted mean of the
+        models' variances and that of their totals around the mixture's (the law of total variance).
+        """
+        purchases = self._interval([part.purchases.moments(rows) for part in self.parts], error)
+        value = self._interval(
+            [part.value.moments(rows) for part in self.parts], error if value_error is None else value_error
+        )
+        return purchases, value
+
+    def _interval(self, moments: Sequence[tuple[FloatArray, FloatArray, FloatArray]], error: float) -> FloatArray:
+        means, variances, losses = (np.stack(each) for each in zip(*moments, strict=True))
+        weights = self.weights[:, None]
+        mean = (weights * means).sum(axis=0)
+        variance = (weights * (variances + (means - mean) ** 2)).sum(axis=0)
+        return gamma_interval(mean, variance + (error * mean) ** 2, (weights * losses).sum(axis=0))
 
 
 def model_error(total_error: float | None, holdouts: int) -> float:
@@ -212,6 +257,11 @@ def gamma_interval(mean: FloatArray, variance: FloatArray, losses: FloatArray | 
     signed = (mean < 0) | (np.asarray(losses) > np.maximum(mean, 0.0))
     found = np.where(signed[:, None], normal, np.where(known[:, None], ends, 1.0) * mean[:, None])
     return np.asarray(found, dtype=np.float64)
+
+
+def mixed_totals(mixture: Mixture, *rest: Any) -> MixedTotals:
+    """Return the totals by models that predict together; ``rest`` is that of `totals_of`."""
+    return MixedTotals(np.array(mixture.weights), [totals_of(fit, *rest) for fit in mixture.fits])
 
 
 def totals_of(

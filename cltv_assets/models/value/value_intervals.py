@@ -10,21 +10,23 @@ kappa is found once for each pattern. With A(m) = P(at least m purchases | alive
     P(S > z (v + x m)) = P(alive) G(z),   G(z) = sum over m >= 1 of A(m) (F(m, z) - F(m - 1, z)),
 
 F(n, z) being the upper tail of BetaPrime(p n, q + p x), an incomplete beta function, and
-F(0, z) = 0. G depends on the customer's state alone, or is the mean over those that it may be in.
+F(0, z) = 0. G depends on the customer's state alone, or is the mean over those that it may be in. Of models that
+predict together, the weighted sum of P(alive) G is taken.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import betaincc, betainccinv, betaincinv
 
 from cltv_assets.models.arrays import FloatArray, IntArray
+from cltv_assets.models.mixture import Component
 from cltv_assets.models.pattern_predictions import HIGH, LOW
-from cltv_assets.models.purchase.registry import PurchaseModel
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns
-from cltv_assets.models.value.future_counts import AgeGrid, CountTails, count_tails
+from cltv_assets.models.value.future_counts import AgeGrid, CountTails, FrequencyGroup, count_tails
 
 #: Neighbouring grid points differ at most by this in G, if refining this often gets there.
 _STEP, _ROUNDS = 0.03, 7
@@ -44,45 +46,50 @@ _CURVES = 4_096
 
 @dataclass(frozen=True, eq=False)
 class ValueCurve:
-    """P(value > z (v + x m) | alive) of one frequency, at nodes and horizons.
+    """P(value > z (v + x m) | alive) of one frequency, by each of C models, at nodes and horizons.
 
     Parameters
     ----------
     log_z : array of float64, shape (J,)
         Ascending.
-    exceed : array of float64, shape (K, H, J)
-        G at each node, horizon and z; falling.
-    any_purchase : array of float64, shape (K, H)
+    exceed : sequence of C arrays of float64, shape (K, H, J)
+        G at each node of the model, horizon and z; falling.
+    any_purchase : sequence of C arrays of float64, shape (K, H)
         G at 0: the probability of a purchase at all.
     """
 
     log_z: FloatArray
-    exceed: FloatArray
-    any_purchase: FloatArray
+    exceed: Sequence[FloatArray]
+    any_purchase: Sequence[FloatArray]
 
 
-def value_curve(spend: Parameters, frequency: int, tails: CountTails) -> ValueCurve:
-    """Compute G of one frequency from its tails, on a grid that is finer where G falls faster."""
+def value_curve(spend: Parameters, frequency: int, tails: Sequence[CountTails]) -> ValueCurve:
+    """Compute G of one frequency from each model's tails, on one grid that is finer where a G falls faster."""
     p, shape = spend["p"], spend["q"] + spend["p"] * frequency
-    sums = tails.for_sums()
+    sums = [one.for_sums() for one in tails]
+    longest = max((one.edges for one in tails), key=len)
 
-    def exceed(log_z: FloatArray) -> FloatArray:
-        upper = value_tail(p * tails.edges[1:, None].astype(np.float64), shape, log_z)
-        return np.asarray(sums @ np.diff(upper, axis=0, prepend=0.0), dtype=np.float64)
+    def exceed(log_z: FloatArray) -> list[FloatArray]:
+        # The blocks of a shorter tail are the first ones of a longer.
+        upper = value_tail(p * longest[1:, None].astype(np.float64), shape, log_z)
+        steps = np.diff(upper, axis=0, prepend=0.0)
+        return [np.asarray(one @ steps[: one.shape[2]], dtype=np.float64) for one in sums]
 
-    log_z = np.linspace(*_ends(p, shape, tails), _POINTS)
+    begins, ends = zip(*(_ends(p, shape, one) for one in tails), strict=True)
+    log_z = np.linspace(min(begins), max(ends), _POINTS)
     found = exceed(log_z)
     for _ in range(_ROUNDS):
         # No quantile is wanted where G is below LOW.
-        large = (-np.diff(found, axis=2) > _STEP) & (found[:, :, :-1] > LOW / 2.0)
-        coarse = np.flatnonzero(large.any(axis=(0, 1)))
+        large = [((-np.diff(one, axis=2) > _STEP) & (one[:, :, :-1] > LOW / 2.0)).any(axis=(0, 1)) for one in found]
+        coarse = np.flatnonzero(np.logical_or.reduce(large))
         if not len(coarse):
             break
         between = (log_z[coarse] + log_z[coarse + 1]) / 2.0
         order = np.argsort(np.concatenate((log_z, between)), kind="stable")
-        found = np.concatenate((found, exceed(between)), axis=2)[:, :, order]
+        pairs = zip(found, exceed(between), strict=True)
+        found = [np.concatenate((one, more), axis=2)[:, :, order] for one, more in pairs]
         log_z = np.concatenate((log_z, between))[order]
-    return ValueCurve(log_z, found, tails.tails[:, :, 0])
+    return ValueCurve(log_z, found, [one.tails[:, :, 0] for one in tails])
 
 
 def value_tail(sizes: FloatArray, shape: float, log_z: FloatArray) -> FloatArray:
@@ -115,12 +122,7 @@ def _ends(p: float, shape: float, tails: CountTails) -> tuple[float, float]:
 
 
 def value_quantiles(
-    model: PurchaseModel,
-    parameters: Parameters,
-    spend: Parameters,
-    patterns: Patterns,
-    p_alive: FloatArray,
-    horizons: FloatArray,
+    components: Sequence[Component], spend: Parameters, patterns: Patterns, horizons: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return kappa at 10 % and 90 %, shape (n, H) each: the interval of undiscounted value in units of v + x m.
 
@@ -130,55 +132,91 @@ def value_quantiles(
 
     Parameters
     ----------
-    model, parameters : PurchaseModel, mapping
-        The purchase model and its parameters.
+    components : sequence of Component
+        The purchase models that predict together, with their parameters and weights.
     spend : mapping
         p, q and v of the Gamma-Gamma model.
     patterns : Patterns
         n of them.
-    p_alive : array of float64, shape (n,)
-        Their probabilities of being alive.
     horizons : array of float64, shape (H,)
         Times after the observation end, in the time unit of the fit.
     """
-    grid = AgeGrid.of(model, parameters, patterns, float(horizons.min()))
+    grids = [AgeGrid.of(one.model, one.parameters, patterns, float(horizons.min())) for one in components]
+    alive = np.stack([one.weight * one.model.p_alive(one.parameters, patterns) for one in components])
     quantiles = np.zeros((len(patterns), len(horizons), 2))
-    for group in grid.groups:
-        tails = count_tails(model, parameters, group.steps, group.nodes, horizons, spend["p"])
-        curve = value_curve(spend, group.frequency, tails)
-        if len(group.weights) <= _CURVES:
-            quantiles[group.rows] = _quantiles(curve, group.weights, group.at, p_alive[group.rows])
-            continue
-        for first in range(0, len(group.rows), _CURVES):
-            rows, at = group.rows[first : first + _CURVES], group.at[first : first + _CURVES]
-            quantiles[rows] = _quantiles(curve, group.weights[at], np.arange(len(at)), p_alive[rows])
+    for groups in zip(*(grid.groups for grid in grids), strict=True):
+        tails = [
+            count_tails(one.model, one.parameters, group.steps, group.nodes, horizons, spend["p"])
+            for one, group in zip(components, groups, strict=True)
+        ]
+        curve = value_curve(spend, groups[0].frequency, tails)
+        # All models have the same customers in a group, in the same order.
+        everyone = groups[0].rows
+        many = _CURVES if any(len(group.weights) > _CURVES for group in groups) else len(everyone)
+        for first in range(0, len(everyone), many):
+            some = slice(first, first + many)
+            rows = everyone[some]
+            quantiles[rows] = _quantiles(curve, [_places(group, some) for group in groups], alive[:, rows])
     return quantiles[:, :, 0], quantiles[:, :, 1]
 
 
-def _quantiles(curve: ValueCurve, weights: FloatArray, at: IntArray, p_alive: FloatArray) -> FloatArray:
-    """Return both quantiles of the customers of one frequency, shape (n, H, 2)."""
-    K, H, J = curve.exceed.shape
-    g = (weights @ curve.exceed.reshape(K, H * J)).reshape(-1, H, J)
-    # Interpolation in T leaves errors of 1e-6 where G hardly falls.
-    g = np.minimum.accumulate(np.clip(g, 0.0, 1.0), axis=2)
-    any_purchase = np.maximum(weights @ curve.any_purchase, g[:, :, 0]).ravel()
-    # One sorted array of all rows: row i lies within [2 i, 2 i + 1].
-    flat = (1.0 - g + 2.0 * np.arange(len(g) * H).reshape(-1, H, 1)).ravel()
-    points, levels = g.ravel(), np.array([1.0 - LOW, 1.0 - HIGH])
-    exceed = np.broadcast_to((levels / np.maximum(p_alive, 1e-300)[:, None])[:, None, :], (len(at), H, 2)).ravel()
-    lines = np.repeat((at[:, None] * H + np.arange(H)).ravel(), 2)
-    found = np.zeros(len(lines))
+def _places(group: FrequencyGroup, some: slice) -> tuple[FloatArray, IntArray]:
+    """Return the weights of some customers of a group, and each one's row of them."""
+    at = group.at[some]
+    if len(group.weights) <= _CURVES:
+        return group.weights, at
+    return group.weights[at], np.arange(len(at))
+
+
+def _quantiles(curve: ValueCurve, places: Sequence[tuple[FloatArray, IntArray]], alive: FloatArray) -> FloatArray:
+    """Return both quantiles of n customers of one frequency, shape (n, H, 2).
+
+    Parameters
+    ----------
+    curve : ValueCurve
+        By each of C models.
+    places : sequence of C pairs
+        Of `_places`, by model.
+    alive : array of float64, shape (C, n)
+        P(alive) of each model times its weight.
+    """
+    J, H, n = len(curve.log_z), curve.any_purchase[0].shape[1], alive.shape[1]
+    points, lines, chances = [], [], []
+    for (weights, at), exceed, any_purchase in zip(places, curve.exceed, curve.any_purchase, strict=True):
+        g = (weights @ exceed.reshape(len(exceed), H * J)).reshape(-1, H, J)
+        # Interpolation in T leaves errors of 1e-6 where G hardly falls.
+        g = np.minimum.accumulate(np.clip(g, 0.0, 1.0), axis=2)
+        points.append(g.ravel())
+        lines.append(np.repeat((at[:, None] * H + np.arange(H)).ravel(), 2))
+        chances.append(np.maximum(weights @ any_purchase, g[:, :, 0]).ravel()[lines[-1]])
+    shares = np.repeat(alive, 2 * H, axis=1)
+    levels = np.tile((1.0 - LOW, 1.0 - HIGH), n * H)
+    ever = _mixed(shares, chances)
+    found = np.zeros(n * H * 2)
     # Elsewhere the quantile is 0.
-    wanted = np.flatnonzero(exceed < any_purchase[lines])
+    wanted = np.flatnonzero(levels < ever)
     for first in range(0, len(wanted), _BLOCK):
         some = wanted[first : first + _BLOCK]
-        line, level = lines[some], exceed[some]
-        # The number of points where G is still above.
-        left = np.searchsorted(flat, 1.0 - np.minimum(level, 1.0) + 2.0 * line, side="left") - line * J
-        left = np.clip(left - 1, 0, J - 2)[:, None] + np.arange(-1, 3)
-        place = np.clip(left, 0, J - 1)
-        found[some] = _solve(level, any_purchase[line], points[(line * J)[:, None] + place], curve.log_z[place])
-    return found.reshape(len(at), H, 2)
+        begins, level, share = [line[some] * J for line in lines], levels[some], shares[:, some]
+        # The number of points where the mixture is still above, by bisection.
+        above, below = np.zeros(len(some), dtype=np.int64), np.full(len(some), J)
+        for _ in range(J.bit_length()):
+            middle = (above + below) // 2
+            at = np.minimum(middle, J - 1)
+            mixed = _mixed(share, [of[begin + at] for of, begin in zip(points, begins, strict=True)])
+            over = (above < below) & (mixed > level)
+            above = np.where(over, middle + 1, above)
+            below = np.where(over, below, middle)
+        place = np.clip(np.clip(above - 1, 0, J - 2)[:, None] + np.arange(-1, 3), 0, J - 1)
+        near = [of[begin[:, None] + place] for of, begin in zip(points, begins, strict=True)]
+        found[some] = _solve(level, ever[some], _mixed(share[:, :, None], near), curve.log_z[place])
+    return found.reshape(n, H, 2)
+
+
+def _mixed(shares: FloatArray, values: Sequence[FloatArray]) -> FloatArray:
+    """Return the sum over models of share times value."""
+    parts = [share * value for share, value in zip(shares, values, strict=True)]
+    return parts[0] if len(parts) == 1 else np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
 
 def _solve(exceed: FloatArray, any_purchase: FloatArray, g: FloatArray, log_z: FloatArray) -> FloatArray:

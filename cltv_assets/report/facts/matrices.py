@@ -62,7 +62,7 @@ def matrices(run: MonthRun, view: ModelView, counts: CustomerCounts) -> Matrices
     h = run.settings.horizons_months[-1]
     ahead = float(view.clock.elapsed(dates([last]), dates([run.month.shift(h).last_day]))[0])
     found = predict_patterns(
-        view.fit, x[possible], recency, np.full(len(recency), clock[-1]), [ahead], interval_horizons=[]
+        view.mixture, x[possible], recency, np.full(len(recency), clock[-1]), [ahead], interval_horizons=[]
     )
 
     def grid(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

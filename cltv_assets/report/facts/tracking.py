@@ -125,14 +125,13 @@ def _earlier(run: MonthRun, ends: tuple[dt.date, ...], counts: CustomerCounts) -
         table = run.earlier(PURCHASE_MODEL, horizon)
         if table is None:
             continue
-        rows = run.engine.collect(table.filter(table.role == "chosen")).to_pylist()
-        view = model_view(FittedModel(rows[0], ()), run.settings) if rows else None
+        view = model_view([FittedModel(row, ()) for row in run.engine.collect(table).to_pylist()], run.settings)
         if view is None or view.truncated:
             continue
         month = run.month.shift(-horizon)
         ended = next(i for i, end in enumerate(ends) if end >= month.last_day)
         expected = _newcomers_expected(view, counts.by_first_day, ends)
-        return Earlier(month, rows[0]["model_name"], tuple(float(n) for n in expected), ended)
+        return Earlier(month, view.mixture.name, tuple(float(n) for n in expected), ended)
     return None
 
 
@@ -162,7 +161,7 @@ def _newcomers_expected(
     expected = np.zeros(len(known))
     later = known > 0
     if later.any():
-        newcomer = predict_patterns(view.fit, [0], [0.0], [0.0], known[later], interval_horizons=[])
+        newcomer = predict_patterns(view.mixture, [0], [0.0], [0.0], known[later], interval_horizons=[])
         expected[later] = newcomer.expected_purchases[0]
     by_age = np.interp(distinct, known, expected)[place].reshape(ages.shape)
     return np.asarray(customers @ by_age, dtype=np.float64)

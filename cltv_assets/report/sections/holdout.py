@@ -273,5 +273,5 @@ def contender_title(name: str) -> str:
     found = _BASELINES.get(name)
     if found is not None:
         return found
-    # The spend model, the other half of the pair, is the same for all.
-    return f"Model: {model_title(name.split('+')[0])}"
+    # The spend model, which comes last, is the same for all.
+    return f"Model: {model_title(name.rsplit('+', 1)[0])}"

@@ -25,7 +25,7 @@ def section(data: ReportData) -> Section:
     """Return the comparison of candidates and one sheet for each model that predicts."""
     models = data.models
     customers = wording.count(models.purchase.row["customers"])
-    fitted = [models.purchase.title] * models.purchase.usable
+    fitted = [one.title for one in models.predicting if one.usable]
     fitted += [model_title(models.spend.name)] * models.spend.usable
     headline = (
         f"{wording.listing(fitted)} {'predict' if len(fitted) > 1 else 'predicts'}; {customers} customers so far"
@@ -34,6 +34,8 @@ def section(data: ReportData) -> Section:
     )
     content = {
         "choice": in_words(models.purchase.choice_reason),
+        "why": "Why these purchase models" if len(models.predicting) > 1 else "Why this purchase model",
+        "share": _share,
         "candidates": models.candidates,
         "behind": _behind,
         "status": _STATUS,
@@ -41,16 +43,21 @@ def section(data: ReportData) -> Section:
         "folds": wording.quantity(max(_folds(one) for one in models.candidates), "rolling holdout"),
         "has_folds": any(_folds(one) for one in models.candidates),
         "models": [
-            _sheet(data, "How often customers buy, and when they stop", models.purchase),
+            *(_sheet(data, "How often customers buy, and when they stop", one) for one in models.predicting),
             _sheet(data, "What a purchase is worth", models.spend),
         ],
-        "others": [_sheet(data, "", one) for one in models.candidates[1:] if one.parameters],
+        "others": [_sheet(data, "", one) for one in models.candidates if one.parameters and not one.weight],
     }
     return Section("models", "Models", headline, content, (*_comparison(data), *_seasonality(models.purchase)))
 
 
 def _folds(one: FittedModel) -> int:
     return int(one.figure("holdout_folds") or 0)
+
+
+def _share(one: FittedModel) -> str:
+    """Return that a model predicts, and how much it counts beside others."""
+    return f"predicts, {wording.percent(one.weight, 0)}; " if one.weight < 1.0 else "predicts; "
 
 
 def _behind(one: FittedModel) -> str:

@@ -9,7 +9,7 @@ from cltv_assets.figures import wording
 from cltv_assets.report.data import NULL_MODEL, Population, ReportData
 from cltv_assets.report.sections.section import Section, why_no_money, why_no_predictions
 from cltv_assets.tables.cltv_predictions.order_values import misleads, misvalued_in_words
-from cltv_assets.tables.fitted_rows import in_words, model_title
+from cltv_assets.tables.fitted_rows import in_words, model_title, together
 from cltv_assets.tables.holdout_evaluation.cases import Contender
 from cltv_assets.tables.holdout_evaluation.outcomes import LAST_YEAR, NAIVE_RATE
 from cltv_assets.tables.purchase_model.older_customers import worth_telling
@@ -143,14 +143,21 @@ def _rise(data: ReportData, what: str, now: float, before: float, shown: Callabl
 
 
 def _model(data: ReportData) -> str:
-    model, before = data.models.purchase, data.before.model if data.before else None
+    models, before = data.models, data.before.model if data.before else None
     if before is None:
         return ""
-    title = model.title
-    if before == (model.name, model.seasonal):
-        return f"The {title} model predicts, as last month."
-    old = model_title(before[0]) + (" with seasons" if before[1] else "")
-    return f"The model changed from {old} to {title}: part of other changes may come from that."
+    names, seasonal = before
+    several = len(models.predicting) > 1
+    if (set(names.split("+")), seasonal) == (set(models.names.split("+")), models.purchase.seasonal):
+        if several:
+            return f"The models that predict are those of last month: {together(models.candidates)}."
+        return f"The {models.purchase.title} model predicts, as last month."
+    old = model_title(names) + (" with seasons" if seasonal else "")
+    plural = several or "+" in names
+    return (
+        f"The model{'s' * plural} changed from {old} to {together(models.candidates)}: part of other changes may come "
+        "from that."
+    )
 
 
 def _tiers(data: ReportData) -> str:
@@ -215,6 +222,8 @@ def cautions(data: ReportData) -> list[str]:
 def _no_dropout_found(data: ReportData) -> list[str]:
     chosen, null = data.models.purchase, data.models.null
     if not chosen.usable or chosen.status == "boundary":
+        return []
+    if chosen.name == NULL_MODEL and chosen.weight < 1.0:
         return []
     if chosen.name == NULL_MODEL:
         return [

@@ -166,7 +166,7 @@ def customers(data: ReportData) -> Section:
         "risk_total": wording.money(facts.at_risk, data.settings.currency),
         "known_past": facts.past is not None,
         "risk_share": "" if share is None else wording.percent(share),
-        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.purchase.name.rstrip("_0123456789"), ""),
+        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.names.rstrip("_0123456789"), ""),
         "net": ", less refunds" if data.settings.refunds == "net" else "",
     }
     return Section("customers", name, headline, content)

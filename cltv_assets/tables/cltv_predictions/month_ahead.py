@@ -15,7 +15,7 @@ from cltv_assets.tables.drift import NO_MONTH
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import collect_patterns
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import operational_time, readings
+from cltv_assets.tables.purchase_model.reading import mixture_of, operational_time, predicting, readings
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 
@@ -26,7 +26,7 @@ class Expected:
     Parameters
     ----------
     model_name : str
-        The model chosen a month before.
+        The models that predicted a month before.
     purchases : float
         Expected purchase days of these customers.
     deviation : float
@@ -54,7 +54,7 @@ def expected_this_month(run: MonthRun) -> Expected | None:
     model, rfm = run.earlier(PURCHASE_MODEL), run.earlier(RFM_SUMMARY)
     if model is None or rfm is None:
         return None
-    rows = run.engine.collect(model.filter(model.role == "chosen")).to_pylist()
+    rows = predicting(run.engine.collect(model).to_pylist())
     if not rows or rows[0]["status"] == "not_fitted":
         return None
     patterns = collect_patterns(run, rfm)
@@ -67,11 +67,11 @@ def expected_this_month(run: MonthRun) -> Expected | None:
     customers = patterns["customers"].to_numpy()
     horizon = float(clock.elapsed(then, now)[0])
     each = [
-        expected_total(way.fit, way.patterns, customers * way.probability, horizon)
-        for way in readings(rows[0], clock, frequency, first, last, then[0])
+        expected_total(way.mixture, way.patterns, customers * way.probability, horizon)
+        for way in readings(rows, clock, frequency, first, last, then[0])
     ]
     purchases, deviation = sum(mean for mean, _ in each), math.hypot(*(spread for _, spread in each))
-    return Expected(rows[0]["model_name"], purchases, deviation, int((frequency * customers).sum()))
+    return Expected(mixture_of(rows).name, purchases, deviation, int((frequency * customers).sum()))
 
 
 #: Standard deviations beyond which chance does not explain a month's purchases.

@@ -13,7 +13,6 @@ import pyarrow as pa
 from cltv_assets import __version__
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.pattern_predictions import PatternPredictions, predict_patterns
-from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.value.discounting import DiscountCurve, discount_factors, discounted_purchases
 from cltv_assets.models.value.value_intervals import value_quantiles
 from cltv_assets.tables.cltv_predictions.columns import NO_SPEND_MODEL, predictions_schema
@@ -31,8 +30,7 @@ from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import PATTERN_KEY, collect_patterns
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
-from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import Reading, operational_time, readings
+from cltv_assets.tables.purchase_model.reading import Reading, mixture_of, operational_time, predicting_rows, readings
 from cltv_assets.tables.quantiles import quantiles
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -45,8 +43,8 @@ def make(run: MonthRun) -> ir.Table:
     """Predict every customer of the configured population."""
     horizons = run.settings.horizons_months
     schema = predictions_schema(horizons)
-    purchase, spend = chosen_row(run, PURCHASE_MODEL.name), chosen_row(run, SPEND_MODEL.name)
-    if purchase["status"] == "not_fitted":
+    purchase, spend = predicting_rows(run), chosen_row(run, SPEND_MODEL.name)
+    if purchase[0]["status"] == "not_fitted":
         # Without a model there is nothing to predict from.
         return run.engine.from_arrow(schema.arrow.empty_table())
     rfm = run.inputs[RFM_SUMMARY.name]
@@ -67,7 +65,7 @@ def make(run: MonthRun) -> ir.Table:
             horizons,
             run.settings.gross_margin,
             {
-                "model_name": f"{purchase['model_name']}+{money['model_name'] if money else NO_SPEND_MODEL}",
+                "model_name": f"{mixture_of(purchase).name}+{money['model_name'] if money else NO_SPEND_MODEL}",
                 "model_version": __version__,
             },
         )
@@ -79,7 +77,7 @@ def make(run: MonthRun) -> ir.Table:
 
 
 def pattern_predictions(
-    run: MonthRun, rfm: ir.Table, purchase: Mapping[str, Any], spend: Mapping[str, Any] | None
+    run: MonthRun, rfm: ir.Table, purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, Any] | None
 ) -> pa.Table:
     """Predict each distinct pattern once.
 
@@ -89,8 +87,10 @@ def pattern_predictions(
         The month, with its engine and settings.
     rfm : ibis table
         ``rfm_summary`` rows to predict.
-    purchase, spend : mapping
-        The models' rows; None for a spend model that is not fitted.
+    purchase : sequence of mapping
+        The rows of the purchase models that predict.
+    spend : mapping
+        The spend model's row; None for one that is not fitted.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def pattern_predictions(
     horizons = run.settings.horizons_months
     patterns = collect_patterns(run, rfm)
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
-    clock = operational_time(purchase, run.settings)
+    clock = operational_time(purchase[0], run.settings)
     end = np.datetime64(run.month.last_day, "D")
     first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
     ways = readings(purchase, clock, patterns["frequency"].to_numpy(), first, last, end)
@@ -144,11 +144,10 @@ def _predicted(
 ) -> tuple[PatternPredictions, _Value]:
     """Return what patterns read in one way are expected to buy, and the ends of their value's interval."""
     of = way.patterns
-    found = predict_patterns(way.fit, of.frequency, of.recency, of.T, month_ends, ends)
+    found = predict_patterns(way.mixture, of.frequency, of.recency, of.T, month_ends, ends)
     if prices is None:
         return found, ()
-    parameters = way.fit.usable_parameters()
-    return found, value_quantiles(model_named(way.fit.model_name), parameters, prices, of, found.p_alive, ends)
+    return found, value_quantiles(way.mixture.components, prices, of, ends)
 
 
 def _added(

@@ -6,12 +6,16 @@ from cltv_assets.models.purchase.registry import PURCHASE_MODELS, REGULAR_MODELS
 from cltv_assets.tables.fitted_models import (
     converged,
     model_fitted,
-    one_model_chosen,
     parameter_drift,
     parameters_possible,
 )
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
-from cltv_assets.tables.purchase_model.checks import all_customers_included, dropout_identified, fitted_on_all_customers
+from cltv_assets.tables.purchase_model.checks import (
+    all_customers_included,
+    dropout_identified,
+    fitted_on_all_customers,
+    weights_add_up,
+)
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.fit import make
 from cltv_assets.tables.purchase_model.highlights import month_highlights
@@ -25,7 +29,7 @@ TABLE = Table(
     make=make,
     checks=(
         converged,
-        one_model_chosen,
+        weights_add_up,
         parameters_possible({name: each.parameter_names for name, each in (PURCHASE_MODELS | REGULAR_MODELS).items()}),
         fitted_on_all_customers,
         all_customers_included,

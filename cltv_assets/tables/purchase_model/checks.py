@@ -26,7 +26,7 @@ _UNITS_A_YEAR = {"day": 365.25, "week": 365.25 / 7.0}
 
 _SHOWN = (
     "model_name", "seasonality", "status", "status_reason", "choice_reason", "log_likelihood", "a", "b", "s", "beta",
-    "log_covariance", "k", "time_unit",
+    "log_covariance", "k", "time_unit", "weight",
 )  # fmt: skip
 
 
@@ -45,6 +45,54 @@ def fitted_on_all_customers(values: Values, _run: MonthRun) -> Verdict:
     if left_out:
         text += f"; left out as exceptions to a filtered extract: {left_out:,}"
     return Verdict(seen == all_of_them, f"{text}.", {"customers": seen - left_out})
+
+
+#: How far weights may lie from a sum of 1.
+_ROUNDING = 1e-9
+
+
+def _measures_of_weights(table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
+    chosen, predicts = table.role == "chosen", (table.weight > 0.0).fill_null(False)
+    beside = predicts & ~chosen
+    return {
+        "chosen": chosen.cast("int64").sum(),
+        "models": (predicts | chosen).cast("int64").sum(),
+        "total": table.weight.sum(),
+        "least": table.weight.min(),
+        "beside": table.weight.max(where=beside),
+        "unfitted": (beside & (table.status == "not_fitted")).cast("int64").sum(),
+        "seasonal": (beside & (table.seasonality == "monthly")).cast("int64").sum(),
+        "stationary": (beside & (table.seasonality == "none")).cast("int64").sum(),
+        **of_chosen(table, ("model_name", "weight", "seasonality")),
+    }
+
+
+@check(
+    "The weights of the models that predict add up, and the chosen one has the largest.",
+    measures=_measures_of_weights,
+)
+def weights_add_up(values: Values, _run: MonthRun) -> Verdict:
+    """Promise that one model is chosen, and that those that predict beside it are fitted, on its clock, and weigh less.
+
+    Without a weight the chosen model has all, as in months of earlier versions.
+    """
+    chosen, weight, beside = values["chosen"] or 0, values["weight"], values["beside"] or 0.0
+    if chosen != 1:
+        return Verdict(False, f"{chosen} models are chosen, where one has to lead.", {"chosen": chosen})
+    other_clock = values["stationary"] if values["seasonality"] == "monthly" else values["seasonal"]
+    wrong = {
+        "weights sum to something else than 1": weight is not None and abs(values["total"] - 1.0) > _ROUNDING,
+        "a weight is negative": (values["least"] or 0.0) < 0.0,
+        "another one weighs more than the chosen one": beside > (weight or 0.0),
+        "one that was not fitted has a weight": bool(values["unfitted"]),
+        "one on another clock has a weight": bool(other_clock),
+    }
+    if found := [what for what, holds in wrong.items() if holds]:
+        return Verdict(False, f"{values['model_name']} is chosen, but {' and '.join(found)}.")
+    name, facts = values["model_name"], {"models": values["models"]}
+    if values["models"] == 1:
+        return Verdict(True, f"{name} predicts.", facts)
+    return Verdict(True, f"{values['models']} models predict; {name} counts {weight:.0%}.", facts)
 
 
 @check(
@@ -96,12 +144,15 @@ def dropout_identified(values: Values, _run: MonthRun) -> Verdict:
     name = values["model_name"]
     if values["status"] in (None, "not_fitted"):
         return Verdict(True, "No model, hence no dropout to identify.")
-    if name == NULL_MODEL:
+    # Beside others it only says how many may come back against what these tell.
+    if name == NULL_MODEL and (values["weight"] is None or values["weight"] == 1.0):
         message = (
             f"No dropout could be found: the model that predicts, {name}, has none, and takes everyone for a customer "
             f"for ever. {values['choice_reason'] or ''} Read P(alive) as unknown. {_remedy(values)}"
         )
         return Verdict(False, " ".join(message.split()), {"gain_over_nbd": 0.0})
+    if name == NULL_MODEL:
+        return Verdict(True, f"{name} has no dropout, and counts {values['weight']:.0%}: others that predict have.")
     null = values[f"null_{values['seasonality']}"]
     gain = None if null is None else values["log_likelihood"] - null
     found = _dropout(values)

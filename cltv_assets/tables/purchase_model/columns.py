@@ -8,10 +8,19 @@ from cltv_assets.tables.fitted_models import COVARIANCE, FIT_EVIDENCE, FIT_STATU
 PURCHASE_MODEL = TableSchema(
     "purchase_model",
     "How often customers buy and when they stop: one row for each model fitted on all customers, "
-    "the chosen one and those it was compared with.",
+    "those that predict, with their weights, and those they were compared with.",
     ("model_name", "seasonality"),
     (
         *FIT_STATUS,
+        Column(
+            "weight",
+            "float64",
+            "Its share in the predictions, which are mixed of all models that have one; 'chosen' has most. 0 for "
+            "a comparison. Null in months of before, where the chosen one has all.",
+            "share",
+            nullable=True,
+            since=3,
+        ),
         Column("seasonality", "string", "'monthly' where purchase intensity differs by calendar month, else 'none'."),
         *parameter_columns(
             ("r", "Shape of the gamma distribution of purchase rates.", ""),
@@ -126,7 +135,7 @@ PURCHASE_MODEL = TableSchema(
             nullable=True,
             since=3,
         ),
-        Column("choice_reason", "string", "Why this model predicts; on the chosen row only.", nullable=True),
+        Column("choice_reason", "string", "Why these models predict; on the chosen row only.", nullable=True),
         Column("customers", "int64", "Customers fitted on: all of them, but for those left out.", "customers"),
         Column("repeat_customers", "int64", "Customers with a repeat purchase.", "customers"),
         Column("repeat_purchases", "int64", "Repeat purchases of all customers.", "purchase days"),

@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.models.choosing.histories import OperationalTime
-from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.purchase.registry import at_least, model_named
+from cltv_assets.models.mixture import Mixture
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.settings import Settings
 from cltv_assets.tables.fitted_rows import FittedModel
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.purchase_model.reading import operational_time, purchase_fit
+from cltv_assets.tables.purchase_model.reading import mixture_of, operational_time, predicting
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 #: Repeat purchases counted one by one; the last class takes the rest.
@@ -27,28 +26,29 @@ LAST_CLASS = 7
 
 @dataclass(frozen=True, eq=False)
 class ModelView:
-    """A purchase model that can predict.
+    """Purchase models that predict together.
 
     Parameters
     ----------
-    fit : PurchaseFit
-        The fitted parameters.
+    mixture : Mixture
+        The fitted parameters, with weights.
     clock : OperationalTime
         Measures recency, T and horizons.
     truncated : bool
         Whether it describes only customers who bought often enough to be in a filtered extract.
     """
 
-    fit: PurchaseFit
+    mixture: Mixture
     clock: OperationalTime
     truncated: bool
 
 
-def model_view(model: FittedModel, settings: Settings) -> ModelView | None:
-    """Return the model, ready to predict; ``None`` where it is not fitted."""
-    if not model.usable:
+def model_view(models: Sequence[FittedModel], settings: Settings) -> ModelView | None:
+    """Return a month's models that predict, the chosen one first; ``None`` where it is not fitted."""
+    rows = predicting([one.row for one in models])
+    if not rows or rows[0]["status"] == "not_fitted":
         return None
-    return ModelView(purchase_fit(model.row), operational_time(model.row, settings), model.truncated)
+    return ModelView(mixture_of(rows), operational_time(rows[0], settings), bool(rows[0]["truncated"]))
 
 
 def dates(days: Sequence[dt.date]) -> npt.NDArray[np.datetime64]:
@@ -122,7 +122,7 @@ def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> 
     if view is None:
         return Histogram(tuple(actual), None)
     customers = np.array(list(counts.by_first_day.values()), dtype=np.float64)
-    customers *= 1.0 - (view.fit.left_out or 0) / max(customers.sum(), 1.0)
+    customers *= 1.0 - (view.mixture.leading.left_out or 0) / max(customers.sum(), 1.0)
     age = np.zeros(0)
     if len(customers):
         age = view.clock.elapsed(dates(list(counts.by_first_day)), dates([run.month.last_day]))
@@ -130,12 +130,9 @@ def histogram(run: MonthRun, view: ModelView | None, counts: CustomerCounts) -> 
     had_time = age > 0
     ages, weights = age[had_time], customers[had_time]
     n = len(ages)
-    classes = np.maximum(np.arange(1, LAST_CLASS + 1, dtype=np.float64), view.fit.bound)
+    classes = np.maximum(np.arange(1, LAST_CLASS + 1, dtype=np.float64), view.mixture.leading.bound)
     newcomers = Patterns(np.zeros(n * LAST_CLASS, dtype=np.int64), *(np.zeros(n * LAST_CLASS) for _ in range(2)))
-    model = model_named(view.fit.model_name)
-    tail = at_least(
-        model, view.fit.usable_parameters(), newcomers, np.repeat(ages, LAST_CLASS), np.tile(classes, n)
-    ).reshape(n, LAST_CLASS)
+    tail = view.mixture.at_least(newcomers, np.repeat(ages, LAST_CLASS), np.tile(classes, n)).reshape(n, LAST_CLASS)
     if view.truncated:
         # With zero probability to be in the extract, the condition would divide zero by zero.
         tail = tail / np.maximum(tail[:, :1], np.finfo(float).tiny)

@@ -43,7 +43,7 @@ _STANDING = {
 
 
 def make(run: MonthRun) -> ir.Table:
-    """Fit all purchase models on all customers, compare them inside the history and choose one."""
+    """Fit all purchase models on all customers, compare them inside the history and weigh them."""
     known = histories(collect_patterns(run, run.inputs[RFM_SUMMARY.name]), run.month)
     days = run.inputs[PURCHASE_DAYS.name]
     between = purchase_intervals(run, days)
@@ -65,6 +65,11 @@ def make(run: MonthRun) -> ir.Table:
     chosen = {"role": "chosen", "choice_reason": choice.reason} | older_columns(run, days, known, choice)
     rows = [contender_row(choice.chosen) | chosen | common]
     rows += [contender_row(other) | {"role": "comparison"} | common for other in choice.others]
+    if "populations" in chosen and rows[0]["weight"] < 1.0:
+        # Two populations are known of one model only.
+        for row in rows:
+            row["weight"] = float(row["role"] == "chosen")
+        rows[0]["choice_reason"] += f" Because of history_before_start {choice.chosen.name} predicts alone."
     return run.engine.from_arrow(pa.Table.from_pylist(rows, schema=PURCHASE_MODEL.arrow))
 
 
@@ -111,8 +116,8 @@ def month_counts(run: MonthRun, days: ir.Table) -> MonthCounts:
 
 def contender_row(contender: Contender) -> dict[str, Any]:
     """Flatten a model and its standing among the others into columns of ``purchase_model``."""
-    row = row_of_fit(contender.fit) | {"seasonality": "none", "holdout_folds": contender.folds}
-    row |= {"k": model_named(contender.name).k}
+    row = row_of_fit(contender.fit) | {"seasonality": "none", "weight": contender.weight}
+    row |= {"holdout_folds": contender.folds, "k": model_named(contender.name).k}
     if contender.index is not None:
         row |= {"seasonality": "monthly"}
         row |= {name: float(value) for name, value in zip(SEASON_COLUMNS, contender.index, strict=True)}

@@ -1,7 +1,7 @@
 """Holdouts inside the history: what was known at some earlier month ends, and what was bought next.
 
-A month's candidate models are refitted on what was known at up to three earlier
-month ends and compared with the purchases up to three months later. All of this lies
+A month's candidate models are refitted on what was known at earlier month ends and compared with the purchases up to
+three months later. Origins are a month apart, so that next month's holdouts are nearly the same ones. All of this lies
 within the month's history, so later data never influence the choice of a model.
 """
 
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from cltv_assets.models.choosing.weighing import HOLDOUTS, MONTHS
 from cltv_assets.months import Month
 
-#: Largest number of holdouts, and the longest length of each in months.
-MAX_FOLDS, MAX_LENGTH = 3, 3
+#: The longest length of a holdout in months.
+MAX_LENGTH = 3
 
 #: Months of history that an origin needs, its own month included.
 MIN_HISTORY = 3
@@ -44,8 +45,19 @@ def windows(first: Month, month: Month, shortest_horizon: int) -> list[Window]:
         most three months.
     """
     length = min(shortest_horizon, MAX_LENGTH)
-    found = [Window(month.shift(-length * (k + 1)), month.shift(-length * k)) for k in range(MAX_FOLDS)]
+    # As far back as the holdouts of the earliest month whose weights count.
+    number = (HOLDOUTS - 1) * length + MONTHS
+    found = [Window(month.shift(-length - k), month.shift(-k)) for k in range(number)]
     return [window for window in found if window.origin >= first.shift(MIN_HISTORY - 1)]
+
+
+def in_a_row(periods: Sequence[Window]) -> list[Window]:
+    """Return those of `windows` that do not overlap, the newest first."""
+    found: list[Window] = []
+    for period in periods:
+        if not found or period.last <= found[-1].origin:
+            found.append(period)
+    return found
 
 
 def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window]) -> ir.Table:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cltv_assets.figures.models import candidates_figure, histogram_figure, seasonality_figure
 from cltv_assets.figures.svg import png
-from cltv_assets.tables.fitted_rows import FittedModel, fitted_rows, in_words
+from cltv_assets.tables.fitted_rows import FittedModel, fitted_rows, in_words, together
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
@@ -20,13 +20,13 @@ def month_highlights(run: MonthRun) -> Highlights:
     """Return the chosen model's parameters and why it was chosen, how it fits, and how far the others are behind."""
     candidates = fitted_rows(run, PURCHASE_MODEL)
     chosen = candidates[0]
-    numbers = chosen.numbers | {"model": chosen.title}
+    numbers = chosen.numbers | {"model": together(candidates)}
     if chosen.choice_reason:
         numbers["why_this_model"] = in_words(chosen.choice_reason)
     numbers |= {name: chosen.row[name] for name in ("customers", "repeat_customers")}
     if (regularity := chosen.figure("regularity")) is not None:
         numbers["regularity"] = round(regularity, 3)
-    view = model_view(chosen, run.settings)
+    view = model_view(candidates, run.settings)
     counted = histogram(run, view, customer_counts(run))
     says = "Customers by repeat purchases so far" + (": counted, and as the fitted model has it." if view else ".")
     pictures = {"repeat_purchases": (lambda: png(histogram_figure(counted.actual, counted.expected)), says)}
@@ -67,7 +67,7 @@ def comparison(
                 one.title,
                 (value - least) * scale,
                 None if e is None else e * scale,
-                one.row["role"] == "chosen",
+                one.weight > 0.0,
             )
             for one, value, e in found
         ]
@@ -79,8 +79,8 @@ def comparison(
             scored,
             "Log score behind the best, 1/1000",
             "Each candidate was fitted on the history up to some months ago and judged by the probability it gave to "
-            "what each customer then bought. Dot: how far behind the best; line: a standard error to both sides. The "
-            "large dot predicts. A line that crosses zero is as good as the best within noise.",
+            "what each customer then bought. Dot: how far behind the best; line: a standard error to both sides. Large "
+            "dots predict. A line that crosses zero is as good as the best within noise.",
         )
     by_aic = rows("aic", 1.0, None)
     if len(by_aic) < 2:
@@ -89,5 +89,5 @@ def comparison(
         by_aic,
         "AIC above the best",
         "The history is too short to hold candidates against purchases they have not seen, so they are told apart by "
-        "how well they describe it: AIC, lower is better. The large dot predicts.",
+        "how well they describe it: AIC, lower is better. Large dots predict.",
     )

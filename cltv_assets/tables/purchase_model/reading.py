@@ -1,10 +1,11 @@
-"""Turns a row of ``purchase_model`` back into a fit and its clock."""
+"""Turns rows of ``purchase_model`` back into fits, what they predict together, and their clock."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,14 @@ from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.choosing.histories import DateArray, Histories, OperationalTime
 from cltv_assets.models.choosing.older_base import Populations
 from cltv_assets.models.estimation.fits import PurchaseFit
+from cltv_assets.models.mixture import Mixture
 from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Patterns
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.settings import Settings
 from cltv_assets.tables.fitted_models import SEASON_COLUMNS
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 
 
 def purchase_fit(row: Mapping[str, Any]) -> PurchaseFit:
@@ -36,6 +40,42 @@ def purchase_fit(row: Mapping[str, Any]) -> PurchaseFit:
     )
 
 
+def predicting(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of a month of ``purchase_model`` whose models predict, the chosen one first."""
+    found = [row for row in rows if row["role"] == "chosen" or (row.get("weight") or 0.0) > 0.0]
+    return sorted(found, key=lambda row: (row["role"] != "chosen", -(row.get("weight") or 0.0), row["model_name"]))
+
+
+def predicting_rows(run: MonthRun) -> list[Mapping[str, Any]]:
+    """Return the month's rows whose models predict, the chosen one first."""
+    return predicting(run.engine.collect(run.inputs[PURCHASE_MODEL.name]).to_pylist())
+
+
+def mixture_of(rows: Sequence[Mapping[str, Any]]) -> Mixture:
+    """Return what `predicting` rows predict together."""
+    # Rows of earlier versions have no weight, and one of them predicts.
+    return Mixture([purchase_fit(row) for row in rows], [row.get("weight") or 1.0 for row in rows])
+
+
+def holdout_errors(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the relative errors of the totals of `predicting` models together, by origin of the rolling holdouts."""
+    each = [json.loads(row.get("holdout_errors") or "{}") for row in rows]
+    weights = [row.get("weight") or 1.0 for row in rows]
+    common = [origin for origin in each[0] if all(origin in errors for errors in each)]
+    return {
+        origin: sum(weight * errors[origin] for weight, errors in zip(weights, each, strict=True)) for origin in common
+    }
+
+
+def holdout_error(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return how far `predicting` models missed the totals of their rolling holdouts, as `model_error` takes it."""
+    errors = holdout_errors(rows).values()
+    if errors:
+        return math.sqrt(sum(error * error for error in errors) / len(errors))
+    # Rows of earlier versions, and models that stand beside a seasonal one, know no single errors.
+    return next((row["holdout_total_error"] for row in rows if row["holdout_total_error"] is not None), None)
+
+
 def operational_time(row: Mapping[str, Any], settings: Settings) -> OperationalTime:
     """Return the clock of a row of ``purchase_model``: plain time unless its model is seasonal."""
     index = [row[name] for name in SEASON_COLUMNS] if row["seasonality"] == "monthly" else None
@@ -48,28 +88,33 @@ class Reading:
 
     Parameters
     ----------
-    fit : PurchaseFit
-        Predicts them if this way is right. Where there are two, either has the covariance of the one model.
+    mixture : Mixture
+        Predicts them if this way is right. Where there are two ways, each is one model, and both have its covariance.
     patterns : Patterns
         The histories, read that way; n of them.
     probability : array of float64, shape (n,)
         That it is right. The probabilities of all ways add up to 1.
     """
 
-    fit: PurchaseFit
+    mixture: Mixture
     patterns: Patterns
     probability: FloatArray
 
 
 def readings(
-    row: Mapping[str, Any], clock: OperationalTime, frequency: IntArray, first: DateArray, last: DateArray, end: Any
+    rows: Sequence[Mapping[str, Any]],
+    clock: OperationalTime,
+    frequency: IntArray,
+    first: DateArray,
+    last: DateArray,
+    end: Any,
 ) -> list[Reading]:
-    """Return how a row of ``purchase_model`` reads histories up to ``end``: what is expected of them is the sum.
+    """Return how `predicting` rows read histories up to ``end``: what is expected of them is the sum.
 
     Parameters
     ----------
-    row : mapping
-        The row that predicts.
+    rows : sequence of mapping
+        The rows that predict.
     clock : OperationalTime
         That of `operational_time`.
     frequency : array of int64, shape (n,)
@@ -79,13 +124,14 @@ def readings(
     end : datetime64[D]
         Last day of the observation.
     """
-    fit, two = purchase_fit(row), populations(row)
+    two = populations(rows[0])
     ones = np.ones(len(frequency))
     histories = Histories(frequency, first, last, ones, np.datetime64(end, "D"))
     if two is None:
-        return [Reading(fit, histories.patterns(clock), ones)]
+        return [Reading(mixture_of(rows), histories.patterns(clock), ones)]
+    fit = purchase_fit(rows[0])
     return [
-        Reading(dataclasses.replace(fit, parameters=each.parameters), each.patterns, each.probability)
+        Reading(Mixture.of(dataclasses.replace(fit, parameters=each.parameters)), each.patterns, each.probability)
         for each in two.readings(histories, clock)
     ]
 

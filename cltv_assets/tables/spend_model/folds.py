@@ -1,7 +1,7 @@
 """Holdouts of order values inside the history: what was known at earlier month ends, and what orders then brought.
 
-The windows are those of the purchase models. Given how many orders a customer then made, only their worth is
-judged, so nothing has to be known about purchases.
+The windows are those of the purchase models that do not overlap. Given how many orders a customer then made, only
+their worth is judged, so nothing has to be known about purchases.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cltv_assets.months import Month
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
-from cltv_assets.tables.purchase_model.folds import Window, windows
+from cltv_assets.tables.purchase_model.folds import Window, in_a_row, windows
 from cltv_assets.tables.quantiles import MONEY_POINT, exact_sum, fixed_point, money_bin
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.value_trend import age_in_months, repeat_orders, trend_of
@@ -31,7 +31,7 @@ def value_folds(run: MonthRun, *, with_trend: bool) -> list[ValueFold]:
     if first is None:
         return []
     periods = windows(Month.of(first), run.month, min(run.settings.horizons_months))
-    return [_fold(run, days, rfm, period, with_trend=with_trend) for period in periods]
+    return [_fold(run, days, rfm, period, with_trend=with_trend) for period in in_a_row(periods)]
 
 
 def _fold(run: MonthRun, days: ir.Table, rfm: ir.Table, period: Window, *, with_trend: bool) -> ValueFold:

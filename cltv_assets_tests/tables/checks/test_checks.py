@@ -298,7 +298,7 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("purchase_model", "converged", True, {"purchase_model": [{**PURCHASE, "gradient_norm": 1e-2}, NULL_MODEL]}),
     ("purchase_model", "converged", True, {"purchase_model": [{**PURCHASE, "hessian_positive_definite": False}, NULL_MODEL]}),
     ("purchase_model", "finite_numbers", True, {"purchase_model": [{**PURCHASE, "alpha_se": INF}, NULL_MODEL]}),
-    ("purchase_model", "one_model_chosen", True, {"purchase_model": [PURCHASE, {**NULL_MODEL, "role": "chosen"}]}),
+    ("purchase_model", "weights_add_up", True, {"purchase_model": [PURCHASE, {**NULL_MODEL, "role": "chosen"}]}),
     ("purchase_model", "parameters_possible", True, {"purchase_model": [{**PURCHASE, "alpha": 0.0}, NULL_MODEL]}),
     ("purchase_model", "all_customers_included", False, {"purchase_model": [{**PURCHASE, "truncated": True}, NULL_MODEL]}),
     ("spend_model", "one_model_chosen", True, {"spend_model": [{**SPEND, "role": "comparison"}]}),

@@ -168,8 +168,38 @@ def test_what_a_fit_may_leave_open_does_not_block(findings, row):
 
 
 def test_a_missing_or_second_choice_blocks(findings):
-    assert findings([{**PURCHASE, "role": "comparison"}, NULL])["one_model_chosen"].blocks
-    assert findings([PURCHASE, {**NULL, "role": "chosen"}])["one_model_chosen"].blocks
+    assert findings([{**PURCHASE, "role": "comparison"}, NULL])["weights_add_up"].blocks
+    assert findings([PURCHASE, {**NULL, "role": "chosen"}])["weights_add_up"].blocks
+
+
+def test_weights_of_models_that_predict_together_are_told(findings):
+    finding = findings([{**PURCHASE, "weight": 0.7}, {**NULL, "weight": 0.3}])["weights_add_up"]
+    assert finding.verdict.passed
+    assert "2 models predict; bg_nbd counts 70%" in finding.verdict.message
+    # Months of before have none.
+    assert "bg_nbd predicts" in findings([PURCHASE, NULL])["weights_add_up"].verdict.message
+
+
+@pytest.mark.parametrize(
+    ("chosen", "beside", "said"),
+    [
+        ({"weight": 0.7}, {"weight": 0.2}, "sum to something else"),
+        ({"weight": 1.2}, {"weight": -0.2}, "negative"),
+        ({"weight": 0.4}, {"weight": 0.6}, "more than the chosen"),
+        ({"weight": 0.7}, {"weight": 0.3, "status": "not_fitted"}, "not fitted"),
+        ({"weight": 0.7}, {"weight": 0.3, **SEASON}, "another clock"),
+        ({"weight": 0.7, **SEASON}, {"weight": 0.3}, "another clock"),
+    ],
+)
+def test_weights_that_cannot_be_mixed_block(findings, chosen, beside, said):
+    finding = findings([{**PURCHASE, **chosen}, {**NULL, **beside}])["weights_add_up"]
+    assert finding.blocks
+    assert said in finding.verdict.message
+
+
+def test_a_null_model_beside_others_is_no_lack_of_dropout(findings):
+    rows = [{**NULL, "role": "chosen", "weight": 0.6}, {**PURCHASE, "role": "comparison", "weight": 0.4}]
+    assert findings(rows)["dropout_identified"].verdict.passed
 
 
 def test_a_filtered_extract_warns_with_what_it_means(findings):

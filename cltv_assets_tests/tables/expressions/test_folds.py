@@ -92,10 +92,14 @@ def test_holdouts_end_with_the_month_and_leave_three_months_before_the_origin():
     def made(first: str, month: str, horizon: int) -> list[tuple[str, str]]:
         return [(w.origin.key, w.last.key) for w in windows(Month.parse(first), Month.parse(month), horizon)]
 
-    assert made("2000-01", "2001-12", 3) == [("2001-09", "2001-12"), ("2001-06", "2001-09"), ("2001-03", "2001-06")]
-    assert made("2001-01", "2001-08", 3) == [("2001-05", "2001-08")]
+    # Three in a row and those between them, as of this month and of the two before it.
+    every = made("2000-01", "2001-12", 3)
+    assert every[::3] == [("2001-09", "2001-12"), ("2001-06", "2001-09"), ("2001-03", "2001-06")]
+    assert (every[1], every[-1], len(every)) == (("2001-08", "2001-11"), ("2001-01", "2001-04"), 9)
+    assert made("2000-01", "2001-11", 3)[:8] == every[1:]
+    assert made("2001-01", "2001-08", 3) == [("2001-05", "2001-08"), ("2001-04", "2001-07"), ("2001-03", "2001-06")]
     assert made("2001-03", "2001-08", 3) == [("2001-05", "2001-08")]
     assert made("2001-04", "2001-08", 3) == []
     # As long as the shortest horizon, but no longer than three months.
-    assert made("2000-01", "2001-12", 1) == [("2001-11", "2001-12"), ("2001-10", "2001-11"), ("2001-09", "2001-10")]
+    assert made("2000-01", "2001-12", 1) == [(f"2001-{m:02d}", f"2001-{m + 1:02d}") for m in range(11, 6, -1)]
     assert made("2000-01", "2001-12", 12)[0] == ("2001-09", "2001-12")

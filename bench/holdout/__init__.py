@@ -1,0 +1,1 @@
+"""How well forecasts hold: the rules that weigh the purchase models, and whole forecasters beside other packages."""
