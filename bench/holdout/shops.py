@@ -126,7 +126,7 @@ def _months(first: str, last: str) -> tuple[np.datetime64, ...]:
 
 def cdnow_log() -> Shop:
     """Return all customers of CDNOW, 1997-01 to 1998-06."""
-    lines = cdnow.purchase_days(*cdnow.MASTER)
+    lines = cdnow.days_of(*cdnow.MASTER)
     codes = pd.factorize(lines["customer"])[0].astype(np.int64)
     log = PurchaseLog.of(codes, lines["day"].to_numpy().astype("datetime64[D]"))
     return Shop("CDNOW", "real", log, _months("1997-09", "1998-03"))

@@ -85,7 +85,7 @@ def spend() -> tuple[SpendStatistics, pd.DataFrame]:
     return SpendStatistics(repeat["x"].to_numpy(), repeat["zbar"].to_numpy(), np.ones(len(repeat))), table
 
 
-def purchase_days(name: str, columns: list[int], skip: int) -> pd.DataFrame:
+def days_of(name: str, columns: list[int], skip: int) -> pd.DataFrame:
     """Read customers and their purchase days, each day once."""
     lines = pd.read_csv(
         _dataset(name), sep=r"\s+", header=None, skiprows=skip, usecols=columns, names=["customer", "day"], dtype=str
@@ -94,7 +94,7 @@ def purchase_days(name: str, columns: list[int], skip: int) -> pd.DataFrame:
 
 
 def _read(name: str, columns: list[int], skip: int) -> Sample:
-    days = purchase_days(name, columns, skip)
+    days = days_of(name, columns, skip)
     first = days.groupby("customer")["day"].transform("min")
     known = days[days["day"] <= CALIBRATION_END].groupby("customer")["day"].agg(["min", "max", "size"])
     later = days[days["day"] > CALIBRATION_END].groupby("customer").size().reindex(known.index, fill_value=0)
