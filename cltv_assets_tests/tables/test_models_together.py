@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,19 @@ from cltv_assets_tests.tables.test_segment_tables import (
 from cltv_assets_tests.tables.test_segment_tables import engine as engine
 
 NULL = PURCHASE | {"model_name": "nbd", "role": "comparison", "a": None, "b": None, "r": 0.4, "alpha": 50.0}
-ERRORS = {"holdout_folds": 3, "holdout_total_error": 0.1}
+
+
+def missed(*errors: float) -> dict:
+    """Return the columns of a model whose totals were off by ``errors`` in three rolling holdouts."""
+    months = ("2010-09", "2010-12", "2011-03")
+    return {
+        "holdout_folds": 3,
+        "holdout_total_error": float(np.sqrt(np.mean(np.square(errors)))),
+        "holdout_errors": json.dumps(dict(zip(months, errors, strict=True))),
+    }
+
+
+ERRORS = missed(0.1, 0.1, 0.1)
 
 
 def run_of(engine, tmp_path, *rows: dict) -> MonthRun:
@@ -70,6 +84,8 @@ def test_totals_of_models_together_add_up_and_are_less_certain(engine, tmp_path)
         return row["expected_purchases_high"] - row["expected_purchases_low"]
 
     assert width(both) > max(width(one), width(other))
-    # A model that missed its totals by more makes the mixture's wider, by its weight.
-    worse = base(PURCHASE | ERRORS | {"weight": 0.7}, NULL | ERRORS | {"weight": 0.3, "holdout_total_error": 0.5})
+    # A model that missed its totals by more makes the mixture's wider, by its weight; misses to both sides cancel.
+    worse = base(PURCHASE | ERRORS | {"weight": 0.7}, NULL | missed(0.5, 0.5, 0.5) | {"weight": 0.3})
     assert width(worse) > 1.1 * width(both)
+    cancelled = base(PURCHASE | ERRORS | {"weight": 0.7}, NULL | missed(-0.2, -0.2, -0.2) | {"weight": 0.3})
+    assert width(cancelled) < width(both)

@@ -90,7 +90,7 @@ def test_unknown_predicts_them_as_older_ones(made, truth):
     assert populations(row).older.keys() == {"r", "alpha", "a", "b"}
     histories = truth.shop.histories(truth.end)
     ways = readings(
-        row, operational_time(row, settings), histories.frequency, histories.first, histories.last, MONTH.last_day
+        [row], operational_time(row, settings), histories.frequency, histories.first, histories.last, MONTH.last_day
     )
     assert len(ways) == 2
     assert sum(way.probability for way in ways) == pytest.approx(np.ones(len(histories.frequency)))

@@ -104,7 +104,8 @@ def test_totals_with_a_trend_have_the_predictions_for_their_mean(engine):
     totals = segment_summary.group_totals(run, groups)
     value = [sum(engine.collect(predictions)[f"cltv_{h}m"].to_pylist()) for h in HORIZONS]
     # What a group's customers are expected to bring is computed again from the sums of their mean order values.
-    assert totals.value.expected.sum(axis=0) == pytest.approx(value, rel=1e-5)
+    (alone,) = totals.parts
+    assert alone.value.expected.sum(axis=0) == pytest.approx(value, rel=1e-5)
 
 
 def test_steady_order_values_are_left_alone(engine):
