@@ -188,6 +188,38 @@ def usual_volume(schema: TableSchema) -> Check:
     )
 
 
+def sums_fit(*columns: str) -> Check:
+    """Promise that no customer's sums are too large for the table, which holds them as null then.
+
+    Parameters
+    ----------
+    columns : str
+        Sums of money, by customer.
+    """
+
+    def beyond(table: ir.Table) -> ir.BooleanValue:
+        return any_of([table[name].isnull() for name in columns])
+
+    def judge(values: Values, run: MonthRun) -> Verdict:
+        if not values["beyond"]:
+            return Verdict(True, "Every customer's sums fit.")
+        message = (
+            f"In {run.month} money of {values['beyond']:,} rows adds up to 10^14 {run.settings.currency} or more, "
+            f"which no table holds; one is of the customer '{values['who']}'. If one id stands for many customers, add "
+            "it to source.missing_values; if amounts are in a small unit, set source.scale, for example 0.001; if they "
+            "are wrong, outliers.method caps them."
+        )
+        return Verdict(False, message, {"rows_beyond": values["beyond"]})
+
+    return Check(
+        "sums_fit",
+        "A customer's sums of money are below 10^14.",
+        judge,
+        lambda table, _run: {"beyond": _count(beyond(table)), "who": table.customer_id.min(where=beyond(table))},
+        examples=lambda table, _run: table.filter(beyond(table)),
+    )
+
+
 def spend_reconciles(
     upstream: str, inflow: Callable[[ir.Table], ir.Scalar], outflow: Callable[[ir.Table], ir.Scalar]
 ) -> Check:

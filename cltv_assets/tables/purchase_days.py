@@ -9,7 +9,7 @@ from scipy.special import beta
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, CUSTOMER
-from cltv_assets.tables.common_checks import no_rows, spend_reconciles, within_month
+from cltv_assets.tables.common_checks import no_rows, spend_reconciles, sums_fit, within_month
 from cltv_assets.tables.highlights import Highlights, money
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
@@ -61,22 +61,23 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
     # By transaction first: counting distinct ones takes half as long again.
     orders = cleaned.group_by("customer_id", "purchase_day", "transaction_id").aggregate(
         line_count=cleaned.count(where=bought),
-        spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
-        refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum().cast(MONEY),
+        spend=ibis.ifelse(bought, cleaned.amount, zero).sum(),
+        refunds=ibis.ifelse(bought, zero, -cleaned.amount).sum(),
         # As delivered: a capped order is still cancelled by a refund of all of it.
-        kept=cleaned.amount_delivered.sum().cast(MONEY),
-        margin=cleaned.margin.sum().cast(MONEY),
-        margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()).cast(MONEY),
+        kept=cleaned.amount_delivered.sum(),
+        margin=cleaned.margin.sum(),
+        margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()),
     )
     cancelled = (orders.refunds > 0) & (orders.kept == 0)
     days = orders.group_by("customer_id", "purchase_day").aggregate(
         order_count=orders.count(where=(orders.line_count > 0) & ~cancelled),
         line_count=orders.line_count.sum(),
-        spend=orders.spend.sum().cast(MONEY),
-        refunds=orders.refunds.sum().cast(MONEY),
-        kept=orders.kept.sum().cast(MONEY),
-        margin=orders.margin.sum().cast(MONEY),
-        margin_spend=orders.margin_spend.sum().cast(MONEY),
+        # Null where it does not fit; the check `sums_fit` says so.
+        spend=orders.spend.sum().try_cast(MONEY),
+        refunds=orders.refunds.sum().try_cast(MONEY),
+        kept=orders.kept.sum(),
+        margin=orders.margin.sum().try_cast(MONEY),
+        margin_spend=orders.margin_spend.sum().try_cast(MONEY),
     )
     undone = (days.refunds > 0) & (days.kept == 0)
     return days.mutate(order_count=ibis.ifelse(undone, 0, days.order_count)).select(*PURCHASE_DAYS.column_names)
@@ -168,6 +169,7 @@ TABLE = Table(
     inputs=lambda _settings: (Input(CLEANED_TRANSACTIONS.name),),
     make=make,
     checks=(
+        sums_fit("spend", "refunds"),
         within_month("purchase_day"),
         month_covered,
         spend_reconciles(CLEANED_TRANSACTIONS.name, lambda cleaned: cleaned.amount.sum(), net_spend),

@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.months import Month
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
-from cltv_assets.tables.common_checks import no_rows
+from cltv_assets.tables.common_checks import no_rows, sums_fit
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
@@ -56,8 +56,9 @@ def repeaters_in_window(days: ir.Table, month: Month, window_months: int) -> ir.
     found = window.group_by("customer_id").aggregate(
         purchase_day_count=window.count(where=bought),
         order_count=window.order_count.sum(),
-        spend=window.spend.sum().cast(MONEY),
-        refunds=window.refunds.sum().cast(MONEY),
+        # Null where it does not fit; the check `sums_fit` says so.
+        spend=window.spend.sum().try_cast(MONEY),
+        refunds=window.refunds.sum().try_cast(MONEY),
         first_purchase=window.purchase_day.min(where=bought),
         last_purchase=window.purchase_day.max(where=bought),
     )
@@ -83,7 +84,7 @@ TABLE = Table(
     schema=REPEAT_CUSTOMERS,
     inputs=lambda settings: (Input(PURCHASE_DAYS.name, settings.repeat_window_months - 1),),
     make=make,
-    checks=(repeat_bounds,),
+    checks=(sums_fit("spend", "refunds"), repeat_bounds),
     group=PREPARATION,
     owner=DATA_PLATFORM,
     kinds=(ENGINE, "deltalake"),

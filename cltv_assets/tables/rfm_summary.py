@@ -14,7 +14,7 @@ from cltv_assets.months import DAYS_PER_UNIT, Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
-from cltv_assets.tables.common_checks import no_rows, spend_reconciles
+from cltv_assets.tables.common_checks import no_rows, spend_reconciles, sums_fit
 from cltv_assets.tables.drift import Watched, distribution_drift
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.margins import with_margins
@@ -110,8 +110,9 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
         last_purchase=history.purchase_day.max(where=bought),
         first_spend=history.spend.argmin(history.purchase_day, where=bought),
         order_count=history.order_count.sum(),
-        total_spend=history.spend.sum(where=bought).fill_null(0).cast(MONEY),
-        total_refunds=(history.refunds.sum() - history.spend.sum(where=~bought).fill_null(0)).cast(MONEY),
+        # Null where it does not fit; the check `sums_fit` says so.
+        total_spend=history.spend.sum(where=bought).fill_null(0).try_cast(MONEY),
+        total_refunds=(history.refunds.sum() - history.spend.sum(where=~bought).fill_null(0)).try_cast(MONEY),
     )
     # Leave out customers who only returned or cancelled things: they have bought nothing.
     customers = customers.filter(customers.days > 0)
@@ -243,6 +244,7 @@ TABLE = Table(
     inputs=lambda _settings: (Input(PURCHASE_DAYS.name, ALL_HISTORY),),
     make=make,
     checks=(
+        sums_fit("total_spend", "total_refunds"),
         rfm_bounds,
         scores_in_range,
         everyone_summarised,
