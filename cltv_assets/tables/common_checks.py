@@ -159,17 +159,45 @@ def within_month(column: str) -> Check:
 
 
 def money_given(*columns: str) -> Check:
-    """Promise that money is known in every row, or in none where the source has no amounts."""
+    """Promise that money is known in every row, or in none where the source has no amounts.
+
+    A customer's sum that is too large for the table is null in it.
+
+    Parameters
+    ----------
+    columns : str
+        Money, by customer.
+    """
 
     def wrong(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
         counted = run.settings.source.counted
         return any_of([table[name].notnull() if counted else table[name].isnull() for name in columns])
 
-    return rows_where(
+    def judge(values: Values, run: MonthRun) -> Verdict:
+        facts = {"rows_breaking_it": values["wrong"], "rows": values["rows"]}
+        if not values["wrong"]:
+            return Verdict(True, f"None of {values['rows']:,} rows breaks it.", facts)
+        again = "If source.amounts was changed, run the months of before again."
+        if run.settings.source.counted:
+            return Verdict(False, f"{values['wrong']:,} rows have money, and source.amounts is none. {again}", facts)
+        message = (
+            f"In {run.month} {values['wrong']:,} rows lack {' or '.join(columns)}, one of them of the customer "
+            f"'{values['who']}'. Money of a customer that adds up to 10^14 {run.settings.currency} or more fits no "
+            "table: if one id stands for many customers, add it to source.missing_values; if amounts are in a small "
+            "unit, set source.scale, for example 0.001; if they are wrong, outliers.method caps them. " + again
+        )
+        return Verdict(False, message, facts)
+
+    return Check(
         "money_given",
         f"Every row has {' and '.join(columns)}, or none has where source.amounts is none.",
-        wrong,
-        "If source.amounts was changed, run the months of before again.",
+        judge,
+        lambda table, run: {
+            "rows": table.count(),
+            "wrong": _count(wrong(table, run)),
+            "who": table.customer_id.min(where=wrong(table, run)),
+        },
+        examples=lambda table, run: table.filter(wrong(table, run)),
     )
 
 

@@ -69,23 +69,24 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
     # By transaction first: counting distinct ones takes half as long again.
     orders = cleaned.group_by("customer_id", "purchase_day", "transaction_id").aggregate(
         line_count=cleaned.count(where=bought),
-        spend=ibis.ifelse(bought, cleaned.amount, zero).sum().cast(MONEY),
+        spend=ibis.ifelse(bought, cleaned.amount, zero).sum(),
         # Of a line without an amount nobody knows what went back either.
-        refunds=ibis.ifelse(bought & cleaned.amount.notnull(), zero, -cleaned.amount).sum().cast(MONEY),
+        refunds=ibis.ifelse(bought & cleaned.amount.notnull(), zero, -cleaned.amount).sum(),
         # As delivered: a capped order is still cancelled by a refund of all of it.
-        kept=cleaned.amount_delivered.sum().cast(MONEY),
-        margin=cleaned.margin.sum().cast(MONEY),
-        margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()).cast(MONEY),
+        kept=cleaned.amount_delivered.sum(),
+        margin=cleaned.margin.sum(),
+        margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()),
     )
     cancelled = ((orders.refunds > 0) & (orders.kept == 0)).fill_null(False)
     days = orders.group_by("customer_id", "purchase_day").aggregate(
         order_count=orders.count(where=(orders.line_count > 0) & ~cancelled),
         line_count=orders.line_count.sum(),
-        spend=orders.spend.sum().cast(MONEY),
-        refunds=orders.refunds.sum().cast(MONEY),
-        kept=orders.kept.sum().cast(MONEY),
-        margin=orders.margin.sum().cast(MONEY),
-        margin_spend=orders.margin_spend.sum().cast(MONEY),
+        # Null where it does not fit; the check `money_given` says so.
+        spend=orders.spend.sum().try_cast(MONEY),
+        refunds=orders.refunds.sum().try_cast(MONEY),
+        kept=orders.kept.sum(),
+        margin=orders.margin.sum().try_cast(MONEY),
+        margin_spend=orders.margin_spend.sum().try_cast(MONEY),
     )
     undone = ((days.refunds > 0) & (days.kept == 0)).fill_null(False)
     return days.mutate(order_count=ibis.ifelse(undone, 0, days.order_count)).select(*PURCHASE_DAYS.column_names)

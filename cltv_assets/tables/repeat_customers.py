@@ -68,8 +68,9 @@ def repeaters_in_window(days: ir.Table, month: Month, window_months: int) -> ir.
     found = window.group_by("customer_id").aggregate(
         purchase_day_count=window.count(where=bought),
         order_count=window.order_count.sum(),
-        spend=window.spend.sum().cast(MONEY),
-        refunds=window.refunds.sum().cast(MONEY),
+        # Null where it does not fit; the check `money_given` says so.
+        spend=window.spend.sum().try_cast(MONEY),
+        refunds=window.refunds.sum().try_cast(MONEY),
         first_purchase=window.purchase_day.min(where=bought),
         last_purchase=window.purchase_day.max(where=bought),
     )

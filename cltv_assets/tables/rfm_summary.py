@@ -120,8 +120,9 @@ def observed_customers(days: ir.Table, month: Month, settings: Settings) -> ir.T
         first_spend=history.spend.argmin(history.purchase_day, where=bought),
         order_count=history.order_count.sum(),
         unknown=history.count(where=bought & history.spend.isnull()),
-        total_spend=history.spend.sum(where=bought).cast(MONEY),
-        total_refunds=(history.refunds.sum() - history.spend.sum(where=~bought).fill_null(0)).cast(MONEY),
+        # Null where it does not fit; the check `money_given` says so.
+        total_spend=history.spend.sum(where=bought).try_cast(MONEY),
+        total_refunds=(history.refunds.sum() - history.spend.sum(where=~bought).fill_null(0)).try_cast(MONEY),
     )
     # Leave out customers who only returned or cancelled things: they have bought nothing.
     customers = customers.filter(customers.days > 0)
