@@ -9,6 +9,7 @@ import pytest
 
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.reading import holdout_error, holdout_errors
 from cltv_assets_tests.tables.test_segment_tables import (
     JUNE,
     PURCHASE,
@@ -89,3 +90,14 @@ def test_totals_of_models_together_add_up_and_are_less_certain(engine, tmp_path)
     assert width(worse) > 1.1 * width(both)
     cancelled = base(PURCHASE | ERRORS | {"weight": 0.7}, NULL | missed(-0.2, -0.2, -0.2) | {"weight": 0.3})
     assert width(cancelled) < width(both)
+
+
+def test_errors_of_models_together_are_weighted_holdout_by_holdout():
+    rows = [missed(0.1, 0.2, -0.1) | {"weight": 0.7}, missed(-0.2, 0.2, 0.5) | {"weight": 0.3}]
+    assert list(holdout_errors(rows).values()) == pytest.approx([0.01, 0.2, 0.08])
+    assert holdout_error(rows) == pytest.approx(np.sqrt((0.01**2 + 0.2**2 + 0.08**2) / 3))
+    # A holdout that one of them has not is none of the mixture.
+    rows[1] |= {"holdout_errors": '{"2010-12": 0.4}'}
+    assert holdout_errors(rows) == pytest.approx({"2010-12": 0.26})
+    # Rows of earlier versions know no single errors.
+    assert holdout_error([missed(0.1, 0.1, 0.4) | {"holdout_errors": None}]) == pytest.approx(np.sqrt(0.06))
