@@ -76,9 +76,7 @@ def revenue(settings: Settings, files: list[str], origin: Month, horizon: int) -
         run.inputs["purchase_model"] = engine.cache(fit.make(run))
         run.inputs["spend_model"] = engine.cache(spend_model.make(run))
         made = predict.make(run)
-        return engine.collect(
-            made.select("customer_id", value=made[f"expected_purchases_{horizon}m"] * made.expected_order_value)
-        )
+        return engine.collect(made.select("customer_id", value=made[f"expected_spend_{horizon}m"]))
     finally:
         engine.close()
 
