@@ -13,6 +13,7 @@ from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.estimation.fitting import fit_purchase_model, fit_spend_model, quick_parameters
 from cltv_assets.models.estimation.optimise import maximise
 from cltv_assets.models.gamma_gamma import GammaGammaLikelihood
+from cltv_assets.models.purchase.pareto_nbd import ParetoNbdLikelihood
 from cltv_assets.models.purchase.registry import PURCHASE_MODELS
 from cltv_assets.models.sufficient_statistics import WORTHWHILE, Objective, PurchaseStatistics, SpendStatistics
 from cltv_assets_tests.models.conftest import CdnowFit, one_each
@@ -93,9 +94,25 @@ def test_a_quick_search_from_nearby_ends_at_the_published_estimates(
     assert value == pytest.approx(cdnow_fit(name).log_likelihood, abs=1e-6 * len(weeks.T))
 
 
-def test_a_quick_search_from_far_away_is_a_whole_fit(weeks: PurchaseStatistics) -> None:
+def test_a_quick_search_from_far_away_finds_the_same_maximum(weeks: PurchaseStatistics) -> None:
     found = quick_parameters(weeks, "bg_nbd", {"r": 0.24259 * 400, "alpha": 4.4136 * 400, "a": 0.79, "b": 2.4})
     assert found == pytest.approx(PUBLISHED["bg_nbd"], rel=1e-3)
+
+
+def test_a_quick_search_does_not_walk_along_a_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody stops buying, each model's maximum is that of the NBD, at the end of a ridge without an end."""
+    rng = np.random.default_rng(3)
+    age = rng.uniform(100.0, 300.0, 800)
+    bought = rng.poisson(rng.gamma(0.7, 1 / 70.0, 800) * age)
+    last = np.where(bought > 0, age * rng.beta(np.maximum(bought, 1), 1), 0.0)
+    everybody = PurchaseStatistics(bought, last, age, np.ones(800))
+    evaluations, evaluate = [], ParetoNbdLikelihood.__call__
+    monkeypatch.setattr(ParetoNbdLikelihood, "__call__", lambda self, at: evaluations.append(at) or evaluate(self, at))
+    found = quick_parameters(everybody, "pareto_nbd", {"r": 0.9, "alpha": 80.0, "s": 0.8, "beta": 700.0})
+    assert len(evaluations) < 250
+    value, _ = evaluate(PURCHASE_MODELS["pareto_nbd"].likelihood(everybody), np.log(list(found.values())))
+    best = fit_purchase_model(everybody, "nbd").log_likelihood
+    assert value == pytest.approx(best, abs=1e-3 * 800)
 
 
 def test_merging_patterns_keeps_customers_purchases_and_times(master: PurchaseStatistics) -> None:

@@ -146,7 +146,7 @@ def maximise(
         # With a Hessian of its own: rarely more than one step.
         point, newton, hessian = _polish(objective, near[best][0], bounds, customers, steps)
     value, gradient = objective(point)
-    norm = float(np.max(np.abs(_free_gradient(gradient, point, bounds)))) / customers
+    norm = float(np.max(np.abs(free_gradient(gradient, point, bounds)))) / customers
     if not norm <= MAX_GRADIENT_NORM:
         raise ModelError(
             f"The fit did not converge: after {iterations + newton} iterations the gradient a customer is "
@@ -228,7 +228,8 @@ def _held(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> BoolArray:
     return np.asarray(((point <= lower) & (gradient < 0)) | ((point >= upper) & (gradient > 0)))
 
 
-def _free_gradient(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> FloatArray:
+def free_gradient(gradient: FloatArray, point: FloatArray, bounds: Bounds) -> FloatArray:
+    """Return the gradient without what pushes against a bound."""
     return np.where(_held(gradient, point, bounds), 0.0, gradient)
 
 
@@ -304,11 +305,11 @@ def _climb(
 ) -> tuple[FloatArray, float, FloatArray] | None:
     """Halve ``move`` until it gains or, near the top where rounding hides the gain, until the gradient shrinks."""
     value, gradient = here
-    slope = np.max(np.abs(_free_gradient(gradient, point, bounds)))
+    slope = np.max(np.abs(free_gradient(gradient, point, bounds)))
     for _ in range(30):
         trial = np.clip(point + move, *bounds)
         trial_value, trial_gradient = objective(trial)
-        flatter = np.max(np.abs(_free_gradient(trial_gradient, trial, bounds))) < slope
+        flatter = np.max(np.abs(free_gradient(trial_gradient, trial, bounds))) < slope
         if trial_value > value + rounding or (trial_value >= value - rounding and flatter):
             return trial, trial_value, trial_gradient
         move = move / 2
