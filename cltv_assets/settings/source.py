@@ -30,6 +30,7 @@ CanonicalName = Literal[
     "status",
     "refund_amount",
     "refunded_at",
+    "attributes",
 ]
 
 #: Settings of the form of files, and the kinds that know them.
@@ -40,8 +41,8 @@ _FORMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ragged", "quoting", "escape"), ("csv",)),
 }
 
-#: Names that may be mapped to several columns: the first that is filled, or all of them joined by a blank.
-_SEVERAL = ("customer_id", "transacted_at")
+#: Names that may be mapped to several columns: the first that is filled, all of them joined by a blank, or each.
+_SEVERAL = ("customer_id", "transacted_at", "attributes")
 
 #: Names of which one may be mapped: it says what a line's margin is.
 _MARGINS = ("cost", "unit_cost", "margin")
@@ -150,7 +151,13 @@ class Source(Section):
         "or both `quantity` and `unit_price` are required (no amount with `amounts: none`). `customer_id` may be a "
         "list, of which the first that is filled counts; `transacted_at` too, whose fields are joined by a blank (date "
         "and time). `cost` (of the whole line), `unit_cost` (times `quantity`) or `margin` gives each customer a "
-        "margin of their own in place of `gross_margin`.",
+        "margin of their own in place of `gross_margin`. `attributes` lists columns such as country or channel, which "
+        "are kept under their own names and by which value is told apart.",
+    )
+    latest_attributes: Texts = Field(
+        (),
+        description="Which of `columns.attributes` follow a customer's newest purchase, as a country of residence "
+        "does. The others stay what they were at the first, as the channel that a customer came by.",
     )
     amounts: Literal["given", "none"] = Field(
         "given",
@@ -461,6 +468,7 @@ class Source(Section):
             ("count_status", bool(self.count_status), "status"),
             ("columns.refunded_at", "refunded_at" in self.columns, "refund_amount"),
             ("columns.unit_cost", "unit_cost" in self.columns, "quantity"),
+            ("latest_attributes", bool(self.latest_attributes), "attributes"),
         ):
             if on and needs not in self.columns:
                 raise ValueError(f"{setting} needs columns.{needs}")
@@ -468,11 +476,21 @@ class Source(Section):
             raise ValueError("columns.status needs count_status: the values that count, such as [paid]")
         if priced and self.amount_level == "order":
             raise ValueError("amount_level: order needs columns.amount, the order's total")
-        mapped = [name for there in self.columns.values() for name in there]
+        self._check_attributes()
+        mapped = [name for there in self.mapping.values() for name in there]
         if len(set(mapped)) < len(mapped):
             raise ValueError("columns maps two names to one source column")
         if unknown := [name for name in self.fill_down if name not in self.wanted]:
             raise ValueError(f"fill_down names {unknown[0]}, which no other setting of the source uses")
+
+    def _check_attributes(self) -> None:
+        if len(set(self.attributes)) < len(self.attributes):
+            raise ValueError("columns.attributes names one column twice")
+        for name in self.attributes:
+            if re.search(r'["\\]|[^\x20-\U0010ffff]', name):
+                raise ValueError(f"columns.attributes: {name!r} has a quote, a backslash or a control character")
+        if unknown := [name for name in self.latest_attributes if name not in self.attributes]:
+            raise ValueError(f"latest_attributes names {unknown[0]}, which columns.attributes does not")
 
     def _check_counted(self) -> None:
         asked = [f"columns.{name}" for name in _OF_MONEY if name in self.columns]
@@ -509,8 +527,15 @@ class Source(Section):
 
     @property
     def mapping(self) -> Mapping[str, tuple[str, ...]]:
-        """The source's columns by canonical name."""
-        return _CDNOW_COLUMNS if self.kind == "cdnow" else {str(name): there for name, there in self.columns.items()}
+        """The source's columns by canonical name, without attributes."""
+        if self.kind == "cdnow":
+            return _CDNOW_COLUMNS
+        return {str(name): there for name, there in self.columns.items() if name != "attributes"}
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The source's columns that are kept under their own names."""
+        return self.columns.get("attributes", ())
 
     @cached_property
     def missing_words(self) -> tuple[str, ...]:
@@ -534,6 +559,7 @@ class Source(Section):
     def _used(self) -> Iterator[tuple[str, str]]:
         for canonical, there in self.mapping.items():
             yield from ((name, f"source.columns.{canonical}") for name in there)
+        yield from ((name, "source.columns.attributes") for name in self.attributes)
         yield from ((name, "source.where") for name in self.where)
         if self.sign is not None:
             yield self.sign.column, "source.sign"

@@ -45,6 +45,15 @@ NOT_COUNTED = Column(
     since=3,
 )
 
+ATTRIBUTES = Column(
+    "attributes",
+    "string",
+    'The fields of source.columns.attributes as a JSON object, such as {"country": "DE", "channel": "search"}, '
+    "without those that are missing; null where all are.",
+    nullable=True,
+    since=3,
+)
+
 SOURCE_TEXT = Column(
     "source_text",
     "string",
@@ -59,5 +68,5 @@ RAW_TRANSACTIONS = TableSchema(
     "nothing dropped. A refund in a column beside the sale is a second row. A line whose date cannot be read stands "
     "in the month of its file.",
     GRAIN_OF_LINES,
-    (*DELIVERED, *LINE, SOURCE_TEXT, NOT_COUNTED),
+    (*DELIVERED, *LINE, SOURCE_TEXT, NOT_COUNTED, ATTRIBUTES),
 )

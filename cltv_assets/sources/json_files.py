@@ -22,7 +22,7 @@ _TEXTS = {str, type(None)}
 #: Lines whose names are the file's columns.
 _SAMPLED = 1_000
 #: Settings of columns that an object may lack because nothing happened yet: no refund, no cancellation.
-_SPARSE = ("source.columns.refund_amount", "source.columns.refunded_at", "source.where")
+_SPARSE = ("source.columns.refund_amount", "source.columns.refunded_at", "source.columns.attributes", "source.where")
 
 
 class JsonReader(TextReader):

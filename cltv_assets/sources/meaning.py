@@ -7,8 +7,9 @@ only the canonical columns need, such as spellings of numbers and times, is left
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -67,8 +68,10 @@ class Meaning:
         found["customer_id"] = self._customer([fields[name] for name in self._columns["customer_id"]])
         times = [fields[name] for name in self._columns["transacted_at"]]
         if len(times) > 1:
-            found["transacted_at"] = _joined(times)
+            found["transacted_at"] = _joined(times, " ")
         found["not_counted"] = self._not_counted(fields)
+        if self._source.attributes:
+            found["attributes"] = as_json({name: fields[name] for name in self._source.attributes}, self._missing)
         if self._source.sign is not None:
             refund = _is_one(fields[self._source.sign.column], self._source.sign.refund)
             found["booked_as"] = pc.if_else(refund, pa.scalar(REFUND), pa.scalar(None, pa.string()))
@@ -139,6 +142,22 @@ class Meaning:
         return filled
 
 
+def as_json(columns: Mapping[str, pa.Array], missing: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Return the fields of each line as a JSON object, without those that are missing; null where all are.
+
+    Blanks around a value and control characters are taken out, so that one value has one spelling.
+    """
+    pairs = []
+    for name, texts in columns.items():
+        encoded = pc.if_else(missing(texts), pa.scalar(None, pa.string()), texts).dictionary_encode()
+        values = (
+            _trimmed("".join(c if c.isprintable() else " " for c in text)) for text in encoded.dictionary.to_pylist()
+        )
+        spelled = [f'"{name}": {json.dumps(text, ensure_ascii=False)}' if text else None for text in values]
+        pairs.append(pa.array(spelled, pa.string()).take(encoded.indices))
+    return pc.binary_join_element_wise("{", _joined(pairs, ", "), "}", "")
+
+
 def read_transactions(source: Source, reader: Reader, file: SourceFile) -> Iterator[pa.RecordBatch]:
     """Yield all lines of a file in their order, in the schema of ``raw_transactions``."""
     return Meaning(source, file.name).transactions(reader.read(file))
@@ -190,9 +209,12 @@ def _without_empty(text: pa.Array) -> pa.Array:
     return text
 
 
-def _joined(texts: Sequence[pa.Array]) -> pa.Array:
-    """Join fields by a blank; null where all are, and without the blank where one is."""
-    return _without_empty(pc.binary_join_element_wise(*texts, " ", null_handling="skip"))
+def _joined(texts: Sequence[pa.Array], between: str) -> pa.Array:
+    """Join fields; null where all are. Arrow's own way to skip nulls drops the rows that have nothing else."""
+    whole, *others = texts
+    for text in others:
+        whole = pc.coalesce(pc.binary_join_element_wise(whole, text, between), whole, text)
+    return whole
 
 
 def _is_one(texts: pa.Array, words: Sequence[str]) -> pa.Array:

@@ -12,6 +12,7 @@ from cltv_assets.columns import TableSchema
 from cltv_assets.tables import (
     cleaned_and_rejected,
     cltv_predictions,
+    customer_attributes,
     holdout_evaluation,
     purchase_days,
     purchase_model,
@@ -34,6 +35,7 @@ TABLES: tuple[Table, ...] = (
     purchase_days.TABLE,
     repeat_customers.TABLE,
     rfm_summary.TABLE,
+    customer_attributes.TABLE,
     purchase_model.TABLE,
     spend_model.TABLE,
     cltv_predictions.TABLE,

@@ -48,16 +48,27 @@ PURCHASE_DAYS = TableSchema(
             since=3,
         ),
         Column("margin_spend", MONEY, "Spend of those lines.", "currency", nullable=True, since=3),
+        Column(
+            "attributes",
+            "string",
+            "Attributes of the day's first purchase line that has any, as a JSON object.",
+            nullable=True,
+            since=3,
+        ),
     ),
 )
 
 
+#: Added to seconds since 1970, so that all have as many digits.
+_LATER = 2 * 10**12
+
+
 def make(run: MonthRun) -> ir.Table:
     """Merge the month's purchases into customer-days."""
-    return merge_by_day(run.inputs[CLEANED_TRANSACTIONS.name])
+    return merge_by_day(run.inputs[CLEANED_TRANSACTIONS.name], attributes=bool(run.settings.source.attributes))
 
 
-def merge_by_day(cleaned: ir.Table) -> ir.Table:
+def merge_by_day(cleaned: ir.Table, *, attributes: bool = False) -> ir.Table:
     """Merge a customer's orders of a day into one row.
 
     An order was cancelled, and does not count, if exactly as much went back under its number on its own day as it
@@ -66,6 +77,9 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
     """
     bought = cleaned.kind == "purchase"
     zero = ibis.literal(0).cast(MONEY)
+    # As text, so that lines of one instant come in the same order on every engine.
+    seconds = cleaned.transacted_at.epoch_seconds().cast("int64") + _LATER
+    first = (seconds.cast("string") + cleaned.attributes).min(where=bought) if attributes else ibis.null("string")
     # By transaction first: counting distinct ones takes half as long again.
     orders = cleaned.group_by("customer_id", "purchase_day", "transaction_id").aggregate(
         line_count=cleaned.count(where=bought),
@@ -76,6 +90,7 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
         kept=cleaned.amount_delivered.sum(),
         margin=cleaned.margin.sum(),
         margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()),
+        first=first,
     )
     cancelled = ((orders.refunds > 0) & (orders.kept == 0)).fill_null(False)
     days = orders.group_by("customer_id", "purchase_day").aggregate(
@@ -87,6 +102,7 @@ def merge_by_day(cleaned: ir.Table) -> ir.Table:
         kept=orders.kept.sum(),
         margin=orders.margin.sum().try_cast(MONEY),
         margin_spend=orders.margin_spend.sum().try_cast(MONEY),
+        attributes=orders["first"].min().substr(len(str(_LATER))),
     )
     undone = ((days.refunds > 0) & (days.kept == 0)).fill_null(False)
     return days.mutate(order_count=ibis.ifelse(undone, 0, days.order_count)).select(*PURCHASE_DAYS.column_names)

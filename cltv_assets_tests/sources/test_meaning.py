@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,10 @@ def test_the_first_id_that_is_not_missing_counts(delivered):
 
 def test_date_and_time_in_two_columns_are_one_time(delivered):
     rows = delivered(
-        "order,who,day,clock,total\n1,a,2024-01-01,10:00:00,1\n2,a,2024-01-02,,1\n",
+        "order,who,day,clock,total\n1,a,2024-01-01,10:00:00,1\n2,a,2024-01-02,,1\n3,a,,,1\n4,a,,11:00:00,1\n",
         {"transacted_at": ["day", "clock"]},
     )
-    assert [row["transacted_at"] for row in rows] == ["2024-01-01 10:00:00", "2024-01-02"]
+    assert [row["transacted_at"] for row in rows] == ["2024-01-01 10:00:00", "2024-01-02", None, "11:00:00"]
 
 
 def test_a_line_that_does_not_count_says_why(delivered):
@@ -141,3 +142,31 @@ def test_spellings_of_one_id_are_one_customer(delivered, spellings, folding):
 def test_an_id_is_not_folded_unasked(delivered):
     rows = delivered("order,who,day,total\n1,A,2024-01-01,1\n2,a,2024-01-01,1\n3,00025,2024-01-01,1\n")
     assert [row["customer_id"] for row in rows] == ["A", "a", "00025"]
+
+
+def test_attributes_are_kept_as_json_without_those_that_are_missing(delivered):
+    rows = delivered(
+        "order,who,day,total,Country,sales channel,back\n"
+        '1,a,2024-01-01,9, Österreich ,"say ""hi"", \\ or\tgo",\n'
+        "2,a,2024-01-02,9,N/A,web,4\n"
+        "3,a,2024-01-03,9,,null,\n",
+        {"attributes": ["Country", "sales channel"], "refund_amount": "back"},
+    )
+    found = [row["attributes"] for row in rows]
+    assert json.loads(found[0]) == {"Country": "Österreich", "sales channel": 'say "hi", \\ or go'}
+    # A refund beside the sale belongs where the sale does.
+    assert found[1:] == ['{"sales channel": "web"}', '{"sales channel": "web"}', None]
+    assert [row["booked_as"] for row in rows] == [None, None, "refund", None]
+    assert delivered("order,who,day,total\n1,a,2024-01-01,9\n")[0]["attributes"] is None
+
+
+def test_an_attribute_may_be_a_column_that_means_something_else_too(delivered):
+    rows = delivered(
+        "order,who,day,total,kind\n1,a,2024-01-01,9,sale\n2,a,2024-01-01,9,test\n",
+        {"attributes": "kind"},
+        where={"kind": {"not": ["test"]}},
+    )
+    assert [(row["attributes"], row["not_counted"]) for row in rows] == [
+        ('{"kind": "sale"}', None),
+        ('{"kind": "test"}', "kind: test"),
+    ]

@@ -13,7 +13,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -58,13 +58,15 @@ class Cursor:
     def parse(cls, text: str | None) -> Cursor | None:
         """Read a cursor; None if there is none, or one of another version."""
         try:
-            return cls(**json.loads(text)) if text else None
-        except (ValueError, TypeError):
+            found = cls(**json.loads(text)) if text else None
+            return found and cls(found.failures, {asset: _parsed(told) for asset, told in found.overdue.items()})
+        except (ValueError, TypeError, AttributeError):
             return None
 
     def text(self) -> str:
         """Return the cursor as Dagster keeps it."""
-        return json.dumps(asdict(self), sort_keys=True)
+        overdue = {asset: " ".join(map("/".join, stretches)) for asset, stretches in self.overdue.items()}
+        return json.dumps({"failures": self.failures, "overdue": overdue}, sort_keys=True)
 
     def told(self) -> set[tuple[str, Month]]:
         """Return the months that were reported as overdue, with their assets."""
@@ -74,6 +76,11 @@ class Cursor:
             for first, last in stretches
             for month in Month.parse(first).until(Month.parse(last))
         }
+
+
+def _parsed(told: str | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """Read the stretches of one asset; release 0.2.0 wrote lists."""
+    return [stretch.split("/") for stretch in told.split()] if isinstance(told, str) else told
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cltv_assets.columns import MONEY, Column, TableSchema
-from cltv_assets.sources.delivered import DELIVERED, GRAIN_OF_LINES, LINE, NOT_COUNTED, SOURCE_TEXT
+from cltv_assets.sources.delivered import ATTRIBUTES, DELIVERED, GRAIN_OF_LINES, LINE, NOT_COUNTED, SOURCE_TEXT
 
 #: The customer's id, as this table and all later ones have it.
 CUSTOMER = Column("customer_id", "string", "The retailer's identifier of the customer, trimmed.")
@@ -40,6 +40,7 @@ CLEANED_TRANSACTIONS = TableSchema(
             since=3,
         ),
         *LINE,
+        ATTRIBUTES,
     ),
 )
 

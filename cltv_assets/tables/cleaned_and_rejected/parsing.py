@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 from cltv_assets.columns import MONEY
 from cltv_assets.months import Month, Span
 from cltv_assets.settings import Settings
-from cltv_assets.sources.delivered import DELIVERED, LINE, NOT_COUNTED, SOURCE_TEXT
+from cltv_assets.sources.delivered import ATTRIBUTES, DELIVERED, LINE, NOT_COUNTED, SOURCE_TEXT
 from cltv_assets.sources.timestamps import LOCAL, PLAIN_TIME, UTC, Clock, with_event_times, with_plain_times
 
 #: Currencies whose sign is the dollar's, alone or after the letters of the country.
@@ -97,7 +97,7 @@ def _clock(month: Month | Span, settings: Settings) -> Clock:
 def _selected(timed: ir.Table, customer: ir.StringValue, number: _Reader, settings: Settings) -> ir.Table:
     return timed.select(
         **{f"raw_{column.name}": timed[column.name] for column in DELIVERED},
-        **{column.name: timed[column.name] for column in (*LINE, SOURCE_TEXT, NOT_COUNTED)},
+        **{column.name: timed[column.name] for column in (*LINE, SOURCE_TEXT, NOT_COUNTED, ATTRIBUTES)},
         customer_id=customer,
         local=timed[LOCAL],
         transacted_at=timed[UTC],

@@ -134,6 +134,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "rfm_summary": [RFM, NEW],
+    "customer_attributes": [],
     "purchase_model": [PURCHASE, NULL_MODEL],
     "spend_model": [SPEND],
     "cltv_predictions": [prediction("a"), prediction("b")],
@@ -311,6 +312,7 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("spend_model", "fitted_on_all_spenders", True, {"spend_model": [{**SPEND, "customers": 2}]}),
     ("spend_model", "fitted_on_all_spenders", True, {"rfm_summary": [{**RFM, "monetary_value": 0.0}, NEW]}),
     ("spend_model", "frequency_value_independent", False, {"spend_model": [{**SPEND, "frequency_value_correlation": -0.5}]}),
+    ("customer_attributes", "everybody_has_one", True, {"customer_attributes": [{"customer_id": "a", "attribute": "country", "value": "DE"}]}),
     ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", cltv_3m=NAN), prediction("b")]}),
     ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", cltv_12m=INF), prediction("b")]}),
     ("cltv_predictions", "finite_numbers", True, {"cltv_predictions": [prediction("a", p_alive=-0.1), prediction("b")]}),

@@ -1,0 +1,229 @@
+"""Where customers come from and belong to: one value of each declared attribute, such as country or channel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import reduce
+
+import ibis
+import ibis.expr.types as ir
+
+from cltv_assets.columns import Column, TableSchema
+from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
+from cltv_assets.tables.highlights import Highlights
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.table import ALL_HISTORY, DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
+
+#: The value of customers for whom none was delivered, and of those whose value few others have.
+UNKNOWN, OTHER = "unknown", "other"
+
+#: Most values of an attribute that are told apart: by more, nobody compares groups, and tables by value grow.
+MOST_VALUES = 200
+
+#: Values that the UI shows of each attribute.
+_SHOWN = 10
+
+#: Digits of a day, which stand before a value while the first or last one is looked for.
+_DAY = len("2024-01-31")
+
+CUSTOMER_ATTRIBUTES = TableSchema(
+    "customer_attributes",
+    "One row for each customer and column of source.columns.attributes, as of the month's end. Empty where the "
+    "settings name none.",
+    ("customer_id", "attribute"),
+    (
+        CUSTOMER,
+        Column("attribute", "string", "The source's name of the column, such as 'country'."),
+        Column(
+            "value",
+            "string",
+            f"What stood there at the customer's first purchase that has it, or at the last one for "
+            f"source.latest_attributes. '{UNKNOWN}' where it never stood there; '{OTHER}' for all but the "
+            f"{MOST_VALUES} values that most customers have.",
+        ),
+    ),
+)
+
+
+def make(run: MonthRun) -> ir.Table:
+    """Return one value of each declared attribute for every customer who has bought."""
+    source = run.settings.source
+    if not source.attributes:
+        return run.engine.from_arrow(CUSTOMER_ATTRIBUTES.arrow.empty_table())
+    days = run.inputs[PURCHASE_DAYS.name]
+    found = run.engine.cache(
+        values_of_customers(
+            days.filter(days.purchase_day <= run.month.last_day), source.attributes, source.latest_attributes
+        )
+    )
+    common = run.engine.collect(most_common(found)).to_pylist()
+    by_attribute: dict[str, list[str]] = {}
+    for row in common:
+        by_attribute.setdefault(row["attribute"], []).append(row["value"])
+    crowded = {name: values[:MOST_VALUES] for name, values in by_attribute.items() if len(values) > MOST_VALUES}
+    return with_others(found, crowded)
+
+
+def values_of_customers(days: ir.Table, names: Sequence[str], latest: Sequence[str]) -> ir.Table:
+    """Return the value of each attribute for each customer.
+
+    Parameters
+    ----------
+    days : ibis table
+        ``purchase_days`` of all months.
+    names : sequence of str
+        The attributes.
+    latest : sequence of str
+        Those of which the last value counts, not the first.
+
+    Returns
+    -------
+    ibis table
+        ``customer_id, attribute, value``.
+    """
+    bought = days.filter(days.order_count > 0)
+    # A customer's days mostly say the same, so that few texts are left to take apart.
+    texts = bought.group_by("customer_id", "attributes").aggregate(
+        first_day=bought.purchase_day.min(), last_day=bought.purchase_day.max()
+    )
+    dated = {}
+    for at, name in enumerate(names):
+        value = _field(texts.attributes, name)
+        day = texts.last_day if name in latest else texts.first_day
+        both = day.cast("string") + value
+        dated[f"v{at}"] = both.max() if name in latest else both.min()
+    customers = texts.group_by("customer_id").aggregate(**dated)
+    return ibis.union(*_rows(customers, names)) if len(names) > 1 else _rows(customers, names)[0]
+
+
+def _rows(customers: ir.Table, names: Sequence[str]) -> list[ir.Table]:
+    return [
+        customers.select(
+            "customer_id",
+            attribute=ibis.literal(name),
+            value=ibis.coalesce(_unescaped(customers[f"v{at}"].substr(_DAY)), ibis.literal(UNKNOWN)),
+        )
+        for at, name in enumerate(names)
+    ]
+
+
+def _field(text: ir.StringValue, name: str) -> ir.StringValue:
+    """Return a field of a JSON object of texts, as it is spelled there; null where it is absent.
+
+    A quote inside a value is escaped, so that no value can look like a name. Engines' own functions of JSON differ in
+    the names that they find.
+    """
+    found = text.re_extract(rf'(?:^\{{|, )"{re.escape(name)}": "((?:[^"\\]|\\.)*)"', 1)
+    return found.nullif("")
+
+
+def _unescaped(text: ir.StringValue) -> ir.StringValue:
+    return text.replace('\\"', '"').replace("\\\\", "\\")
+
+
+def most_common(found: ir.Table) -> ir.Table:
+    """Return the values that most customers have, one more of each attribute than are told apart; ties by value."""
+    counts = found.group_by("attribute", "value").aggregate(customers=found.count())
+    order = ibis.window(group_by="attribute", order_by=[ibis.desc("customers"), "value"])
+    ranked = counts.filter(counts.value != UNKNOWN).mutate(place=ibis.row_number().over(order))
+    return ranked.filter(ranked.place <= MOST_VALUES).order_by("attribute", "place")
+
+
+def with_others(found: ir.Table, kept: dict[str, list[str]]) -> ir.Table:
+    """Replace values of crowded attributes by `OTHER`, but for the kept ones."""
+    if not kept:
+        return found
+    rare = reduce(
+        lambda left, right: left | right,
+        ((found.attribute == name) & ~found.value.isin([*values, UNKNOWN]) for name, values in kept.items()),
+    )
+    return found.mutate(value=ibis.ifelse(rare, ibis.literal(OTHER), found.value))
+
+
+@check(
+    "Every customer who has bought has one value of each attribute.",
+    measures=lambda table, run: {
+        "rows": table.count(),
+        "buyers": _buyers(run).count().as_scalar(),
+    },
+)
+def everybody_has_one(values: Values, run: MonthRun) -> Verdict:
+    """Promise that groups by an attribute's values add up to all customers."""
+    names = run.settings.source.attributes
+    rows, buyers = values["rows"], values["buyers"]
+    facts = {"customers": buyers, "rows": rows}
+    if rows == buyers * len(names):
+        return Verdict(True, f"{rows:,} rows: {buyers:,} customers and {len(names)} attributes.", facts)
+    return Verdict(False, f"{rows:,} rows for {buyers:,} customers and {len(names)} attributes.", facts)
+
+
+def _buyers(run: MonthRun) -> ir.Table:
+    days = run.inputs[PURCHASE_DAYS.name]
+    bought = days.filter((days.order_count > 0) & (days.purchase_day <= run.month.last_day))
+    return bought.select("customer_id").distinct()
+
+
+def _counted(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    wanted: dict[str, ir.Scalar] = {}
+    for at, name in enumerate(run.settings.source.attributes):
+        own = table.attribute == name
+        wanted |= {
+            f"customers_{at}": table.count(where=own),
+            f"unknown_{at}": table.count(where=own & (table.value == UNKNOWN)),
+            f"other_{at}": table.count(where=own & (table.value == OTHER)),
+        }
+    return wanted
+
+
+#: Share of customers without a value from which an attribute tells little.
+_HARDLY_KNOWN = 0.5
+
+
+@check("Attributes have values that tell customers apart.", measures=_counted, blocking=False)
+def values_told_apart(values: Values, run: MonthRun) -> Verdict:
+    """Warn of attributes that most customers lack, and of those with more values than are told apart."""
+    said = []
+    facts: dict[str, object] = {}
+    for at, name in enumerate(run.settings.source.attributes):
+        customers, unknown, other = (values[f"{what}_{at}"] or 0 for what in ("customers", "unknown", "other"))
+        facts[name] = {"customers": customers, UNKNOWN: unknown, OTHER: other}
+        if customers and unknown > _HARDLY_KNOWN * customers:
+            said.append(
+                f"'{name}' is not known of {unknown:,} of {customers:,} customers. See whether the source's column "
+                "is filled."
+            )
+        if other:
+            said.append(
+                f"'{name}' has more than {MOST_VALUES} values: {other:,} of {customers:,} customers with rarer ones "
+                f"count as '{OTHER}'. Group the values in the source or by source.query."
+            )
+    return Verdict(not said, " ".join(said) or "Attributes are known and have few values.", facts)
+
+
+def month_highlights(run: MonthRun) -> Highlights:
+    """Return the values that most customers have."""
+    table = run.inputs[CUSTOMER_ATTRIBUTES.name]
+    counts = table.group_by("attribute", "value").aggregate(customers=table.count())
+    order = ibis.window(group_by="attribute", order_by=[ibis.desc("customers"), "value"])
+    ranked = counts.mutate(place=ibis.row_number().over(order))
+    rows = run.engine.collect(ranked.filter(ranked.place < _SHOWN).order_by("attribute", "place")).to_pylist()
+    tables: dict[str, list[dict[str, object]]] = {}
+    for row in rows:
+        tables.setdefault(f"by_{row['attribute']}", []).append({k: row[k] for k in ("value", "customers")})
+    return Highlights({}, tables)
+
+
+TABLE = Table(
+    schema=CUSTOMER_ATTRIBUTES,
+    inputs=lambda _settings: (Input(PURCHASE_DAYS.name, ALL_HISTORY),),
+    make=make,
+    checks=(everybody_has_one, values_told_apart),
+    highlights=month_highlights,
+    group=PREPARATION,
+    owner=DATA_PLATFORM,
+    kinds=(ENGINE, "deltalake"),
+    half="preprocess",
+)
