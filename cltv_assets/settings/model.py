@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from cltv_assets.months import Month
+from cltv_assets.settings.costs import AcquisitionCosts
 from cltv_assets.settings.pipes import Pipes
 from cltv_assets.settings.section import Section, require_zone
 from cltv_assets.settings.source import Source, zone_of_source
@@ -261,6 +262,7 @@ class Settings(Section):
     automation: Automation = Field(default_factory=Automation)
 
     source: Source = Field(default_factory=lambda: Source.model_validate({}))
+    acquisition_costs: AcquisitionCosts = Field(default_factory=lambda: AcquisitionCosts.model_validate({}))
     refunds: Literal["net", "drop"] = Field(
         "net", description="`net`: refunds lower what their customer spent. `drop`: they are only set aside."
     )
@@ -325,6 +327,9 @@ class Settings(Section):
             raise ValueError("start_month is needed: the first month of your data, as YYYY-MM")
         if self.source.counted and self.outliers.method != "none":
             raise ValueError("outliers.method looks at amounts, and source.amounts is none: take outliers out")
+        attribute = self.acquisition_costs.attribute
+        if attribute is not None and attribute not in self.source.attributes:
+            raise ValueError(f"acquisition_costs.attribute '{attribute}' is none of source.columns.attributes; add it there")
         if self.end_month is not None and self.end_month < self.first_month.key:
             raise ValueError(f"end_month {self.end_month} is before start_month {self.first_month}")
         if self.seasonality == "monthly" and self.purchase_model == "pareto_nbd":

@@ -33,7 +33,7 @@ from cltv_assets.sources.spreading import Workers
 from cltv_assets.sources.tables import TableReader
 from cltv_assets.sources.warehouses import Warehouse, WarehouseReader
 
-__all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_source", "open_source"]
+__all__ = ["Landing", "SourceReport", "TransactionSource", "Workers", "new_source", "open_source", "storage_of"]
 
 _READERS: dict[str, Callable[[Storage, Source], Reader]] = {
     "csv": CsvReader,
@@ -82,6 +82,12 @@ def new_source(
 
     Its parameters and errors are those of ``open_source``.
     """
+    source = _opened(settings, today, objects)
+    source.objects = objects
+    return source
+
+
+def _opened(settings: Settings, today: dt.date | None, objects: ObjectStore | None) -> TransactionSource:
     if settings.source.kind == "cdnow":
         storage, path = storage_of(cdnow_path())
         return TransactionSource(settings, storage, path, partial(CdnowReader, storage), today)

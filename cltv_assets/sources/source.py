@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, Source
@@ -97,6 +98,8 @@ class TransactionSource:
     path: str
     reader_for: Callable[[Source], Reader]
     today: dt.date | None = None
+    #: How ``s3://`` is reached, for what is read beside the transactions.
+    objects: ObjectStore | None = field(default=None, repr=False)
     reader: Reader = field(init=False, repr=False)
     #: Machines that parse large deliveries, and the storage that they share.
     workers: Workers | None = field(default=None, init=False, repr=False)

@@ -20,6 +20,7 @@ TABLES = (
     "purchase_days",
     "repeat_customers",
     "rfm_summary",
+    "customer_attributes",
     "purchase_model",
     "spend_model",
     "cltv_predictions",

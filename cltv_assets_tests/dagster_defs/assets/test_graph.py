@@ -138,6 +138,7 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
     assert others == {
         ("repeat_customers", "purchase_days"): keys("2011-07", "2012-06"),
         ("rfm_summary", "purchase_days"): keys("2011-01", "2012-06"),
+        ("customer_attributes", "purchase_days"): keys("2011-01", "2012-06"),
         ("purchase_model", "purchase_days"): keys("2011-01", "2012-06"),
         ("spend_model", "purchase_days"): keys("2011-01", "2012-06"),
         ("cltv_predictions", "purchase_days"): keys("2011-01", "2012-06"),
@@ -149,7 +150,7 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
         ("holdout_evaluation", "purchase_days"): keys("2011-01", "2012-06"),
         ("cltv_report", "purchase_days"): keys("2011-01", "2012-06"),
     }
-    assert len(read) == 31
+    assert len(read) == 32
 
 
 def test_a_backfill_of_some_months_makes_those_and_no_others(definitions: dg.Definitions) -> None:

@@ -22,7 +22,7 @@ MONTHS = months_of("2011-01", 3)
 FEB = MONTHS[1]
 BROKEN = [(f"B{i}", "", "2011-02-05 10:00:00", "1", "5.00") for i in range(2000)]
 #: What looks back over February.
-LATER = {"repeat_customers", "rfm_summary", "purchase_model", "spend_model", "cltv_predictions"}
+LATER = {"repeat_customers", "rfm_summary", "customer_attributes", "purchase_model", "spend_model", "cltv_predictions"}
 
 
 def run_range(
