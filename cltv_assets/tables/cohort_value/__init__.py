@@ -11,6 +11,7 @@ from cltv_assets.tables.cohort_value.checks import (
     rows_possible,
 )
 from cltv_assets.tables.cohort_value.columns import COHORT_VALUE
+from cltv_assets.tables.cohort_value.highlights import month_highlights
 from cltv_assets.tables.cohort_value.newest import newest_cohorts
 from cltv_assets.tables.cohort_value.rows import make
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
@@ -38,6 +39,7 @@ TABLE = Table(
         falls_by_refunds_only,
         newest_cohorts,
     ),
+    highlights=month_highlights,
     group=PREDICTION,
     owner=CUSTOMER_ANALYTICS,
     kinds=(ENGINE, "deltalake"),

@@ -150,7 +150,7 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
         ("holdout_evaluation", "purchase_days"): keys("2011-01", "2012-06"),
         ("cltv_report", "purchase_days"): keys("2011-01", "2012-06"),
     }
-    assert len(read) == 36
+    assert len(read) == 37
 
 
 def test_a_backfill_of_some_months_makes_those_and_no_others(definitions: dg.Definitions) -> None:
