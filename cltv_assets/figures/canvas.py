@@ -23,6 +23,9 @@ _ROW, _SAMPLE, _LETTER = 19, 26, 7.5
 _EDGE = 0.09
 #: If there are more names than this, the first may be left out.
 _MANY = 3
+#: Gap before a colour bar, its width, and the room of its labels; colours of heat maps.
+_BAR_GAP, _BAR_WIDTH, _BAR_LABELS = 14, 12, 44
+BAR_ROOM, HEAT = _BAR_GAP + _BAR_WIDTH + _BAR_LABELS, "viridis"
 #: Dashes of lines that are not measurements.
 DASHED, DOTTED = (0, (4, 3)), (0, (1, 2))
 
@@ -126,6 +129,33 @@ def upwards(plot: Axes, most: float, least: float = 0.0) -> None:
 def margin(most: float, least: float = 0.0) -> int:
     """Return room for the largest label of such an axis."""
     return 18 + 8 * max(len(label) for label in labels_of(round_range(least, most)))
+
+
+def colour_bar(figure: Figure, plot: Axes, steps: Sequence[float], labels: Sequence[str], what: str) -> None:
+    """Draw right of a heat map which colour of `HEAT` stands for which number, from 0 to the last step.
+
+    Parameters
+    ----------
+    figure : Figure
+        Of `axes`, with a right margin of `BAR_ROOM`.
+    plot : Axes
+    steps, labels : sequence of float and of str, same length
+        Numbers along the bar.
+    what : str
+        What they count, above the bar.
+    """
+    import numpy as np
+
+    box = plot.get_position()
+    height = figure.get_size_inches()[1] * 72
+    bar = figure.add_axes((box.x1 + _BAR_GAP / WIDTH, box.y0, _BAR_WIDTH / WIDTH, box.height))
+    scale = np.linspace(0.0, 1.0, 64)[:, None]
+    bar.imshow(scale, cmap=HEAT, interpolation="none", aspect="auto", origin="lower", extent=(0, 1, 0, steps[-1]))
+    bar.set_frame_on(False)
+    bar.xaxis.set_visible(False)
+    bar.yaxis.set_ticks(steps, labels)
+    bar.tick_params(axis="y", length=0, labelcolor=TEXT, labelsize=FONT, labelleft=False, labelright=True)
+    figure.text(1 - 4 / WIDTH, 1 - 15 / height, what, color=MUTED, fontsize=FONT, ha="right")
 
 
 def labels_of(places: Sequence[float]) -> list[str]:

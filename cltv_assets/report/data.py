@@ -16,6 +16,8 @@ from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTION
 from cltv_assets.tables.cleaned_and_rejected.line_counts import LineCounts, line_counts
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.cltv_predictions.order_values import OrderValueBias, measured_bias
+from cltv_assets.tables.cohort_value.columns import COHORT_VALUE
+from cltv_assets.tables.cohort_value.facts import Cohorts, cohorts_of
 from cltv_assets.tables.fitted_rows import FittedModel, fitted_rows
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase, earlier_cases, holdout_cases
 from cltv_assets.tables.month_run import MonthRun
@@ -41,6 +43,7 @@ INPUTS = (
     "cltv_predictions",
     "segment_summary",
     "segment_movement",
+    "cohort_value",
     "holdout_evaluation",
 )
 #: The model without dropout, which every other purchase model is compared with.
@@ -153,6 +156,8 @@ class ReportData:
         Expected order values against the customers' own; ``None`` where too few tell.
     segments : Segments
         Empty in a month without predictions.
+    cohorts : Cohorts
+        Customers by the month of their first purchase; empty without customers.
     matrices : Matrices or None
         The model by frequency and recency; ``None`` where it is not fitted.
     histogram : Histogram
@@ -175,6 +180,7 @@ class ReportData:
     value: ValueFacts | None
     order_values: OrderValueBias | None
     segments: Segments
+    cohorts: Cohorts
     matrices: Matrices | None
     histogram: Histogram
     tracking: Tracking | None
@@ -216,6 +222,7 @@ def collect(run: MonthRun) -> ReportData:
     summary, moves = (
         run.engine.collect(run.inputs[schema.name]).to_pylist() for schema in (SEGMENT_SUMMARY, SEGMENT_MOVEMENT)
     )
+    cohorts = run.inputs[COHORT_VALUE.name]
     return ReportData(
         month=run.month,
         settings=run.settings,
@@ -233,6 +240,7 @@ def collect(run: MonthRun) -> ReportData:
         value=value,
         order_values=measured_bias(run),
         segments=segments_of(summary, moves, run.settings.horizons_months[-1]),
+        cohorts=cohorts_of(run.engine.collect(cohorts.filter(cohorts.attribute == ALL)).to_pylist()),
         matrices=matrices(run, view, counts) if view else None,
         histogram=histogram(run, view, counts),
         tracking=tracking(run, view, counts),

@@ -12,7 +12,7 @@ from cltv_assets.figures.models import histogram_figure
 from cltv_assets.figures.svg import png
 from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections import holdout, matrices, models, quality, segments, summary, tracking, value
+from cltv_assets.report.sections import cohorts, holdout, matrices, models, quality, segments, summary, tracking, value
 from cltv_assets.report.sections.section import Section
 from cltv_assets.tables.fitted_rows import in_words
 
@@ -25,6 +25,7 @@ SECTIONS: dict[str, Callable[[ReportData], Section]] = {
     "value": value.section,
     "segments": segments.section,
     "customers": value.customers,
+    "cohorts": cohorts.section,
     "matrices": matrices.section,
     "tracking": tracking.section,
     "calibration": holdout.calibration,

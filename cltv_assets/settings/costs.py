@@ -12,6 +12,10 @@ from cltv_assets.settings.section import Section, Text
 CostColumn = Literal["month", "spend", "value", "new_customers"]
 
 
+def _plain() -> dict[CostColumn, str]:
+    return {"month": "month", "spend": "spend"}
+
+
 class AcquisitionCosts(Section):
     """What was spent to win new customers, by month and, where an attribute is named, by its values."""
 
@@ -19,7 +23,7 @@ class AcquisitionCosts(Section):
         None, description="A CSV file with a header, local or `s3://`: a line a month, or a day, and value."
     )
     columns: dict[CostColumn, Text] = Field(
-        default_factory=lambda: dict[CostColumn, str](month="month", spend="spend"),
+        default_factory=_plain,
         description="Names of the file's columns: `month` (`2024-03` or `2024-03-31`), `spend` in the shop's currency, "
         "with `attribute` also `value`, and, if there, `new_customers` as the advertiser counts them.",
     )

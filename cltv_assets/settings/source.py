@@ -486,6 +486,8 @@ class Source(Section):
     def _check_attributes(self) -> None:
         if len(set(self.attributes)) < len(self.attributes):
             raise ValueError("columns.attributes names one column twice")
+        if "all" in self.attributes:
+            raise ValueError("columns.attributes: 'all' stands for all customers; rename the column in the source")
         for name in self.attributes:
             if re.search(r'["\\]|[^\x20-\U0010ffff]', name):
                 raise ValueError(f"columns.attributes: {name!r} has a quote, a backslash or a control character")

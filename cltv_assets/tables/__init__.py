@@ -12,6 +12,7 @@ from cltv_assets.columns import TableSchema
 from cltv_assets.tables import (
     cleaned_and_rejected,
     cltv_predictions,
+    cohort_value,
     customer_attributes,
     holdout_evaluation,
     purchase_days,
@@ -41,6 +42,7 @@ TABLES: tuple[Table, ...] = (
     cltv_predictions.TABLE,
     segment_summary.TABLE,
     segment_movement.TABLE,
+    cohort_value.TABLE,
     holdout_evaluation.TABLE,
 )
 

@@ -128,14 +128,8 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     unit = DAYS_PER_UNIT[run.settings.time_unit]
     spend = chosen_row(run, SPEND_MODEL.name)
     money = spend["status"] != "not_fitted"
-    if not money:
-        # Intervals of purchases need weights of money, but not which.
-        now = now.mutate(gross_margin=ibis.literal(1.0), monetary_value=ibis.literal(0.0))
-    now = as_counted(now, spend)
-    if own_price(spend):
-        # A purchase is worth the price, whatever the history: in place of the margin stands what is left of the price.
-        price = now.gross_margin.fill_null(run.settings.gross_margin) * now.expected_order_value
-        now = now.mutate(gross_margin=price, monetary_value=ibis.literal(0.0))
+    now = priced(now, spend)
+    now = now.mutate(gross_margin=now.gross_margin.fill_null(run.settings.gross_margin) * now.price)
     groups = run.engine.collect(segment_groups(now, unit, horizons, run.settings.gross_margin))
     if not len(groups):
         return []
@@ -187,6 +181,32 @@ def error_of_value(purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, An
     return model_error(math.sqrt(sum(error * error for error in found) / len(found)), len(found))
 
 
+def priced(predictions: ir.Table, spend: Mapping[str, Any]) -> ir.Table:
+    """Return predictions with what the weights of money are made of.
+
+    Parameters
+    ----------
+    predictions : ibis table
+        ``cltv_predictions``.
+    spend : mapping
+        The month's row of ``spend_model``.
+
+    Returns
+    -------
+    ibis table
+        Its columns and ``price``, in units of what a purchase is expected to bring by history. Monetary values are
+        those that the spend model counted.
+    """
+    if spend["status"] == "not_fitted":
+        # Intervals of purchases need weights of money, but not which.
+        return predictions.mutate(gross_margin=ibis.literal(1.0), monetary_value=ibis.literal(0.0), price=1.0)
+    counted = as_counted(predictions, spend)
+    if own_price(spend):
+        # A purchase is worth the price, whatever the history.
+        return counted.mutate(price=counted.expected_order_value, monetary_value=ibis.literal(0.0))
+    return counted.mutate(price=ibis.literal(1.0))
+
+
 def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
     """Return (scheme, segment, rows of its groups), with the whole base first; segments may be empty."""
     found = [(ALL, ALL, np.arange(len(groups)))]
@@ -219,7 +239,7 @@ def _interval_columns(intervals: tuple[FloatArray, FloatArray], horizon_index: i
     return found
 
 
-def group_totals(run: MonthRun, groups: pa.Table) -> MixedTotals:
+def group_totals(run: MonthRun, groups: pa.Table, *, discounted: bool = True) -> MixedTotals:
     """Return the expectations and variances of ``segment_groups``, by the month's models.
 
     Parameters
@@ -228,6 +248,8 @@ def group_totals(run: MonthRun, groups: pa.Table) -> MixedTotals:
         With ``purchase_model`` and ``spend_model`` among its inputs.
     groups : pyarrow.Table
         Rows of ``segment_groups``.
+    discounted : bool
+        Whether money of later months counts for less.
     """
     purchase, spend = predicting_rows(run), chosen_row(run, SPEND_MODEL.name)
     if own_price(spend) or spend["status"] == "not_fitted":
@@ -242,7 +264,9 @@ def group_totals(run: MonthRun, groups: pa.Table) -> MixedTotals:
     first = end - _days(groups, "age_days")
     last = first + _days(groups, "recency_days")
     month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
-    factors = curve.factors * growth_ahead(spend, horizons[-1])
+    factors = growth_ahead(spend, horizons[-1])
+    if discounted:
+        factors = curve.factors * factors
 
     def totals(fit: PurchaseFit, way: Reading) -> Totals:
         return totals_of(

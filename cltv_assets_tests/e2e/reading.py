@@ -26,6 +26,7 @@ TABLES = (
     "cltv_predictions",
     "segment_summary",
     "segment_movement",
+    "cohort_value",
     "holdout_evaluation",
 )
 REPORT = "cltv_report"

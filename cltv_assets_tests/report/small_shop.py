@@ -6,6 +6,7 @@ import datetime as dt
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,10 @@ class Customer:
     segment: str = "low"
     rfm: str = "loyal"
     spend: int = 10
+
+    @property
+    def cohort(self) -> dt.date:
+        return self.days[0].replace(day=1)
 
     @property
     def frequency(self) -> int:
@@ -143,6 +148,7 @@ class Shop:
             "cltv_predictions": [_prediction(c) for c in self.customers if self.predicted],
             "segment_summary": self._segments() if self.predicted else [],
             "segment_movement": self._moves() if self.predicted else [],
+            "cohort_value": self._cohorts(),
             "holdout_evaluation": self.holdout,
         }
         made = {name: pa.Table.from_pylist(list(found), schema=SCHEMAS[name].arrow) for name, found in rows.items()}
@@ -230,6 +236,43 @@ class Shop:
                 rows.append(row)
         return rows
 
+    def _cohorts(self) -> list[dict[str, Any]]:
+        """Count customers by month of the first purchase; spend is margin, intervals are a tenth to both sides."""
+        rows = []
+        for cohort in sorted({customer.cohort for customer in self.customers}):
+            inside = [customer for customer in self.customers if customer.cohort == cohort]
+            spent = bought = 0
+            common = {"attribute": "all", "attribute_value": "all", "cohort": cohort, "customers": len(inside)}
+            months = list(Month(cohort).until(NOW))
+            for age, month in enumerate(months):
+                days = [(one, day) for one in inside for day in one.days if Month.of(day) == month]
+                spent, bought = spent + sum(one.spend for one, _ in days), bought + len(days)
+                active = len({one.id for one, _ in days})
+                rows.append({
+                    **common, "age_months": age, "kind": "realised", "active_customers": active,
+                    "retention": active / len(inside), "orders": len(days), "purchases": len(days),
+                    "revenue": sum(one.spend for one, _ in days), "margin": sum(one.spend for one, _ in days),
+                    "cumulative_purchases": float(bought), "cumulative_revenue": spent, "cumulative_margin": spent,
+                    "cumulative_value_per_customer": spent / len(inside),
+                })  # fmt: skip
+            for h in HORIZONS if self.predicted else ():
+                value = round(sum(one.value for one in inside) * h / HORIZONS[-1], 2)
+                row: dict[str, Any] = {
+                    **common,
+                    "age_months": len(months) - 1 + h,
+                    "kind": "predicted",
+                    "horizon_months": h,
+                }
+                for end, factor in (("", 1.0), ("_low", 0.9), ("_high", 1.1)):
+                    row[f"expected_purchases{end}"] = value * factor / 12.5
+                    row[f"cumulative_purchases{end}"] = bought + value * factor / 12.5
+                    if self.money:
+                        row[f"expected_margin{end}"] = decimal_unless(end, value * factor)
+                        row[f"cumulative_margin{end}"] = decimal_unless(end, spent + value * factor)
+                        row[f"cumulative_value_per_customer{end}"] = (spent + value * factor) / len(inside)
+                rows.append(row)
+        return rows
+
     def _moves(self) -> list[dict[str, Any]]:
         return [
             {
@@ -268,6 +311,11 @@ class Shop:
             "model_version": "0",
             **self.spend,
         }
+
+
+def decimal_unless(end: str, amount: float) -> Any:
+    """Return money as its column has it: ends of intervals are floats."""
+    return amount if end else Decimal(f"{amount:.4f}")
 
 
 def _emptied(table: pa.Table, prefixes: tuple[str, ...]) -> pa.Table:

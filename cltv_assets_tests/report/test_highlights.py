@@ -31,6 +31,7 @@ def made(table: str, shop: Shop, engine: DuckDBEngine, lake: Path) -> Highlights
         ("purchase_model", {"repeat_purchases", "candidates", "seasonality"}),
         ("cltv_predictions", {"value_by_segment", "concentration"}),
         ("segment_movement", {"movement"}),
+        ("cohort_value", {"retention", "value_by_age"}),
         ("holdout_evaluation", {"predicted_and_actual", "calibration"}),
     ],
 )
@@ -77,6 +78,20 @@ def test_movement(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
     assert found.numbers == {"rose": 7, "fell": 3, "stayed": 7, "new": 5, "gone": 6}
 
 
+def test_cohorts(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    found = made("cohort_value", shop, engine, lake)
+    cohorts = sorted({one.cohort for one in shop.customers})
+    assert [row["first purchase"] for row in found.tables["cohorts"]] == ["Jan 1997", "Feb 1997", "Mar 1997"]
+    for row, cohort in zip(found.tables["cohorts"], cohorts, strict=True):
+        inside = [one for one in shop.customers if one.cohort == cohort]
+        assert row["customers"] == str(len(inside))
+        spent = sum(one.spend * len(one.days) for one in inside) / len(inside)
+        assert row["margin, EUR, a customer so far"] == f"{spent:,.2f}"
+    poor = made("cohort_value", shop.without_money(), engine, lake)
+    # What came so far is known without a spend model, what will come is not.
+    assert poor.tables["cohorts"][0]["with the next 3\N{NO-BREAK SPACE}months"] == "\N{EN DASH}"
+
+
 @pytest.mark.parametrize(
     ("table", "changes"),
     [
@@ -84,6 +99,7 @@ def test_movement(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
         ("segment_movement", {"predicted": False}),
         ("segment_summary", {"predicted": False}),
         ("cltv_predictions", {"predicted": False}),
+        ("cohort_value", {"customers": ()}),
         ("holdout_evaluation", {"holdout": ()}),
     ],
 )

@@ -79,7 +79,7 @@ def test_matplotlibs_settings_are_left_alone(data: ReportData) -> None:
 
 def test_pictures_follow_the_page(page: str) -> None:
     drawings = page.split("<svg")[1:]
-    assert len(drawings) == 12
+    assert len(drawings) == 14
     for drawing in drawings:
         assert 'role="img" aria-label="' in drawing
         # A colour written out would not follow light and dark.

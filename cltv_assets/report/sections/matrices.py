@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cltv_assets.figures import canvas, wording
-from cltv_assets.figures.svg import MUTED, TEXT
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.facts.matrices import Matrices
 from cltv_assets.report.sections.section import Drawing, Picture, Section
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 #: Below this P(alive) the model doubts that a customer is still there.
 _DOUBT = 0.5
-_COLOURS = "viridis"
-_BAR, _BAR_WIDTH, _BAR_LABELS = 14, 12, 44
 
 
 def section(data: ReportData) -> Section:
@@ -105,15 +102,14 @@ def purchases_figure(facts: Matrices, unit: str) -> Figure:
 def _heat_map(
     facts: Matrices, values: npt.NDArray[Any], unit: str, what: str, steps: list[float], labels: list[str]
 ) -> Figure:
-    right = _BAR + _BAR_WIDTH + _BAR_LABELS
     figure, plot = canvas.axes(
-        "Repeat purchases so far", f"Recency: {unit}s from first to last purchase", left=50, right=right
+        "Repeat purchases so far", f"Recency: {unit}s from first to last purchase", left=50, right=canvas.BAR_ROOM
     )
     rows = values.shape[0]
     half = facts.age / (rows - 1) / 2
     plot.imshow(
         values,
-        cmap=_COLOURS,
+        cmap=canvas.HEAT,
         vmin=0,
         vmax=steps[-1],
         # One pixel for each cell; the page enlarges it without smoothing.
@@ -126,13 +122,5 @@ def _heat_map(
     plot.xaxis.set_ticks(across, [str(place) for place in across])
     up = [place for place in canvas.round_steps(facts.age) if place <= facts.age]
     plot.yaxis.set_ticks(up, [f"{place:,.0f}" for place in up])
-    box = plot.get_position()
-    bar = figure.add_axes((box.x1 + _BAR / canvas.WIDTH, box.y0, _BAR_WIDTH / canvas.WIDTH, box.height))
-    scale = np.linspace(0.0, 1.0, 64)[:, None]
-    bar.imshow(scale, cmap=_COLOURS, interpolation="none", aspect="auto", origin="lower", extent=(0, 1, 0, steps[-1]))
-    bar.set_frame_on(False)
-    bar.xaxis.set_visible(False)
-    bar.yaxis.set_ticks(steps, labels)
-    bar.tick_params(axis="y", length=0, labelcolor=TEXT, labelsize=canvas.FONT, labelleft=False, labelright=True)
-    figure.text(1 - 4 / canvas.WIDTH, 1 - 15 / canvas.HEIGHT, what, color=MUTED, fontsize=canvas.FONT, ha="right")
+    canvas.colour_bar(figure, plot, steps, labels, what)
     return figure

@@ -98,6 +98,42 @@ def move(scheme: str, old: str, new: str, customers: int) -> dict[str, Any]:
     return row | {"value_before": 1.0, "value_now": 24.0 * customers}
 
 
+def cohort(age: int, horizon: int | None = None, **changes: Any) -> dict[str, Any]:
+    """Return a row of the only cohort, in which customers a and b spent 10 in three orders."""
+    row: dict[str, Any] = {
+        "attribute": "all", "attribute_value": "all", "cohort": MONTH.first_day, "age_months": age, "kind": "realised",
+        "horizon_months": horizon, "customers": 2, "cumulative_purchases": 3.0, "cumulative_revenue": Decimal(10),
+        "cumulative_margin": Decimal(10), "cumulative_value_per_customer": 5.0,
+    }  # fmt: skip
+    if horizon is None:
+        row |= {"active_customers": 2, "retention": 1.0, "orders": 3, "purchases": 3}
+        return row | {"revenue": Decimal(10), "margin": Decimal(10), **changes}
+    row |= {"kind": "predicted", "expected_value": Decimal(4 * horizon)}
+    for what, expected in (
+        ("purchases", 0.2 * horizon),
+        ("revenue", Decimal(4 * horizon)),
+        ("margin", Decimal(4 * horizon)),
+    ):
+        row[f"expected_{what}"] = expected
+        row[f"cumulative_{what}"] += expected
+        for end, factor in (("low", 0.5), ("high", 2.0)):
+            row[f"expected_{what}_{end}"] = float(expected) * factor
+            row[f"cumulative_{what}_{end}"] = float(row[f"cumulative_{what}"]) * factor
+    for end in ("", "_low", "_high"):
+        row[f"cumulative_value_per_customer{end}"] = float(row[f"cumulative_margin{end}"]) / 2
+    return row | changes
+
+
+def cohorts(**changes: Any) -> list[dict[str, Any]]:
+    """Return the rows of a good month, with changes of the realised one."""
+    return [cohort(0, **changes), *(cohort(h, h) for h in (3, 6, 12))]
+
+
+def ahead(**changes: Any) -> list[dict[str, Any]]:
+    """Return the rows of a good month, with changes of the last predicted one."""
+    return [cohort(0), cohort(3, 3), cohort(6, 6), cohort(12, 12, **changes)]
+
+
 def changed_segment(**changes: Any) -> list[dict[str, Any]]:
     """Return a good summary but for its low value tier at 12 months."""
     rows = GOOD["segment_summary"]
@@ -147,6 +183,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         move("value", "top", "low", 1), move("value", "new", "low", 1),
         move("rfm", "champions", "lost", 1), move("rfm", "new", "lost", 1),
     ],
+    "cohort_value": cohorts(),
     "holdout_evaluation": [
         metric("rmse", "bg_nbd+gamma_gamma", 0.5), metric("rmse", "naive_rate", 0.6), metric("rmse", "nbd", 0.4),
         metric("relative_bias", "bg_nbd+gamma_gamma", -0.1), metric("interval_coverage", "bg_nbd+gamma_gamma", 0.9),
@@ -359,6 +396,37 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("segment_movement", "everyone_moved", True, {"segment_movement": [move("value", "new", "low", 2), *GOOD["segment_movement"][2:]]}),
     ("segment_movement", "everyone_moved", True, {"segment_movement": [*GOOD["segment_movement"], move("rfm", "at risk", "gone", 1)]}),
     ("segment_movement", "everyone_moved", True, {"segment_movement": []}),
+    ("cohort_value", "unique_grain", True, {"cohort_value": [*cohorts(), cohort(0)]}),
+    ("cohort_value", "finite_numbers", True, {"cohort_value": ahead(expected_purchases_low=-0.1)}),
+    ("cohort_value", "realised_adds_up", True, {"cohort_value": cohorts(customers=1, active_customers=1)}),
+    ("cohort_value", "realised_adds_up", True, {"cohort_value": cohorts(orders=4)}),
+    ("cohort_value", "realised_adds_up", True, {"cohort_value": cohorts(purchases=2)}),
+    ("cohort_value", "realised_adds_up", True, {"cohort_value": cohorts(revenue=Decimal("10.0001"))}),
+    ("cohort_value", "realised_adds_up", True, {"cohort_value": [*cohorts(), cohort(0, kind="no_purchase", cohort=None, customers=0, revenue=Decimal(-1), orders=0, purchases=0)]}),
+    ("cohort_value", "realised_adds_up", True, {"cohort_value": [*cohorts(), *(cohort(0, attribute="country", attribute_value=value) for value in ("FI", "PL"))]}),
+    ("cohort_value", "realised_adds_up", True, {"cohort_value": []}),
+    ("cohort_value", "attributes_add_up", True, {"cohort_value": [*cohorts(), *(row | {"attribute": "country", "attribute_value": "DE"} for row in ahead(expected_purchases=2.4001))]}),
+    ("cohort_value", "attributes_add_up", True, {"cohort_value": [*cohorts(), cohort(0, attribute="country", attribute_value="DE"), cohort(3, 3, attribute="country", attribute_value="DE")]}),
+    ("cohort_value", "predicted_adds_up", True, {"cohort_value": ahead(expected_purchases=2.4001)}),
+    ("cohort_value", "predicted_adds_up", True, {"cohort_value": ahead(expected_revenue=Decimal("48.0001"))}),
+    ("cohort_value", "predicted_adds_up", True, {"cohort_value": ahead(expected_value=Decimal("47.9999"))}),
+    ("cohort_value", "predicted_adds_up", True, {"cohort_value": cohorts()[:3]}),
+    ("cohort_value", "predicted_adds_up", True, {"cltv_predictions": [moneyless("a"), moneyless("b")]}),
+    ("cohort_value", "cumulative_joins", True, {"cohort_value": cohorts(cumulative_revenue=Decimal("10.0001"))}),
+    ("cohort_value", "cumulative_joins", True, {"cohort_value": cohorts(cumulative_purchases=2.0)}),
+    ("cohort_value", "cumulative_joins", True, {"cohort_value": ahead(cumulative_margin=Decimal("57.9999"))}),
+    ("cohort_value", "cumulative_joins", True, {"cohort_value": ahead(cumulative_purchases=5.5)}),
+    ("cohort_value", "rows_possible", True, {"cohort_value": cohorts(retention=1.01)}),
+    ("cohort_value", "rows_possible", True, {"cohort_value": cohorts(active_customers=3)}),
+    ("cohort_value", "rows_possible", True, {"cohort_value": ahead(age_months=11)}),
+    ("cohort_value", "rows_possible", True, {"cohort_value": ahead(expected_revenue_low=97.0)}),
+    ("cohort_value", "rows_possible", True, {"cohort_value": ahead(orders=1)}),
+    ("cohort_value", "rows_possible", True, {"cohort_value": cohorts(cohort=None)}),
+    ("cohort_value", "rows_possible", True, {"cohort_value": cohorts(kind="guessed")}),
+    ("cohort_value", "money_known", True, {"cohort_value": cohorts(revenue=None)}),
+    ("cohort_value", "money_known", True, {"cohort_value": ahead(cumulative_revenue=None)}),
+    ("cohort_value", "money_known", True, {"spend_model": [NO_SPEND]}),
+    ("cohort_value", "falls_by_refunds_only", True, {"cohort_value": [*cohorts(), cohort(1, revenue=Decimal("-0.01"))]}),
     ("holdout_evaluation", "origins_match", True, {"holdout_evaluation": [metric("mae", "m", 1.0, origin_month=dt.date(2010, 11, 1))]}),
     ("holdout_evaluation", "beats_naive", False, {"holdout_evaluation": [metric("rmse", "m", 0.7), metric("rmse", "naive_rate", 0.6)]}),
     ("holdout_evaluation", "coverage_as_promised", False, {"holdout_evaluation": [metric("interval_coverage", "m", 0.7, customers=5000)]}),
