@@ -329,7 +329,9 @@ class Settings(Section):
             raise ValueError("outliers.method looks at amounts, and source.amounts is none: take outliers out")
         attribute = self.acquisition_costs.attribute
         if attribute is not None and attribute not in self.source.attributes:
-            raise ValueError(f"acquisition_costs.attribute '{attribute}' is none of source.columns.attributes; add it there")
+            raise ValueError(
+                f"acquisition_costs.attribute '{attribute}' is none of source.columns.attributes; add it there"
+            )
         if self.end_month is not None and self.end_month < self.first_month.key:
             raise ValueError(f"end_month {self.end_month} is before start_month {self.first_month}")
         if self.seasonality == "monthly" and self.purchase_model == "pareto_nbd":

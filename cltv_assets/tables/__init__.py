@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from cltv_assets.columns import TableSchema
 from cltv_assets.tables import (
+    acquisition_costs,
+    acquisition_payback,
     cleaned_and_rejected,
     cltv_predictions,
     cohort_value,
@@ -31,6 +33,7 @@ from cltv_assets.tables.table import Half, Made, Table
 
 TABLES: tuple[Table, ...] = (
     raw_transactions.TABLE,
+    acquisition_costs.TABLE,
     cleaned_and_rejected.CLEANED,
     cleaned_and_rejected.REJECTED,
     purchase_days.TABLE,
@@ -43,6 +46,7 @@ TABLES: tuple[Table, ...] = (
     segment_summary.TABLE,
     segment_movement.TABLE,
     cohort_value.TABLE,
+    acquisition_payback.TABLE,
     holdout_evaluation.TABLE,
 )
 

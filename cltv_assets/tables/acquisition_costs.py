@@ -77,7 +77,9 @@ def rows_of(lines: Sequence[CostLine], month: Month, attribute: str | None) -> l
     return rows
 
 
-@no_rows("No month has a spend below 0.", "Credits of a month exceed its costs: see whether they are booked in it.", False)
+@no_rows(
+    "No month has a spend below 0.", "Credits of a month exceed its costs: see whether they are booked in it.", False
+)
 def spend_positive(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Warn of credits that exceed costs: nobody is won at a price below 0."""
     return table.spend < 0
