@@ -41,9 +41,8 @@ def read_costs(storage: Storage, path: str, settings: AcquisitionCosts) -> list[
     SourceError
         If it is gone, lacks a column, or a line cannot be read; the first such line is named.
     """
-    with reading(storage, path):
-        with storage.open_stream(path) as stream:
-            data = stream.read()
+    with reading(storage, path), storage.open_stream(path) as stream:
+        data = stream.read()
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -169,8 +169,7 @@ def payback_rows(
             "too_young": age < YOUNG_MONTHS or customers < FEW_CUSTOMERS,
         } | _payback(course, cac)
         ahead = {row["horizon_months"]: row for row in course if row["kind"] == PREDICTED}
-        for horizon in horizons:
-            rows.append(common | {"horizon_months": horizon} | _worth(ahead.get(horizon, {}), cac))
+        rows += [common | {"horizon_months": h} | _worth(ahead.get(h, {}), cac) for h in horizons]
     return rows
 
 
