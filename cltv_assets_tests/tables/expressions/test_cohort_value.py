@@ -283,6 +283,16 @@ def test_one_cohort_has_the_intervals_of_the_whole_base(engine, tmp_path, plans)
             assert float(row[f"expected_margin{end}"]) == pytest.approx(wanted[f"expected_value{end}"], rel=1e-5)
 
 
+def test_a_discount_changes_the_value_and_nothing_else(engine, tmp_path):
+    rows = shop()
+    none, large = (made(month_run(engine, tmp_path, rows, annual_discount_rate=rate)) for rate in (0.0, 0.5))
+    for one, other in zip(none, large, strict=True):
+        if one["kind"] == "predicted":
+            assert other.pop("expected_value") < one.pop("expected_value") == one["expected_margin"]
+        for name, value in one.items():
+            assert other[name] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
+
+
 def test_margins_of_customers_own_costs(engine, tmp_path):
     rows = shop(costs=True)
     source = {"kind": "csv", "path": "shop", "columns": {"customer_id": "c", "transacted_at": "t", "amount": "a",
