@@ -27,6 +27,9 @@ MONTH = "month"
 #: Money and quantities: exact, wide enough for any currency in single units.
 MONEY = "decimal(18, 4)"
 
+#: Sums of money over many customers, which may have more digits than any customer's.
+TOTAL_MONEY = "decimal(38, 4)"
+
 #: Stored type (Ibis notation) to Arrow type. Only these are allowed in a table:
 #: every Delta reader has them and both engines write them alike.
 _ARROW: dict[str, pa.DataType] = {
@@ -38,6 +41,7 @@ _ARROW: dict[str, pa.DataType] = {
     "date": pa.date32(),
     "timestamp('UTC')": pa.timestamp("us", tz="UTC"),
     MONEY: pa.decimal128(18, 4),
+    TOTAL_MONEY: pa.decimal128(38, 4),
 }
 
 

@@ -115,9 +115,9 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> N
         soft_wrap=True,
     )
     console.print(
-        "Models stay as they are: they were fitted on counts. Figures summed up before, in reports, holdout_evaluation "
-        "and check results, still count the customer; running the months again counts again without it. Not searched: "
-        "exports, backups, old versions in a versioned bucket, and logs outside Dagster's database.",
+        "Models stay as they are: they were fitted on counts. Figures summed up before, in reports, cohort_value, "
+        "holdout_evaluation and check results, still count the customer; running the months again counts again without "
+        "it. Not searched: exports, backups, old versions in a versioned bucket, and logs outside Dagster's database.",
         soft_wrap=True,
     )
 

@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -32,7 +31,7 @@ from cltv_assets.models.value.totals import (
 )
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.check import Values, Verdict, check
-from cltv_assets.tables.cltv_predictions.scoring import as_counted
+from cltv_assets.tables.cltv_predictions.scoring import priced
 from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.highlights import Highlights
@@ -179,32 +178,6 @@ def error_of_value(purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, An
     if not found or len(found) < purchase[0]["holdout_folds"]:
         return None
     return model_error(math.sqrt(sum(error * error for error in found) / len(found)), len(found))
-
-
-def priced(predictions: ir.Table, spend: Mapping[str, Any]) -> ir.Table:
-    """Return predictions with what the weights of money are made of.
-
-    Parameters
-    ----------
-    predictions : ibis table
-        ``cltv_predictions``.
-    spend : mapping
-        The month's row of ``spend_model``.
-
-    Returns
-    -------
-    ibis table
-        Its columns and ``price``, in units of what a purchase is expected to bring by history. Monetary values are
-        those that the spend model counted.
-    """
-    if spend["status"] == "not_fitted":
-        # Intervals of purchases need weights of money, but not which.
-        return predictions.mutate(gross_margin=ibis.literal(1.0), monetary_value=ibis.literal(0.0), price=1.0)
-    counted = as_counted(predictions, spend)
-    if own_price(spend):
-        # A purchase is worth the price, whatever the history.
-        return counted.mutate(price=counted.expected_order_value, monetary_value=ibis.literal(0.0))
-    return counted.mutate(price=ibis.literal(1.0))
 
 
 def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:

@@ -109,6 +109,7 @@ def test_sums_of_lines_and_days_agree(ran: Ran) -> None:
     [
         ("purchase_model", "repeat_purchases"),
         ("cltv_predictions", "value_by_segment"),
+        ("cohort_value", "value_by_age"),
         ("holdout_evaluation", "predicted_and_actual"),
         ("cltv_report", "picture"),
         ("cltv_report", "tracking"),

@@ -19,6 +19,7 @@ from cltv_assets.tables.patterns import PATTERN_KEY
 from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, fixed_point, money_bin
 from cltv_assets.tables.rfm_summary import net_spend
 from cltv_assets.tables.segmentation import VALUE_SEGMENTS, rfm_segment
+from cltv_assets.tables.spend_model.reading import own_price
 from cltv_assets.tables.value_trend import monthly_trend
 
 
@@ -172,6 +173,32 @@ def as_counted(predictions: ir.Table, spend: Mapping[str, Any]) -> ir.Table:
     scale = predictions.expected_order_value * (spend["p"] * x + (spend["q"] - 1.0)) / spend["p"]
     value = ibis.ifelse(x > 0, (scale - SpendParameters.of(spend).scale(x)) / ibis.ifelse(x > 0, x, 1.0), 0.0)
     return predictions.mutate(monetary_value=value)
+
+
+def priced(predictions: ir.Table, spend: Mapping[str, Any]) -> ir.Table:
+    """Return predictions with what the weights of money are made of.
+
+    Parameters
+    ----------
+    predictions : ibis table
+        ``cltv_predictions``.
+    spend : mapping
+        The month's row of ``spend_model``.
+
+    Returns
+    -------
+    ibis table
+        Its columns and ``price``, in units of what a purchase is expected to bring by history. Monetary values are
+        those that the spend model counted.
+    """
+    if spend["status"] == "not_fitted":
+        # Intervals of purchases need weights of money, but not which.
+        return predictions.mutate(gross_margin=ibis.literal(1.0), monetary_value=ibis.literal(0.0), price=1.0)
+    counted = as_counted(predictions, spend)
+    if own_price(spend):
+        # A purchase is worth the price, whatever the history.
+        return counted.mutate(price=counted.expected_order_value, monetary_value=ibis.literal(0.0))
+    return counted.mutate(price=ibis.literal(1.0))
 
 
 def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cltv_assets.columns import MONEY, Column, TableSchema
+from cltv_assets.columns import TOTAL_MONEY, Column, TableSchema
 
 #: What a row is: what happened, what is expected, and refunds of those who have bought nothing.
 REALISED, PREDICTED, NO_PURCHASE = "realised", "predicted", "no_purchase"
@@ -79,7 +79,7 @@ COHORT_VALUE = TableSchema(
         ),
         Column(
             "revenue",
-            MONEY,
+            TOTAL_MONEY,
             "Spend less refunds of that month, not discounted; what went back before a customer's first purchase is "
             "in age 0. Null in predicted rows, and where the source has no amounts.",
             _CURRENCY,
@@ -87,7 +87,7 @@ COHORT_VALUE = TableSchema(
         ),
         Column(
             "margin",
-            MONEY,
+            TOTAL_MONEY,
             "Revenue times each customer's gross margin, the one that the predictions have, not discounted. Null "
             "likewise.",
             _CURRENCY,
@@ -103,7 +103,7 @@ COHORT_VALUE = TableSchema(
         *_ends("expected_purchases", _DAYS, signed=False),
         Column(
             "expected_revenue",
-            MONEY,
+            TOTAL_MONEY,
             "What these are expected to bring: the sum of expected_spend_{h}m, not discounted. Null in other rows "
             "than predicted ones, and where no spend model is fitted.",
             _CURRENCY,
@@ -112,7 +112,7 @@ COHORT_VALUE = TableSchema(
         *_ends("expected_revenue", _CURRENCY),
         Column(
             "expected_margin",
-            MONEY,
+            TOTAL_MONEY,
             "What of it is expected to be margin, not discounted. Null likewise.",
             _CURRENCY,
             nullable=True,
@@ -120,7 +120,7 @@ COHORT_VALUE = TableSchema(
         *_ends("expected_margin", _CURRENCY),
         Column(
             "expected_value",
-            MONEY,
+            TOTAL_MONEY,
             "The same margin discounted to now: the sum of cltv_{h}m. Null likewise.",
             _CURRENCY,
             nullable=True,
@@ -134,14 +134,14 @@ COHORT_VALUE = TableSchema(
         *_ends("cumulative_purchases", _DAYS, signed=False),
         Column(
             "cumulative_revenue",
-            MONEY,
+            TOTAL_MONEY,
             "Revenue up to that age; in predicted rows that so far and the expected one, not discounted. Null where "
             "either is not known.",
             _CURRENCY,
             nullable=True,
         ),
         *_ends("cumulative_revenue", _CURRENCY),
-        Column("cumulative_margin", MONEY, "The same of margin, not discounted.", _CURRENCY, nullable=True),
+        Column("cumulative_margin", TOTAL_MONEY, "The same of margin, not discounted.", _CURRENCY, nullable=True),
         *_ends("cumulative_margin", _CURRENCY),
         Column(
             "cumulative_value_per_customer",

@@ -29,7 +29,7 @@ def month_highlights(run: MonthRun) -> Highlights:
         {
             "first purchase": one.name,
             "customers": f"{one.customers:,}",
-            "back after 3 months": wording.percent(one.retention[3]) if len(one.retention) > 3 else wording.NOTHING,
+            "ordered in month 3": wording.percent(one.retention[3]) if len(one.retention) > 3 else wording.NOTHING,
             f"{what}, a customer so far": written(one.so_far),
             f"with the next {ahead}": written(one.expected),
         }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 import numpy as np
-from scipy.stats import t as students_t
+from scipy.special import stdtr
 
 from cltv_assets.figures import wording
 from cltv_assets.months import Month
@@ -88,7 +88,7 @@ def compared(
         variance = float((w * (each[:earlier] - mean) ** 2).sum()) / (earlier - 1)
         spread = np.sqrt(variance * (1 / w.sum() + 1 / u.sum()))
         gap = latest - mean
-        chances.append(float(students_t.cdf(gap / spread, earlier - 1)) if spread > 0 else float(gap >= 0))
+        chances.append(float(stdtr(earlier - 1, gap / spread)) if spread > 0 else float(gap >= 0))
     return Change(float(latest), float(mean), max(chances))
 
 

@@ -14,13 +14,14 @@ import pyarrow as pa
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.value.totals import MoneyWeights, model_error
 from cltv_assets.months import DAYS_PER_UNIT
+from cltv_assets.tables.cltv_predictions.scoring import priced
 from cltv_assets.tables.cohort_value.realised import COHORT_KEY, by_attribute
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.reading import holdout_error, predicting_rows
 from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
-from cltv_assets.tables.segment_summary import error_of_value, group_totals, priced
+from cltv_assets.tables.segment_summary import error_of_value, group_totals
 from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 #: What the customers of a row of `predicted_groups` have in common.

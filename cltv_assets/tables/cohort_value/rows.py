@@ -20,8 +20,6 @@ from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
 _Row = dict[str, Any]
 
-#: From here on an amount has more digits than the columns of money.
-_BEYOND = Decimal(10) ** 14
 #: Of a month of age in which nobody of a cohort did anything.
 _NOTHING: Mapping[str, Any] = {"active": 0, "orders": 0, "purchases": 0, "revenue": Decimal(0), "margin": Decimal(0)}
 
@@ -117,7 +115,7 @@ def _realised(ages: Mapping[int, Mapping[str, Any]], now: int, cohort: object, m
         if money:
             for name in cumulative:
                 cumulative[name] += row[name]
-                made |= {name: _fitting(row[name]), f"cumulative_{name}": _fitting(cumulative[name])}
+                made |= {name: row[name], f"cumulative_{name}": cumulative[name]}
             made["cumulative_value_per_customer"] = float(cumulative["margin"] / customers) if customers else None
         rows.append(made)
     return rows
@@ -125,7 +123,7 @@ def _realised(ages: Mapping[int, Mapping[str, Any]], now: int, cohort: object, m
 
 def _without_purchase(row: Mapping[str, Any]) -> _Row:
     """Return the row of customers who have bought nothing: their refunds are in no cohort."""
-    made = {name: _fitting(row[name]) for name in ("revenue", "margin")}
+    made = {name: row[name] for name in ("revenue", "margin")}
     return {
         "age_months": 0,
         "kind": NO_PURCHASE,
@@ -159,7 +157,7 @@ def _predicted(now: _Row, expected: Expected, horizons: Sequence[int]) -> list[_
             "cumulative_purchases_high": so_far + high,
         }
         if expected.revenue[i] is not None:
-            row["expected_value"] = _fitting(expected.value[i])
+            row["expected_value"] = expected.value[i]
             row |= _money("revenue", now, expected.revenue[i], expected.revenue_ends[i])
             row |= _money("margin", now, expected.margin[i], expected.margin_ends[i])
             if now["customers"]:
@@ -175,14 +173,9 @@ def _predicted(now: _Row, expected: Expected, horizons: Sequence[int]) -> list[_
 def _money(name: str, now: _Row, expected: Decimal | None, ends: Sequence[float]) -> _Row:
     """Return the columns of expected revenue or margin, and of it with what came so far."""
     so_far = now.get(f"cumulative_{name}")
-    row: _Row = {f"expected_{name}": _fitting(expected)}
+    row: _Row = {f"expected_{name}": expected}
     row |= {f"expected_{name}_{end}": float(amount) for end, amount in zip(("low", "high"), ends, strict=True)}
     if so_far is None or expected is None:
         return row
-    row[f"cumulative_{name}"] = _fitting(so_far + expected)
+    row[f"cumulative_{name}"] = so_far + expected
     return row | {f"cumulative_{name}_{end}": float(so_far) + row[f"expected_{name}_{end}"] for end in ("low", "high")}
-
-
-def _fitting(amount: Decimal | None) -> Decimal | None:
-    """Return an amount, or None where it does not fit; the checks say so."""
-    return None if amount is None or abs(amount) >= _BEYOND else amount

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from decimal import Decimal
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -280,6 +283,16 @@ def test_one_cohort_has_the_intervals_of_the_whole_base(engine, tmp_path, plans)
             assert float(row[f"expected_margin{end}"]) == pytest.approx(wanted[f"expected_value{end}"], rel=1e-5)
 
 
+def test_a_discount_changes_the_value_and_nothing_else(engine, tmp_path):
+    rows = shop()
+    none, large = (made(month_run(engine, tmp_path, rows, annual_discount_rate=rate)) for rate in (0.0, 0.5))
+    for one, other in zip(none, large, strict=True):
+        if one["kind"] == "predicted":
+            assert other.pop("expected_value") < one.pop("expected_value") == one["expected_margin"]
+        for name, value in one.items():
+            assert other[name] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
+
+
 def test_margins_of_customers_own_costs(engine, tmp_path):
     rows = shop(costs=True)
     source = {"kind": "csv", "path": "shop", "columns": {"customer_id": "c", "transacted_at": "t", "amount": "a",
@@ -367,3 +380,21 @@ def test_quarters_are_sums_of_months(engine, tmp_path):
             assert row[name] == sum(one[name] for one in here)
     # May is the second month of the second quarter.
     assert [known[key]["months"] for key in ((q1, 0), (q1, 1), (q2, 0))] == [3, 2, 2]
+
+
+def test_the_query_in_the_docs_adds_up_quarters(engine, tmp_path):
+    text = (Path(__file__).parents[3] / "docs/models.md").read_text()
+    (query,) = re.findall(r"```sql\n(WITH happened.*?)```", text, re.DOTALL)
+    rows = table(COHORT_VALUE, made(month_run(engine, tmp_path, shop())))
+    wanted = engine.collect(by_quarter(engine.from_arrow(rows))).to_pylist()
+    with duckdb.connect() as any_reader:
+        months = pa.array([dt.date(2024, 12, 1)] * len(rows), pa.date32())
+        any_reader.register("cohort_value", rows.append_column("month", months))
+        found = any_reader.execute(query).fetchall()
+    assert {(q, age): sums for q, age, *sums in found} == {
+        (4 * row["cohort"].year + (row["cohort"].month - 1) // 3, row["age_quarters"]): [
+            row[name] for name in ("orders", "revenue", "margin")
+        ]
+        for row in wanted
+        if row["attribute"] == "all"
+    }
