@@ -13,6 +13,7 @@ from cltv_assets.tables import (
     cleaned_and_rejected,
     cltv_predictions,
     holdout_evaluation,
+    new_customer_value,
     purchase_days,
     purchase_model,
     raw_transactions,
@@ -39,6 +40,7 @@ TABLES: tuple[Table, ...] = (
     cltv_predictions.TABLE,
     segment_summary.TABLE,
     segment_movement.TABLE,
+    new_customer_value.TABLE,
     holdout_evaluation.TABLE,
 )
 
