@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.figures import wording
 from cltv_assets.models.choosing.histories import OperationalTime
 from cltv_assets.models.choosing.older_base import Populations
 from cltv_assets.months import Month
@@ -19,6 +20,7 @@ from cltv_assets.tables import checks_of, new_customer_value
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.new_customer_value.columns import NEW_CUSTOMER_VALUE
+from cltv_assets.tables.new_customer_value.highlights import month_highlights
 from cltv_assets.tables.new_customer_value.make import rows_of
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.older_customers import populations_json
@@ -33,8 +35,8 @@ TRUE = {
     **ROW, "model_name": "bg_nbd", "status": "fitted", "r": SHOP.r, "alpha": SHOP.alpha, "a": SHOP.a, "b": SHOP.b,
     "log_covariance": json.dumps({"r": {"r": 0.001, "alpha": 0.0}, "alpha": {"r": 0.0, "alpha": 0.001}}),
 }  # fmt: skip
-#: A mean first order of 28, a mean later one of 40, a margin of a half.
-FIRST, LATER, MARGIN = 28.0, 40.0, 0.5
+#: A mean first order of 28, where later ones are of 40, and a margin of a half.
+FIRST, MARGIN = 28.0, 0.5
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +150,7 @@ def test_the_interval_holds_chance_parameters_ratio_and_the_models_error(known):
     assert width(known, "expected_value") < width(wrong, "expected_value")
     # By chance alone: simulated customers, and the mean of a cohort as large as December's.
     rng = np.random.default_rng(2)
-    n, days = 20_000, END.days_to_end_of(12)
+    n, days = 400_000, END.days_to_end_of(12)
     counts = np.zeros(n)
     rate, stop = rng.gamma(SHOP.r, 1 / SHOP.alpha, n), rng.beta(SHOP.a, SHOP.b, n)
     at, alive = rng.exponential(1 / rate), np.ones(n, dtype=bool)
@@ -157,7 +159,26 @@ def test_the_interval_holds_chance_parameters_ratio_and_the_models_error(known):
         alive &= ~buying | (rng.random(n) >= stop)
         at = at + np.where(buying, rng.exponential(1 / rate), 0.0)
     size = by_key(known)["all", 12]["cohort_customers"]
-    assert width(sure) == pytest.approx(2 * 1.2816 * counts.std() / size**0.5, rel=0.05)
+    assert width(sure) == pytest.approx(2 * 1.2816 * counts.std() / size**0.5, rel=0.02)
+    # Of value: both orders' variances, and twice their covariance, by the moments of the Gamma-Gamma model.
+    p, q, v = 6.0, 4.0, 20.0
+    spend = {
+        "model_name": "gamma_gamma",
+        "role": "chosen",
+        "status": "fitted",
+        "p": p,
+        "q": q,
+        "v": v,
+        "customers": 900,
+    }
+    row = by_key(changed(sure, SPEND_MODEL.name, spend, schema=SPEND_MODEL))["all", 12]
+    again = counts.mean() * p * v / (q - 1)
+    later = (p**2 * (counts**2).mean() + p * counts.mean()) * v**2 / ((q - 1) * (q - 2)) - again**2
+    of_mean = row["first_order_value_se"] ** 2
+    together = 2 * row["first_order_value"] * again / (q - 2)
+    variance = (of_mean * row["customers"] + later + together) / size + of_mean
+    wanted = 2 * 1.2816 * MARGIN * variance**0.5
+    assert row["expected_value_high"] - row["expected_value_low"] == pytest.approx(wanted, rel=0.015)
 
 
 def test_holdouts_compare_what_was_said_with_what_came(known, shop):
@@ -375,6 +396,23 @@ def test_where_nobody_came_for_a_year_the_newest_year_with_customers_counts(engi
     assert row["cohort_customers"] == -(-row["customers"] // 12)
     assert row["first_order_value"] == pytest.approx(FIRST, rel=0.1)
     assert row["expected_value"] > 0
+
+
+def test_what_the_ui_shows(known):
+    rows = rows_of(known)
+    # The longest horizon has no holdout yet: all lines of a table have the same columns all the same.
+    rows[-1] = {name: value for name, value in rows[-1].items() if not name.startswith("holdout_")}
+    table = pa.Table.from_pylist(rows, schema=NEW_CUSTOMER_VALUE.arrow)
+    run = replace(known, inputs={**known.inputs, NEW_CUSTOMER_VALUE.name: known.engine.from_arrow(table)})
+    found = month_highlights(run)
+    assert found.numbers["value_of_a_new_customer_12m_USD"] == round(rows[-1]["expected_value"], 2)
+    assert found.numbers["first_orders_of"] == rows[0]["customers"]
+    lines = found.tables["new_customer"]
+    assert len({tuple(line) for line in lines}) == 1
+    assert lines[0]["came"] == wording.amount(rows[0]["holdout_actual_value"])
+    assert lines[-1]["came"] == wording.NOTHING
+    none = replace(run, inputs={**run.inputs, NEW_CUSTOMER_VALUE.name: run.engine.from_arrow(table.slice(0, 0))})
+    assert month_highlights(none).tables == {}
 
 
 def test_planted_faults_of_longer_horizons_and_of_orders_block(known):

@@ -20,6 +20,12 @@ def month_highlights(run: MonthRun) -> Highlights:
     numbers: dict[str, object] = {"first_orders_of": rows[0]["customers"]}
     if rows[0]["last_acquired"] is not None:
         numbers["last_acquired"] = rows[0]["last_acquired"].isoformat()
+    wanted = {
+        "80% interval of a cohort's mean": ("expected_value_low", "expected_value_high"),
+        "said before": ("holdout_predicted_value",),
+        "came": ("holdout_actual_value",),
+    }
+    shown_of = {name: columns for name, columns in wanted.items() if any(row[columns[0]] is not None for row in rows)}
     shown = []
     for row in rows:
         h = row["horizon_months"]
@@ -29,11 +35,9 @@ def month_highlights(run: MonthRun) -> Highlights:
             numbers[f"value_of_a_new_customer_{h}m_{currency}"] = round(row["expected_value"], 2)
             line[f"value, {currency}"] = wording.amount(row["expected_value"])
             line["discounted"] = wording.amount(row["discounted_value"])
-        if row["expected_value_low"] is not None:
-            ends = (row["expected_value_low"], row["expected_value_high"])
-            line["80% interval of a cohort's mean"] = " to ".join(map(wording.amount, ends))
-        if row["holdout_actual_value"] is not None:
-            line["said before"] = wording.amount(row["holdout_predicted_value"])
-            line["came"] = wording.amount(row["holdout_actual_value"])
+        # All lines have the same columns, as a table of the UI must.
+        for name, columns in shown_of.items():
+            ends = [row[column] for column in columns]
+            line[name] = " to ".join(wording.NOTHING if end is None else wording.amount(end) for end in ends)
         shown.append(line)
     return Highlights(numbers, {"new_customer": shown})
