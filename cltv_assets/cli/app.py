@@ -155,6 +155,30 @@ def export(
 
 
 @app.command()
+def scenario(
+    discount_rate: Annotated[
+        list[float] | None,
+        typer.Option("--discount-rate", min=0.0, max=10.0, help="Rate a year, 0.08 for 8 %; repeat it for several."),
+    ] = None,
+    margin: Annotated[
+        list[float] | None,
+        typer.Option("--margin", min=0.0, max=1.0, help="Share of spend that is margin, for everybody; repeatable."),
+    ] = None,
+    horizon: Annotated[
+        list[int] | None,
+        typer.Option("--horizon", min=1, max=60, help="Months ahead, configured or not; repeatable."),
+    ] = None,
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="By default the newest.")] = None,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="A file for all figures; ends in .csv.")] = None,
+    config: Config = None,
+) -> None:
+    """Show a month's predicted totals under other discount rates, margins and horizons; the lake is only read."""
+    from cltv_assets.cli.scenario import show_scenarios
+
+    show_scenarios(config, month, discount_rate or (), margin or (), horizon or (), to)
+
+
+@app.command()
 def doctor(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,

@@ -17,6 +17,7 @@ from cltv_assets.tables import (
     cohort_value,
     customer_attributes,
     holdout_evaluation,
+    new_customer_value,
     purchase_days,
     purchase_model,
     raw_transactions,
@@ -47,6 +48,7 @@ TABLES: tuple[Table, ...] = (
     segment_movement.TABLE,
     cohort_value.TABLE,
     acquisition_payback.TABLE,
+    new_customer_value.TABLE,
     holdout_evaluation.TABLE,
 )
 

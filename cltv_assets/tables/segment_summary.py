@@ -127,8 +127,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     unit = DAYS_PER_UNIT[run.settings.time_unit]
     spend = chosen_row(run, SPEND_MODEL.name)
     money = spend["status"] != "not_fitted"
-    now = priced(now, spend)
-    now = now.mutate(gross_margin=now.gross_margin.fill_null(run.settings.gross_margin) * now.price)
+    now = counted_for_totals(now, spend, run.settings.gross_margin)
     groups = run.engine.collect(segment_groups(now, unit, horizons, run.settings.gross_margin))
     if not len(groups):
         return []
@@ -139,7 +138,7 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     error = model_error(holdout_error(purchase), purchase[0]["holdout_folds"])
     value_error = error_of_value(purchase, spend)
     rows = []
-    for scheme, segment, chosen in _members(groups):
+    for scheme, segment, chosen in members(groups):
         before = customers_before(moves, f"from_{scheme}" if scheme != ALL else "from_value")
         count = sum(before.values()) if scheme == ALL else before.get(segment, 0)
         intervals = totals.intervals(chosen, error, value_error)
@@ -164,6 +163,23 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     return rows
 
 
+def counted_for_totals(predictions: ir.Table, spend: Mapping[str, Any], gross_margin: float) -> ir.Table:
+    """Return predictions with the margins and monetary values that totals are made from.
+
+    Parameters
+    ----------
+    predictions : ibis table
+        ``cltv_predictions`` of one month.
+    spend : mapping
+        The month's row of ``spend_model``.
+    gross_margin : float
+        For customers without one of their own.
+    """
+    now = priced(predictions, spend)
+    # Where a purchase is worth the price, whatever the history, what is left of the price stands for the margin.
+    return now.mutate(gross_margin=now.gross_margin.fill_null(gross_margin) * now.price)
+
+
 def error_of_value(purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, Any]) -> float | None:
     """Return the models' own error of revenue, from its holdouts; None where there are fewer than of purchases.
 
@@ -180,7 +196,7 @@ def error_of_value(purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, An
     return model_error(math.sqrt(sum(error * error for error in found) / len(found)), len(found))
 
 
-def _members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
+def members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
     """Return (scheme, segment, rows of its groups), with the whole base first; segments may be empty."""
     found = [(ALL, ALL, np.arange(len(groups)))]
     for scheme, (column, names) in SCHEMES.items():
@@ -277,7 +293,13 @@ def _floats(groups: pa.Table, name: str) -> FloatArray:
 GROUP_KEY = ("frequency", "age_days", "recency_days", "value_segment", "rfm_segment")
 
 
-def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence[int], gross_margin: float) -> ir.Table:
+def segment_groups(
+    predictions: ir.Table,
+    days_per_unit: int,
+    horizons: Sequence[int],
+    gross_margin: float,
+    more: Mapping[str, ir.FloatingValue] | None = None,
+) -> ir.Table:
     """Sum predictions by pattern and segments: all that totals and their intervals need.
 
     Parameters
@@ -290,12 +312,14 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
         Horizons, in months.
     gross_margin : float
         For predictions of a version that wrote no margin.
+    more : mapping of str to ibis value, optional
+        Columns of the predictions to sum up, too.
 
     Returns
     -------
     ibis table
         `GROUP_KEY`; ``customers``; the sums of `MoneyWeights`; ``purchases_{h}m`` and ``cltv_{h}m``, sums of the
-        predictions. Those of purchases are integers in fixed point, those of money decimals.
+        predictions, and of ``more``. Those of purchases are integers in fixed point, those of money decimals.
     """
     rows = predictions.select(
         "frequency",
@@ -306,6 +330,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
         age_days=fixed_point(predictions["T"] * days_per_unit, 1),
         recency_days=fixed_point(predictions.recency * days_per_unit, 1),
         margin=predictions.gross_margin.fill_null(gross_margin),
+        **(more or {}),
         **{
             name: amount
             for h in horizons
@@ -318,6 +343,7 @@ def segment_groups(predictions: ir.Table, days_per_unit: int, horizons: Sequence
     own, spent = rows.margin, rows.margin * rows.monetary_value
     sums = {f"purchases_{h}m": rows[f"purchases_{h}m"].sum().cast("int64") for h in horizons}
     sums |= {f"cltv_{h}m": decimal_sum(rows[f"cltv_{h}m"]) for h in horizons}
+    sums |= {name: exact_sum(rows[name], 9) for name in more or {}}
     return rows.group_by(*GROUP_KEY).aggregate(
         customers=rows.count(),
         margins=exact_sum(own, 9),

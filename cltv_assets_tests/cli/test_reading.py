@@ -24,13 +24,26 @@ from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import rows_of
 from cltv_assets_tests.e2e.running import cltv, values_in
 
-COMMANDS = ("init", "run", "preprocess", "model", "status", "export", "doctor", "summary", "demo", "version")
+COMMANDS = (
+    "init",
+    "run",
+    "preprocess",
+    "model",
+    "status",
+    "export",
+    "doctor",
+    "summary",
+    "scenario",
+    "demo",
+    "version",
+)
 OPTIONS = {
     "run": ("--config", "--from", "--to", "--select"),
     "preprocess": ("--config", "--from", "--to"),
     "model": ("--config", "--from", "--to"),
     "export": ("--config", "--month", "--to"),
     "summary": ("--config", "--month"),
+    "scenario": ("--config", "--month", "--discount-rate", "--margin", "--horizon", "--to"),
     "demo": ("--lake",),
 }
 
@@ -125,6 +138,57 @@ def test_summary_of_a_month(ran: Ran, config: Path, capsys: pytest.CaptureFixtur
     assert " ".join(reasons[0].split()) in " ".join(said.split())
     assert "nan" not in said.lower().split()
     assert os.linesep.join(said.splitlines()[-5:]).count("Report") == 1
+
+
+def test_scenarios_of_a_month(ran: Ran, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = {path: path.stat().st_mtime_ns for path in ran.lake.rglob("*")}
+    asked = ("--discount-rate", "0.3", "--margin", "0.25", "--horizon", "2", "--horizon", "24")
+    file = tmp_path / "out.csv"
+    assert code_of("scenario", "--config", str(config), "--month", "2011-04", *asked, "--to", str(file)) == 0
+    said = capsys.readouterr().out
+    rate, margin = ran.settings.annual_discount_rate, ran.settings.gross_margin
+    assert f"Configured: annual_discount_rate {rate:g}, gross_margin {margin:g}, horizons_months 1, 2." in said
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    base = {
+        (row["configured"], row["horizon_months"]): row
+        for row in rows
+        if (row["scheme"], row["segment"]) == ("all", "all")
+    }
+    assert set(base) == {(configured, h) for configured in ("True", "False") for h in ("2", "24")}
+    # By the configured ones it is what the tables have, with the same interval.
+    (total,) = (
+        row for row in rows_of(ran.lake, "segment_summary", "2011-04")
+        if row["scheme"] == "all" and row["horizon_months"] == 2
+    )  # fmt: skip
+    for name in ("purchases", "value"):
+        for end in ("", "_low", "_high"):
+            wanted = total[f"expected_{name}{end}"]
+            assert float(base["True", "2"][f"expected_{name}{end}"]) == pytest.approx(wanted, rel=1e-6, abs=0.01)
+    predictions = rows_of(ran.lake, "cltv_predictions", "2011-04")
+    value = sum(row["cltv_2m"] for row in predictions)
+    assert float(base["True", "2"]["expected_value"]) == pytest.approx(value, rel=1e-9)
+    # A quarter of the spend, discounted by more: less than a quarter of the spend's configured value.
+    assert float(base["False", "24"]["expected_value"]) < 0.25 / margin * float(base["True", "24"]["expected_value"])
+    for row in base.values():
+        shown = (f"{float(row[f'expected_value{end}']):,.0f}" for end in ("", "_low", "_high"))
+        said_of = (f"{float(row[name]):g}" for name in ("discount_rate", "gross_margin", "horizon_months"))
+        pattern = "{} +{} +{} +all ".format(*map(re.escape, said_of))
+        assert re.search(pattern + ".* {} +{} to {}".format(*shown), said)
+    assert sum(row["segment"] == "champions" for row in rows) == 4
+    assert {path: path.stat().st_mtime_ns for path in ran.lake.rglob("*")} == lake
+
+
+def test_scenarios_refuse_what_they_cannot_read(
+    ran: Ran, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of("scenario", "--config", str(config), "--month", "2011-09") == 4
+    assert "2011-09" in capsys.readouterr().err
+    assert code_of("scenario", "--config", str(config), "--to", "out.txt") == 2
+    assert ".csv" in capsys.readouterr().err
+    for option, value in (("--discount-rate", "-0.1"), ("--margin", "40"), ("--horizon", "0"), ("--horizon", "61")):
+        assert code_of("scenario", "--config", str(config), option, value) == 2
+        assert option in capsys.readouterr().err
 
 
 def test_summary_of_horizons_that_different_models_predicted(capsys: pytest.CaptureFixture[str]) -> None:

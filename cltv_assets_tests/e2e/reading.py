@@ -27,6 +27,7 @@ TABLES = (
     "segment_summary",
     "segment_movement",
     "cohort_value",
+    "new_customer_value",
     "holdout_evaluation",
 )
 REPORT = "cltv_report"

@@ -87,6 +87,7 @@ def test_visits_are_counted_and_predicted(tmp_path: Path, capsys: pytest.Capture
         "segment_summary": ("expected_value", "expected_value_low", "share_of_value"),
         "segment_movement": ("value_before", "value_now"),
         "cohort_value": ("revenue", "margin", "expected_revenue", "cumulative_margin", "cumulative_value_per_customer"),
+        "new_customer_value": ("first_order_value", "repeat_order_value", "expected_value", "discounted_value_low"),
     }
     for table, columns in money.items():
         rows = rows_of(lake, table, "2011-02")

@@ -10,6 +10,7 @@ import csv
 import datetime as dt
 import importlib.util
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
 from cltv_assets.tables.cltv_predictions import predict
 from cltv_assets.tables.holdout_evaluation import evaluate
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.new_customer_value.make import rows_of as new_customers
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model import fit
 from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
@@ -197,6 +199,44 @@ def test_cltv_is_discounted_spend_of_real_months(settings, modelled):
     middle = spend * 1.1 ** (-46 / 365.25)
     assert row["cltv_3m"] == pytest.approx(middle, rel=2e-3)
     assert row["cltv_9m"] > row["cltv_3m"]
+
+
+def test_a_new_customers_worth_equals_one_computed_apart(modelled, log):
+    told = {name: modelled.inputs[name] for name in ("rfm_summary", "purchase_model", "spend_model")}
+    rows = {row["horizon_months"]: row for row in new_customers(replace(modelled, inputs=at_origin(told, modelled)))}
+    chosen = {
+        name: next(row for row in modelled.engine.collect(told[name]).to_pylist() if row["role"] == "chosen")
+        for name in ("purchase_model", "spend_model")
+    }
+    r, alpha, a, b = (chosen["purchase_model"][name] for name in ("r", "alpha", "a", "b"))
+    p, q, v = (chosen["spend_model"][name] for name in ("p", "q", "v"))
+    orders: dict[str, dict[dt.date, float]] = defaultdict(lambda: defaultdict(float))
+    for customer, day, amount in log:
+        orders[customer][day] += float(amount)
+    # Everybody came in the first quarter; the largest first order counts as the next largest.
+    *most, second, _ = sorted(each[min(each)] for each in orders.values())
+    first = (sum(most) + 2 * second) / 23_570
+    for h, days in ((3, 92), (9, 273)):
+        # Equation 9 of Fader, Hardie and Lee (2005), by the series of 2F1.
+        z, term, series = days / (alpha + days), 1.0, 1.0
+        for j in range(1, 2000):
+            term *= (r + j - 1) * (b + j - 1) / ((a + b - 1 + j - 1) * j) * z
+            series += term
+        repeats = (a + b - 1) / (a - 1) * (1 - (alpha / (alpha + days)) ** r * series)
+        row = rows[h]
+        assert row["expected_orders"] == pytest.approx(1 + repeats, rel=1e-9)
+        assert row["first_order_value"] == pytest.approx(first, rel=1e-9)
+        assert row["expected_value"] == pytest.approx(first + repeats * p * v / (q - 1), rel=1e-9)
+        assert (row["customers"], row["last_acquired"]) == (23_570, dt.date(1997, 3, 25))
+        # Nobody came in the month; a twelfth of them is 1,965.
+        assert row["cohort_customers"] == 1965
+        assert row["expected_value_low"] < row["expected_value"] < row["expected_value_high"]
+
+
+def at_origin(tables, modelled) -> dict[str, object]:
+    """Return tables with the origin's month, as a window is read, and the days before it."""
+    dated = {name: table.mutate(month=ORIGIN.first_day) for name, table in tables.items()}
+    return dated | {"purchase_days": modelled.inputs["purchase_days"]}
 
 
 def test_segments_hold_the_configured_shares(modelled):

@@ -27,7 +27,13 @@ from cltv_assets_tests.cli.commands import code_of
 LAKES = Path(__file__).parent / "lakes"
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 RELEASES = sorted(folder.name for folder in LAKES.iterdir())
-KEPT = {schema.name: schema for schema in all_schemas([1, 2]) if fate_of(schema.name, 1, STEPS)[0] is Fate.KEEP}
+#: Tables that came with the next release: older lakes have no months of them.
+LATER = {"new_customer_value"}
+KEPT = {
+    schema.name: schema
+    for schema in all_schemas([1, 2])
+    if schema.name not in LATER and fate_of(schema.name, 1, STEPS)[0] is Fate.KEEP
+}
 
 Said = pytest.CaptureFixture[str]
 
@@ -126,7 +132,7 @@ def test_a_migrated_lake_is_completed_from_what_was_kept(shop: Path, capsys: Sai
     assert code_of("migrate") == 0
     assert "Next: cltv model" in capsys.readouterr().out
     assert code_of("status") == 1
-    assert "7 assets from purchase_model on" in capsys.readouterr().out
+    assert "8 assets from purchase_model on" in capsys.readouterr().out
     # The source is not needed for it.
     shutil.rmtree(shop / "shop")
     assert code_of("model") == 0

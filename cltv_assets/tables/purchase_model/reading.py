@@ -57,6 +57,14 @@ def mixture_of(rows: Sequence[Mapping[str, Any]]) -> Mixture:
     return Mixture([purchase_fit(row) for row in rows], [row.get("weight") or 1.0 for row in rows])
 
 
+def new_customers_mixture(rows: Sequence[Mapping[str, Any]]) -> Mixture:
+    """Return what `predicting` rows say of customers yet to come: of two populations, that of the new ones."""
+    two = populations(rows[0])
+    if two is None:
+        return mixture_of(rows)
+    return Mixture.of(dataclasses.replace(purchase_fit(rows[0]), parameters=two.newer))
+
+
 def holdout_errors(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the relative errors of the totals of `predicting` models together, by origin of the rolling holdouts."""
     each = [json.loads(row.get("holdout_errors") or "{}") for row in rows]

@@ -12,6 +12,7 @@ from typing import Any
 import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
+from scipy.special import hyp2f1
 
 from cltv_assets.columns import TableSchema
 from cltv_assets.lake import Lake
@@ -140,6 +141,31 @@ def changed_segment(**changes: Any) -> list[dict[str, Any]]:
     return [row | changes if (row["segment"], row["horizon_months"]) == ("low", 12) else row for row in rows]
 
 
+def repeats_of_new(days: int) -> float:
+    """Return E[X(t)] of the model in `PURCHASE`, equation 9 of Fader, Hardie and Lee (2005)."""
+    r, alpha, a, b = (PURCHASE[name] for name in ("r", "alpha", "a", "b"))
+    share = (alpha / (alpha + days)) ** r * hyp2f1(r, b, a + b - 1, days / (alpha + days))
+    return float((a + b - 1) / (a - 1) * (1 - share))
+
+
+def new_customer(horizon: int, days: int, **changes: Any) -> dict[str, Any]:
+    orders = 1 + repeats_of_new(days)
+    row: dict[str, Any] = {
+        "attribute": "all", "attribute_value": "all", "horizon_months": horizon, "customers": 2, "last_acquired": DAY,
+        "cohort_customers": 2, "expected_orders": orders, "expected_orders_low": 1.0, "expected_orders_high": 3.0,
+        "first_order_value": 25.0, "first_order_value_se": 5.0, "repeat_order_value": 30.0, "gross_margin": 1.0,
+    }  # fmt: skip
+    for name, value in (("expected_value", 30 * orders - 5), ("discounted_value", 29 * orders - 5)):
+        row |= {name: value, f"{name}_low": value / 2, f"{name}_high": 2 * value}
+    return row | changes
+
+
+def changed_new(**changes: Any) -> list[dict[str, Any]]:
+    """Return what a new customer is worth, with the longest horizon changed."""
+    *rest, last = GOOD["new_customer_value"]
+    return [*rest, last | changes]
+
+
 def metric(name: str, model: str, value: float, **changes: Any) -> dict[str, Any]:
     row = {"origin_month": dt.date(2010, 12, 1), "horizon_months": 3, "target": "purchases", "customers": 2}
     return row | {"model_name": model, "metric": name, "value": value} | changes
@@ -184,6 +210,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         move("rfm", "champions", "lost", 1), move("rfm", "new", "lost", 1),
     ],
     "cohort_value": cohorts(),
+    "new_customer_value": [new_customer(3, 91), new_customer(6, 183), new_customer(12, 366)],
     "holdout_evaluation": [
         metric("rmse", "bg_nbd+gamma_gamma", 0.5), metric("rmse", "naive_rate", 0.6), metric("rmse", "nbd", 0.4),
         metric("relative_bias", "bg_nbd+gamma_gamma", -0.1), metric("interval_coverage", "bg_nbd+gamma_gamma", 0.9),
@@ -427,6 +454,19 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("cohort_value", "money_known", True, {"cohort_value": ahead(cumulative_revenue=None)}),
     ("cohort_value", "money_known", True, {"spend_model": [NO_SPEND]}),
     ("cohort_value", "falls_by_refunds_only", True, {"cohort_value": [*cohorts(), cohort(1, revenue=Decimal("-0.01"))]}),
+    ("new_customer_value", "unique_grain", True, {"new_customer_value": GOOD["new_customer_value"] * 2}),
+    ("new_customer_value", "finite_numbers", True, {"new_customer_value": changed_new(first_order_value=-1.0)}),
+    ("new_customer_value", "possible", True, {"new_customer_value": changed_new(expected_orders=0.99, expected_orders_low=0.9)}),
+    ("new_customer_value", "possible", True, {"new_customer_value": changed_new(discounted_value_low=1e6)}),
+    ("new_customer_value", "possible", True, {"new_customer_value": changed_new(discounted_value=1e6)}),
+    ("new_customer_value", "money_whole", True, {"new_customer_value": changed_new(expected_value=None)}),
+    ("new_customer_value", "money_whole", True, {"new_customer_value": changed_new(repeat_order_value=None)}),
+    ("new_customer_value", "horizons_rise", True, {"new_customer_value": changed_new(expected_value=26.0)}),
+    ("new_customer_value", "orders_from_probabilities", True, {"new_customer_value": changed_new(expected_orders=1.2)}),
+    ("new_customer_value", "orders_from_probabilities", True, {"new_customer_value": GOOD["new_customer_value"][:2]}),
+    ("new_customer_value", "orders_from_probabilities", True, {"purchase_model": [{**PURCHASE, "status": "not_fitted"}, NULL_MODEL]}),
+    ("new_customer_value", "holdout_near", False, {"new_customer_value": changed_new(holdout_customers=900, holdout_predicted_orders=2.0, holdout_actual_orders=1.5)}),
+    ("new_customer_value", "holdout_near", False, {"new_customer_value": changed_new(holdout_customers=900, holdout_predicted_orders=2.0, holdout_actual_orders=2.0, holdout_predicted_value=90.0, holdout_actual_value=50.0)}),
     ("holdout_evaluation", "origins_match", True, {"holdout_evaluation": [metric("mae", "m", 1.0, origin_month=dt.date(2010, 11, 1))]}),
     ("holdout_evaluation", "beats_naive", False, {"holdout_evaluation": [metric("rmse", "m", 0.7), metric("rmse", "naive_rate", 0.6)]}),
     ("holdout_evaluation", "coverage_as_promised", False, {"holdout_evaluation": [metric("interval_coverage", "m", 0.7, customers=5000)]}),
