@@ -12,6 +12,7 @@ from cltv_assets.columns import TableSchema
 from cltv_assets.tables import (
     cleaned_and_rejected,
     cltv_predictions,
+    customer_scores,
     holdout_evaluation,
     purchase_days,
     purchase_model,
@@ -39,6 +40,7 @@ TABLES: tuple[Table, ...] = (
     cltv_predictions.TABLE,
     segment_summary.TABLE,
     segment_movement.TABLE,
+    customer_scores.TABLE,
     holdout_evaluation.TABLE,
 )
 
