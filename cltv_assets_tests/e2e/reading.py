@@ -25,6 +25,7 @@ TABLES = (
     "cltv_predictions",
     "segment_summary",
     "segment_movement",
+    "customer_scores",
     "holdout_evaluation",
 )
 REPORT = "cltv_report"

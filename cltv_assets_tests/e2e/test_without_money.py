@@ -86,6 +86,7 @@ def test_visits_are_counted_and_predicted(tmp_path: Path, capsys: pytest.Capture
         "cltv_predictions": ("monetary_value", "expected_order_value", "cltv_1m", "cltv_2m_high", "gross_margin"),
         "segment_summary": ("expected_value", "expected_value_low", "share_of_value"),
         "segment_movement": ("value_before", "value_now"),
+        "customer_scores": ("historic_value", "predicted_value_2m", "total_value", "value_change"),
     }
     for table, columns in money.items():
         rows = rows_of(lake, table, "2011-02")
