@@ -43,6 +43,7 @@ ENGINES = ("duckdb", "spark")
 OF_THE_SHOP_THAT_RAN = tuple(
     f"{name}.py"
     for name in (
+        "cli/test_export",
         "cli/test_reading",
         "cli/test_report",
         "cli/test_run",

@@ -10,6 +10,9 @@ from typing import Annotated
 
 import typer
 
+#: Holds the password of the database that ``cltv export`` writes to, if no other variable is named.
+PASSWORD_VARIABLE = "CLTV_EXPORT_PASSWORD"  # noqa: S105 - its name
+
 app = typer.Typer(
     help="Customer lifetime value, every month, from your transactions.",
     no_args_is_help=True,
@@ -144,14 +147,48 @@ def status(
 
 @app.command()
 def export(
-    month: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the predictions.")],
-    to: Annotated[str, typer.Option(metavar="FILE", help="A file or s3://bucket/name; ends in .csv or .parquet.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="TARGET",
+            help="A file or s3://bucket/name that ends in .csv or .parquet; or a database's table: "
+            "postgresql://user@host/database/table, mysql://user@host/database/table or file.duckdb/table.",
+        ),
+    ],
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="Month of the rows; by default the newest.")
+    ] = None,
+    table: Annotated[str, typer.Option(help="The table, such as customer_scores.")] = "cltv_predictions",
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(help="RFM or value segment; may be repeated. Of both kinds, a customer must be in one of each."),
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns, comma-separated; by default all.")] = None,
+    raw_text: Annotated[
+        bool, typer.Option("--raw-text", help="In CSV, leave texts that a spreadsheet takes for a formula as they are.")
+    ] = False,
+    delete_missing: Annotated[
+        bool, typer.Option("--delete-missing", help="In a database, delete the rows that are not in the selection.")
+    ] = False,
+    password_variable: Annotated[
+        str, typer.Option(metavar="NAME", help="The environment variable that holds the database's password.")
+    ] = PASSWORD_VARIABLE,
     config: Config = None,
 ) -> None:
-    """Write a month's predictions to a file."""
-    from cltv_assets.cli.exporting import export_predictions
+    """Write a month's predictions or scores to a file, or into a table of a database."""
+    from cltv_assets.cli.exporting import export_rows
 
-    export_predictions(config, month, to)
+    export_rows(
+        config,
+        month,
+        to,
+        table=table,
+        segments=segment or [],
+        columns=columns,
+        raw_text=raw_text,
+        delete_missing=delete_missing,
+        password_variable=password_variable,
+    )
 
 
 @app.command()

@@ -24,6 +24,7 @@ from pydantic import (
 from cltv_assets.months import Month
 from cltv_assets.settings.costs import AcquisitionCosts
 from cltv_assets.settings.pipes import Pipes
+from cltv_assets.settings.scores import Scores
 from cltv_assets.settings.section import Section, require_zone
 from cltv_assets.settings.source import Source, zone_of_source
 
@@ -197,6 +198,9 @@ class CheckThresholds(Section):
     prediction_drift: float = Field(
         0.5, gt=0, description="Warn when the mean prediction changes by a larger share in a month."
     )
+    churn_state_change: float = Field(
+        0.2, gt=0, le=1, description="Warn when the churn state of a larger share of customers is not last month's."
+    )
     holdout_bias: float = Field(0.5, gt=0, description="Warn above this absolute relative bias of a predicted total.")
 
 
@@ -303,6 +307,7 @@ class Settings(Section):
     repeat_window_months: int = Field(12, ge=1, le=120, description="Trailing window of `repeat_customers`, in months.")
     outliers: Outliers = Field(default_factory=Outliers)
     segments: Segments = Field(default_factory=Segments)
+    scores: Scores = Field(default_factory=Scores)
     checks: CheckThresholds = Field(default_factory=CheckThresholds)
     time_unit: Literal["day", "week"] = Field("day", description="Unit of recency, T and alpha.")
     lake_uri: str = Field("./lake", description="Folder of the tables, or `s3://bucket/prefix`.")

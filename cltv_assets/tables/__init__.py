@@ -16,6 +16,7 @@ from cltv_assets.tables import (
     cltv_predictions,
     cohort_value,
     customer_attributes,
+    customer_scores,
     holdout_evaluation,
     new_customer_value,
     purchase_days,
@@ -49,6 +50,7 @@ TABLES: tuple[Table, ...] = (
     cohort_value.TABLE,
     acquisition_payback.TABLE,
     new_customer_value.TABLE,
+    customer_scores.TABLE,
     holdout_evaluation.TABLE,
 )
 

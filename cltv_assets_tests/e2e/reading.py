@@ -28,6 +28,7 @@ TABLES = (
     "segment_movement",
     "cohort_value",
     "new_customer_value",
+    "customer_scores",
     "holdout_evaluation",
 )
 REPORT = "cltv_report"

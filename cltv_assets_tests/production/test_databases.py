@@ -67,6 +67,8 @@ def postgresql() -> Iterator[str]:
             "create table secret as select * from orders",
             f"create user shop password '{PASSWORD}'",
             "grant select on orders, naive to shop",
+            f"create user crm password '{PASSWORD}'",
+            "create schema crm authorization crm",
         ):
             subprocess.run([*psql, sql], check=True)
         yield f"127.0.0.1:{port}"
@@ -95,7 +97,10 @@ def mariadb() -> Iterator[str]:
             insert into naive select * from orders; create table secret as select * from orders;
             create user shop@'%' identified by '{PASSWORD}'; create user shop@localhost identified by '{PASSWORD}';
             grant select on shop.orders to shop@'%'; grant select on shop.naive to shop@'%';
-            grant select on shop.orders to shop@localhost; grant select on shop.naive to shop@localhost;"""
+            grant select on shop.orders to shop@localhost; grant select on shop.naive to shop@localhost;
+            create database crm; create user crm@'%' identified by '{PASSWORD}';
+            create user crm@localhost identified by '{PASSWORD}';
+            grant all on crm.* to crm@'%'; grant all on crm.* to crm@localhost;"""
         subprocess.run(client, input=script.encode(), check=True)
         yield f"127.0.0.1:{port}"
     finally:

@@ -204,3 +204,28 @@ def test_a_query_without_amounts_names_no_amount():
     source = Settings.model_validate({"source": query, "start_month": "2024-01"}).source
     assert set(source.columns) == {"transaction_id", "customer_id", "transacted_at"}
     assert source.counted
+
+
+@pytest.mark.parametrize(
+    ("scores", "says"),
+    [
+        ("{lapsed_below: 0.4}", "lapsed_below < recovered_above <= at_risk_below < active_above"),
+        ("{at_risk_below: 0.25, active_above: 0.9}", "0.2, 0.3, 0.25 and 0.9"),
+        ("{active_above: 0.5}", "for example 0.2, 0.3, 0.5 and 0.6"),
+        ("{actions: {at_risk: Call}}", "'at_risk': the segments are champions, loyal, potential loyalists"),
+        ("{actions: {lost: ' '}}", "the action of 'lost' is empty"),
+    ],
+)
+def test_bounds_and_actions_of_scores_are_checked(scores, says):
+    message = refusal(FULL + f"scores: {scores}\n")
+    assert says in message
+    assert "scores" in message
+
+
+def test_actions_that_are_not_named_keep_their_defaults():
+    scores = load_settings(
+        write(FULL + "scores: {lapsed_below: 0.3, recovered_above: 0.5, actions: {lost: No mail}}\n"), {}
+    )
+    assert scores.scores.actions["lost"] == "No mail"
+    assert scores.scores.actions["at risk"] == Settings().scores.actions["at risk"]
+    assert len(scores.scores.actions) == 11

@@ -112,11 +112,15 @@ def score_customers(
         columns |= dict.fromkeys((*money_columns(horizons), "gross_margin"), ibis.null("float64"))
     else:
         columns |= _money(scored, spend, horizons, gross_margin)
-    gave_back = (scored.total_refunds > 0) & (scored.total_refunds >= scored.total_spend)
-    gave_back = columns["gave_back"] = gave_back.fill_null(False)
+    gave_back = columns["gave_back"] = gave_all_back(scored)
     columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score, gave_back)
     columns |= {name: ibis.literal(text) for name, text in labels.items()}
     return scored.select(**columns)
+
+
+def gave_all_back(rfm: ir.Table) -> ir.BooleanValue:
+    """Return whether a customer of ``rfm_summary`` returned all that they bought, or more."""
+    return ((rfm.total_refunds > 0) & (rfm.total_refunds >= rfm.total_spend)).fill_null(False)
 
 
 def _money(
@@ -203,11 +207,20 @@ def priced(predictions: ir.Table, spend: Mapping[str, Any]) -> ir.Table:
 
 def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:
     """Count customers by predicted value, or purchases where no value is known, in binned minor units."""
-    rows = scored.select(value=_value_bin(scored, horizon))
+    rows = scored.select(value=value_bin(scored, horizon))
     return rows.group_by("value").aggregate(n=rows.count())
 
 
-def _value_bin(scored: ir.Table, horizon: int) -> ir.IntegerValue:
+def value_bin(scored: ir.Table, horizon: int) -> ir.IntegerValue:
+    """Return predicted value, or purchases where no value is known, in binned minor units: what tiers go by.
+
+    Parameters
+    ----------
+    scored : ibis table
+        Predictions with ``gave_back``, see `gave_all_back`.
+    horizon : int
+        Horizon, in months.
+    """
     # Everybody who is worth nothing or less is in one bin, and who gave everything back so far is too.
     value = ibis.greatest(fixed_point(scored[f"cltv_{horizon}m"], MONEY_POINT), 0)
     # Without money, whoever is expected to buy most is on top. Nulls are in all rows or in none.
@@ -231,7 +244,7 @@ def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.T
     """
     if not bounds:
         return scored.mutate(value_segment=ibis.literal(VALUE_SEGMENTS[-1])).drop("gave_back")
-    value = _value_bin(scored, horizon)
+    value = value_bin(scored, horizon)
     middle, high, top = bounds
     segment = ibis.cases(
         *(

@@ -151,13 +151,15 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
         ("new_customer_value", "spend_model"): keys("2011-12", "2012-06"),
         # The cohort that came two horizons ago.
         ("new_customer_value", "purchase_days"): keys("2011-06", "2012-06"),
+        ("customer_scores", "cltv_predictions"): keys("2012-01", "2012-06"),
+        ("customer_scores", "purchase_days"): keys("2011-01", "2012-06"),
         ("holdout_evaluation", "cltv_predictions"): keys("2011-12", "2012-03"),
         ("holdout_evaluation", "purchase_model"): keys("2011-12", "2012-03"),
         ("holdout_evaluation", "segment_summary"): keys("2011-12", "2012-03"),
         ("holdout_evaluation", "purchase_days"): keys("2011-01", "2012-06"),
         ("cltv_report", "purchase_days"): keys("2011-01", "2012-06"),
     }
-    assert len(read) == 39 + 4 + 2
+    assert len(read) == 50
 
 
 def test_a_backfill_of_some_months_makes_those_and_no_others(definitions: dg.Definitions) -> None:

@@ -103,9 +103,9 @@ def test_a_month_that_fails_neither_stops_nor_spoils_the_others(settings: Settin
     assert all(there[name] == {"2011-01"} for name in LATER | {"cltv_report"})
     assert spoken["rejected_transactions.reject_share"] == {key: key != "2011-02" for key in every}
     assert set(spoken["purchase_days.column_schema"]) == every - {"2011-02"}
-    # The last step of the run says which months, and why.
+    # The last steps of the run say which months, and why.
     errors = {event.step_key: " ".join(errors_of(result)) for event in result.get_step_failure_events()}
-    assert set(errors) == {"repeat_customers", "cltv_report"}
+    assert set(errors) == {"repeat_customers", "customer_scores", "cltv_report"}
     told = errors["cltv_report"]
     assert "2 of 3 months could not be made" in told
     assert "cleaned_transactions 2011-02: 2011-02 is not published" in told

@@ -135,6 +135,19 @@ def ahead(**changes: Any) -> list[dict[str, Any]]:
     return [cohort(0), cohort(3, 3), cohort(6, 6), cohort(12, 12, **changes)]
 
 
+def score(customer: str, **changes: Any) -> dict[str, Any]:
+    spent = {"a": "9", "b": "1"}[customer]
+    row: dict[str, Any] = {
+        "customer_id": customer, "historic_value": Decimal(spent), "historic_orders": 2, "p_order_30d": 0.2,
+        "total_value": float(spent) + 24.0, "expected_next_order": dt.date(2011, 5, 1), "p_order_90d": 0.4,
+        "days_since_last_order": 23, "p_alive": 0.7, "churn_state": "active", "value_decile": 1,
+        "value_segment": "low", "rfm_segment": "lost", "suggested_action": "Nothing",
+    }  # fmt: skip
+    for h in (3, 6, 12):
+        row |= {f"predicted_value_{h}m": 2.0 * h, f"expected_orders_{h}m": 0.1 * h}
+    return row | changes
+
+
 def changed_segment(**changes: Any) -> list[dict[str, Any]]:
     """Return a good summary but for its low value tier at 12 months."""
     rows = GOOD["segment_summary"]
@@ -211,6 +224,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     ],
     "cohort_value": cohorts(),
     "new_customer_value": [new_customer(3, 91), new_customer(6, 183), new_customer(12, 366)],
+    "customer_scores": [score("a"), score("b")],
     "holdout_evaluation": [
         metric("rmse", "bg_nbd+gamma_gamma", 0.5), metric("rmse", "naive_rate", 0.6), metric("rmse", "nbd", 0.4),
         metric("relative_bias", "bg_nbd+gamma_gamma", -0.1), metric("interval_coverage", "bg_nbd+gamma_gamma", 0.9),
@@ -259,7 +273,7 @@ def findings(engine, shop_settings, tmp_path):
             **(changed or {}),
         }
         inputs = {table: engine.from_arrow(arrow(TABLES[table], rows[table])) for table in rows}
-        if name.startswith("segment_"):
+        if name.startswith(("segment_", "customer_scores")):
             inputs["cltv_predictions"] = engine.from_arrow(two_months(rows["cltv_predictions"]))
         settings = shop_settings(start_month=start_month)
         run = MonthRun(month, settings, engine, Lake(str(tmp_path / "lake")), NoSource(), inputs)
@@ -467,6 +481,23 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("new_customer_value", "orders_from_probabilities", True, {"purchase_model": [{**PURCHASE, "status": "not_fitted"}, NULL_MODEL]}),
     ("new_customer_value", "holdout_near", False, {"new_customer_value": changed_new(holdout_customers=900, holdout_predicted_orders=2.0, holdout_actual_orders=1.5)}),
     ("new_customer_value", "holdout_near", False, {"new_customer_value": changed_new(holdout_customers=900, holdout_predicted_orders=2.0, holdout_actual_orders=2.0, holdout_predicted_value=90.0, holdout_actual_value=50.0)}),
+    ("customer_scores", "everyone_scored", True, {"customer_scores": [score("a")]}),
+    ("customer_scores", "everyone_scored", True, {"cltv_predictions": [prediction("a"), prediction("c")]}),
+    ("customer_scores", "money_given", True, {"customer_scores": [score("a", historic_value=None, total_value=None), score("b")]}),
+    ("customer_scores", "spend_whole", True, {"customer_scores": [score("a", historic_value=Decimal("9.0001")), score("b")]}),
+    ("customer_scores", "spend_whole", True, {"purchase_days": [*GOOD["purchase_days"], bought("b", dt.date(2011, 3, 9), "0.01")]}),
+    ("customer_scores", "values_add_up", True, {"customer_scores": [score("a", total_value=33.0001), score("b")]}),
+    ("customer_scores", "values_add_up", True, {"customer_scores": [score("a", total_value=None), score("b")]}),
+    ("customer_scores", "values_add_up", True, {"customer_scores": [score("a", predicted_value_12m=None), score("b")]}),
+    ("customer_scores", "probabilities_ordered", True, {"customer_scores": [score("a", p_order_30d=0.41), score("b")]}),
+    ("customer_scores", "probabilities_ordered", True, {"customer_scores": [score("a", p_order_90d=0.71), score("b")]}),
+    ("customer_scores", "probabilities_ordered", True, {"customer_scores": [score("a", p_alive=1.01), score("b")]}),
+    ("customer_scores", "days_possible", True, {"customer_scores": [score("a", expected_next_order=MONTH.last_day), score("b")]}),
+    ("customer_scores", "days_possible", True, {"customer_scores": [score("a", expected_next_order=dt.date(2014, 4, 1)), score("b")]}),
+    ("customer_scores", "days_possible", True, {"customer_scores": [score("a", days_since_last_order=-1), score("b")]}),
+    ("customer_scores", "days_possible", True, {"customer_scores": [score("a", median_days_between_orders=0.5), score("b")]}),
+    ("customer_scores", "states_known", True, {"customer_scores": [score("a", churn_state="gone"), score("b")]}),
+    ("customer_scores", "states_known", True, {"customer_scores": [score("a", value_decile=11), score("b")]}),
     ("holdout_evaluation", "origins_match", True, {"holdout_evaluation": [metric("mae", "m", 1.0, origin_month=dt.date(2010, 11, 1))]}),
     ("holdout_evaluation", "beats_naive", False, {"holdout_evaluation": [metric("rmse", "m", 0.7), metric("rmse", "naive_rate", 0.6)]}),
     ("holdout_evaluation", "coverage_as_promised", False, {"holdout_evaluation": [metric("interval_coverage", "m", 0.7, customers=5000)]}),

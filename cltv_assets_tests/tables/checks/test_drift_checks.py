@@ -19,6 +19,7 @@ from cltv_assets.months import Month
 from cltv_assets.tables import checks_of
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
+from cltv_assets.tables.customer_scores.columns import scores_schema
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.older_customers import populations_json
@@ -28,7 +29,8 @@ from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 MONTH = Month.parse("2012-06")
 BEFORE = MONTH.shift(-1)
 PREDICTIONS = predictions_schema([3, 6])
-SCHEMAS = {schema.name: schema for schema in (RFM_SUMMARY, PURCHASE_MODEL, SPEND_MODEL, PREDICTIONS)}
+SCORES = scores_schema([3, 6])
+SCHEMAS = {schema.name: schema for schema in (RFM_SUMMARY, PURCHASE_MODEL, SPEND_MODEL, PREDICTIONS, SCORES)}
 
 
 def customers(month: Month, n: int = 2000, seed: int = 1):
@@ -104,6 +106,7 @@ def verdict(engine, shop_settings, tmp_path: Path):
     [
         ("rfm_summary", "distribution_drift"), ("cltv_predictions", "distribution_drift"),
         ("cltv_predictions", "month_ahead_error"), ("cltv_predictions", "prediction_drift"),
+        ("customer_scores", "churn_states_steady"),
     ],
 )  # fmt: skip
 def test_a_first_month_has_nothing_to_compare_with(verdict, table, check):
@@ -313,3 +316,20 @@ def test_a_month_that_lacks_money_is_compared_by_what_it_has(verdict, money_then
     assert found.facts == {"psi_p_alive": 0.0}
     found = verdict("prediction_drift", "cltv_predictions", {"cltv_predictions": now}, {"cltv_predictions": before})
     assert found.message == "No month to compare with."
+
+
+@pytest.mark.parametrize(("lapsed", "passes"), [(20, True), (21, False)])
+def test_many_customers_of_another_churn_state_are_told(verdict, lapsed, passes):
+    zeros = {"int32": 1, "int64": 1, "float64": 0.5, "string": "x"}
+    plain = {column.name: zeros[column.type] for column in SCORES.columns if not column.nullable}
+
+    def scores(states):
+        return [plain | {"customer_id": f"c{i}", "churn_state": state} for i, state in enumerate(states)]
+
+    # Of a hundred known customers; the others are new this month, or gone since.
+    before = [*scores(["active"] * 100), plain | {"customer_id": "gone", "churn_state": "lapsed"}]
+    now = scores(["lapsed"] * lapsed + ["active"] * (100 - lapsed) + ["at risk"] * 50)
+    found = verdict("churn_states_steady", "customer_scores", {"customer_scores": now}, {"customer_scores": before})
+    assert found.passed is passes
+    assert f"{lapsed}.0% of 100 customers" in found.message
+    assert passes or "checks.churn_state_change (20%)" in found.message
