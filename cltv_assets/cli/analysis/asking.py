@@ -167,7 +167,7 @@ def _remedy(kind: str, near: str, problem: str, query: str, tables: Sequence[Pub
         guess = f"Did you mean {close[0]}? " if close else ""
         there = ", ".join(table.schema.name for table in tables)
         return f"{guess}There are {there}, each also as {CURRENT}<table>, and {CATALOGUE}."
-    if kind == "Binder" and "column" in problem:
+    if kind == "Binder" and re.search(r"column.* (not found|does not exist)|not have a column", problem):
         columns = " ".join(
             f"{table.schema.name} has {', '.join((*table.schema.column_names, MONTH))}."
             for table in tables
