@@ -82,3 +82,9 @@ class StatementError(EngineError):
     def __init__(self, problem: str, remedy: str, place: tuple[int, int, int] | None = None) -> None:
         super().__init__(problem, remedy)
         self.place = place
+
+
+class QueryError(CltvError):
+    """A question in SQL is wrong, or asks for more than reading the lake's tables."""
+
+    exit_code = 2

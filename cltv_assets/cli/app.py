@@ -216,6 +216,34 @@ def scenario(
 
 
 @app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(metavar="QUERY", help="One SELECT; - reads standard input.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="A file that holds it.")] = None,
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, csv or json.")] = "table",
+    to: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A file or s3://bucket/name; ends in .csv or .parquet.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows the printed table shows.")] = 50,
+    config: Config = None,
+) -> None:
+    """Answer a question in SQL: every table of the lake by its name, its newest month as current_<table>."""
+    from cltv_assets.cli.analysis.sql import answer
+
+    answer(config, query, file, form, to, limit)
+
+
+@app.command()
+def views(
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The DuckDB file.")] = Path("analysis.duckdb"),
+    config: Config = None,
+) -> None:
+    """Write a DuckDB file of views over the lake, for notebooks and BI tools; again after each run."""
+    from cltv_assets.cli.analysis.views_file import write_views
+
+    write_views(config, to)
+
+
+@app.command()
 def doctor(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,

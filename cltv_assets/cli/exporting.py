@@ -10,8 +10,8 @@ import pyarrow as pa
 import typer
 
 from cltv_assets.cli.export_databases import is_database, write_table
-from cltv_assets.cli.export_files import ENDINGS, write_file
 from cltv_assets.cli.reading import named_or_newest, open_reader
+from cltv_assets.cli.whole_file import ENDINGS, write_whole
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
@@ -51,7 +51,7 @@ def export_rows(
     columns : str or None
         Names with commas between them; None for all.
     raw_text, delete_missing, password_variable
-        See `write_file` and `write_table`.
+        See `write_whole` and `write_table`.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def export_rows(
         arrow = rows.schema().to_pyarrow()
         what = "predictions" if table == "cltv_predictions" else f"rows of {table}"
         if not database:
-            written, harmless = write_file(settings, arrow, reader.engine.stream(rows), to, raw_text=raw_text)
+            written, harmless = write_whole(reader.engine.stream(rows), arrow, settings, to, raw_text=raw_text)
             typer.echo(f"{written:,} {what} of {wanted} written to {to}")
             if harmless:
                 typer.echo(

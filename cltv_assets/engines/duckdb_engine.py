@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,11 +11,9 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-from ibis.backends.sql.datatypes import DuckDBType
 
-from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.columns import TableSchema
+from cltv_assets.engines.duckdb_files import dataset_over, query_over
 from cltv_assets.engines.engine import Engine
 from cltv_assets.files.object_store import S3, ObjectStore, is_s3
 from cltv_assets.files.storage import Storage
@@ -33,7 +29,6 @@ _LEVEL = 1
 _ONE_THREAD = 16 << 20
 #: Up to so many bytes, a file on S3 is fetched once, because a month's queries ask for it several times.
 _COPIED = 8 << 20
-_MONTH_FOLDER = re.compile(rf"/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 
 
 class DuckDBEngine(Engine):
@@ -77,25 +72,14 @@ class DuckDBEngine(Engine):
         if self._objects is not None and is_s3(files[0]):
             copies = [self._copied(self._objects, file) for file in files]
             if None in copies:
-                self._backend.con.register(name, _on_s3(self._objects, files, arrow, hive))
+                self._backend.con.register(name, dataset_over(files, self._objects.filesystem(), arrow, hive=hive))
                 # Reading from S3 is waiting, whatever the size.
                 self._weigh(_ONE_THREAD)
                 self._held.append(f'VIEW "{name}"')
                 return self._table(name, schema)
             files = [str(copy) for copy in copies]
         self._weigh(sum(map(os.path.getsize, files)))
-        types = (
-            f", hive_partitioning = true, hive_types = {{'{MONTH}': DATE}}" if hive else ", hive_partitioning = false"
-        )
-        queries = []
-        for lacking, alike in _by_lacking(table, files).items():
-            columns = ", ".join(
-                f'NULL::{DuckDBType.to_string(schema[column])} AS "{column}"' if column in lacking else f'"{column}"'
-                for column in schema.names
-            )
-            paths = ", ".join("'" + path.replace("'", "''") + "'" for path in alike)
-            queries.append(f"SELECT {columns} FROM read_parquet([{paths}]{types})")  # noqa: S608 - our own files
-        self._backend.raw_sql(f'CREATE VIEW "{name}" AS {" UNION ALL ".join(queries)}')
+        self._backend.raw_sql(f'CREATE VIEW "{name}" AS {query_over(table, files, hive=hive)}')
         self._held.append(f'VIEW "{name}"')
         return self._table(name, schema)
 
@@ -199,29 +183,3 @@ class DuckDBEngine(Engine):
         """Release memory and the spill folder."""
         self._backend.disconnect()
         self._spill.cleanup()
-
-
-def _by_lacking(table: TableSchema, files: Sequence[str]) -> dict[frozenset[str], list[str]]:
-    """Group files by the columns of later releases that they do not have."""
-    found: dict[frozenset[str], list[str]] = {}
-    for file in files:
-        lacking = table.added.difference(pq.read_schema(file).names) if table.added else table.added
-        found.setdefault(lacking, []).append(file)
-    return found
-
-
-def _on_s3(objects: ObjectStore, files: Sequence[str], schema: pa.Schema, hive: bool) -> ds.Dataset:
-    """Return files on S3 as one lazy data set, with ``month`` from their folders' names if ``hive``.
-
-    DuckDB reaches S3 by an extension that it downloads at first use. Arrow's S3 support comes
-    with the package, and DuckDB pushes projections and filters down to it.
-    """
-    filesystem, form = objects.filesystem(), ds.ParquetFileFormat()
-    fragments = []
-    for file in files:
-        month = _MONTH_FOLDER.search(file) if hive else None
-        known = None
-        if month is not None:
-            known = ds.field(MONTH) == pa.scalar(dt.date.fromisoformat(month[1]), pa.date32())
-        fragments.append(form.make_fragment(file.removeprefix(S3), filesystem, partition_expression=known))
-    return ds.FileSystemDataset(fragments, schema, form, filesystem)

@@ -9,7 +9,6 @@ which types its columns have.
 from __future__ import annotations
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cltv_assets.duckdb_messages import said_in
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
@@ -212,16 +212,10 @@ def _explained(above: int = 1) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        text = str(error)
-        where = ""
-        if found := re.search(r"\n\n(LINE (\d+): ).*\n( *)\^", text):
-            where = f", line {int(found[2]) - above}, column {len(found[3]) - len(found[1]) + 1}"
-        said = " ".join(re.split(r"\n\n|\nDid you mean", text)[0].split()).rstrip(".!")
-        near = re.search(r'Candidate bindings: :? ?(.*)|(Did you mean "\w+")', text)
+        said = said_in(str(error), above)
         if isinstance(error, duckdb.ConversionException):
             remedy = "Mend the value, or use TRY_CAST: a line without a value is rejected, and counted."
-        elif near:
-            remedy = f"{near[2]}?" if near[2] else f"Near it are {near[1]}."
         else:
-            remedy = "Correct the query; its tables are those of source.paths."
-        raise SourceError(f"{QUERY}{where}: {said}.", remedy) from None
+            remedy = said.near or "Correct the query; its tables are those of source.paths."
+        where = f", {said.place}" if said.place else ""
+        raise SourceError(f"{QUERY}{where}: {said.problem}.", remedy) from None

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from cltv_assets.cli.export_files import write_file
+from cltv_assets.cli.whole_file import write_whole
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.cli.export_contract import CUSTOMERS, Ask, ExportContract, export
@@ -90,9 +90,7 @@ def written(tmp_path: Path, name: str, *, raw_text: bool) -> tuple[list[str], in
     table = pa.table(
         {"customer_id": ids, "value_change": pa.array([-1.5] * len(ids)), "day": [dt.date(2011, 1, 1)] * len(ids)}
     )
-    rows, changed = write_file(
-        Settings(), table.schema, iter(table.to_batches(4)), str(tmp_path / name), raw_text=raw_text
-    )
+    rows, changed = write_whole(table.to_batches(4), table.schema, Settings(), str(tmp_path / name), raw_text=raw_text)
     assert rows == len(ids)
     if name.endswith(".parquet"):
         assert pq.read_table(tmp_path / name).equals(table)

@@ -1,9 +1,10 @@
-"""Rows as a CSV or Parquet file, local or on S3."""
+"""Rows written to one file, ``.csv`` or ``.parquet``, local or on S3, which nobody sees before it is whole."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,19 +46,25 @@ class Harmless:
         return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def write_file(
-    settings: Settings, schema: pa.Schema, batches: Iterator[pa.RecordBatch], to: str, *, raw_text: bool
+def check_ending(to: str) -> None:
+    """Raise a ``ConfigError`` for a name that ends in neither form."""
+    if not to.endswith(ENDINGS):
+        raise ConfigError(f"--to {to} ends in neither .csv nor .parquet.", "Give it one of these endings.")
+
+
+def write_whole(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, settings: Settings, to: str, *, raw_text: bool = False
 ) -> tuple[int, int]:
-    """Write rows to a file that readers see when it is complete.
+    """Write batches of one schema to a file.
 
     Parameters
     ----------
-    settings : Settings
-        Say how S3 is reached.
+    batches : iterable of pyarrow.RecordBatch
+        Streamed, so that memory does not limit the rows.
     schema : pyarrow.Schema
         Of the rows.
-    batches : iterator of pyarrow.RecordBatch
-        Streamed, so that memory does not limit their number.
+    settings : Settings
+        Say how S3 is reached.
     to : str
         A file or ``s3://bucket/name`` with one of the `ENDINGS`.
     raw_text : bool
@@ -72,28 +79,35 @@ def write_file(
     ------
     ConfigError
         If it cannot be written.
+    LakeError
+        If the store refuses it.
     """
     objects = object_store_for(settings.model_copy(update={"lake_uri": to})) if is_s3(to) else None
     if "://" in to and objects is None:
         raise ConfigError(f"--to {to} is neither a file nor s3://bucket/name.", "Give one of these.")
-    target = Storage(to, objects, ConfigError)
     csv, harmless = to.endswith(".csv"), Harmless()
-    if csv and not raw_text:
-        batches = map(harmless, batches)
+    with replacing_whole(Storage(to, objects, ConfigError), to) as path:
+        written = 0
+        with pa_csv.CSVWriter(path, schema) if csv else pq.ParquetWriter(path, schema, compression="zstd") as out:
+            for batch in batches if raw_text or not csv else map(harmless, batches):
+                out.write_batch(batch)
+                written += batch.num_rows
+    return written, harmless.changed
+
+
+@contextmanager
+def replacing_whole(target: Storage, to: str) -> Iterator[Path]:
+    """Give a file to write that replaces the target once it is complete, so that nobody reads half of it.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be written.
+    """
     try:
-        # Renamed when it is complete, so that nobody reads half a file.
         with target.replacing(target.root) as path:
-            return _write(schema, batches, path, csv=csv), harmless.changed
+            yield path
     except OSError as error:
         raise ConfigError(
             f"{to} cannot be written: {os.strerror(error.errno) if error.errno else error}.", "Choose another file."
         ) from None
-
-
-def _write(schema: pa.Schema, batches: Iterator[pa.RecordBatch], to: Path, *, csv: bool) -> int:
-    written = 0
-    with pa_csv.CSVWriter(to, schema) if csv else pq.ParquetWriter(to, schema, compression="zstd") as out:
-        for batch in batches:
-            out.write_batch(batch)
-            written += batch.num_rows
-    return written

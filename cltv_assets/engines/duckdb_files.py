@@ -1,0 +1,70 @@
+"""The lake's files as DuckDB reads them: by a query over parquet files, or through Arrow."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from ibis.backends.sql.datatypes import DuckDBType
+from pyarrow import fs
+
+from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.files.object_store import S3
+
+_MONTH_FOLDER = re.compile(rf"/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
+
+
+def query_over(table: TableSchema, files: Sequence[str], *, hive: bool, filesystem: fs.FileSystem | None = None) -> str:
+    """Return the query of a table's files by DuckDB itself, with ``month`` from their folders' names if ``hive``.
+
+    Columns that later releases brought are null in files that lack them. ``filesystem`` reads the
+    files' columns where they do not lie on this machine. Without files there are the columns and no row.
+    """
+    schema = table.ibis_with_month if hive else table.ibis
+    types = {name: DuckDBType.to_string(kind) for name, kind in schema.items()}
+    how = f", hive_partitioning = true, hive_types = {{'{MONTH}': DATE}}" if hive else ", hive_partitioning = false"
+    queries = []
+    for lacking, alike in _by_lacking(table, files, filesystem).items():
+        columns = ", ".join(
+            f'NULL::{kind} AS "{name}"' if name in lacking else f'"{name}"' for name, kind in types.items()
+        )
+        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in alike)
+        queries.append(f"SELECT {columns} FROM read_parquet([{paths}]{how})")  # noqa: S608 - our own files
+    if not queries:
+        columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in types.items())
+        return f"SELECT {columns} WHERE false"
+    return " UNION ALL ".join(queries)
+
+
+def _by_lacking(
+    table: TableSchema, files: Sequence[str], filesystem: fs.FileSystem | None
+) -> dict[frozenset[str], list[str]]:
+    """Group files by the columns of later releases that they do not have."""
+    found: dict[frozenset[str], list[str]] = {}
+    for file in files:
+        lacking = table.added
+        if lacking:
+            lacking = lacking.difference(pq.read_schema(file.removeprefix(S3), filesystem=filesystem).names)
+        found.setdefault(lacking, []).append(file)
+    return found
+
+
+def dataset_over(files: Sequence[str], filesystem: fs.FileSystem, schema: pa.Schema, *, hive: bool) -> ds.Dataset:
+    """Return files as one lazy data set, with ``month`` from their folders' names if ``hive``.
+
+    Arrow opens them, so DuckDB needs neither a right to read files nor the extension for S3 that it
+    downloads at first use, and pushes projections and filters down to Arrow. Columns that a file lacks are null.
+    """
+    form = ds.ParquetFileFormat()
+    fragments = []
+    for file in files:
+        month = _MONTH_FOLDER.search(file) if hive else None
+        known = None
+        if month is not None:
+            known = ds.field(MONTH) == pa.scalar(dt.date.fromisoformat(month[1]), pa.date32())
+        fragments.append(form.make_fragment(file.removeprefix(S3), filesystem, partition_expression=known))
+    return ds.FileSystemDataset(fragments, schema, form, filesystem)
