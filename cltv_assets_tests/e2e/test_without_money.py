@@ -88,7 +88,7 @@ def test_visits_are_counted_and_predicted(tmp_path: Path, capsys: pytest.Capture
         "segment_movement": ("value_before", "value_now"),
         "cohort_value": ("revenue", "margin", "expected_revenue", "cumulative_margin", "cumulative_value_per_customer"),
         "new_customer_value": ("first_order_value", "repeat_order_value", "expected_value", "discounted_value_low"),
-        "customer_scores": ("historic_value", "predicted_value_2m", "total_value", "value_change"),
+        "customer_scores": ("historic_value", "historic_margin", "predicted_value_2m", "total_value", "value_change"),
     }
     for table, columns in money.items():
         rows = rows_of(lake, table, "2011-02")

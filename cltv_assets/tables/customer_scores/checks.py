@@ -73,10 +73,10 @@ def spend_whole(values: Values, run: MonthRun) -> Verdict:
     return Verdict(False, message, facts)
 
 
-@no_rows("historic_value plus the longest horizon's predicted value is total_value.")
+@no_rows("historic_margin plus the longest horizon's predicted value is total_value.")
 def values_add_up(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
     """Promise that the total is the sum of its parts, and is known where both are."""
-    past, ahead = table.historic_value.cast("float64"), table[f"predicted_value_{run.settings.horizons_months[-1]}m"]
+    past, ahead = table.historic_margin, table[f"predicted_value_{run.settings.horizons_months[-1]}m"]
     total = past + ahead
     off = (table.total_value - total).abs() > _ROUNDING * ibis.greatest(past.abs() + ahead.abs(), 1.0)
     return (table.total_value.isnull() != total.isnull()) | off.fill_null(False)

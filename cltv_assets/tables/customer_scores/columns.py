@@ -40,6 +40,14 @@ def scores_schema(horizons_months: Sequence[int]) -> TableSchema:
                 "currency",
                 nullable=True,
             ),
+            Column(
+                "historic_margin",
+                "float64",
+                "historic_value times the customer's gross margin, the one that predictions have.",
+                "currency",
+                nullable=True,
+                signed=True,
+            ),
             Column("historic_orders", "int64", "Orders so far.", "orders"),
             *(
                 Column(
@@ -56,8 +64,7 @@ def scores_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column(
                 "total_value",
                 "float64",
-                f"historic_value plus predicted_value_{longest}m: spend so far plus margin to come. Null where one of "
-                "them is.",
+                f"historic_margin plus predicted_value_{longest}m. Null where one of them is.",
                 "currency",
                 nullable=True,
                 signed=True,

@@ -114,7 +114,7 @@ def joined(predictions: ir.Table, rfm: ir.Table, month: Month, settings: Setting
     )
     now = month_rows(predictions, month.first_day)
     of_model = [f"{name}_{h}m" for h in settings.horizons_months for name in ("expected_purchases", "cltv")]
-    now = now.select("customer_id", "frequency", "p_alive", "value_segment", "rfm_segment", *of_model)
+    now = now.select("customer_id", "frequency", "p_alive", "gross_margin", "value_segment", "rfm_segment", *of_model)
     summary = rfm.select(
         "customer_id",
         "first_purchase",
@@ -143,9 +143,11 @@ def named(known: ir.Table, month: Month, settings: Settings, bounds: Sequence[An
     horizons = settings.horizons_months
     end: dt.date = month.last_day
     value = known[f"cltv_{horizons[-1]}m"]
+    earned = known.historic_value.cast("float64") * known.gross_margin.fill_null(settings.gross_margin)
     columns: dict[str, ir.Value] = {
+        "historic_margin": earned,
         "historic_orders": known.order_count,
-        "total_value": known.historic_value.cast("float64") + value,
+        "total_value": earned + value,
         "days_since_last_order": ibis.literal(end).delta(known.last_purchase, unit="day").cast("int64"),
         "churn_state": churn_state(known),
         "value_decile": (10 + 1 - tier(value_bin(known, horizons[-1]), bounds)).cast("int32"),

@@ -138,7 +138,7 @@ def ahead(**changes: Any) -> list[dict[str, Any]]:
 def score(customer: str, **changes: Any) -> dict[str, Any]:
     spent = {"a": "9", "b": "1"}[customer]
     row: dict[str, Any] = {
-        "customer_id": customer, "historic_value": Decimal(spent), "historic_orders": 2, "p_order_30d": 0.2,
+        "customer_id": customer, "historic_value": Decimal(spent), "historic_margin": float(spent), "historic_orders": 2, "p_order_30d": 0.2,
         "total_value": float(spent) + 24.0, "expected_next_order": dt.date(2011, 5, 1), "p_order_90d": 0.4,
         "days_since_last_order": 23, "p_alive": 0.7, "churn_state": "active", "value_decile": 1,
         "value_segment": "low", "rfm_segment": "lost", "suggested_action": "Nothing",
@@ -146,6 +146,22 @@ def score(customer: str, **changes: Any) -> dict[str, Any]:
     for h in (3, 6, 12):
         row |= {f"predicted_value_{h}m": 2.0 * h, f"expected_orders_{h}m": 0.1 * h}
     return row | changes
+
+
+def payback(**changes: Any) -> list[dict[str, Any]]:
+    """Return what the only cohort cost and is worth, with changes of the row at 12 months."""
+    row: dict[str, Any] = {
+        "attribute": "all", "attribute_value": "all", "cohort": MONTH.first_day, "age_months": 0, "spend": Decimal(6),
+        "customers": 2, "new_customers_reported": 2, "cac": 3.0, "value_so_far": 5.0, "payback": "paid back",
+        "payback_age": 0.0, "payback_age_low": 0.0, "payback_age_high": 0.0, "too_young": True,
+    }  # fmt: skip
+    ends = {"ltv": 1.0, "ltv_low": 0.5, "ltv_high": 2.0}
+    rows = []
+    for h in (3, 6, 12):
+        worth = {name: (5.0 + 2.0 * h) * factor for name, factor in ends.items()}
+        ratios = {name.replace("ltv", "ltv_to_cac"): value / 3.0 for name, value in worth.items()}
+        rows.append(row | {"horizon_months": h} | worth | ratios)
+    return [*rows[:2], rows[2] | changes]
 
 
 def changed_segment(**changes: Any) -> list[dict[str, Any]]:
@@ -210,6 +226,8 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     ],
     "rfm_summary": [RFM, NEW],
     "customer_attributes": [],
+    "acquisition_costs": [{"attribute": "all", "attribute_value": "all", "spend": Decimal(6), "new_customers_reported": 2}],
+    "acquisition_payback": payback(),
     "purchase_model": [PURCHASE, NULL_MODEL],
     "spend_model": [SPEND],
     "cltv_predictions": [prediction("a"), prediction("b")],
@@ -437,6 +455,13 @@ PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     ("segment_movement", "everyone_moved", True, {"segment_movement": [move("value", "new", "low", 2), *GOOD["segment_movement"][2:]]}),
     ("segment_movement", "everyone_moved", True, {"segment_movement": [*GOOD["segment_movement"], move("rfm", "at risk", "gone", 1)]}),
     ("segment_movement", "everyone_moved", True, {"segment_movement": []}),
+    ("acquisition_costs", "spend_positive", False, {"acquisition_costs": [{**GOOD["acquisition_costs"][0], "spend": Decimal(-1)}]}),
+    ("acquisition_payback", "costs_reconcile", True, {"acquisition_payback": payback()[1:]}),
+    ("acquisition_payback", "costs_reconcile", True, {"acquisition_costs": [{**GOOD["acquisition_costs"][0], "spend": Decimal("6.01")}]}),
+    ("acquisition_payback", "payback_possible", True, {"acquisition_payback": payback(ltv_low=100.0)}),
+    ("acquisition_payback", "payback_possible", True, {"acquisition_payback": payback(payback_age=1.0)}),
+    ("acquisition_payback", "payback_possible", True, {"acquisition_payback": payback(payback_age=None)}),
+    ("acquisition_payback", "costs_have_customers", False, {"acquisition_payback": [row | {"customers": 0} for row in payback()]}),
     ("cohort_value", "unique_grain", True, {"cohort_value": [*cohorts(), cohort(0)]}),
     ("cohort_value", "finite_numbers", True, {"cohort_value": ahead(expected_purchases_low=-0.1)}),
     ("cohort_value", "realised_adds_up", True, {"cohort_value": cohorts(customers=1, active_customers=1)}),

@@ -241,7 +241,9 @@ def test_each_customer_is_scored_as_plain_python_would(engine, tmp_path):
         row, mine, (alive, within) = found[one["id"]], now[one["id"]], wanted[one["id"]]
         assert row["historic_value"] == sum(one["spent"]) - one["back"]
         assert row["historic_orders"] == sum(1 + i % 2 for i in range(len(one["days"])))
-        assert row["total_value"] == pytest.approx(float(row["historic_value"]) + mine["cltv_6m"])
+        share = run.settings.gross_margin if mine["gross_margin"] is None else mine["gross_margin"]
+        assert row["historic_margin"] == pytest.approx(float(row["historic_value"]) * share)
+        assert row["total_value"] == pytest.approx(float(row["historic_value"]) * share + mine["cltv_6m"])
         assert [row[f"predicted_value_{h}m"] for h in HORIZONS] == [mine[f"cltv_{h}m"] for h in HORIZONS]
         assert [row[f"expected_orders_{h}m"] for h in HORIZONS] == [mine[f"expected_purchases_{h}m"] for h in HORIZONS]
         assert (row["p_order_30d"], row["p_order_90d"]) == pytest.approx((within[29], within[89]), rel=1e-6)
