@@ -173,6 +173,7 @@ def run_of(
             before.append(row | {"cltv_6m": 5.0, "p_alive": 0.1, "rfm_segment": "lost"})
     scores = {"churn_state_change": 1.0}
     values = {"horizons_months": HORIZONS, "time_unit": "week", "checks": scores, "start_month": "2011-01"}
+    values["gross_margin"] = 0.5
     source = {"kind": "csv", "path": "x", "columns": {"customer_id": "a", "transacted_at": "b"}}
     values["source"] = source | ({"amounts": "none"} if counted else {"columns": source["columns"] | {"amount": "c"}})
     season = {f"season_{i + 1:02d}": s for i, s in enumerate(SEASON)}
