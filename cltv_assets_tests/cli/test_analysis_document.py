@@ -101,13 +101,14 @@ def test_the_document_has_its_questions() -> None:
 
 
 def test_every_query_gives_the_same_through_the_file_of_views(
-    analysis_shop: AnalysisShop, ask: Ask, tmp_path: Path
+    analysis_shop: AnalysisShop, ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In another process, with DuckDB and nothing of ours."""
     file = tmp_path / "lake's.duckdb"
     with pytest.raises(SystemExit) as end:
         main(["views", "--to", str(file), "--config", str(analysis_shop.config)])
     assert not end.value.code
+    capsys.readouterr()
     (tmp_path / "queries.json").write_text(json.dumps(QUERIES), encoding="utf-8")
     program = (
         "import duckdb, json, sys; c = duckdb.connect(sys.argv[1], read_only=True); "
