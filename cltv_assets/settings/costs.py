@@ -37,7 +37,7 @@ class AcquisitionCosts(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.path is None:
-            if self.model_fields_set:
+            if self.attribute is not None or self.columns != _plain():
                 raise ValueError("acquisition_costs needs path: the file with what was spent")
             return self
         if missing := [name for name in ("month", "spend") if name not in self.columns]:

@@ -14,11 +14,12 @@ from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.sources import storage_of
 from cltv_assets.sources.cost_file import CostLine, read_costs
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.segmentation import ALL
-from cltv_assets.tables.table import DATA_PLATFORM, INGESTION, Table
+from cltv_assets.tables.table import DATA_PLATFORM, INGESTION, Input, Table
 
 ACQUISITION_COSTS = TableSchema(
     "acquisition_costs",
@@ -96,7 +97,8 @@ def month_highlights(run: MonthRun) -> Highlights:
 
 TABLE = Table(
     schema=ACQUISITION_COSTS,
-    inputs=lambda _settings: (),
+    # Nothing of it is read. But whatever starts a month starts at the raw lines, and costs are part of the month.
+    inputs=lambda _settings: (Input(RAW_TRANSACTIONS.name),),
     make=make,
     checks=(spend_positive,),
     highlights=month_highlights,

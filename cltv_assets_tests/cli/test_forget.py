@@ -178,7 +178,7 @@ def test_a_lake_is_one_graph_s_until_it_is_handed_over(shop: Path, capsys: pytes
     assert "belongs to the graph without a prefix, not to the graph 'acme'" in said
     assert "cltv adopt" in said
     assert code_of("adopt", "--config", str(shop)) == 0
-    assert "13 tables" in capsys.readouterr().out
+    assert "18 tables" in capsys.readouterr().out
     assert code_of("summary", "--config", str(shop)) == 0
     shop.write_text(text)
     assert code_of("summary", "--config", str(shop)) == 4

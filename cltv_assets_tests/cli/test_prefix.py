@@ -39,4 +39,4 @@ def test_commands_on_a_prefixed_graph(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "stale: " in (said := capsys.readouterr().out)
     assert "acme/" not in said
     assert code_of("run", "--config", str(config), "--select", "rfm+") == 2
-    assert "Choose among cleaned_transactions, cltv_predictions" in capsys.readouterr().err
+    assert "Choose among acquisition_costs, acquisition_payback" in capsys.readouterr().err

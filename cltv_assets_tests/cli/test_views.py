@@ -40,7 +40,7 @@ def in_another_process(file: Path, query: str) -> str:
 
 def test_plain_duckdb_reads_every_table(ran: Ran, config: Path, tmp_path: Path, capsys: Said) -> None:
     assert code_of("views", "--to", "analysis.duckdb", "--config", str(config)) == 0
-    assert "13 tables to 2011-04" in capsys.readouterr().out
+    assert "19 tables to 2011-04" in capsys.readouterr().out
     file = tmp_path / "analysis.duckdb"
     for schema in lake_schemas((1, 2)):
         month = "strftime(max(month), '%Y-%m')"

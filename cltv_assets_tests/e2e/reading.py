@@ -26,11 +26,15 @@ TABLES = (
     "cltv_predictions",
     "segment_summary",
     "segment_movement",
+    "acquisition_costs",
     "cohort_value",
+    "acquisition_payback",
     "new_customer_value",
     "customer_scores",
     "holdout_evaluation",
 )
+#: Those without a row where the settings name neither attributes nor costs.
+OPTIONAL = {"customer_attributes", "acquisition_costs", "acquisition_payback"}
 REPORT = "cltv_report"
 
 

@@ -55,5 +55,5 @@ def test_loading_opens_nothing_and_starts_nothing(tmp_path: Path, environ: dict[
         [sys.executable, "-c", PROBE], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"assets": 14, "seen": [], "heavy": []}
+    assert json.loads(done.stdout) == {"assets": 19, "seen": [], "heavy": []}
     assert not (tmp_path / "lake").exists()

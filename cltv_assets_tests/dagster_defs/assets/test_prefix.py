@@ -36,7 +36,7 @@ def merged_graphs_stay_apart(prefixes: tuple[str, str], **changes: object) -> No
         job = merged.resolve_job_def(names.name(MONTH_JOB))
         made = set(job.asset_layer.executable_asset_keys)
         assert made == {names.key(Names.table(key)) for key in made}
-        assert len(made) == 14
+        assert len(made) == 19
         assert {check.asset_key for check in job.asset_layer.asset_graph.asset_check_keys} == made
 
 

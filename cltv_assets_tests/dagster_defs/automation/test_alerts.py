@@ -137,8 +137,8 @@ def test_overdue_months_are_told_once_and_once_more_when_they_are_there(
     alerted.tick()
     alerted.tick()
     assert webhook.texts == [
-        "*cltv*\n:hourglass: Overdue: 2011-01, 2011-03 of raw_transactions, cleaned_transactions, "
-        "rejected_transactions and 10 more assets"
+        "*cltv*\n:hourglass: Overdue: 2011-01, 2011-03 of raw_transactions, acquisition_costs, "
+        "cleaned_transactions and 16 more assets"
     ]
     instance.report_runless_asset_event(dg.AssetMaterialization(RAW, partition="2011-01"))
     alerted.tick()
