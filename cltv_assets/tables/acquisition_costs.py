@@ -105,5 +105,5 @@ TABLE = Table(
     group=INGESTION,
     owner=DATA_PLATFORM,
     kinds=("csv", "deltalake"),
-    half="preprocess",
+    half="model",
 )

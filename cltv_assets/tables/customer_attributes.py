@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import Column, TableSchema
+from cltv_assets.settings import Settings
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
 from cltv_assets.tables.highlights import Highlights
@@ -46,6 +47,18 @@ CUSTOMER_ATTRIBUTES = TableSchema(
         ),
     ),
 )
+
+
+def attributes_of(run: MonthRun) -> ir.Table | None:
+    """Return ``customer_attributes`` as a run's inputs have it; None where the settings name no attributes."""
+    return run.inputs[CUSTOMER_ATTRIBUTES.name] if run.settings.source.attributes else None
+
+
+def attribute_inputs(settings: Settings, farthest: int = 0) -> tuple[Input, ...]:
+    """Return the input that `attributes_of` needs; none without attributes, so that older lakes need no months."""
+    if not settings.source.attributes:
+        return ()
+    return (Input(CUSTOMER_ATTRIBUTES.name, farthest, holes=farthest > 0),)
 
 
 def make(run: MonthRun) -> ir.Table:
@@ -225,5 +238,5 @@ TABLE = Table(
     group=PREPARATION,
     owner=DATA_PLATFORM,
     kinds=(ENGINE, "deltalake"),
-    half="preprocess",
+    half="model",
 )

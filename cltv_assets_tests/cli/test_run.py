@@ -92,7 +92,7 @@ def test_status_shows_what_is_missing_stale_and_late(tmp_path: Path, capsys: pyt
     assert code_of("preprocess") == 0
     capsys.readouterr()
     assert code_of("status") == 1
-    assert "11 assets from purchase_model on" in capsys.readouterr().out
+    assert "13 assets from acquisition_costs on" in capsys.readouterr().out
 
     # A line of January in a later file.
     deliver(tmp_path / "shop", {FEB: [("L1", "C888", "2011-01-20 12:00:00", "3", "7.00")]}, "late-{month}.csv")

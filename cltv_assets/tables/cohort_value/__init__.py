@@ -15,7 +15,7 @@ from cltv_assets.tables.cohort_value.columns import COHORT_VALUE
 from cltv_assets.tables.cohort_value.highlights import month_highlights
 from cltv_assets.tables.cohort_value.newest import newest_cohorts
 from cltv_assets.tables.cohort_value.rows import make
-from cltv_assets.tables.customer_attributes import CUSTOMER_ATTRIBUTES
+from cltv_assets.tables.customer_attributes import attribute_inputs
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -24,10 +24,10 @@ from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, ENGINE, PR
 
 TABLE = Table(
     schema=COHORT_VALUE,
-    inputs=lambda _settings: (
+    inputs=lambda settings: (
         Input("cltv_predictions"),
         Input(RFM_SUMMARY.name),
-        Input(CUSTOMER_ATTRIBUTES.name),
+        *attribute_inputs(settings),
         Input(PURCHASE_DAYS.name, ALL_HISTORY),
         Input(PURCHASE_MODEL.name),
         Input(SPEND_MODEL.name),

@@ -13,7 +13,7 @@ from cltv_assets.months import Month
 from cltv_assets.tables.cohort_value.columns import COHORT_VALUE, NO_PURCHASE, PREDICTED, REALISED
 from cltv_assets.tables.cohort_value.predicted import Cohort, Expected, expected_of_cohorts
 from cltv_assets.tables.cohort_value.realised import customer_months, first_day, number_of, realised_sums
-from cltv_assets.tables.customer_attributes import CUSTOMER_ATTRIBUTES
+from cltv_assets.tables.customer_attributes import attributes_of
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -26,8 +26,7 @@ _NOTHING: Mapping[str, Any] = {"active": 0, "orders": 0, "purchases": 0, "revenu
 
 def make(run: MonthRun) -> ir.Table:
     """Return ``cohort_value``: all cohorts at all ages, and what is expected of them where there are predictions."""
-    attributes = run.inputs[CUSTOMER_ATTRIBUTES.name] if run.settings.source.attributes else None
-    return run.engine.from_arrow(pa.Table.from_pylist(cohort_rows(run, attributes), schema=COHORT_VALUE.arrow))
+    return run.engine.from_arrow(pa.Table.from_pylist(cohort_rows(run, attributes_of(run)), schema=COHORT_VALUE.arrow))
 
 
 def cohort_rows(run: MonthRun, attributes: ir.Table | None = None) -> list[_Row]:

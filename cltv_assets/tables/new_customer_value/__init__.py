@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cltv_assets.settings import Settings
-from cltv_assets.tables.customer_attributes import CUSTOMER_ATTRIBUTES
+from cltv_assets.tables.customer_attributes import attribute_inputs
 from cltv_assets.tables.new_customer_value.checks import (
     holdout_near,
     horizons_rise,
@@ -24,9 +24,10 @@ from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Inp
 def _inputs(settings: Settings) -> list[Input]:
     longest = settings.horizons_months[-1]
     # This month, and those that horizons began with; of these a month may lack models.
-    said = (RFM_SUMMARY.name, CUSTOMER_ATTRIBUTES.name, PURCHASE_MODEL.name, SPEND_MODEL.name)
+    said = (RFM_SUMMARY.name, PURCHASE_MODEL.name, SPEND_MODEL.name)
     return [
         *(Input(name, longest, holes=True) for name in said),
+        *attribute_inputs(settings, longest),
         # The cohort acquired two horizons ago is the naive forecast.
         Input(PURCHASE_DAYS.name, 2 * longest),
     ]

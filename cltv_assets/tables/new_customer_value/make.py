@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from cltv_assets.months import Month
-from cltv_assets.tables.customer_attributes import CUSTOMER_ATTRIBUTES
+from cltv_assets.tables.customer_attributes import attributes_of
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.new_customer_value.cohorts import Cohort, of_month, outcomes
 from cltv_assets.tables.new_customer_value.columns import NEW_CUSTOMER_VALUE
@@ -25,8 +25,9 @@ _Key = tuple[str, str, int]
 
 def make(run: MonthRun) -> ir.Table:
     """Return ``new_customer_value`` of all customers."""
-    attributes = run.inputs[CUSTOMER_ATTRIBUTES.name] if run.settings.source.attributes else None
-    return run.engine.from_arrow(pa.Table.from_pylist(rows_of(run, attributes), schema=NEW_CUSTOMER_VALUE.arrow))
+    return run.engine.from_arrow(
+        pa.Table.from_pylist(rows_of(run, attributes_of(run)), schema=NEW_CUSTOMER_VALUE.arrow)
+    )
 
 
 def rows_of(run: MonthRun, attributes: ir.Table | None = None) -> list[_Row]:

@@ -147,7 +147,6 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
         ("cohort_value", "purchase_days"): keys("2011-01", "2012-06"),
         ("acquisition_payback", "acquisition_costs"): keys("2011-01", "2012-06"),
         ("new_customer_value", "rfm_summary"): keys("2011-12", "2012-06"),
-        ("new_customer_value", "customer_attributes"): keys("2011-12", "2012-06"),
         ("new_customer_value", "purchase_model"): keys("2011-12", "2012-06"),
         ("new_customer_value", "spend_model"): keys("2011-12", "2012-06"),
         # The cohort that came two horizons ago.
@@ -160,7 +159,7 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
         ("holdout_evaluation", "purchase_days"): keys("2011-01", "2012-06"),
         ("cltv_report", "purchase_days"): keys("2011-01", "2012-06"),
     }
-    assert len(read) == 51
+    assert len(read) == 49
 
 
 def test_a_backfill_of_some_months_makes_those_and_no_others(definitions: dg.Definitions) -> None:

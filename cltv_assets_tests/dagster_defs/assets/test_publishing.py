@@ -63,7 +63,7 @@ def test_a_failed_check_keeps_the_published_month_and_stops_what_follows(home: P
     assert "checks.reject_share" in error
 
     # What was delivered is there; nothing that failed, and nothing after it.
-    assert materialized == {"raw_transactions"}
+    assert materialized == {"raw_transactions", "acquisition_costs"}
     after = contents(settings.lake_root)
     assert differences(before, after) == ["raw_transactions 2011-01"]
     assert unfinished_files(settings.lake_root) == []
