@@ -5,6 +5,7 @@ From ``cltv_assets`` this package imports only `months` and `errors`. It does no
 
 from cltv_assets.settings.file import load_settings
 from cltv_assets.settings.model import S3, EnvironmentName, Outliers, Settings
-from cltv_assets.settings.source import CanonicalName, Source
+from cltv_assets.settings.source import Source
+from cltv_assets.settings.source_fields import CanonicalName
 
 __all__ = ["S3", "CanonicalName", "EnvironmentName", "Outliers", "Settings", "Source", "load_settings"]

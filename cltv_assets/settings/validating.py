@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings.model import Settings
-from cltv_assets.settings.source import CanonicalName
+from cltv_assets.settings.source_fields import CanonicalName
 from cltv_assets.settings.yaml_file import Places
 
 #: What people call a setting, or a canonical column, elsewhere.

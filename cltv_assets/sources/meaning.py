@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cltv_assets.settings import Source
-from cltv_assets.settings.source import Condition
+from cltv_assets.settings.source_fields import Condition
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import Lines, Reader

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -186,22 +187,27 @@ class _Found:
     iterations: int
 
 
+def climbed(loss: Objective, start: FloatArray, bounds: Bounds, **options: float) -> Any:
+    """Return where L-BFGS-B ends that begins at ``start`` within the bounds: scipy's result, with its ``options``."""
+    lower, upper = bounds
+    return minimize(
+        loss,
+        np.clip(start, lower, upper),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=list(zip(lower, upper, strict=True)),
+        options=options,
+    )
+
+
 def _search(
     objective: Objective, starts: Sequence[FloatArray], bounds: Bounds, customers: float, max_iterations: int
 ) -> list[_Found]:
     """Climb from each start, and return where that ended, the best first."""
-    lower, upper = bounds
     loss = loss_per_customer(objective, customers)
     found = []
     for start in starts:
-        result = minimize(
-            loss,
-            np.clip(start, lower, upper),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=list(zip(lower, upper, strict=True)),
-            options={"maxiter": max_iterations, "ftol": 1e-11, "gtol": 1e-6, "maxls": 40},
-        )
+        result = climbed(loss, start, bounds, maxiter=max_iterations, ftol=1e-11, gtol=1e-6, maxls=40)
         if np.isfinite(result.fun):
             found.append(_Found(np.asarray(result.x, dtype=np.float64), -float(result.fun), int(result.nit)))
     if not found:
