@@ -128,8 +128,9 @@ def test_without_partitions_it_must_have_been_made_after_the_month_closed(instan
 @pytest.mark.parametrize("prefix", ["", "acme"])
 def test_only_raw_transactions_depends_on_it_and_nothing_defines_it(prefix: str, pipes: dict[str, Any]) -> None:
     given = settings("daily", asset_key=["dbt/orders", "sizes"]).model_dump(by_alias=True, exclude_unset=True)
-    lake = {"lake_uri": "s3://lake/cltv", "pipes": pipes, "asset_prefix": prefix}
-    graph = build_definitions(Settings.model_validate({**given, **lake})).resolve_asset_graph()
+    graph = build_definitions(
+        Settings.model_validate({**given, "pipes": pipes, "asset_prefix": prefix})
+    ).resolve_asset_graph()
 
     foreign = {ORDERS, dg.AssetKey("sizes")}
     assert not foreign & graph.materializable_asset_keys
