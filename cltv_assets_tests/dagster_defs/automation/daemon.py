@@ -51,12 +51,15 @@ class Daemon:
         return requested
 
     def run(self, requested: Requested) -> None:
-        """Make what was requested: a run for all assets that want the same months, as a backfill does."""
+        """Make what was requested: a run for all assets that want the same months, as a backfill does.
+
+        Tables that need many months of others wait for them, so they want fewer months at once and come last.
+        """
         together: dict[frozenset[str], list[str]] = defaultdict(list)
         for table, months in requested.items():
             together[frozenset(months)].append(table)
         order = [key.path[-1] for key in self.definitions.resolve_asset_graph().toposorted_asset_keys]
-        for months, tables in sorted(together.items(), key=lambda item: min(map(order.index, item[1]))):
+        for months, tables in sorted(together.items(), key=lambda item: max(map(order.index, item[1]))):
             self.materialize(sorted(months), tables)
 
     def materialize(self, months: list[str], tables: list[str]) -> None:
