@@ -82,7 +82,7 @@ variable "analyst_role_arns" {
 variable "analyst_tables" {
   description = "Tables that analysts read; `cltv_report` are the reports. Lines as delivered are not among them."
   type        = set(string)
-  default     = ["acquisition_payback", "cltv_predictions", "cltv_report", "cohort_value", "customer_scores", "holdout_evaluation", "new_customer_value", "purchase_model", "rfm_summary", "segment_movement", "segment_summary", "spend_model"]
+  default     = ["acquisition_costs", "acquisition_payback", "cltv_predictions", "cltv_report", "cohort_value", "customer_attributes", "customer_scores", "holdout_evaluation", "new_customer_value", "purchase_model", "rfm_summary", "segment_movement", "segment_summary", "spend_model"]
 }
 
 variable "force_destroy" {
