@@ -73,6 +73,7 @@ def section(data: ReportData) -> Section:
         "rfm": facts.rfm,
         "counted": counted,
         "rfm_meanings": RFM_MEANINGS | (_MEANINGS_WITHOUT_SPEND if counted else {}),
+        "actions": data.settings.scores.actions,
         "rfm_amount": _amounts(facts.rfm),
         "matrix": _matrix(facts.moves.rows) if facts.moves.compared else {},
         "rfm_moves": rfm_moves if facts.moves.compared else [],

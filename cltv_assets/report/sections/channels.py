@@ -1,0 +1,70 @@
+"""What a new customer is worth, of all and by attribute such as channel, and how wrong that was before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from cltv_assets.figures import wording
+from cltv_assets.report.data import ReportData
+from cltv_assets.report.facts.acquisition import NewCustomers
+from cltv_assets.report.sections.section import Section, margin_in_words
+
+#: Values of an attribute that are shown.
+_SHOWN = 12
+
+
+def section(data: ReportData) -> Section | None:
+    """Return what a new customer is worth; None where that is not told."""
+    new = data.new_customers
+    if new is None:
+        return None
+    attributes = {name: list(rows) for name, rows in groupby(new.by_value, key=lambda row: str(row["attribute"]))}
+    figures = [float(row[_what(new)] or 0.0) for row in (*new.everyone, *new.by_value)]
+    content = {
+        "money": new.money,
+        "currency": data.settings.currency,
+        "horizon": wording.months(data.horizon),
+        "everyone": new.everyone,
+        "attributes": {name: rows[:_SHOWN] for name, rows in attributes.items()},
+        "left_out": {name: max(len(rows) - _SHOWN, 0) for name, rows in attributes.items()},
+        "held": {name: _held(rows) for name, rows in attributes.items()},
+        "everyone_held": _held(new.everyone),
+        "what": "value" if new.money else "orders",
+        "written": wording.amounts(max(figures, default=0.0)) if new.money else wording.decimal,
+        "margin": margin_in_words(data.settings),
+        "acquired": new.longest["customers"],
+        "cohort": new.longest["cohort_customers"],
+        "too_many": _too_many,
+    }
+    return Section("channels", "New customers and channels", _headline(data, new, attributes), content)
+
+
+def _what(new: NewCustomers) -> str:
+    return "expected_value" if new.money else "expected_orders"
+
+
+def _held(rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(row["holdout_actual_orders"] is not None for row in rows)
+
+
+def _too_many(predicted: float | None, actual: float | None) -> str:
+    """Say how far a prediction was off."""
+    if predicted is None or actual is None:
+        return wording.NOTHING
+    return wording.too_many(predicted / actual - 1 if actual else None)
+
+
+def _headline(data: ReportData, new: NewCustomers, attributes: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    row, ahead = new.longest, wording.months(data.horizon)
+    if new.money:
+        text = f"A new customer is expected to bring {wording.money(row['expected_value'], data.settings.currency)}"
+    else:
+        text = f"A new customer is expected to order on {wording.decimal(row['expected_orders'])} days"
+    text += f" in {ahead}"
+    for name, rows in attributes.items():
+        least, most = rows[-1][_what(new)], rows[0][_what(new)]
+        if len(rows) > 1 and least and least > 0:
+            return f"{text}; by {name} the most is {wording.decimal(most / least, 1)} times the least"
+    return text
