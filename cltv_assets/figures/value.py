@@ -49,21 +49,27 @@ def segments_figure(segments: Sequence[tuple[str, int, float]], what: str = "pre
     return figure
 
 
-def course_figure(before: Sequence[float], ahead: Sequence[tuple[int, float, float, float]], what: str) -> Figure:
+def course_figure(
+    before: Mapping[str, Sequence[float]], ahead: Sequence[tuple[int, float, float, float]], what: str
+) -> Figure:
     """Draw what is expected from now to each horizon, and what the same months of a year before brought.
 
     Parameters
     ----------
-    before : sequence of float
-        Cumulative, at the end of each month; empty where it is not known.
+    before : mapping of str to sequence of float
+        By name, cumulative, at the end of each month; two at most.
     ahead : sequence of (months, expected, low, high)
         By horizon, at least one; ends of the 80 % interval.
     what : str
         The vertical axis, with its unit.
     """
-    ends = [*before, *(number for point in ahead for number in point[1:])]
+    ends = [
+        *(number for line in before.values() for number in line),
+        *(number for point in ahead for number in point[1:]),
+    ]
     most, least = max(ends), min(0.0, *ends)
-    keys = [Key(FIRST, "expected", "dashed"), *([Key(SECOND, "a year before")] if before else [])]
+    keys = [Key(FIRST, "expected", "dashed")]
+    keys += [Key(colour, name) for name, colour in zip(before, (SECOND, MUTED), strict=False)]
     figure, plot = canvas.axes("Months from now", what, canvas.margin(most, least), keys=keys)
     plot.set_xlim(0, ahead[-1][0] * 1.02)
     canvas.upwards(plot, most, least)
@@ -73,8 +79,8 @@ def course_figure(before: Sequence[float], ahead: Sequence[tuple[int, float, flo
     plot.fill_between(at, low, high, color=FIRST, alpha=_BAND, linewidth=0)
     plot.plot(at, mean, color=FIRST, linewidth=2, linestyle=canvas.DASHED)
     plot.plot(at[1:], mean[1:], "o", color=FIRST, markersize=5, clip_on=False)
-    if before:
-        plot.plot(range(len(before) + 1), [0.0, *before], color=SECOND, linewidth=2.5)
+    for line, colour in zip(before.values(), (SECOND, MUTED), strict=False):
+        plot.plot(range(len(line) + 1), [0.0, *line], color=colour, linewidth=2.5)
     return figure
 
 

@@ -118,6 +118,11 @@ class NewCustomers:
         """Whether a value is known."""
         return self.longest["expected_value"] is not None
 
+    @property
+    def what(self) -> str:
+        """The column that values are told by."""
+        return "expected_value" if self.money else "expected_orders"
+
 
 def new_customers_of(rows: Iterable[_Row], horizon: int) -> NewCustomers | None:
     """Arrange rows of ``new_customer_value``; None without any."""
@@ -126,12 +131,9 @@ def new_customers_of(rows: Iterable[_Row], horizon: int) -> NewCustomers | None:
     if not everyone:
         return None
 
-    def worth(row: _Row) -> float:
-        value = row["expected_value"]
-        return float(row["expected_orders"] if value is None else value)
-
+    new = NewCustomers(everyone, [])
     by_value = [row for row in every if row["attribute"] != ALL and row["horizon_months"] == horizon]
-    by_value.sort(key=lambda row: (row["attribute"], -worth(row), row["attribute_value"]))
+    by_value.sort(key=lambda row: (row["attribute"], -(row[new.what] or 0.0), row["attribute_value"]))
     return NewCustomers(everyone, by_value)
 
 

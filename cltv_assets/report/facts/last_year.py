@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH
 from cltv_assets.months import Month
@@ -20,10 +20,17 @@ _YEAR = 12
 
 @dataclass(frozen=True)
 class Bought:
-    """Spend, less refunds where they are netted, and days with an order; ``spend`` is None without amounts."""
+    """What was bought by the end of a month.
 
-    spend: float | None
-    purchases: int
+    Parameters
+    ----------
+    known, came : float
+        By customers who were customers before the first of the months, and by those who came in them: spend, less
+        refunds where they are netted, or days with an order where the source has no amounts.
+    """
+
+    known: float
+    came: float
 
 
 @dataclass(frozen=True)
@@ -34,20 +41,17 @@ class LastYear:
     ----------
     begin : Month
         First of these months: as many whole years back as the longest horizon takes.
-    months : mapping of Month to Bought
-        Of each month.
-    newcomers : Bought
-        How much of the last twelve months was that of customers who first bought in them.
-    new : int
-        How many these are.
+    years : int
+        How many.
+    bought : mapping of (Month, int) to float
+        In each month by those who came in a year of these, counted from 1; 0 for those who came before.
     complete : bool
         Whether the source begins no later.
     """
 
     begin: Month
-    months: Mapping[Month, Bought]
-    newcomers: Bought
-    new: int
+    years: int
+    bought: Mapping[tuple[Month, int], float]
     complete: bool
 
     def before(self, horizon: int) -> Bought | None:
@@ -60,41 +64,38 @@ class LastYear:
         if not self.complete:
             return []
         # A shorter horizon repeats fewer whole years.
-        found, spend, purchases = [], 0.0, 0
-        later = len(self.months) // _YEAR - -(-horizon // _YEAR)
-        first = self.begin.shift(_YEAR * later)
+        skipped = self.years - -(-horizon // _YEAR)
+        first, known, came = self.begin.shift(_YEAR * skipped), 0.0, 0.0
+        found = []
         for month in first.until(first.shift(horizon - 1)):
-            one = self.months[month]
-            spend, purchases = spend + (one.spend or 0.0), purchases + one.purchases
-            found.append(Bought(None if one.spend is None else spend, purchases))
+            for year in range(self.years + 1):
+                amount = self.bought.get((month, year), 0.0)
+                known, came = (known + amount, came) if year <= skipped else (known, came + amount)
+            found.append(Bought(known, came))
         return found
 
 
-def last_year(run: MonthRun) -> LastYear:
-    """Add up the months before; customers with a prediction only, so that it is the forecast's own."""
-    settings = run.settings
-    years = -(-settings.horizons_months[-1] // _YEAR)
-    begin, last_twelve = run.month.shift(1 - _YEAR * years), run.month.shift(1 - _YEAR)
-    days, rfm = run.inputs[PURCHASE_DAYS.name], run.inputs[RFM_SUMMARY.name]
-    known = rfm.semi_join(run.inputs["cltv_predictions"], "customer_id")
-    known = known.select("customer_id", new=known.first_purchase >= ibis.literal(last_twelve.first_day))
-    recent = days.filter(days[MONTH].between(ibis.literal(begin.first_day), ibis.literal(run.month.first_day)))
-    net = recent.spend - recent.refunds if settings.refunds == "net" else recent.spend
-    recent = recent.select("customer_id", month=recent[MONTH], net=net, bought=(recent.order_count > 0).cast("int64"))
-    joined = recent.inner_join(known, "customer_id")
+def last_year(run: MonthRun, money: bool) -> LastYear:
+    """Add up the months before of the customers with a prediction; in purchases unless ``money``."""
+    years = -(-run.settings.horizons_months[-1] // _YEAR)
+    begin = run.month.shift(1 - _YEAR * years)
+    rfm, days = run.inputs[RFM_SUMMARY.name], run.inputs[PURCHASE_DAYS.name]
+    predicted = rfm.semi_join(run.inputs["cltv_predictions"], "customer_id")
+    begins = [ibis.literal(begin.shift(_YEAR * n).first_day) for n in range(years)]
+    # Ibis adds up booleans only as numbers.
+    came = sum(((predicted.first_purchase >= day).cast("int64") for day in begins), ibis.literal(0))
+    who = predicted.select("customer_id", came=came)
+    recent = days.filter(days[MONTH].between(begins[0], ibis.literal(run.month.first_day)))
+    recent = recent.select("customer_id", month=recent[MONTH], what=_amount(recent, run.settings.refunds, money))
+    joined = recent.inner_join(who, "customer_id")
     # Decimals are summed exactly in any order; only the sum becomes a float.
-    summed = joined.group_by("month", "new").aggregate(spend=joined.net.sum().cast("float64"), days=joined.bought.sum())
+    summed = joined.group_by("month", "came").aggregate(what=joined.what.sum().cast("float64"))
     rows = run.engine.collect(summed).to_pylist()
-    new = run.engine.measure(known, {"new": known.new.cast("int64").sum()})["new"]
+    bought = {(Month(row["month"]), int(row["came"])): float(row["what"]) for row in rows}
+    return LastYear(begin, years, bought, run.settings.first_month <= begin)
 
-    def total(found: list[dict[str, Any]]) -> Bought:
-        spend = None if settings.source.counted else float(sum(row["spend"] for row in found))
-        return Bought(spend, sum(row["days"] for row in found))
 
-    return LastYear(
-        begin,
-        {month: total([row for row in rows if row["month"] == month.first_day]) for month in begin.until(run.month)},
-        newcomers=total([row for row in rows if row["new"] and row["month"] >= last_twelve.first_day]),
-        new=int(new or 0),
-        complete=settings.first_month <= begin,
-    )
+def _amount(days: ir.Table, refunds: str, money: bool) -> ir.NumericValue:
+    if not money:
+        return (days.order_count > 0).cast("int64")
+    return days.spend - days.refunds if refunds == "net" else days.spend

@@ -57,7 +57,7 @@ class ValueFacts:
         By horizon, what these customers are expected to spend, margin and discount not taken off; None where no
         money is predicted.
     year : LastYear
-        What they bought in the year before.
+        What they bought in the year before: revenue, or purchases where no money is predicted.
     most_valuable : list of row
         Customers by the columns that `_listed` describes. The most valuable are those who are
         expected to buy most where the predictions have no money.
@@ -88,7 +88,7 @@ def value_facts(run: MonthRun) -> ValueFacts | None:
     return ValueFacts(
         predicted,
         revenue=_revenue(run, predictions) if money else None,
-        year=last_year(run),
+        year=last_year(run, money),
         most_valuable=_named(run, listed, "brings", last=("lowest",)),
         keep=_worth_keeping(run, listed),
     )
@@ -118,7 +118,6 @@ def _listed(predictions: ir.Table, settings: Settings, money: bool) -> ir.Table:
         "customer_id",
         "frequency",
         "p_alive",
-        "rfm_segment",
         asked=predictions.value_segment.isin(ASKED) & predictions.p_alive.between(*MIDDLING),
         # The lowest tier also holds those who gave back all that they bought, whatever they are expected to buy.
         lowest=(predictions.value_segment == VALUE_SEGMENTS[-1]).fill_null(False),

@@ -75,9 +75,7 @@ def _model(data: ReportData) -> str:
     names, seasonal = before
     several = len(models.predicting) > 1
     if (set(names.split("+")), seasonal) == (set(models.names.split("+")), models.purchase.seasonal):
-        if several:
-            return f"The models that predict are those of last month: {together(models.candidates)}."
-        return f"The {models.purchase.title} model predicts, as last month."
+        return ""
     old = model_title(names) + (" with seasons" if seasonal else "")
     plural = several or "+" in names
     return (

@@ -13,6 +13,8 @@ from cltv_assets.report.sections.section import Section, margin_in_words
 
 #: Values of an attribute that are shown.
 _SHOWN = 12
+#: The ratio of the highest to the lowest value from which the headline tells it.
+_TOLD = 1.1
 
 
 def section(data: ReportData) -> Section | None:
@@ -21,7 +23,7 @@ def section(data: ReportData) -> Section | None:
     if new is None:
         return None
     attributes = {name: list(rows) for name, rows in groupby(new.by_value, key=lambda row: str(row["attribute"]))}
-    figures = [float(row[_what(new)] or 0.0) for row in (*new.everyone, *new.by_value)]
+    figures = [float(row[new.what] or 0.0) for row in (*new.everyone, *new.by_value)]
     content = {
         "money": new.money,
         "currency": data.settings.currency,
@@ -31,7 +33,6 @@ def section(data: ReportData) -> Section | None:
         "left_out": {name: max(len(rows) - _SHOWN, 0) for name, rows in attributes.items()},
         "held": {name: _held(rows) for name, rows in attributes.items()},
         "everyone_held": _held(new.everyone),
-        "what": "value" if new.money else "orders",
         "written": wording.amounts(max(figures, default=0.0)) if new.money else wording.decimal,
         "margin": margin_in_words(data.settings),
         "acquired": new.longest["customers"],
@@ -39,10 +40,6 @@ def section(data: ReportData) -> Section | None:
         "too_many": _too_many,
     }
     return Section("channels", "New customers and channels", _headline(data, new, attributes), content)
-
-
-def _what(new: NewCustomers) -> str:
-    return "expected_value" if new.money else "expected_orders"
 
 
 def _held(rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -63,8 +60,12 @@ def _headline(data: ReportData, new: NewCustomers, attributes: Mapping[str, Sequ
     else:
         text = f"A new customer is expected to order on {wording.decimal(row['expected_orders'])} days"
     text += f" in {ahead}"
+    spans: dict[str, float] = {}
     for name, rows in attributes.items():
-        least, most = rows[-1][_what(new)], rows[0][_what(new)]
-        if len(rows) > 1 and least and least > 0:
-            return f"{text}; by {name} the most is {wording.decimal(most / least, 1)} times the least"
-    return text
+        worths = [row[new.what] for row in rows if row[new.what] is not None]
+        if worths and min(worths) > 0:
+            spans[name] = max(worths) / min(worths)
+    widest = max(spans, key=lambda name: spans[name], default="")
+    if not widest or spans[widest] < _TOLD:
+        return text
+    return f"{text}; by {widest} the most is {wording.decimal(spans[widest], 1)} times the least"

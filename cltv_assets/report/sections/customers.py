@@ -43,7 +43,6 @@ def section(data: ReportData) -> Section:
         "written": wording.amount if money else partial(wording.decimal, digits=1),
         "tiers": wording.listing(ASKED),
         "middling": MIDDLING,
-        "actions": data.settings.scores.actions,
         "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.names.rstrip("_0123456789"), ""),
     }
     return Section("customers", name, headline, content)

@@ -46,7 +46,7 @@ def section(data: ReportData) -> Section | None:
         "older": max(len(everyone.cohorts) - _COHORTS, 0),
         "young": f"younger than {wording.months(YOUNG_MONTHS)} or has fewer than {FEW_CUSTOMERS} customers",
         "margin": margin_in_words(data.settings),
-        "ratio": _ratio,
+        "written": wording.amounts(everyone.spend),
     }
     return Section("payback", "Payback", _headline(data, everyone), content)
 
@@ -56,7 +56,8 @@ def _headline(data: ReportData, everyone: Paid) -> str:
         return "What customers cost is known, what comes of it not yet"
     cac, ltv = (wording.money(number, data.settings.currency) for number in (everyone.cac, everyone.ltv))
     return (
-        f"A customer costs {cac} and has brought {ltv} by {wording.months(data.horizon)} from now: {_ratio(everyone)}"
+        f"A customer costs {cac} and is expected to have brought {ltv} by {wording.months(data.horizon)} from now: "
+        f"{_ratio(everyone)}"
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -117,10 +118,11 @@ def _keep(data: ReportData) -> dict[str, object]:
                 "stake": wording.amount(row["at_stake"])
                 if data.value.predicted.money
                 else wording.decimal(row["at_stake"], 1),
-                "action": data.settings.scores.actions[row["rfm_segment"]],
+                "silent": wording.decimal(row["silent"], 0 if data.settings.time_unit == "day" else 1),
             }
             for row in keep.listed[:_NAMED]
         ],
+        "time_unit": data.settings.time_unit,
         "unit": data.settings.currency if data.value.predicted.money else "purchases",
         "more": keep.customers > _NAMED,
     }
@@ -145,13 +147,9 @@ def _pays(data: ReportData) -> tuple[str, list[str]]:
 
 
 def _cohorts_paid(paid: Paid) -> str:
-    judged = len(paid.judged)
-    return (
-        f"Of {wording.quantity(judged, 'cohort')} old and large enough to judge, {paid.paid_back} "
-        f"{'has' if paid.paid_back == 1 else 'have'} paid back what customers cost, {paid.expected} "
-        f"{'is' if paid.expected == 1 else 'are'} expected to, {paid.beyond} "
-        f"{'is' if paid.beyond == 1 else 'are'} not."
-    )
+    parts = [(paid.paid_back, "paid back what customers cost"), (paid.expected, "expected to"), (paid.beyond, "not")]
+    told = wording.listing(f"{wording.count(n)} {words}" for n, words in parts if n)
+    return f"Of {wording.quantity(len(paid.judged), 'cohort')} old and large enough to judge: {told}."
 
 
 def _best_and_worst(found: Sequence[Paid]) -> list[Paid]:
@@ -187,36 +185,38 @@ def _a_new_customer(data: ReportData, new: NewCustomers) -> str:
     return f"A new customer is worth {worth} in {ahead}{ends}: winning one may cost no more."
 
 
-def _ends(row: object, name: str, shown: Callable[[float | None], str]) -> str:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]  # type: ignore[index]
+def _ends(row: Mapping[str, Any], name: str, shown: Callable[[float | None], str]) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
     return "" if low is None else f" (80% interval {shown(low)} to {shown(high)})"
 
 
 def _attributes(data: ReportData, new: NewCustomers) -> list[Markup]:
+    """Say of each attribute whose new customers bring most, where intervals tell them apart."""
     found = []
-    what, shown = (
-        ("expected_value", lambda n: wording.money(n, data.settings.currency))
-        if new.money
-        else ("expected_orders", wording.decimal)
-    )
+    written = wording.amount if new.money else wording.decimal
+    unit = f" {data.settings.currency}" if new.money else " orders"
+
+    def brings(row: Mapping[str, Any]) -> str:
+        return f"{written(row[new.what])}{unit}{_ends(row, new.what, written)}"
+
     for attribute in dict.fromkeys(row["attribute"] for row in new.by_value):
-        rows = [row for row in new.by_value if row["attribute"] == attribute and row[what] is not None]
+        rows = [row for row in new.by_value if row["attribute"] == attribute and row[new.what] is not None]
         if len(rows) < 2:
             continue
         best, last = rows[0], rows[-1]
-        plain = wording.amount if new.money else wording.decimal
-        found.append(
-            Markup("By {}, {} brings most of a new customer, {}{}; {} least, {}{}.").format(
-                foreign(attribute),
-                foreign(best["attribute_value"]),
-                shown(best[what]),
-                _ends(best, what, plain),
-                foreign(last["attribute_value"]),
-                shown(last[what]),
-                _ends(last, what, plain),
-            )
-        )
+        if _apart(best, last, new.what):
+            told = (foreign(best["attribute_value"]), brings(best), foreign(last["attribute_value"]), brings(last))
+            text = Markup("By {}, {} brings most of a new customer, {}; {} least, {}.")
+            found.append(text.format(foreign(attribute), *told))
+        else:
+            found.append(Markup("By {}, no value is clearly above another.").format(foreign(attribute)))
     return found
+
+
+def _apart(best: Mapping[str, Any], last: Mapping[str, Any], what: str) -> bool:
+    """Whether two intervals do not meet; without intervals nothing can be told apart."""
+    low, high = best[f"{what}_low"], last[f"{what}_high"]
+    return low is not None and high is not None and low > high
 
 
 def _by_age(data: ReportData) -> list[str]:

@@ -17,7 +17,6 @@ from cltv_assets.report.sections.section import (
     Drawing,
     Picture,
     Section,
-    in_purchases,
     margin_in_words,
     much,
     why_no_money,
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
-#: The share of customers in the headline: Pareto's 20 %.
+_YEAR = 12
+#: The share of customers in the picture's title: Pareto's 20 %.
 _FIFTH = READ_AT[-1]
 
 
@@ -42,7 +42,7 @@ class Ahead:
     ----------
     months : int
         Its length.
-    before : float or None
+    before : Bought or None
         What these customers bought in the same months before, in the unit of ``expected``; None if not known.
     expected, low, high : float or None
         Revenue, or purchases where no money is predicted, and the ends of its 80 % interval.
@@ -53,7 +53,7 @@ class Ahead:
     """
 
     months: int
-    before: float | None
+    before: Bought | None
     expected: float
     low: float | None
     high: float | None
@@ -82,11 +82,11 @@ def section(data: ReportData) -> Section:
         "customers": facts.predicted.customers,
         "every": every,
         "written": wording.amounts(max((one.high or one.expected) for one in every)) if money else wording.count,
-        "year": _year_in_words(data, facts),
+        "comparison": _comparison(data, every[-1]),
+        "newcomers": any(one.before is not None and one.before.came for one in every),
         "range": _range,
         "tested": tested,
         "held": data.held,
-        "shares": _shares(facts.predicted.concentration),
     }
     pictures = (
         *_course(data, facts, every),
@@ -103,13 +103,11 @@ def _ahead(data: ReportData, facts: ValueFacts, horizon: int) -> Ahead:
     purchases, value = (
         (base.get(f"expected_{what}_low"), base.get(f"expected_{what}_high")) for what in ("purchases", "value")
     )
-    if facts.revenue is None:
-        was, expected = None if before is None else float(before.purchases), total.purchases
-        low, high = purchases
-    else:
-        was, expected = None if before is None else before.spend, facts.revenue[horizon]
+    expected, (low, high) = total.purchases, purchases
+    if facts.revenue is not None:
+        expected = facts.revenue[horizon]
         low, high = _undone(expected, total.value, value)
-    return Ahead(horizon, was, expected, low, high, (total.purchases, *purchases), (total.value, *value))
+    return Ahead(horizon, before, expected, low, high, (total.purchases, *purchases), (total.value, *value))
 
 
 def _undone(revenue: float, value: float | None, ends: Sequence[float | None]) -> tuple[float | None, float | None]:
@@ -122,26 +120,20 @@ def _undone(revenue: float, value: float | None, ends: Sequence[float | None]) -
 
 def _headline(data: ReportData, longest: Ahead) -> str:
     text = f"The next {wording.months(data.horizon)} are expected to bring {much(data, longest.expected)}"
-    if longest.before is not None:
-        text += f", the same months before brought {much(data, longest.before)}"
-    return text
+    if longest.before is None:
+        return text
+    known = much(data, longest.before.known)
+    return f"{text}; those who were customers a year ago have brought {known} since" if data.horizon == _YEAR else text
 
 
-def _year_in_words(data: ReportData, facts: ValueFacts) -> str:
-    """Say whose last year it is that stands beside the forecast."""
-    year, settings = facts.year, data.settings
-    if not year.complete:
-        return (
-            f"The data begin in {wording.month_name(settings.first_month)}: the same months of a year before are not "
-            "in them."
-        )
-    if not year.new:
-        return "None of these customers came within the last 12 months."
-    came: Bought = year.newcomers
-    brought = in_purchases(came.purchases) if facts.revenue is None else wording.money(came.spend, settings.currency)
+def _comparison(data: ReportData, longest: Ahead) -> str:
+    """Say whose year it is that stands beside the forecast."""
+    if longest.before is None:
+        begin = wording.month_name(data.settings.first_month)
+        return f"The data begin in {begin}: the same months of a year before are not in them."
     return (
-        f"{wording.quantity(year.new, 'customer')} came within the last 12 months and brought {brought} in them; who "
-        "is yet to come is not in the forecast."
+        "A year before is split: those who were customers already stand to it as today's customers to the forecast. "
+        "Who came in those months has no counterpart, as who is yet to come is not in the forecast."
     )
 
 
@@ -158,16 +150,12 @@ def _range(low: float, high: float, whole: bool = False) -> str:
     return f"{wording.decimal(low, digits)} to {wording.decimal(high, digits)}"
 
 
-def _shares(curve: Concentration | None) -> list[dict[str, str]]:
-    if curve is None:
-        return []
-    return [{"top": f"{share:.0%}", "held": wording.percent(curve.held_by(share))} for share in _READ_AT]
-
-
 def _course(data: ReportData, facts: ValueFacts, every: Sequence[Ahead]) -> tuple[Picture, ...]:
     course = facts.year.course(data.horizon)
     money = facts.revenue is not None
-    before = [float((one.spend if money else one.purchases) or 0.0) for one in course]
+    lines = {"a year before": [one.known for one in course]} if course else {}
+    if course and course[-1].came:
+        lines["and who came in it"] = [one.known + one.came for one in course]
     ahead = [
         (one.months, one.expected, one.low, one.high) for one in every if one.low is not None and one.high is not None
     ]
@@ -178,12 +166,12 @@ def _course(data: ReportData, facts: ValueFacts, every: Sequence[Ahead]) -> tupl
         f"by {wording.months(months)} {much(data, mean)}, {_range(low, high, whole=not money)}"
         for months, mean, low, high in ahead
     )
-    dashed = " Solid is what the same customers brought in the same months before." if before else ""
+    solid = " Solid is what those who were customers a year before brought in the same months." if lines else ""
     return (
         Picture(
             "The course over the coming months",
-            Drawing(lambda: course_figure(before, ahead, what), "course", f"Expected from now on: {seen}."),
-            f"Dashed is what is expected from now to each horizon, the band its 80% interval.{dashed}",
+            Drawing(lambda: course_figure(lines, ahead, what), "course", f"Expected from now on: {seen}."),
+            f"Dashed is what is expected from now to each horizon, the band its 80% interval.{solid}",
         ),
     )
 
