@@ -433,20 +433,20 @@ def _score(customer: Customer) -> dict[str, Any]:
 
 
 def payback_rows(
-    value: str, cohort: Month, spend: int, customers: int, ltv: float, payback: str, **changes: Any
+    value: str, cohort: Month, spend: int, customers: int, brings: float, state: str, **changes: Any
 ) -> tuple[dict[str, Any], ...]:
     """What a cohort cost and brings, by horizon: the same at each; intervals are a tenth to both sides."""
     cac = spend / customers if customers else None
     row: dict[str, Any] = {
         "attribute": "all" if value == "all" else "channel", "attribute_value": value, "cohort": cohort.first_day,
-        "age_months": 4, "spend": Decimal(spend), "customers": customers, "cac": cac, "value_so_far": ltv / 2,
-        "payback": payback, "too_young": False,
+        "age_months": 4, "spend": Decimal(spend), "customers": customers, "cac": cac, "value_so_far": brings / 2,
+        "payback": state, "too_young": False,
     }  # fmt: skip
-    if payback in ("paid back", "expected"):
+    if state in ("paid back", "expected"):
         row |= dict.fromkeys(("payback_age", "payback_age_low", "payback_age_high"), 2.0)
     for end, factor in (("", 1.0), ("_low", 0.9), ("_high", 1.1)):
-        row[f"ltv{end}"] = ltv * factor
-        row[f"ltv_to_cac{end}"] = ltv * factor / cac if cac else None
+        row[f"ltv{end}"] = brings * factor
+        row[f"ltv_to_cac{end}"] = brings * factor / cac if cac else None
     return tuple({**row, "horizon_months": h, **changes} for h in HORIZONS)
 
 

@@ -132,8 +132,9 @@ def _comparison(data: ReportData, longest: Ahead) -> str:
         begin = wording.month_name(data.settings.first_month)
         return f"The data begin in {begin}: the same months of a year before are not in them."
     return (
-        "A year before is split: those who were customers already stand to it as today's customers to the forecast. "
-        "Who came in those months has no counterpart, as who is yet to come is not in the forecast."
+        "Beside the forecast stands what the same customers brought in the same months of the year before: those who "
+        "were customers when it began compare with it; those who came in it do not, as who is yet to come is not in "
+        "the forecast."
     )
 
 
@@ -155,7 +156,7 @@ def _course(data: ReportData, facts: ValueFacts, every: Sequence[Ahead]) -> tupl
     money = facts.revenue is not None
     lines = {"a year before": [one.known for one in course]} if course else {}
     if course and course[-1].came:
-        lines["and who came in it"] = [one.known + one.came for one in course]
+        lines["with who came in it"] = [one.known + one.came for one in course]
     ahead = [
         (one.months, one.expected, one.low, one.high) for one in every if one.low is not None and one.high is not None
     ]
