@@ -90,6 +90,11 @@ class Models:
         return "+".join(one.name for one in self.predicting)
 
     @property
+    def staying(self) -> float:
+        """Weight of the model without dropout among those that predict."""
+        return sum(one.weight for one in self.predicting if one.name == NULL_MODEL)
+
+    @property
     def null(self) -> FittedModel | None:
         """The model without dropout, on the chosen model's clock if there is one."""
         found = [one for one in self.candidates if one.name == NULL_MODEL]
@@ -236,7 +241,7 @@ def collect(run: MonthRun) -> ReportData:
     models = Models(fitted_rows(run, PURCHASE_MODEL), fitted_rows(run, SPEND_MODEL)[0])
     view = model_view(models.candidates, run.settings)
     counts = customer_counts(run)
-    value, lines = value_facts(run), line_counts(run)
+    value, lines = value_facts(run, models.staying), line_counts(run)
     summary, moves = (
         run.engine.collect(run.inputs[schema.name]).to_pylist() for schema in (SEGMENT_SUMMARY, SEGMENT_MOVEMENT)
     )

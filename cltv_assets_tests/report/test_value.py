@@ -15,7 +15,7 @@ from cltv_assets.report import ReportData, collect, problems, render
 from cltv_assets.report.facts.last_year import Bought, LastYear
 from cltv_assets.tables.cltv_predictions.totals import concentration_of
 from cltv_assets_tests.report.reading import Page
-from cltv_assets_tests.report.small_shop import HORIZONS, NOW, Customer, Shop, holdout_rows
+from cltv_assets_tests.report.small_shop import BG_NBD, HORIZONS, NOW, STATUS, Customer, Shop, holdout_rows
 
 
 def test_every_horizon_stands_beside_the_year_before(engine: DuckDBEngine, lake: Path) -> None:
@@ -36,7 +36,7 @@ def test_every_horizon_stands_beside_the_year_before(engine: DuckDBEngine, lake:
     facts = collect(Shop(customers).run(engine, lake, start_month="1995-01"))
     page = render(facts)
     assert problems(page, facts) == []
-    rows = Page(page).table("Revenue and value")
+    rows = Page(page).table("Revenue from now")
     assert len(rows) == len(HORIZONS)
     begin, total = dt.date(1996, 5, 1), sum(one.value for one in customers)
     for row, h in zip(rows, HORIZONS, strict=True):
@@ -59,7 +59,7 @@ def test_every_horizon_stands_beside_the_year_before(engine: DuckDBEngine, lake:
 def test_data_that_begin_within_the_year_have_none_before(page: str) -> None:
     text = Page(page).text("value")
     assert "the same months of a year before are not in them" in text
-    assert {row[2] for row in Page(page).table("Revenue and value")} == {"\N{EN DASH}"}
+    assert {row[2] for row in Page(page).table("Revenue from now")} == {"\N{EN DASH}"}
 
 
 @pytest.mark.parametrize(("refunds", "spend"), [("net", 6.0), ("drop", 10.0)])
@@ -230,8 +230,31 @@ def test_who_is_nearly_gone_or_worth_little_is_not_asked(engine: DuckDBEngine, l
     assert "Ask 2 customers: EUR 21.00 is at stake" in Page(page).text("todo")
 
 
+def test_who_is_alive_only_where_nobody_leaves_is_not_asked(engine: DuckDBEngine, lake: Path) -> None:
+    """With a quarter of the weight on a model in which nobody leaves, 0.4 is what 0.2 is elsewhere, and 0.85 is 0.8."""
+    day = (dt.date(1997, 1, 5),)
+    people = {"gone": 0.25, "nearly gone": 0.39, "doubtful": 0.401, "likely": 0.849, "sure": 0.86}
+    customers = tuple(Customer(name, day, p, 900.0, "top") for name, p in people.items())
+    mixed = Shop(customers, purchase={**STATUS, **BG_NBD, "weight": 0.75}, null={**STATUS, "r": 0.3, "alpha": 40.0,
+                 "aic": 2400.0, "weight": 0.25})  # fmt: skip
+    facts = collect(mixed.run(engine, lake))
+    page = render(facts)
+    assert problems(page, facts) == []
+    reader = Page(page)
+    assert sorted(row[0] for row in reader.table("Worth keeping")) == ["doubtful", "likely"]
+    assert "P(alive) between 0.40 and 0.85" in reader.text("todo")
+    assert "nobody leaves has 25% of the weight" in reader.text("customers")
+
+
+def test_nobody_is_asked_where_nobody_can_leave(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
+    alive = tuple(Customer(one.id, one.days, 1.0, one.value, one.segment) for one in shop.customers)
+    only = {**STATUS, **dict.fromkeys(BG_NBD), "r": 0.3, "alpha": 40.0, "model_name": "nbd"}
+    page = Page(render(collect(shop.changed(customers=alive, purchase=only).run(engine, lake))))
+    assert "Nobody of high value is in doubt" in page.text("todo")
+
+
 def test_nobody_is_asked_where_all_are_alive(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
     alive = tuple(Customer(one.id, one.days, 1.0, one.value, one.segment) for one in shop.customers)
     page = Page(render(collect(shop.changed(customers=alive).run(engine, lake))))
     assert "Nobody of high value is in doubt" in page.text("todo")
-    assert "No customer of the top and high value tiers" in page.text("customers")
+    assert "Nobody is of the top and high value tiers" in page.text("customers")

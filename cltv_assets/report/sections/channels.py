@@ -39,7 +39,7 @@ def section(data: ReportData) -> Section | None:
         "cohort": new.longest["cohort_customers"],
         "too_many": _too_many,
     }
-    return Section("channels", "New customers and channels", _headline(data, new, attributes), content)
+    return Section("channels", "Channels" if attributes else "New customers", _headline(data, new, attributes), content)
 
 
 def _held(rows: Sequence[Mapping[str, Any]]) -> bool:

@@ -6,8 +6,7 @@ from functools import partial
 
 from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.facts.value import ASKED, MIDDLING
-from cltv_assets.report.sections.section import Section, much, why_no_predictions
+from cltv_assets.report.sections.section import Section, much, who_is_asked, why_no_predictions
 
 #: Customers whom the model cannot doubt.
 _ALIVE_BY_DEFINITION = {
@@ -41,8 +40,8 @@ def section(data: ReportData) -> Section:
         "keep": keep,
         "stake": much(data, keep.at_stake),
         "written": wording.amount if money else partial(wording.decimal, digits=1),
-        "tiers": wording.listing(ASKED),
-        "middling": MIDDLING,
+        "who": who_is_asked(keep),
+        "staying": wording.percent(data.models.staying, 0) if data.models.staying else "",
         "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.names.rstrip("_0123456789"), ""),
     }
     return Section("customers", name, headline, content)

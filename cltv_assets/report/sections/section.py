@@ -11,6 +11,7 @@ from markupsafe import Markup
 from cltv_assets.figures import wording
 from cltv_assets.figures.svg import svg
 from cltv_assets.report.data import ReportData
+from cltv_assets.report.facts.value import ASKED, WorthKeeping
 from cltv_assets.settings import Settings
 from cltv_assets.tables.fitted_rows import named
 
@@ -90,6 +91,12 @@ def much(data: ReportData, number: float) -> str:
 def in_purchases(number: float) -> str:
     """Return a number of purchases."""
     return wording.quantity(round(number), "purchase")
+
+
+def who_is_asked(keep: WorthKeeping) -> str:
+    """Say which customers are worth keeping."""
+    low, high = (wording.decimal(bound) for bound in keep.bounds)
+    return f"the {wording.listing(ASKED)} value tiers with a P(alive) between {low} and {high}"
 
 
 def margin_in_words(settings: Settings) -> str:

@@ -11,9 +11,8 @@ from markupsafe import Markup
 from cltv_assets.figures import wording
 from cltv_assets.report.data import Population, ReportData
 from cltv_assets.report.facts.acquisition import NewCustomers, Paid
-from cltv_assets.report.facts.value import ASKED, MIDDLING
 from cltv_assets.report.sections.changes import changes, on_last_month
-from cltv_assets.report.sections.section import Section, foreign, much, why_no_predictions
+from cltv_assets.report.sections.section import Section, foreign, much, who_is_asked, why_no_predictions
 from cltv_assets.tables.cohort_value.facts import CohortGroup
 
 #: Customers and values of an attribute that are named here; the sections have more.
@@ -104,7 +103,7 @@ def _keep(data: ReportData) -> dict[str, object]:
     if data.value is None:
         return {"text": why_no_predictions(data), "rows": ()}
     keep = data.value.keep
-    who = f"the {wording.listing(ASKED)} value tiers with a P(alive) between {MIDDLING[0]} and {MIDDLING[1]}"
+    who = who_is_asked(keep)
     if not keep.customers:
         return {"text": f"Of {who} there is nobody: asking would change little.", "rows": ()}
     return {
