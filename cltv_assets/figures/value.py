@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BAR = 0.38
+_BAND = 0.18
 #: A part narrower than this shows no number.
 _LEAST_LABELLED = 0.07
 
@@ -45,6 +46,41 @@ def segments_figure(segments: Sequence[tuple[str, int, float]], what: str = "pre
         plot.bar(places, shares, _BAR, color=colour)
         for place, share in zip(places, shares, strict=True):
             plot.text(place, share + 0.02, f"{share:.0%}", color=TEXT, fontsize=canvas.FONT - 2, ha="center")
+    return figure
+
+
+def course_figure(
+    before: Mapping[str, Sequence[float]], ahead: Sequence[tuple[int, float, float, float]], what: str
+) -> Figure:
+    """Draw what is expected from now to each horizon, and what the same months of a year before brought.
+
+    Parameters
+    ----------
+    before : mapping of str to sequence of float
+        By name, cumulative, at the end of each month; two at most.
+    ahead : sequence of (months, expected, low, high)
+        By horizon, at least one; ends of the 80 % interval.
+    what : str
+        The vertical axis, with its unit.
+    """
+    ends = [
+        *(number for line in before.values() for number in line),
+        *(number for point in ahead for number in point[1:]),
+    ]
+    most, least = max(ends), min(0.0, *ends)
+    keys = [Key(FIRST, "expected", "dashed")]
+    keys += [Key(colour, name) for name, colour in zip(before, (SECOND, MUTED), strict=False)]
+    figure, plot = canvas.axes("Months from now", what, canvas.margin(most, least), keys=keys)
+    plot.set_xlim(0, ahead[-1][0] * 1.02)
+    canvas.upwards(plot, most, least)
+    places = canvas.thinned(ahead[-1][0] + 1, 6)
+    plot.xaxis.set_ticks(places, [str(place) for place in places])
+    at, mean, low, high = zip((0, 0.0, 0.0, 0.0), *ahead, strict=True)
+    plot.fill_between(at, low, high, color=FIRST, alpha=_BAND, linewidth=0)
+    plot.plot(at, mean, color=FIRST, linewidth=2, linestyle=canvas.DASHED)
+    plot.plot(at[1:], mean[1:], "o", color=FIRST, markersize=5, clip_on=False)
+    for line, colour in zip(before.values(), (SECOND, MUTED), strict=False):
+        plot.plot(range(len(line) + 1), [0.0, *line], color=colour, linewidth=2.5)
     return figure
 
 

@@ -13,15 +13,14 @@ from cltv_assets.report.audit import problems
 from cltv_assets.report.data import INPUTS, ReportData, collect
 from cltv_assets.report.essentials import essentials
 from cltv_assets.report.page import is_drawn, key_plot_png, render
-from cltv_assets.tables.purchase_days import PURCHASE_DAYS
-from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, EVALUATION, Asset, Input
+from cltv_assets.tables.table import CUSTOMER_ANALYTICS, EVALUATION, Asset
 
 REPORT_FILE = "report.html"
 REPORT = Asset(
     name="cltv_report",
-    description="The month's report as one self-contained HTML file: expected value, segments, models, how wrong "
-    "earlier predictions were, data quality.",
-    inputs=lambda _settings: [Input(name, ALL_HISTORY if name == PURCHASE_DAYS.name else 0) for name in INPUTS],
+    description="The month's report as one self-contained HTML file: what to do, value beside last year's, cohorts, "
+    "channels, payback, segments, how wrong earlier predictions were, models, data quality.",
+    inputs=lambda _settings: INPUTS,
     group=EVALUATION,
     owner=CUSTOMER_ANALYTICS,
     kinds=("html", "matplotlib"),

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.page import SECTIONS, page_title
+from cltv_assets.report.page import page_title, sections_of
 
 #: Attributes that make a browser fetch something.
 _FETCHING = {
@@ -50,8 +50,9 @@ def problems(html: str, data: ReportData) -> list[str]:
     page.feed(html)
     page.close()
     found = list(page.problems)
+    wanted = [section.anchor for section in sections_of(data)]
     found += [f"<{tag}> is never closed" for tag, _ in page.open]
-    found += [f"section '{anchor}' is missing" for anchor in SECTIONS if anchor not in page.ids]
+    found += [f"section '{anchor}' is missing" for anchor in wanted if anchor not in page.ids]
     if page_title(data) not in page.text:
         found.append(f"the title does not name the month {data.month}")
     return list(dict.fromkeys(found))

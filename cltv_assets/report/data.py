@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cltv_assets.months import Month
+from cltv_assets.report.facts.acquisition import NewCustomers, Paid, read_new_customers, read_paid
+from cltv_assets.report.facts.churn import SCORES, ChurnStates, churn_states
 from cltv_assets.report.facts.matrices import Matrices, matrices
 from cltv_assets.report.facts.tracking import Tracking, tracking
 from cltv_assets.report.facts.value import ValueFacts, value_facts
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.acquisition_payback import ACQUISITION_PAYBACK
 from cltv_assets.tables.cleaned_and_rejected.columns import REJECTED_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.line_counts import LineCounts, line_counts
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
@@ -21,30 +24,36 @@ from cltv_assets.tables.cohort_value.facts import Cohorts, cohorts_of
 from cltv_assets.tables.fitted_rows import FittedModel, fitted_rows
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase, earlier_cases, holdout_cases
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.new_customer_value.columns import NEW_CUSTOMER_VALUE
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.facts import Histogram, customer_counts, histogram, model_view
 from cltv_assets.tables.purchase_model.reading import predicting
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT, Moves, moves_of, tier_place
 from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 from cltv_assets.tables.segmentation import ALL
 from cltv_assets.tables.spend_model.columns import SPEND_MODEL
+from cltv_assets.tables.table import ALL_HISTORY, Input
 
 #: A row of a small table, by its columns' names.
 Row: TypeAlias = Mapping[str, Any]
-#: The upstream tables that a report is made from: this month's of each, and all
-#: months of ``purchase_days``.
+#: What a report is made from. Months that an older version made lack the tables that came later.
 INPUTS = (
-    "raw_transactions",
-    "rejected_transactions",
-    "purchase_days",
-    "rfm_summary",
-    "purchase_model",
-    "spend_model",
-    "cltv_predictions",
-    "segment_summary",
-    "segment_movement",
-    "cohort_value",
-    "holdout_evaluation",
+    Input(RAW_TRANSACTIONS.name),
+    Input(REJECTED_TRANSACTIONS.name),
+    Input(PURCHASE_DAYS.name, ALL_HISTORY),
+    Input(RFM_SUMMARY.name),
+    Input(PURCHASE_MODEL.name),
+    Input(SPEND_MODEL.name),
+    Input("cltv_predictions"),
+    Input(SEGMENT_SUMMARY.name),
+    Input(SEGMENT_MOVEMENT.name),
+    Input(COHORT_VALUE.name),
+    Input(NEW_CUSTOMER_VALUE.name, holes=True),
+    Input(ACQUISITION_PAYBACK.name, holes=True),
+    SCORES,
+    Input("holdout_evaluation"),
 )
 #: The model without dropout, which every other purchase model is compared with.
 NULL_MODEL = "nbd"
@@ -79,6 +88,11 @@ class Models:
     def names(self) -> str:
         """The names of those, with a plus between them."""
         return "+".join(one.name for one in self.predicting)
+
+    @property
+    def staying(self) -> float:
+        """Weight of the model without dropout among those that predict."""
+        return sum(one.weight for one in self.predicting if one.name == NULL_MODEL)
 
     @property
     def null(self) -> FittedModel | None:
@@ -158,6 +172,12 @@ class ReportData:
         Empty in a month without predictions.
     cohorts : Cohorts
         Customers by the month of their first purchase; empty without customers.
+    new_customers : NewCustomers or None
+        What a new customer is worth; None where that is not told.
+    paid : tuple of Paid
+        What customers cost beside what they bring; empty without costs.
+    churn : ChurnStates or None
+        Customers by churn state; None in a month without scores.
     matrices : Matrices or None
         The model by frequency and recency; ``None`` where it is not fitted.
     histogram : Histogram
@@ -181,6 +201,9 @@ class ReportData:
     order_values: OrderValueBias | None
     segments: Segments
     cohorts: Cohorts
+    new_customers: NewCustomers | None
+    paid: tuple[Paid, ...]
+    churn: ChurnStates | None
     matrices: Matrices | None
     histogram: Histogram
     tracking: Tracking | None
@@ -218,7 +241,7 @@ def collect(run: MonthRun) -> ReportData:
     models = Models(fitted_rows(run, PURCHASE_MODEL), fitted_rows(run, SPEND_MODEL)[0])
     view = model_view(models.candidates, run.settings)
     counts = customer_counts(run)
-    value, lines = value_facts(run), line_counts(run)
+    value, lines = value_facts(run, models.staying), line_counts(run)
     summary, moves = (
         run.engine.collect(run.inputs[schema.name]).to_pylist() for schema in (SEGMENT_SUMMARY, SEGMENT_MOVEMENT)
     )
@@ -241,6 +264,9 @@ def collect(run: MonthRun) -> ReportData:
         order_values=measured_bias(run),
         segments=segments_of(summary, moves, run.settings.horizons_months[-1]),
         cohorts=cohorts_of(run.engine.collect(cohorts.filter(cohorts.attribute == ALL)).to_pylist()),
+        new_customers=read_new_customers(run),
+        paid=read_paid(run),
+        churn=churn_states(run),
         matrices=matrices(run, view, counts) if view else None,
         histogram=histogram(run, view, counts),
         tracking=tracking(run, view, counts),

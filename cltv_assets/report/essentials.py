@@ -8,7 +8,7 @@ from cltv_assets.figures import wording
 from cltv_assets.figures.svg import png
 from cltv_assets.report.data import ReportData
 from cltv_assets.report.page import key_plot_png
-from cltv_assets.report.sections import summary
+from cltv_assets.report.sections import todo
 from cltv_assets.report.sections.tracking import cumulative_figure
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
@@ -16,8 +16,8 @@ from cltv_assets.tables.holdout_evaluation.cases import HoldoutCase
 
 def essentials(data: ReportData) -> Highlights:
     """Return the head of the report, how earlier predictions did, and two pictures."""
-    head = summary.section(data).content
-    tiles = cast("list[summary.Tile]", head["tiles"])
+    head = todo.section(data).content
+    tiles = cast("list[todo.Tile]", head["tiles"])
     found = Highlights()
     found.tables["summary"] = [
         {"figure": tile.label, "value": tile.value, "against last month": tile.note} for tile in tiles

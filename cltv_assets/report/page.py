@@ -12,24 +12,41 @@ from cltv_assets.figures.models import histogram_figure
 from cltv_assets.figures.svg import png
 from cltv_assets.figures.value import concentration_figure
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections import cohorts, holdout, matrices, models, quality, segments, summary, tracking, value
+from cltv_assets.report.sections import (
+    channels,
+    cohorts,
+    customers,
+    holdout,
+    matrices,
+    models,
+    payback,
+    quality,
+    segments,
+    todo,
+    tracking,
+    value,
+)
+from cltv_assets.report.sections.cautions import cautions
 from cltv_assets.report.sections.section import Section
 from cltv_assets.tables.fitted_rows import in_words
 
 if TYPE_CHECKING:
     import jinja2
 
-#: The report, in reading order. Each has a template named after its anchor.
-SECTIONS: dict[str, Callable[[ReportData], Section]] = {
-    "summary": summary.section,
+#: The report, in reading order. Each has a template named after its anchor. A section is None where there is nothing
+#: to show in it; the guide then says how to get it.
+SECTIONS: dict[str, Callable[[ReportData], Section | None]] = {
+    "todo": todo.section,
     "value": value.section,
-    "segments": segments.section,
-    "customers": value.customers,
     "cohorts": cohorts.section,
-    "matrices": matrices.section,
+    "channels": channels.section,
+    "payback": payback.section,
+    "segments": segments.section,
+    "customers": customers.section,
     "tracking": tracking.section,
     "calibration": holdout.calibration,
     "holdout": holdout.section,
+    "matrices": matrices.section,
     "models": models.section,
     "quality": quality.section,
     "guide": quality.guide,
@@ -42,7 +59,7 @@ _UNDRAWN = "not-drawn"
 
 def render(data: ReportData, drawn: bool = True) -> str:
     """Return the page as one self-contained HTML document; unless ``drawn``, words stand for its pictures."""
-    sections = [build(data) for build in SECTIONS.values()]
+    sections = sections_of(data)
     return (
         _environment()
         .get_template("page.html")
@@ -53,11 +70,18 @@ def render(data: ReportData, drawn: bool = True) -> str:
             currency=data.settings.currency,
             version=__version__,
             sections=sections,
+            names={one.anchor: one.name for one in sections},
+            cautions=cautions(data),
             drawn=drawn,
             undrawn=_UNDRAWN,
             key=data.month.key,
         )
     )
+
+
+def sections_of(data: ReportData) -> list[Section]:
+    """Return the sections that the page has, in reading order."""
+    return [section for build in SECTIONS.values() if (section := build(data)) is not None]
 
 
 def is_drawn(page: str) -> bool:

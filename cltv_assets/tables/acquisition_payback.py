@@ -229,16 +229,18 @@ def costs_reconcile(values: Values, _run: MonthRun) -> Verdict:
     return Verdict(False, f"Cohorts cost {spend:,.2f}, and acquisition_costs has {costs:,.2f}.")
 
 
-@no_rows("Intervals hold what is expected, and a payback has an age.")
+@no_rows("Ends of intervals are ordered, and a payback has an age.")
 def payback_possible(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
-    """Promise what follows from how value and payback are found."""
+    """Promise what follows from how value and payback are found.
+
+    The mean may lie above the interval: nine times in ten nothing more comes of a cohort that has nearly left.
+    """
     return (
-        (table.ltv_low > table.ltv)
-        | (table.ltv > table.ltv_high)
+        (table.ltv_low > table.ltv_high)
         | ((table.payback == PAID_BACK) & (table.payback_age > table.age_months))
         | ((table.payback == EXPECTED) & (table.payback_age < table.age_months))
         | (table.payback.isin([PAID_BACK, EXPECTED]) & table.payback_age.isnull())
-        | (table.payback_age < table.payback_age_low)
+        | (table.payback_age_low > table.payback_age_high)
     ).fill_null(False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cltv_assets.report import ReportData, problems
-from cltv_assets.report.page import SECTIONS
+from cltv_assets.report.page import sections_of
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_truncated_page_is_found(page: str, data: ReportData) -> None:
 
 def test_an_empty_page_misses_everything(data: ReportData) -> None:
     found = problems("", data)
-    assert {f"section '{anchor}' is missing" for anchor in SECTIONS} <= set(found)
+    assert {f"section '{section.anchor}' is missing" for section in sections_of(data)} <= set(found)
 
 
 def test_foreign_text_may_read_like_a_problem(page: str, data: ReportData) -> None:

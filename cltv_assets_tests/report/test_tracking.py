@@ -133,7 +133,7 @@ def test_repeat_customers_only_have_no_line(engine: DuckDBEngine, lake: Path, sh
     page = render(facts)
     assert problems(page, facts) == []
     assert "fitted on repeat customers only" in Page(page).text("tracking")
-    assert "an extract without those who bought only once" in Page(page).text("summary")
+    assert "an extract without those who bought only once" in Page(page).text("models")
 
 
 def test_an_extract_is_told_by_its_bound(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
@@ -141,7 +141,7 @@ def test_an_extract_is_told_by_its_bound(engine: DuckDBEngine, lake: Path, shop:
     facts = collect(only.run(engine, lake))
     page = render(facts)
     assert problems(page, facts) == []
-    summary = Page(page).text("summary").replace("\N{NO-BREAK SPACE}", " ")
+    summary = Page(page).text("todo").replace("\N{NO-BREAK SPACE}", " ")
     assert "All but 7 customers in the data have bought on 3 days or more" in summary
     assert "fitted on customers with 3 purchase days or more only" in Page(page).text("tracking")
     assert "given that they made 2 or more" in Page(page).text("tracking")

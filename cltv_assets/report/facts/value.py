@@ -1,4 +1,4 @@
-"""What customers are predicted to be worth: totals, concentration, segments, names."""
+"""What customers are predicted to be worth: totals, concentration, names, and who is worth keeping."""
 
 from __future__ import annotations
 
@@ -9,17 +9,47 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from cltv_assets.report.facts.last_year import LastYear, last_year
+from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.totals import HorizonTotal, PredictedTotals, predicted_totals
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.segmentation import VALUE_SEGMENTS
 
 #: Number of customers in a list.
 LISTED = 10
-#: Months whose spend may be at risk; a whole year, so that seasons do not matter.
-_YEAR = 12
-#: Amounts below half a cent do not count as at risk.
-_LEAST_AT_RISK = 0.005
+#: Value tiers whose customers are worth asking, and the P(alive) at which asking can turn the matter: nearer to 1
+#: they buy unasked, nearer to 0 they are gone. It is that of the models in which customers can leave.
+ASKED, MIDDLING = VALUE_SEGMENTS[:2], (0.2, 0.8)
+
+
+@dataclass(frozen=True)
+class WorthKeeping:
+    """Customers of the tiers `ASKED` with a P(alive) within ``bounds``.
+
+    Where some of the weight is on a model in which nobody leaves, P(alive) is never below that weight and says little
+    there: a customer who is surely gone by the other models has just that. So the bounds are those at which the other
+    models say `MIDDLING`.
+
+    ``at_stake`` is what a customer would bring over the longest horizon if still one, times the chance that it is
+    none: (1 - P(alive)) value / P(alive). It is counted in purchases where the predictions have no money.
+
+    Parameters
+    ----------
+    bounds : (float, float)
+        Lowest and highest P(alive).
+    customers : int
+        How many there are.
+    expected, at_stake : float
+        What they are expected to bring, and what is at stake, in total.
+    listed : sequence of row
+        Those with the most at stake, by the columns that `_listed` describes.
+    """
+
+    bounds: tuple[float, float]
+    customers: int
+    expected: float
+    at_stake: float
+    listed: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -30,19 +60,23 @@ class ValueFacts:
     ----------
     predicted : PredictedTotals
         Totals over all customers with a prediction.
-    past, at_risk : float or None
-        What these customers spent in the last twelve months, and how much of it is at risk; None where
-        the source has no amounts.
-    most_valuable, most_at_risk : list of row
+    revenue : mapping of int to float, or None
+        By horizon, what these customers are expected to spend, margin and discount not taken off; None where no
+        money is predicted.
+    year : LastYear
+        What they bought in the year before: revenue, or purchases where no money is predicted.
+    most_valuable : list of row
         Customers by the columns that `_listed` describes. The most valuable are those who are
         expected to buy most where the predictions have no money.
+    keep : WorthKeeping
+        Who is worth keeping.
     """
 
     predicted: PredictedTotals
-    past: float | None
-    at_risk: float | None
+    revenue: Mapping[int, float] | None
+    year: LastYear
     most_valuable: Sequence[Mapping[str, Any]]
-    most_at_risk: Sequence[Mapping[str, Any]]
+    keep: WorthKeeping
 
     @property
     def total(self) -> HorizonTotal:
@@ -50,59 +84,86 @@ class ValueFacts:
         return self.predicted.totals[-1]
 
 
-def value_facts(run: MonthRun) -> ValueFacts | None:
-    """Read the month's predictions; None where there are none."""
+def value_facts(run: MonthRun, staying: float) -> ValueFacts | None:
+    """Read the month's predictions; None where there are none.
+
+    Parameters
+    ----------
+    run : MonthRun
+        The month.
+    staying : float
+        Weight of the model in which nobody leaves among those that predict.
+    """
     predicted = predicted_totals(run)
     if predicted is None:
         return None
-    counted = run.settings.source.counted
+    predictions, money = run.inputs["cltv_predictions"], predicted.money
     # Select columns first, because the engine compiles a query column by column.
-    listed = run.engine.cache(_listed(run.inputs["cltv_predictions"], _spent(run), run.settings.horizons_months[-1]))
-    spent = run.engine.measure(listed, {"past": listed.past.sum(), "at_risk": listed.at_risk.sum()})
+    bounds = tuple(staying + (1.0 - staying) * bound for bound in MIDDLING)
+    listed = run.engine.cache(_listed(predictions, run.settings, money))
     return ValueFacts(
         predicted,
-        past=None if counted else float(spent["past"]),
-        at_risk=None if counted else float(spent["at_risk"]),
-        most_valuable=_named(run, listed, "value" if predicted.money else "purchases", last=("lowest",)),
-        most_at_risk=_named(run, listed.filter(listed.at_risk >= _LEAST_AT_RISK), "at_risk"),
+        revenue=_revenue(run, predictions) if money else None,
+        year=last_year(run, money),
+        most_valuable=_named(run, listed, "brings", last=("lowest",)),
+        keep=_worth_keeping(run, listed, (bounds[0], bounds[1])),
     )
 
 
-def _spent(run: MonthRun) -> ir.Table:
-    """Sum each customer's spend of the last twelve months, less refunds where they are netted."""
-    days = run.inputs[PURCHASE_DAYS.name]
-    recent = days.filter(
-        (days.purchase_day > run.month.shift(-_YEAR).last_day) & (days.purchase_day <= run.month.last_day)
-    )
-    net = recent.spend - recent.refunds if run.settings.refunds == "net" else recent.spend
-    # Decimals are summed exactly in any order; only the sum becomes a float.
-    return recent.group_by("customer_id").aggregate(past=net.sum().cast("float64"))
+def _revenue(run: MonthRun, predictions: ir.Table) -> dict[int, float]:
+    horizons = run.settings.horizons_months
+    sums = {}
+    for h in horizons:
+        # Months that an older version made have no expected spend.
+        before = predictions[f"expected_purchases_{h}m"] * predictions.expected_order_value
+        sums[str(h)] = predictions[f"expected_spend_{h}m"].fill_null(before).sum()
+    found = run.engine.measure(predictions, sums)
+    return {h: float(found[str(h)]) for h in horizons}
 
 
-def _listed(predictions: ir.Table, spent: ir.Table, horizon: int) -> ir.Table:
+def _listed(predictions: ir.Table, settings: Settings, money: bool) -> ir.Table:
     """Return the columns that a list shows of each customer.
 
-    ``silent`` is the time since the last purchase, in the time unit. Predictions are over the
-    longest horizon. ``past`` is the spend of the last twelve months; ``at_risk`` is how much of
-    it a similar year would lack on average, because the customer may have left.
+    ``silent`` is the time since the last purchase, in the time unit. Predictions are over the longest horizon.
+    ``brings`` is the expected value, or purchases where there is no money; ``high_value`` says who is in one of the
+    tiers `ASKED`.
     """
-    joined = predictions.left_join(spent, "customer_id")
-    # A customer who returned more than they bought has no spend that could be lost.
-    past = ibis.greatest(joined.past.fill_null(0.0), 0.0)
-    return joined.select(
+    horizon = settings.horizons_months[-1]
+    value, purchases = predictions[f"cltv_{horizon}m"], predictions[f"expected_purchases_{horizon}m"]
+    return predictions.select(
         "customer_id",
         "frequency",
         "p_alive",
+        high_value=predictions.value_segment.isin(ASKED).fill_null(False),
         # The lowest tier also holds those who gave back all that they bought, whatever they are expected to buy.
-        lowest=(joined.value_segment == VALUE_SEGMENTS[-1]).fill_null(False),
-        silent=joined["T"] - joined.recency,
-        order_value=joined.expected_order_value,
-        purchases=joined[f"expected_purchases_{horizon}m"],
-        value=joined[f"cltv_{horizon}m"],
-        low=joined[f"cltv_{horizon}m_low"],
-        high=joined[f"cltv_{horizon}m_high"],
-        past=past,
-        at_risk=(1.0 - joined.p_alive) * past,
+        lowest=(predictions.value_segment == VALUE_SEGMENTS[-1]).fill_null(False),
+        silent=predictions["T"] - predictions.recency,
+        order_value=predictions.expected_order_value,
+        purchases=purchases,
+        value=value,
+        low=predictions[f"cltv_{horizon}m_low"],
+        high=predictions[f"cltv_{horizon}m_high"],
+        brings=value if money else purchases,
+    )
+
+
+def _worth_keeping(run: MonthRun, listed: ir.Table, bounds: tuple[float, float]) -> WorthKeeping:
+    """Add up and list who is worth keeping; ``if_alive`` is what one brings who is still a customer."""
+    asked = listed.filter(listed.high_value & listed.p_alive.between(*bounds) & (listed.brings > 0))
+    # Who has left buys nothing, so the expectation is P(alive) times this.
+    asked = asked.mutate(if_alive=asked.brings / asked.p_alive)
+    asked = asked.mutate(at_stake=asked.if_alive - asked.brings)
+    # If nobody can leave, nothing is at stake.
+    asked = asked.filter(asked.at_stake > 0)
+    sums = run.engine.measure(
+        asked, {"customers": asked.count(), "expected": asked.brings.sum(), "at_stake": asked.at_stake.sum()}
+    )
+    return WorthKeeping(
+        bounds,
+        int(sums["customers"]),
+        float(sums["expected"] or 0.0),
+        float(sums["at_stake"] or 0.0),
+        _named(run, asked, "at_stake"),
     )
 
 

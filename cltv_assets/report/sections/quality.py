@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cltv_assets.figures import wording
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.sections.section import Section, margin_in_words
+from cltv_assets.report.sections.section import Section
 from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS
 
 
@@ -18,7 +18,11 @@ def section(data: ReportData) -> Section:
         headline = f"All {wording.count(facts.lines_in)} lines delivered were usable"
     else:
         headline = f"{wording.percent(share)} of the {wording.count(facts.lines_in)} lines delivered were rejected"
+    before = data.before
     content = {
+        "before": before
+        if before is not None and before.lines_in is not None and before.rejected is not None
+        else None,
         "lines_in": wording.count(facts.lines_in),
         "cleaned": wording.count(facts.cleaned_lines),
         "rejected": wording.count(facts.rejected_lines),
@@ -41,9 +45,8 @@ def guide(data: ReportData) -> Section:
         {
             "unit": unit,
             "end": wording.day(data.month),
-            "margin": margin_in_words(settings),
-            "rate": wording.share(settings.annual_discount_rate),
-            "net": settings.refunds == "net",
+            "no_payback": not data.paid,
+            "no_channels": data.new_customers is None or not data.new_customers.by_value,
             "tiers": f"top {wording.share(tiers.top)}, high to {wording.share(tiers.high)}, middle to "
             f"{wording.share(tiers.middle)}, low the rest",
         },

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from cltv_assets.figures import wording
 from cltv_assets.figures.svg import svg
 from cltv_assets.report.data import ReportData
+from cltv_assets.report.facts.value import ASKED, WorthKeeping
 from cltv_assets.settings import Settings
 from cltv_assets.tables.fitted_rows import named
 
@@ -71,6 +74,29 @@ class Section:
     headline: str
     content: Mapping[str, object] = field(default_factory=dict)
     pictures: tuple[Picture, ...] = ()
+
+
+def foreign(text: str) -> Markup:
+    """Return text that is not ours, such as a channel's name: escaped, and left alone by the page's audit."""
+    return Markup("<bdi data-foreign>{}</bdi>").format(text)
+
+
+def much(data: ReportData, number: float) -> str:
+    """Return an amount of what is predicted: money, or purchases where no money is."""
+    if data.value is not None and data.value.predicted.money:
+        return wording.money(number, data.settings.currency)
+    return in_purchases(number)
+
+
+def in_purchases(number: float) -> str:
+    """Return a number of purchases."""
+    return wording.quantity(round(number), "purchase")
+
+
+def who_is_asked(keep: WorthKeeping) -> str:
+    """Say which customers are worth keeping."""
+    low, high = (wording.decimal(bound) for bound in keep.bounds)
+    return f"the {wording.listing(ASKED)} value tiers with a P(alive) between {low} and {high}"
 
 
 def margin_in_words(settings: Settings) -> str:

@@ -43,26 +43,24 @@ def section(data: ReportData) -> Section:
     name, facts, value = "Segments", data.segments, data.value
     if value is None:
         return Section("segments", name, "No segments this month", {"missing": why_no_predictions(data)})
+    top = next((one for one in facts.tiers if one["segment"] == VALUE_SEGMENTS[0]), None)
+    headline = (
+        f"{wording.quantity(top['customers'], 'customer')} in the top tier hold "
+        f"{wording.percent(_share(data, top), 0)} of {_what(data)}"
+        if top
+        else "Customers by value and by habit"
+    )
     moved = facts.moves.tiers
-    if moved is None:
-        top = next((one for one in facts.tiers if one["segment"] == VALUE_SEGMENTS[0]), None)
-        headline = (
-            f"{wording.quantity(top['customers'], 'customer')} in the top tier hold "
-            f"{wording.percent(_share(data, top), 0)} of {_what(data)}"
-            if top
-            else "Customers by value and by habit"
-        )
-    else:
-        headline = (
-            f"{wording.quantity(moved.rose, 'customer')} rose to a higher value tier, {wording.count(moved.fell)} "
-            "fell to a lower one"
-        )
     rfm_moves, counted = _rfm_moves(facts.moves.rows), data.settings.source.counted
     content = {
         "missing": "",
         "currency": data.settings.currency,
         "horizon": wording.months(data.horizon),
         "compared": facts.moves.compared,
+        "moved": ""
+        if moved is None
+        else f"{wording.quantity(moved.rose, 'customer')} rose to a higher value tier, {wording.count(moved.fell)} "
+        "fell to a lower one",
         "before": wording.month_name(data.month.shift(-1)),
         "tiers": facts.tiers,
         "tier_meanings": _tier_meanings(data),
@@ -73,6 +71,7 @@ def section(data: ReportData) -> Section:
         "rfm": facts.rfm,
         "counted": counted,
         "rfm_meanings": RFM_MEANINGS | (_MEANINGS_WITHOUT_SPEND if counted else {}),
+        "actions": data.settings.scores.actions,
         "rfm_amount": _amounts(facts.rfm),
         "matrix": _matrix(facts.moves.rows) if facts.moves.compared else {},
         "rfm_moves": rfm_moves if facts.moves.compared else [],

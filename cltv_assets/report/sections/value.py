@@ -1,20 +1,24 @@
-"""Predicted value: totals, how earlier ones turned out, concentration; and lists of customers."""
+"""Value: the year before beside the forecast, how earlier ones turned out, and concentration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cltv_assets.figures import canvas, wording
 from cltv_assets.figures.canvas import Key
 from cltv_assets.figures.svg import FIRST, SECOND
-from cltv_assets.figures.value import concentration_figure
-from cltv_assets.report.data import ReportData
+from cltv_assets.figures.value import concentration_figure, course_figure
+from cltv_assets.report.data import ReportData, Row
+from cltv_assets.report.facts.last_year import Bought
+from cltv_assets.report.facts.value import ValueFacts
 from cltv_assets.report.sections.section import (
     Drawing,
     Picture,
     Section,
     margin_in_words,
+    much,
     why_no_money,
     why_no_predictions,
 )
@@ -25,28 +29,46 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
-#: The share of customers in the headline: Pareto's 20 %.
+_YEAR = 12
+#: The share of customers in the picture's title: Pareto's 20 %.
 _FIFTH = READ_AT[-1]
-#: Customers who have nothing at risk because the model cannot doubt them.
-_ALIVE_BY_DEFINITION = {
-    "bg_nbd": "The BG/NBD model takes whoever never came back to be still a customer: they are not listed.",
-    "bg_cnbd": "The BG/CNBD-k model takes whoever never came back to be still a customer: they are not listed.",
-    "nbd": "The NBD model takes everyone to be still a customer.",
-}
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """One horizon beside the same months of the year before.
+
+    Parameters
+    ----------
+    months : int
+        Its length.
+    before : Bought or None
+        What these customers bought in the same months before, in the unit of ``expected``; None if not known.
+    expected, low, high : float or None
+        Revenue, or purchases where no money is predicted, and the ends of its 80 % interval.
+    purchases : tuple of float or None, length 3
+        Expected purchases and the ends of their interval.
+    value : tuple of float or None, length 3
+        The same of value: margin, discounted.
+    """
+
+    months: int
+    before: Bought | None
+    expected: float
+    low: float | None
+    high: float | None
+    purchases: tuple[float | None, ...]
+    value: tuple[float | None, ...]
 
 
 def section(data: ReportData) -> Section:
-    """Return what customers are expected to be worth."""
-    name = "Predicted value"
+    """Return what customers are expected to bring beside what they brought a year before."""
+    name = "Value"
     facts = data.value
     if facts is None:
         return Section("value", name, "No predicted value this month", {"missing": why_no_predictions(data)})
-    money = facts.predicted.money
-    total = wording.money(facts.total.value, data.settings.currency) if money else _purchases(facts.total.purchases)
-    headline = f"The next {wording.months(data.horizon)} are expected to bring {total}"
-    if facts.predicted.concentration is not None:
-        held = wording.percent(facts.predicted.concentration.held_by(_FIFTH), 0)
-        headline += f"; the top {_FIFTH:.0%} of customers hold {held} of it"
+    money = facts.revenue is not None
+    every = [_ahead(data, facts, h) for h in data.settings.horizons_months]
     # A horizon that is no longer configured has no counterpart to compare with.
     horizons = data.settings.horizons_months
     tested = [case for case in data.holdout if case.target == "revenue" and case.horizon in horizons]
@@ -54,30 +76,73 @@ def section(data: ReportData) -> Section:
         "missing": "",
         "no_money": "" if money else why_no_money(data),
         "currency": data.settings.currency,
-        "definition": _definition(data),
+        "footing": _footing(data),
         "only_repeat": data.settings.population == "repeat",
         "month": data.month,
         "customers": facts.predicted.customers,
-        "totals": facts.predicted.totals,
-        "base": data.segments.base,
+        "every": every,
+        "written": wording.amounts(max((one.high or one.expected) for one in every)) if money else wording.count,
+        "comparison": _comparison(data, every[-1]),
+        "newcomers": any(one.before is not None and one.before.came for one in every),
         "range": _range,
         "tested": tested,
         "held": data.held,
-        "shares": _shares(facts.predicted.concentration),
     }
-    return Section(
-        "value", name, headline, content, (*_earlier_totals(data), *_concentration(facts.predicted.concentration))
+    pictures = (
+        *_course(data, facts, every),
+        *_earlier_totals(data),
+        *_concentration(facts.predicted.concentration),
+    )
+    return Section("value", name, _headline(data, every[-1]), content, pictures)
+
+
+def _ahead(data: ReportData, facts: ValueFacts, horizon: int) -> Ahead:
+    base: Row = data.segments.base.get(horizon, {})
+    total = next(one for one in facts.predicted.totals if one.months == horizon)
+    before = facts.year.before(horizon)
+    purchases, value = (
+        (base.get(f"expected_{what}_low"), base.get(f"expected_{what}_high")) for what in ("purchases", "value")
+    )
+    expected, (low, high) = total.purchases, purchases
+    if facts.revenue is not None:
+        expected = facts.revenue[horizon]
+        low, high = _undone(expected, total.value, value)
+    return Ahead(horizon, before, expected, low, high, (total.purchases, *purchases), (total.value, *value))
+
+
+def _undone(revenue: float, value: float | None, ends: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Take margin and discount off an interval of value, by the ratio of the expectations."""
+    low, high = ends
+    if low is None or high is None or value is None or value <= 0:
+        return None, None
+    return low * revenue / value, high * revenue / value
+
+
+def _headline(data: ReportData, longest: Ahead) -> str:
+    text = f"The next {wording.months(data.horizon)} are expected to bring {much(data, longest.expected)}"
+    if longest.before is None:
+        return text
+    known = much(data, longest.before.known)
+    return f"{text}; those who were customers a year ago have brought {known} since" if data.horizon == _YEAR else text
+
+
+def _comparison(data: ReportData, longest: Ahead) -> str:
+    """Say whose year it is that stands beside the forecast."""
+    if longest.before is None:
+        begin = wording.month_name(data.settings.first_month)
+        return f"The data begin in {begin}: the same months of a year before are not in them."
+    return (
+        "Beside the forecast stands what the same customers brought in the same months of the year before: those who "
+        "were customers when it began compare with it; those who came in it do not, as who is yet to come is not in "
+        "the forecast."
     )
 
 
-def _purchases(number: float) -> str:
-    return wording.quantity(round(number), "purchase")
-
-
-def _definition(data: ReportData) -> str:
+def _footing(data: ReportData) -> str:
     settings = data.settings
     margin, rate = margin_in_words(settings), wording.share(settings.annual_discount_rate)
-    return f"expected spend times {margin}, discounted at {rate} a year"
+    spend = "spend less refunds" if settings.refunds == "net" else "spend"
+    return f"Revenue is {spend}. Value is revenue times {margin}, discounted at {rate} a year to today"
 
 
 def _range(low: float, high: float, whole: bool = False) -> str:
@@ -86,10 +151,30 @@ def _range(low: float, high: float, whole: bool = False) -> str:
     return f"{wording.decimal(low, digits)} to {wording.decimal(high, digits)}"
 
 
-def _shares(curve: Concentration | None) -> list[dict[str, str]]:
-    if curve is None:
-        return []
-    return [{"top": f"{share:.0%}", "held": wording.percent(curve.held_by(share))} for share in _READ_AT]
+def _course(data: ReportData, facts: ValueFacts, every: Sequence[Ahead]) -> tuple[Picture, ...]:
+    course = facts.year.course(data.horizon)
+    money = facts.revenue is not None
+    lines = {"a year before": [one.known for one in course]} if course else {}
+    if course and course[-1].came:
+        lines["with who came in it"] = [one.known + one.came for one in course]
+    ahead = [
+        (one.months, one.expected, one.low, one.high) for one in every if one.low is not None and one.high is not None
+    ]
+    if not ahead:
+        return ()
+    what = f"Revenue in {data.settings.currency}" if money else "Purchases"
+    seen = "; ".join(
+        f"by {wording.months(months)} {much(data, mean)}, {_range(low, high, whole=not money)}"
+        for months, mean, low, high in ahead
+    )
+    solid = " Solid is what those who were customers a year before brought in the same months." if lines else ""
+    return (
+        Picture(
+            "The course over the coming months",
+            Drawing(lambda: course_figure(lines, ahead, what), "course", f"Expected from now on: {seen}."),
+            f"Dashed is what is expected from now to each horizon, the band its 80% interval.{solid}",
+        ),
+    )
 
 
 def _earlier_totals(data: ReportData) -> tuple[Picture, ...]:
@@ -137,39 +222,6 @@ def _concentration(curve: Concentration | None) -> tuple[Picture, ...]:
             "lie if all were worth the same: the further above it, the more depends on few.",
         ),
     )
-
-
-def customers(data: ReportData) -> Section:
-    """Return the two lists of customers."""
-    facts = data.value
-    name = "Customers to know"
-    if facts is None:
-        return Section("customers", name, "Nobody to name this month", {"missing": why_no_predictions(data)})
-    n, money = len(facts.most_valuable), facts.predicted.money
-    best = sum(one["value" if money else "purchases"] for one in facts.most_valuable)
-    if n > 1:
-        whos = "most valuable customers" if money else "customers who buy most"
-        bring = wording.money(best, data.settings.currency) if money else _purchases(best)
-        headline = f"The {n} {whos} are expected to bring {bring} in the next {wording.months(data.horizon)}"
-    else:
-        headline = "The most valuable customer" if money else "The customer who buys most"
-    share = facts.at_risk / facts.past if facts.past and facts.at_risk is not None else None
-    content = {
-        "missing": "",
-        "currency": data.settings.currency,
-        "horizon": wording.months(data.horizon),
-        "money": money,
-        "unit": data.settings.time_unit,
-        "silent_digits": 0 if data.settings.time_unit == "day" else 1,
-        "valuable": facts.most_valuable,
-        "at_risk": facts.most_at_risk,
-        "risk_total": wording.money(facts.at_risk, data.settings.currency),
-        "known_past": facts.past is not None,
-        "risk_share": "" if share is None else wording.percent(share),
-        "alive_by_definition": _ALIVE_BY_DEFINITION.get(data.models.names.rstrip("_0123456789"), ""),
-        "net": ", less refunds" if data.settings.refunds == "net" else "",
-    }
-    return Section("customers", name, headline, content)
 
 
 def totals_figure(cases: Sequence[HoldoutCase], what: str) -> Figure:

@@ -36,6 +36,8 @@ class CohortGroup:
     expected, low, high : float or None
         The same up to the end of the longest horizon, with its 80 % interval; None without such predictions.
         Several cohorts have no interval, because those of single ones do not add up.
+    course : tuple of float
+        What a customer had brought at each age that all cohorts of the group have reached; empty where not known.
     """
 
     name: str
@@ -45,6 +47,11 @@ class CohortGroup:
     expected: float | None = None
     low: float | None = None
     high: float | None = None
+    course: tuple[float, ...] = ()
+
+    def by_age(self, months: int) -> float | None:
+        """Return what a customer had brought at an age; None where a cohort is younger."""
+        return self.course[months] if months < len(self.course) else None
 
 
 @dataclass(frozen=True)
@@ -128,12 +135,12 @@ def _group(name: str, cohorts: Sequence[Mapping[str, Sequence[_Row]]], money: bo
         sum(each[REALISED][age]["active_customers"] for each in cohorts) / customers for age in range(reached)
     )
     last = [each[PREDICTED][-1] for each in cohorts if each[PREDICTED]]
-    group = CohortGroup(name, customers, retention, _mean([each[REALISED][-1] for each in cohorts], customers, money))
+    so_far = _mean([each[REALISED][-1] for each in cohorts], customers, money)
+    by_age = [_mean([each[REALISED][age] for each in cohorts], customers, money) for age in range(reached)]
+    course = tuple(one for one in by_age if one is not None)
     expected = _mean(last, customers, money) if len(last) == len(cohorts) else None
-    if expected is None:
-        return group
-    ends = _ends(last[0], money) if len(cohorts) == 1 else (None, None)
-    return CohortGroup(name, customers, retention, group.so_far, expected, *ends)
+    low, high = _ends(last[0], money) if len(cohorts) == 1 and expected is not None else (None, None)
+    return CohortGroup(name, customers, retention, so_far, expected, low, high, course)
 
 
 def _curve(month: Month, cohort: Mapping[str, Sequence[_Row]], money: bool) -> CohortCurve:
