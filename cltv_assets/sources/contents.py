@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from cltv_assets.months import Month
-from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.sources.delivered import OTHER_COLUMNS, RAW_TRANSACTIONS
 
 #: Lines of a file that are digested together: those with the same quotient of line number and this.
 BLOCK = 1 << 20
@@ -138,8 +138,8 @@ def joined(blocks: Mapping[tuple[bool, int], MonthContent]) -> MonthContent:
     return MonthContent(lines, hashlib.sha256(spelled.encode()).hexdigest()[:32])
 
 
-#: The file's name is no content.
-_HASHED = [name for name in RAW_TRANSACTIONS.arrow.names if name != "source_file"]
+#: The file's name is no content. What no table is made from makes no month again: an export's own time may be there.
+_HASHED = [name for name in RAW_TRANSACTIONS.arrow.names if name not in ("source_file", OTHER_COLUMNS.name)]
 
 
 def _characters(texts: pa.Array) -> memoryview:

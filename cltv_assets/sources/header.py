@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cltv_assets.errors import SourceError
+from cltv_assets.settings import Source
 
 _NO_HEADER = "If no line names them, set source.header: false and name the columns by their position: 1, 2, …"
 #: Other delimiters to suggest, with the spelling that YAML needs.
@@ -102,6 +103,20 @@ def find_columns(
                 "set source.header: false, and count the header in source.skip_rows.",
             )
     return {name: names.index(name.strip()) for name in wanted if name.strip() in names}
+
+
+def other_places(header: Sequence[str], source: Source) -> dict[str, int]:
+    """Return the places of the columns that no setting uses and that are kept all the same.
+
+    A column without a name, or with the name of one before it, is told by its position, counted from 1.
+    """
+    found: dict[str, int] = {}
+    used = {name.strip() for name in source.wanted}
+    for at, delivered in enumerate(header):
+        name = delivered.strip() or str(at + 1)
+        if name not in used and source.keeps(name):
+            found[f"{name} ({at + 1})" if name in found else name] = at
+    return found
 
 
 def _missing(names: Sequence[str], missing: Mapping[str, str], where: str, hint: str) -> SourceError:
