@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
@@ -106,13 +107,13 @@ class ContentDigest:
     def add(self, lines: pa.Table) -> None:
         """Take more lines of ``raw_transactions``."""
         self._lines += lines.num_rows
-        for name, numbers, characters in self._hashes:
+        for name, numbers, texts in self._hashes:
             if name in self._empty and lines[name].null_count < lines.num_rows:
                 self._empty.remove(name)
             for values in lines[name].chunks:
                 if pt.is_string(values.type):
                     numbers.update(pc.binary_length(values).fill_null(-1).to_numpy())
-                    characters.update(_characters(values))
+                    texts.update(characters(values))
                 else:
                     numbers.update(values.to_numpy())
 
@@ -142,11 +143,11 @@ def joined(blocks: Mapping[tuple[bool, int], MonthContent]) -> MonthContent:
 _HASHED = [name for name in RAW_TRANSACTIONS.arrow.names if name not in ("source_file", OTHER_COLUMNS.name)]
 
 
-def _characters(texts: pa.Array) -> memoryview:
+def characters(texts: pa.Array) -> npt.NDArray[np.uint8]:
     """Return the bytes of all texts without what lies between them in memory."""
     there = texts.drop_null()
-    _, offsets, characters = there.buffers()
-    if characters is None:
-        return memoryview(b"")
+    _, offsets, data = there.buffers()
+    if data is None:
+        return np.empty(0, np.uint8)
     begin, end = np.frombuffer(offsets, np.int32)[[there.offset, there.offset + len(there)]]
-    return memoryview(characters)[begin:end]
+    return np.frombuffer(data, np.uint8)[begin:end]
