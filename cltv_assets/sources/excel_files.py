@@ -68,7 +68,7 @@ class ExcelReader:
     def _header(
         self, file: SourceFile, rows: Iterator[tuple[int, Sequence[Any]]]
     ) -> tuple[list[str], dict[str, int], list[tuple[int, Sequence[Any]]]]:
-        """Take the header's row; return the names, where those are that are read, and the first row if it is no header."""
+        """Take the header's row; return the names, where the read ones are, and the first row if it is no header."""
         number, row = next(((n, row) for n, row in rows if n > self._source.skip_rows), (0, []))
         where, given = f"{file.address}, row {number}", values_in_path(file)
         if not number:

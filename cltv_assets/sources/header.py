@@ -128,10 +128,16 @@ def _missing(names: Sequence[str], missing: Mapping[str, str], where: str, hint:
         if near:
             hints.append(f"For '{name}' did you mean '{by_case[near[0]]}'?")
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    hints.append(f"The columns there are {', '.join(names[:_SHOWN])}{more}; correct source.columns.")
+    hints.append(f"The columns there are {', '.join(names[:_SHOWN])}{more}; correct {_section(missing)}.")
     hints += [hint] if hint else []
     noun = "column" if len(parts) == 1 else "columns"
     return SourceError(f"{where}: no {noun} {' and '.join(parts)}.", " ".join(hints))
+
+
+def _section(wanted: Mapping[str, str]) -> str:
+    """Return the section of the settings that names some columns."""
+    section = next(iter(wanted.values())).partition(".")[0]
+    return section if section in ("customers", "acquisition_costs") else "source.columns"
 
 
 def _better_delimiter(header: Sequence[str], wanted: Iterable[str], delimiter: str) -> str | None:

@@ -148,17 +148,20 @@ class Meaning:
 def as_json(columns: Mapping[str, pa.Array], missing: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Return the fields of each line as a JSON object, without those that are missing; null where all are.
 
-    Blanks around a value and control characters are taken out, so that one value has one spelling.
+    Each value is spelled as `one_spelling` does.
     """
     pairs = []
     for name, texts in columns.items():
         encoded = pc.if_else(missing(texts), pa.scalar(None, pa.string()), texts).dictionary_encode()
-        values = (
-            _trimmed("".join(c if c.isprintable() else " " for c in text)) for text in encoded.dictionary.to_pylist()
-        )
+        values = map(one_spelling, encoded.dictionary.to_pylist())
         spelled = [f'"{name}": {json.dumps(text, ensure_ascii=False)}' if text else None for text in values]
         pairs.append(pa.array(spelled, pa.string()).take(encoded.indices))
     return pc.binary_join_element_wise("{", _joined(pairs, ", "), "}", "")
+
+
+def one_spelling(value: str) -> str:
+    """Return the value of an attribute without blanks around it and control characters."""
+    return _trimmed("".join(c if c.isprintable() else " " for c in value))
 
 
 #: What JSON writes in another way inside a text: quotes, backslashes, and all before the blank.
