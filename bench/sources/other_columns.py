@@ -27,10 +27,10 @@ _COLUMNS = {
     "quantity": "units",
     "unit_price": "price",
 }
-_WORDS = (
+_TEXT = (
     "please leave the parcel at the door neighbour behind garage ring twice gift wrap no invoice inside thank you "
     "call before delivery after five blue size fits small exchange if needed birthday card with love from all of us"
-).split()
+)
 _CHUNK = 250_000
 
 
@@ -41,7 +41,7 @@ def write_lines(file: Path, lines: int) -> None:
     with file.open("wb") as stream:
         for begin in range(0, lines, _CHUNK):
             count = min(_CHUNK, lines - begin)
-            words = random.choice(_WORDS, (count, 6))
+            words = random.choice(_TEXT.split(), (count, 6))
             note = np.array([" ".join(row) for row in words.tolist()], dtype=object)
             note[random.random(count) < 0.5] = ""
             when = np.datetime64("2024-01-01") + seconds[begin : begin + count].astype("timedelta64[s]")

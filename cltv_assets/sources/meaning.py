@@ -176,7 +176,7 @@ def others_as_json(columns: Mapping[str, pa.Array]) -> pa.Array | None:
     pairs = []
     for name, texts in columns.items():
         if texts.null_count < len(texts):
-            begin = f", {json.dumps(name, ensure_ascii=False)}: \""
+            begin = f', {json.dumps(name, ensure_ascii=False)}: "'
             pairs.append(pc.binary_join_element_wise(begin, _escaped(texts), '"', ""))
     if not pairs:
         return None

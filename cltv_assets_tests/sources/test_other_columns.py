@@ -64,7 +64,9 @@ def as_workbook(folder: Path) -> dict[str, Any]:
 
 
 def as_parquet(folder: Path) -> dict[str, Any]:
-    table = pa.table({name: pa.array(column, pa.string()) for name, column in zip(NAMES, zip(*ROWS), strict=True)})
+    table = pa.table(
+        {name: pa.array(column, pa.string()) for name, column in zip(NAMES, zip(*ROWS, strict=True), strict=True)}
+    )
     # What is no plain value has no text, and is left out.
     pq.write_table(table.append_column("basket", pa.array([[1]] * len(ROWS))), folder / "in.parquet")
     return {"kind": "parquet", "path": "in.parquet"}
@@ -116,6 +118,12 @@ def test_nothing_or_some_columns_alone_may_be_kept(
     assert [row["other_columns"] for row in read_all(source)] == [kept]
 
 
+def test_a_name_to_keep_that_no_file_has_is_told(tmp_path: Path, open_at: Opener) -> None:
+    (tmp_path / "in.csv").write_text(csv_text())
+    said = open_at("in.csv", source_keep_other_columns=["coupon", "a nite"]).unused_columns()
+    assert said == ["source.keep_other_columns names 'a nite', which no file has that was looked at: correct it."]
+
+
 def test_a_table_is_not_copied_unless_it_is_asked_for(tmp_path: Path, open_at: Opener) -> None:
     given = as_table(tmp_path)
     del given["source_keep_other_columns"]
@@ -152,7 +160,14 @@ def test_what_is_only_looked_at_is_kept_and_what_has_a_column_is_not(tmp_path: P
 
 def test_json_keeps_what_only_later_lines_have_and_what_is_no_plain_value(tmp_path: Path, open_at: Opener) -> None:
     line = {"id": "1", "customer": "c", "when": "2024-01-01", "value": 5}
-    late = {**line, "basket": [{"sku": "a", "price": 1.25}], "gift": True, "shop": {"till": 7}, "gone": None, "bad": "\ud83d"}
+    late = {
+        **line,
+        "basket": [{"sku": "a", "price": 1.25}],
+        "gift": True,
+        "shop": {"till": 7},
+        "gone": None,
+        "bad": "\ud83d",
+    }
     (tmp_path / "in.jsonl").write_text("\n".join([*[json.dumps(line)] * 1_100, json.dumps(late)]))
     rows = read_all(open_at("in.jsonl", "jsonl"))
     assert {row["other_columns"] for row in rows[:-1]} == {None}

@@ -191,7 +191,9 @@ def parquet(path: Path, lines: list[str], group: int) -> None:
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_columns_that_nothing_maps_are_kept_in_both_ways(tmp_path, kind):
     names = [*HEADER.split(","), "note", "code"]
-    lines = [[*row.split(","), f'n "{at}"' if at % 3 else "", str(at % 7)] for at, row in enumerate(map(line, range(600)))]
+    lines = [
+        [*row.split(","), f'n "{at}"' if at % 3 else "", str(at % 7)] for at, row in enumerate(map(line, range(600)))
+    ]
     path = tmp_path / f"a.{kind}"
     if kind == "parquet":
         pq.write_table(pa.table(dict(zip(names, zip(*lines, strict=True), strict=True))), path, row_group_size=70)

@@ -67,8 +67,8 @@ def failed(run: MonthRun) -> dict[str, str]:
 
 def test_ids_are_read_as_those_of_transactions_and_the_last_line_counts(engine, tmp_path):
     (tmp_path / "c.csv").write_text(
-        'id;country;note\n 17850.0 ;FR;"of two\nlines"\nADA@X.DE; DE ;\nBO;AT;\nbo;CH;\nbo;CH;\n17850;FR;\n;XX;\nnan;XX;\n'
-        "ghost;IT;\n"
+        'id;country;note\n 17850.0 ;FR;"of two\nlines"\nADA@X.DE; DE ;\nBO;AT;\nbo;CH;\nbo;CH;\n'
+        "17850;FR;\n;XX;\nnan;XX;\nghost;IT;\n"
     )
     customers = {"path": "c.csv", "id": "id", "attributes": ["country"], "delimiter": ";"}
     run = run_of(engine, tmp_path, customers, customer_id_folding=["trim", "nfc", "casefold"])
