@@ -113,7 +113,7 @@ class ContentDigest:
             for values in lines[name].chunks:
                 if pt.is_string(values.type):
                     numbers.update(pc.binary_length(values).fill_null(-1).to_numpy())
-                    texts.update(characters(values))
+                    texts.update(characters(values).data)
                 else:
                     numbers.update(values.to_numpy())
 

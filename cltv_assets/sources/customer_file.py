@@ -9,6 +9,7 @@ from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.settings.customers import Customers
+from cltv_assets.settings.source_fields import CanonicalName
 from cltv_assets.sources.csv_files import CsvReader
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.meaning import folded, one_spelling
@@ -48,7 +49,7 @@ def read_customers(storage: Storage, path: str, settings: Customers, source: Sou
         raise SourceError(f"There is no file at {path}.", "Correct customers.path, or put the file there.")
     names = (settings.id, *settings.attributes)
     # The readers of transactions, which want to know where the time is: here there is none.
-    columns = {"customer_id": (settings.id,), "transacted_at": ()}
+    columns: dict[CanonicalName, tuple[str, ...]] = {"customer_id": (settings.id,), "transacted_at": ()}
     form = Source.model_construct(kind="csv", delimiter=settings.delimiter, columns=columns)
     reads = ParquetReader if path.lower().endswith(".parquet") else CsvReader
     reader = reads(storage, form.wanting(names, "customers"))

@@ -79,8 +79,8 @@ def make(run: MonthRun) -> ir.Table:
     if customers.path is not None:
         storage, path = storage_of(run.settings.absolute(customers.path), run.source.objects)
         read = read_customers(storage, path, customers, source)
-        last = _last_lines(run, read)
-        parts.append(values_of_file(_buyers(run), last, customers.attributes))
+        known = run.engine.cache(_buyers(run).left_join(_last_lines(run, read), "customer_id"))
+        parts.append(values_of_file(known, customers.attributes))
     if not parts:
         return run.engine.from_arrow(CUSTOMER_ATTRIBUTES.arrow.empty_table())
     found = run.engine.cache(ibis.union(*parts) if len(parts) > 1 else parts[0])
@@ -128,34 +128,29 @@ def _last_lines(run: MonthRun, read: pa.Table) -> ir.Table:
     """Return the last line of each customer in the file, by the id that the tables have; note what was left out."""
     lines = run.engine.from_arrow(read)
     own = lines.mutate(customer_id=customer_key(lines[ID], run.settings.source.missing_words))
-    own = own.filter(own.customer_id.notnull())
-    values = [own[name] for name in read.column_names[2:]]
+    own = run.engine.cache(own.filter(own.customer_id.notnull()))
+    told = run.engine.cache(own.group_by("customer_id").aggregate(lines=own.count(), last=own[LINE].max()))
     # Between values stands what no value holds.
-    whole = reduce(lambda left, right: left + "\n" + right, (value.fill_null("\t") for value in values))
-    told = own.group_by("customer_id").aggregate(
-        lines=own.count(), last=own[LINE].max(), least=whole.min(), most=whole.max()
-    )
-    told = run.engine.cache(told)
-    differing = told.least != told.most
-    counts = run.engine.measure(
-        told, {"lines": told.lines.sum(), "customers": told.count(), "differing": told.count(where=differing)}
-    )
+    values = (own[name].fill_null("\t") for name in read.column_names[2:])
+    whole = own.mutate(whole=reduce(lambda left, right: left + "\n" + right, values))
+    again = whole.semi_join(told.filter(told.lines > 1), "customer_id")
+    said = again.group_by("customer_id").aggregate(least=again.whole.min(), most=again.whole.max())
+    differing = run.engine.measure(said, {"differing": said.count(where=said.least != said.most)})["differing"]
+    counted = run.engine.measure(own, {"lines": own.count()})["lines"]
     run.notes["lines_of_customers"] = read.num_rows
-    run.notes["lines_without_id"] = read.num_rows - (counts["lines"] or 0)
-    run.notes[TOLD_TWICE] = counts["differing"]
+    run.notes["lines_without_id"] = read.num_rows - counted
+    run.notes[TOLD_TWICE] = differing
     # Each line has one id, so its number alone tells it.
     return own.semi_join(told, own[LINE] == told.last)
 
 
-def values_of_file(buyers: ir.Table, last: ir.Table, names: Sequence[str]) -> ir.Table:
+def values_of_file(known: ir.Table, names: Sequence[str]) -> ir.Table:
     """Return the value of each attribute that the customers' file has for each buyer.
 
     Parameters
     ----------
-    buyers : ibis table
-        ``customer_id``, each once.
-    last : ibis table
-        ``customer_id`` and ``v0``, ``v1``, … for the attributes, one row for each customer.
+    known : ibis table
+        ``customer_id`` of each buyer once, and ``v0``, ``v1``, … for the attributes; null where nothing is known.
     names : sequence of str
         The attributes.
 
@@ -164,7 +159,6 @@ def values_of_file(buyers: ir.Table, last: ir.Table, names: Sequence[str]) -> ir
     ibis table
         ``customer_id, attribute, value``.
     """
-    known = buyers.left_join(last, "customer_id")
     rows = [
         known.select(
             "customer_id",
