@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.files.storage import month_folder
+from cltv_assets.sources.delivered import OTHER_COLUMNS
 from cltv_assets.tables.check import Finding
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
@@ -174,10 +175,10 @@ def shown(facts: Mapping[str, object]) -> dict[str, Any]:
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as a Markdown table."""
+    """Return rows as a Markdown table, without what no setting uses of a delivery: that may be anything."""
     if not rows:
         return "_no rows_"
-    names = list(rows[0])
+    names = [name for name in rows[0] if name != OTHER_COLUMNS.name]
 
     def cell(value: object) -> str:
         if isinstance(value, float):

@@ -23,6 +23,7 @@ from pydantic import (
 
 from cltv_assets.months import Month
 from cltv_assets.settings.costs import AcquisitionCosts
+from cltv_assets.settings.customers import Customers
 from cltv_assets.settings.pipes import Pipes
 from cltv_assets.settings.scores import Scores
 from cltv_assets.settings.section import Section, require_zone
@@ -267,6 +268,7 @@ class Settings(Section):
 
     source: Source = Field(default_factory=lambda: Source.model_validate({}))
     acquisition_costs: AcquisitionCosts = Field(default_factory=lambda: AcquisitionCosts.model_validate({}))
+    customers: Customers = Field(default_factory=Customers)
     refunds: Literal["net", "drop"] = Field(
         "net", description="`net`: refunds lower what their customer spent. `drop`: they are only set aside."
     )
@@ -333,9 +335,14 @@ class Settings(Section):
         if self.source.counted and self.outliers.method != "none":
             raise ValueError("outliers.method looks at amounts, and source.amounts is none: take outliers out")
         attribute = self.acquisition_costs.attribute
-        if attribute is not None and attribute not in self.source.attributes:
+        if attribute is not None and attribute not in self.attributes:
             raise ValueError(
-                f"acquisition_costs.attribute '{attribute}' is none of source.columns.attributes; add it there"
+                f"acquisition_costs.attribute '{attribute}' is none of source.columns.attributes and "
+                "customers.attributes; add it there"
+            )
+        if twice := [name for name in self.customers.attributes if name in self.source.attributes]:
+            raise ValueError(
+                f"customers.attributes names {twice[0]}, which source.columns.attributes has too: keep one of them"
             )
         if self.end_month is not None and self.end_month < self.first_month.key:
             raise ValueError(f"end_month {self.end_month} is before start_month {self.first_month}")
@@ -401,6 +408,11 @@ class Settings(Section):
     def source_path(self) -> str:
         """The source's path, absolute if it is local."""
         return self.absolute(self.source.path or "")
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """By what customers are told apart: the attributes of the transactions, then those of the customers' file."""
+        return (*self.source.attributes, *self.customers.attributes)
 
     def absolute(self, path: str) -> str:
         """Return a path as seen from the settings' folder; an address stays."""

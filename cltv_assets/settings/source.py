@@ -180,6 +180,9 @@ class Source(SourceFields):
         if priced and self.amount_level == "order":
             raise ValueError("amount_level: order needs columns.amount, the order's total")
         self._check_attributes()
+        kept = self.keep_other_columns
+        if twice := [name for name in kept if name in self._stored] if isinstance(kept, tuple) else []:
+            raise ValueError(f"keep_other_columns names {twice[0]}, which columns keeps already")
         mapped = [name for there in self.mapping.values() for name in there]
         if len(set(mapped)) < len(mapped):
             raise ValueError("columns maps two names to one source column")
@@ -243,6 +246,21 @@ class Source(SourceFields):
         return self.columns.get("attributes", ())
 
     @cached_property
+    def _stored(self) -> frozenset[str]:
+        """The source's columns that ``raw_transactions`` has columns for."""
+        mapped = (there for name, there in self.mapping.items() if name != "status")
+        return frozenset(name.strip() for there in (*mapped, self.attributes) for name in there)
+
+    def keeps(self, name: str) -> bool:
+        """Return whether a column of the source is kept as text beside those that have a column of their own."""
+        kept = self.keep_other_columns
+        if name.strip() in self._stored or kept is False:
+            return False
+        if isinstance(kept, tuple):
+            return name.strip() in kept
+        return kept is True or self.kind not in TABLE_KINDS
+
+    @cached_property
     def missing_words(self) -> tuple[str, ...]:
         """What stands for a missing value, trimmed and in lower case."""
         return (*MISSING_WORDS, *(word.strip().lower() for word in self.missing_values))
@@ -257,7 +275,7 @@ class Source(SourceFields):
 
     def wanting(self, names: Iterable[str], setting: str = "the header") -> Source:
         """Return the same settings for a reader that reads other columns, which ``setting`` asks for."""
-        other = self.model_copy()
+        other = self.model_copy(update={"keep_other_columns": False})
         other.__dict__["wanted"] = dict.fromkeys(names, setting)
         return other
 

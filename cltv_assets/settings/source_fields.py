@@ -119,6 +119,12 @@ class SourceFields(Section):
         description="Which of `columns.attributes` follow a customer's newest purchase, as a country of residence "
         "does. The others stay what they were at the first, as the channel that a customer came by.",
     )
+    keep_other_columns: bool | Texts | None = Field(
+        None,
+        description="Whether columns that `raw_transactions` has no column for are kept there as text, in its column "
+        "`other_columns`, personal data among them. A list names those that are kept. By default all, except for "
+        "tables (`sql`, `delta`, `iceberg`), which can be asked again.",
+    )
     amounts: Literal["given", "none"] = Field(
         "given",
         description="`none`: the source has no amounts, as visits and uses of a loyalty card do not. Its lines are "

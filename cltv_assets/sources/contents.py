@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from cltv_assets.months import Month
-from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.sources.delivered import OTHER_COLUMNS, RAW_TRANSACTIONS
 
 #: Lines of a file that are digested together: those with the same quotient of line number and this.
 BLOCK = 1 << 20
@@ -106,13 +107,13 @@ class ContentDigest:
     def add(self, lines: pa.Table) -> None:
         """Take more lines of ``raw_transactions``."""
         self._lines += lines.num_rows
-        for name, numbers, characters in self._hashes:
+        for name, numbers, texts in self._hashes:
             if name in self._empty and lines[name].null_count < lines.num_rows:
                 self._empty.remove(name)
             for values in lines[name].chunks:
                 if pt.is_string(values.type):
                     numbers.update(pc.binary_length(values).fill_null(-1).to_numpy())
-                    characters.update(_characters(values))
+                    texts.update(characters(values).data)
                 else:
                     numbers.update(values.to_numpy())
 
@@ -138,15 +139,15 @@ def joined(blocks: Mapping[tuple[bool, int], MonthContent]) -> MonthContent:
     return MonthContent(lines, hashlib.sha256(spelled.encode()).hexdigest()[:32])
 
 
-#: The file's name is no content.
-_HASHED = [name for name in RAW_TRANSACTIONS.arrow.names if name != "source_file"]
+#: The file's name is no content. What no table is made from makes no month again: an export's own time may be there.
+_HASHED = [name for name in RAW_TRANSACTIONS.arrow.names if name not in ("source_file", OTHER_COLUMNS.name)]
 
 
-def _characters(texts: pa.Array) -> memoryview:
+def characters(texts: pa.Array) -> npt.NDArray[np.uint8]:
     """Return the bytes of all texts without what lies between them in memory."""
     there = texts.drop_null()
-    _, offsets, characters = there.buffers()
-    if characters is None:
-        return memoryview(b"")
+    _, offsets, data = there.buffers()
+    if data is None:
+        return np.empty(0, np.uint8)
     begin, end = np.frombuffer(offsets, np.int32)[[there.offset, there.offset + len(there)]]
-    return memoryview(characters)[begin:end]
+    return np.frombuffer(data, np.uint8)[begin:end]

@@ -20,7 +20,7 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.csv_blocks import Blocks, Dialect, lines_are_whole, regular_columns
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.header import find_columns, require_header_here
+from cltv_assets.sources.header import find_columns, other_places, require_header_here
 from cltv_assets.sources.reading import SEARCHED, Lines, Stretch, Survey, in_batches, values_in_path, with_path_values
 from cltv_assets.sources.text_files import TextReader, endings
 
@@ -36,7 +36,7 @@ _MOST_LINES = 100
 
 @dataclass(frozen=True)
 class _Header:
-    """How a file is split: its names, where the wanted columns are, and the number of the header's line."""
+    """How a file is split: its names, where the columns are that are read, and the number of the header's line."""
 
     names: Sequence[str]
     places: dict[str, int]
@@ -139,6 +139,7 @@ class CsvReader(TextReader):
             inside = [name for name in self._wanted if name.strip() not in given]
             require_header_here(names, inside, where, further, dialect.delimiter)
         places = find_columns(names, self._wanted, where, dialect.delimiter, given)
+        places |= other_places(names, self._source)
         return _Header(names, places, dialect)
 
 

@@ -54,6 +54,15 @@ ATTRIBUTES = Column(
     since=3,
 )
 
+OTHER_COLUMNS = Column(
+    "other_columns",
+    "string",
+    'The other fields of the line as delivered, as a JSON object of texts, such as {"coupon": "SPRING", "note": '
+    '"a gift"}, without empty ones; null where all are. source.keep_other_columns says which.',
+    nullable=True,
+    since=3,
+)
+
 SOURCE_TEXT = Column(
     "source_text",
     "string",
@@ -68,5 +77,5 @@ RAW_TRANSACTIONS = TableSchema(
     "nothing dropped. A refund in a column beside the sale is a second row. A line whose date cannot be read stands "
     "in the month of its file.",
     GRAIN_OF_LINES,
-    (*DELIVERED, *LINE, SOURCE_TEXT, NOT_COUNTED, ATTRIBUTES),
+    (*DELIVERED, *LINE, SOURCE_TEXT, NOT_COUNTED, ATTRIBUTES, OTHER_COLUMNS),
 )

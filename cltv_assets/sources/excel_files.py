@@ -15,7 +15,7 @@ from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.header import find_columns, require_header_here
+from cltv_assets.sources.header import find_columns, other_places, require_header_here
 from cltv_assets.sources.reading import SEARCHED, Lines, Members, in_batches, reading, values_in_path, with_path_values
 
 _OTHER_SHEETS = "If the sheet holds something else, name those to read in source.sheet."
@@ -68,7 +68,7 @@ class ExcelReader:
     def _header(
         self, file: SourceFile, rows: Iterator[tuple[int, Sequence[Any]]]
     ) -> tuple[list[str], dict[str, int], list[tuple[int, Sequence[Any]]]]:
-        """Take the header's row; return the names, where the wanted ones are, and the first row if it is no header."""
+        """Take the header's row; return the names, where the read ones are, and the first row if it is no header."""
         number, row = next(((n, row) for n, row in rows if n > self._source.skip_rows), (0, []))
         where, given = f"{file.address}, row {number}", values_in_path(file)
         if not number:
@@ -81,6 +81,7 @@ class ExcelReader:
             further = ((n, [_text(cell) or "" for cell in cells]) for n, cells in islice(rows, SEARCHED))
             require_header_here(names, [name for name in self._wanted if name.strip() not in given], where, further)
         places = find_columns(names, self._wanted, where, given=given, hint=_OTHER_SHEETS)
+        places |= other_places(names, self._source)
         return names, places, [] if self._source.header else [(number, row)]
 
     def _has_columns(self, workbook: Any, sheet: str) -> bool:

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cltv_assets.errors import SourceError
+from cltv_assets.settings import Source
 
 _NO_HEADER = "If no line names them, set source.header: false and name the columns by their position: 1, 2, …"
 #: Other delimiters to suggest, with the spelling that YAML needs.
@@ -104,6 +105,20 @@ def find_columns(
     return {name: names.index(name.strip()) for name in wanted if name.strip() in names}
 
 
+def other_places(header: Sequence[str], source: Source) -> dict[str, int]:
+    """Return the places of the columns that no setting uses and that are kept all the same.
+
+    A column without a name, or with the name of one before it, is told by its position, counted from 1.
+    """
+    found: dict[str, int] = {}
+    used = {name.strip() for name in source.wanted}
+    for at, delivered in enumerate(header):
+        name = delivered.strip() or str(at + 1)
+        if name not in used and source.keeps(name):
+            found[f"{name} ({at + 1})" if name in found else name] = at
+    return found
+
+
 def _missing(names: Sequence[str], missing: Mapping[str, str], where: str, hint: str) -> SourceError:
     parts, hints = [], []
     for name, setting in missing.items():
@@ -113,10 +128,16 @@ def _missing(names: Sequence[str], missing: Mapping[str, str], where: str, hint:
         if near:
             hints.append(f"For '{name}' did you mean '{by_case[near[0]]}'?")
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    hints.append(f"The columns there are {', '.join(names[:_SHOWN])}{more}; correct source.columns.")
+    hints.append(f"The columns there are {', '.join(names[:_SHOWN])}{more}; correct {_section(missing)}.")
     hints += [hint] if hint else []
     noun = "column" if len(parts) == 1 else "columns"
     return SourceError(f"{where}: no {noun} {' and '.join(parts)}.", " ".join(hints))
+
+
+def _section(wanted: Mapping[str, str]) -> str:
+    """Return the section of the settings that names some columns."""
+    section = next(iter(wanted.values())).partition(".")[0]
+    return section if section in ("customers", "acquisition_costs") else "source.columns"
 
 
 def _better_delimiter(header: Sequence[str], wanted: Iterable[str], delimiter: str) -> str | None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cltv_assets.errors import SourceError
+from cltv_assets.files.storage import Storage
+from cltv_assets.settings import Source
 from cltv_assets.sources.csv_blocks import Blocks
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.header import find_columns
@@ -21,6 +24,8 @@ _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 _TEXTS = {str, type(None)}
 #: Lines whose names are the file's columns.
 _SAMPLED = 1_000
+#: Holds the other fields of a line among those that the settings name; no name of a field is a blank.
+_OTHERS = " "
 #: Settings of columns that an object may lack because nothing happened yet: no refund, no cancellation.
 _SPARSE = ("source.columns.refund_amount", "source.columns.refunded_at", "source.columns.attributes", "source.where")
 
@@ -30,6 +35,10 @@ class JsonReader(TextReader):
 
     suffixes = endings(".jsonl", ".ndjson", ".json")
     what = "a file of JSON lines"
+
+    def __init__(self, storage: Storage, source: Source) -> None:
+        super().__init__(storage, source)
+        self._keeps: dict[str, bool] = {}
 
     def columns(self, file: SourceFile) -> tuple[str, ...]:
         """Return the names in the first objects, nested ones by dots, but not lists, and those that the path gives."""
@@ -47,7 +56,8 @@ class JsonReader(TextReader):
         with self._blocks(file, stretch) as (start, blocks):
             names, given = self._names(file, start), values_in_path(file)
             fields = [name for name in self._wanted if name in names or name.strip() not in given]
-            yield from with_path_values(in_batches(fields, self._records(blocks, fields)), file, self._wanted)
+            found = in_batches([*fields, _OTHERS], self._records(blocks, fields))
+            yield from with_path_values(map(_apart, found), file, self._wanted)
 
     def _names(self, file: SourceFile, blocks: Blocks) -> dict[str, bool]:
         """Look at the first lines without taking them, and require the wanted columns there; lists are not plain."""
@@ -95,7 +105,7 @@ class JsonReader(TextReader):
                 yield blocks.line - 1, line.removesuffix("\n").removesuffix("\r") if row is None else row
 
     def _row(self, line: str, fields: Sequence[str]) -> list[str | None] | None:
-        """Return the fields of a line; None if it is no object, or one of them is no plain value."""
+        """Return the fields of a line and the others as JSON; None if it is no object, or a field no plain value."""
         found = _decoded(line)
         if not isinstance(found, dict):
             return None
@@ -104,13 +114,41 @@ class JsonReader(TextReader):
             row = [_plain(found, name) for name in fields]
             if not _TEXTS.issuperset(map(type, row)):
                 return None
-        if "\\u" in line:
-            # Half of a pair of characters is no text.
-            try:
-                "".join(filter(None, row)).encode()
-            except UnicodeEncodeError:
-                return None
-        return row
+        # Half of a pair of characters is no text.
+        if "\\u" in line and not _is_text("".join(filter(None, row))):
+            return None
+        return [*row, self._others(found)]
+
+    def _others(self, found: dict[str, Any]) -> str | None:
+        """Return the fields that are kept beside those of the settings; lists stay lists."""
+        if self._source.keep_other_columns is False:
+            return None
+        keeps, kept = self._keeps, {}
+        for name, value in fields_of(found):
+            if name not in keeps:
+                keeps[name] = self._source.keeps(name)
+            if keeps[name] and value is not None and value != "":
+                kept[name] = _spelled(value)
+        text = json.dumps(kept, ensure_ascii=False) if kept else None
+        # Half of a pair of characters is no text, but may be written as one.
+        return text if text is None or text.isascii() or _is_text(text) else json.dumps(kept)
+
+
+def _apart(lines: Lines) -> Lines:
+    columns = dict(lines.columns)
+    return replace(lines, others=columns.pop(_OTHERS), columns=columns)
+
+
+def _spelled(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _decoded(line: str) -> Any:
@@ -135,4 +173,4 @@ def _plain(found: Any, name: str) -> Any:
     """Return a field, by its name or by the names of those that it is nested in, with `true` and `false` as text."""
     for part in [name] if name in found else name.split("."):
         found = found.get(part) if isinstance(found, dict) else None
-    return str(found).lower() if isinstance(found, bool) else found
+    return _spelled(found)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from cltv_assets.settings import Source
 from cltv_assets.settings.source_fields import Condition
+from cltv_assets.sources.contents import characters
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import Lines, Reader
@@ -72,6 +73,8 @@ class Meaning:
         found["not_counted"] = self._not_counted(fields)
         if self._source.attributes:
             found["attributes"] = as_json({name: fields[name] for name in self._source.attributes}, self._missing)
+        kept = {name: texts for name, texts in fields.items() if self._source.keeps(name)}
+        found["other_columns"] = others_as_json(kept) if lines.others is None else lines.others
         if self._source.sign is not None:
             refund = _is_one(fields[self._source.sign.column], self._source.sign.refund)
             found["booked_as"] = pc.if_else(refund, pa.scalar(REFUND), pa.scalar(None, pa.string()))
@@ -145,17 +148,52 @@ class Meaning:
 def as_json(columns: Mapping[str, pa.Array], missing: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Return the fields of each line as a JSON object, without those that are missing; null where all are.
 
-    Blanks around a value and control characters are taken out, so that one value has one spelling.
+    Each value is spelled as `one_spelling` does.
     """
     pairs = []
     for name, texts in columns.items():
         encoded = pc.if_else(missing(texts), pa.scalar(None, pa.string()), texts).dictionary_encode()
-        values = (
-            _trimmed("".join(c if c.isprintable() else " " for c in text)) for text in encoded.dictionary.to_pylist()
-        )
+        values = map(one_spelling, encoded.dictionary.to_pylist())
         spelled = [f'"{name}": {json.dumps(text, ensure_ascii=False)}' if text else None for text in values]
         pairs.append(pa.array(spelled, pa.string()).take(encoded.indices))
     return pc.binary_join_element_wise("{", _joined(pairs, ", "), "}", "")
+
+
+def one_spelling(value: str) -> str:
+    """Return the value of an attribute without blanks around it and control characters."""
+    return _trimmed("".join(c if c.isprintable() else " " for c in value))
+
+
+#: What JSON writes in another way inside a text: quotes, backslashes, and all before the blank.
+_ESCAPED = r'["\\\x00-\x1f]'
+
+
+def others_as_json(columns: Mapping[str, pa.Array]) -> pa.Array | None:
+    """Return the fields of each line, as they are, as a JSON object; without those that are null, null where all are.
+
+    Whole columns are joined, because notes and addresses have too many values to spell each in Python.
+    """
+    pairs = []
+    for name, texts in columns.items():
+        if texts.null_count < len(texts):
+            begin = f', {json.dumps(name, ensure_ascii=False)}: "'
+            pairs.append(pc.binary_join_element_wise(begin, _escaped(texts), '"', ""))
+    if not pairs:
+        return None
+    whole = pc.binary_join_element_wise(*pairs, "}", "", null_handling="replace")
+    # The comma before the first field becomes the beginning.
+    found = pc.binary_replace_slice(whole, 0, 2, "{")
+    return pc.if_else(pc.equal(whole, "}"), pa.scalar(None, pa.string()), found)
+
+
+def _escaped(texts: pa.Array) -> pa.Array:
+    found = characters(texts)
+    # A look at all bytes at once takes a thirtieth of a regular expression for each text.
+    if not ((found < ord(" ")) | (found == ord('"')) | (found == ord("\\"))).any():
+        return texts
+    odd = pc.match_substring_regex(texts, _ESCAPED).fill_null(False)
+    spelled = [json.dumps(text, ensure_ascii=False)[1:-1] for text in texts.filter(odd).to_pylist()]
+    return pc.replace_with_mask(texts, odd, pa.array(spelled, pa.string()))
 
 
 def read_transactions(source: Source, reader: Reader, file: SourceFile) -> Iterator[pa.RecordBatch]:

@@ -22,7 +22,7 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.settings.source import LOOKED_AT
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.header import find_columns
+from cltv_assets.sources.header import find_columns, other_places
 from cltv_assets.sources.parts import ROW_GROUP
 from cltv_assets.sources.reading import Lines, Stretch, Survey, reading, values_in_path, with_path_values
 
@@ -67,7 +67,12 @@ class ParquetReader:
     def _read(self, file: SourceFile, stretch: Stretch | None) -> Iterator[Lines]:
         with self._open(file) as parquet:
             places = self._places(file, parquet.schema_arrow)
-            names = {name: parquet.schema_arrow.names[at] for name, at in places.items()}
+            there = parquet.schema_arrow.names
+            for name, at in other_places(there, self._source).items():
+                # By a name that stands there twice Arrow finds neither.
+                if can_be_text(parquet.schema_arrow.field(at).type) and there.count(there[at]) == 1:
+                    places[name] = at
+            names = {name: there[at] for name, at in places.items()}
             groups, row = _groups(parquet.metadata, stretch)
             for batch in parquet.iter_batches(
                 ROW_GROUP, row_groups=groups, columns=list(names.values()), use_threads=False
@@ -79,7 +84,7 @@ class ParquetReader:
                     batch = batch.slice(skipped, max(stretch.last + 1 - first, 0))
                     if not batch.num_rows:
                         continue
-                texts = {name: self._text(file, name, batch.column(there)) for name, there in names.items()}
+                texts = {name: self._text(file, name, batch.column(own)) for name, own in names.items()}
                 yield Lines(pa.array(np.arange(first, first + batch.num_rows), pa.int64()), texts)
 
     @contextmanager
@@ -120,7 +125,7 @@ class ParquetReader:
         try:
             return as_text(values)
         except pa.ArrowException as error:
-            if self._source.wanted[name] == LOOKED_AT:
+            if self._source.wanted.get(name, LOOKED_AT) == LOOKED_AT:
                 return pa.nulls(len(values), pa.string())
             raise SourceError(
                 f"{file.path}, column '{name}' ({self._source.wanted[name]}): values that are no text: "

@@ -19,6 +19,8 @@ from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 #: Lines that are read, dated and written together. Where many months wait at once, fewer are written.
 ROW_GROUP = 122_880
 _MOST_WAITING = 4 * ROW_GROUP
+#: Bytes of a longer line that count as one: notes and addresses must not fill the memory.
+_LINE_BYTES = 512
 
 #: Line numbers follow each other and lines of one order share its id: such columns are shorter
 #: and faster to write as differences than with a dictionary.
@@ -39,6 +41,11 @@ Slot: TypeAlias = int | Literal["loose"]
 def part_of(slot: Slot) -> str:
     """Return where a month's parquet file is in its folder."""
     return f"slot={slot}/lines.parquet"
+
+
+def weight(lines: pa.Table | pa.RecordBatch) -> int:
+    """Return how much of `ROW_GROUP` some lines are: their number, and more if they are long."""
+    return max(int(lines.num_rows), int(lines.nbytes) // _LINE_BYTES)
 
 
 def by_file(lines: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -144,7 +151,7 @@ class MonthParts:
 
     def _wait(self, slot: Slot, lines: pa.Table) -> None:
         self._waiting[slot].append(lines)
-        self._lines[slot] += lines.num_rows
+        self._lines[slot] += weight(lines)
         if self._lines[slot] >= ROW_GROUP:
             self._write(slot)
         while self._lines.total() > _MOST_WAITING:

@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.settings.source import TABLE_KINDS
 from cltv_assets.sources.placeholders import PLACEHOLDERS
 from cltv_assets.sources.proposing import formats_together, time_read
+from cltv_assets.sources.proposing_attributes import in_flow, lines_of_others
 from cltv_assets.sources.sampling import Sample, files_at, sample_of, sampled
 from cltv_assets.sources.tables import MonthsOfTable
 from cltv_assets.sources.unused import GIVEN_BACK, without_accents
@@ -209,8 +208,7 @@ def _written(place: Sequence[tuple[str, str, str]], sample: Sample) -> str:
     chosen = _chosen(sample)
 
     def put(setting: str, value: Any, note: str, indent: int = 2) -> None:
-        shown = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).removesuffix("...\n")
-        lines.append(f"{' ' * indent}{setting}: {shown.strip()}  # {note}")
+        lines.append(f"{' ' * indent}{setting}: {in_flow(value)}  # {note}")
 
     lines.append("source:")
     for option in (*place, *sample.options):
@@ -237,10 +235,14 @@ def _written(place: Sequence[tuple[str, str, str]], sample: Sample) -> str:
         lines.append("  # amounts: none  # ? if no column says what a line is worth, as of visits: money stays unknown")
     if found := _margin(sample, chosen):
         lines.append(f"    # {found[0]}: {found[1]}  # ? if it says what you earn, customers have margins of their own")
+    mapped = [name for shown in chosen.values() for name in sample.joined.get(shown, [shown])]
+    attributes, others = lines_of_others(sample, mapped, chosen.get("customer_id", ""))
+    lines += attributes
     months = _put_times(put, sample, chosen)
     changed = next((name for name in sample.names if _plain(name) in _CHANGED_AT and sample.values(name)), None)
     if changed and sample.kind in TABLE_KINDS:
         put("changed_at", changed, "? when a row was last changed: so that a change is seen")
+    lines += others
     if "utc" in _plain(chosen.get("transacted_at", "")):
         put("time_zone", "UTC", "by the name of the column; days are those of the shop")
     _put_lines_that_count(put, sample, chosen)

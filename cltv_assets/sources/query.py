@@ -26,7 +26,7 @@ from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.header import find_columns
+from cltv_assets.sources.header import find_columns, other_places
 from cltv_assets.sources.parquet_files import as_text, can_be_text
 from cltv_assets.sources.parts import ROW_GROUP
 from cltv_assets.sources.reading import CuttingReader, Lines, Reader
@@ -121,6 +121,8 @@ class QueryReader:
                     f"{QUERY}, column '{name}': its type {schema.types[at]} holds no plain values.",
                     "Return a text, number, date or timestamp there.",
                 )
+        others = other_places(schema.names, self._source)
+        places |= {name: at for name, at in others.items() if can_be_text(schema.types[at])}
         first = 1
         rows = self._machines.rows(file, self._query, tables, schema.types)
         for batch in self._rows(tables) if rows is None else rows:

@@ -77,17 +77,21 @@ class Lines:
     numbers : pyarrow.Array
         The lines' numbers, counted from 1 (int64).
     columns : mapping of str to pyarrow.Array
-        Text of each wanted column, by the source's own name; an empty field is null or empty.
+        Text of each wanted column, by the source's own name, and of those that are kept beside them; an empty field
+        is null or empty.
     texts : pyarrow.Array or None
         The whole line where it could not be split into fields, and null elsewhere; None if all could.
     continued : int
         How many further lines of the file these take, because quoted fields hold line breaks.
+    others : pyarrow.Array or None
+        Fields that are kept beside columns as JSON objects, where the lines differ in their fields.
     """
 
     numbers: pa.Array
     columns: Mapping[str, pa.Array]
     texts: pa.Array | None = None
     continued: int = 0
+    others: pa.Array | None = None
 
 
 class Reader(Protocol):

@@ -228,15 +228,22 @@ class TransactionSource:
         if newest not in self._unused:
             settings = self.settings.source
             used = {name.strip() for name in (*settings.wanted, *settings.not_needed)}
-            samples = []
+            samples, there = [], set[str]()
             for file in dict.fromkeys((files[0], files[len(files) // 2], newest)):
                 names = [name for name, count in Counter(self.reader.columns(file)).items() if count == 1]
+                there.update(names)
                 samples.append(pa.table(dict(first_lines(self.reader_for(settings.wanting(names, LOOKED_AT)), file))))
             table = pa.concat_tables(samples, promote_options="default").combine_chunks()
             found = {name: table[name] for name in table.column_names}
             columns = {name: texts for name, texts in found.items() if name.strip() not in used}
             amount = found.get(*settings.mapping.get("amount", ("",)))
-            self._unused = {newest: unused_columns(columns, self.settings.currency, settings.gives_back, amount)}
+            said = unused_columns(columns, self.settings.currency, settings.gives_back, amount)
+            asked = settings.keep_other_columns if isinstance(settings.keep_other_columns, tuple) else ()
+            for name in (name for name in asked if name not in there):
+                said.append(
+                    f"source.keep_other_columns names '{name}', which no file has that was looked at: correct it."
+                )
+            self._unused = {newest: said}
         return self._unused[newest]
 
     def list_files(self) -> list[SourceFile]:

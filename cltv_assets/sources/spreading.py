@@ -29,7 +29,7 @@ from cltv_assets.sources.contents import MonthContent
 from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.meaning import Meaning
-from cltv_assets.sources.parts import ROW_GROUP, MonthParts, Slot, part_of
+from cltv_assets.sources.parts import ROW_GROUP, MonthParts, Slot, part_of, weight
 from cltv_assets.sources.reading import CuttingReader, Lines, Reader, Stretch, Survey, SurveyingReader
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Parsing:
             meaning = Meaning(self.settings.source, file.name)
             for batch in meaning.transactions(self._read(file, stretch)):
                 waiting.append(batch)
-                count += batch.num_rows
+                count += weight(batch)
                 if count >= ROW_GROUP:
                     yield pa.Table.from_batches(waiting)
                     waiting, count = [], 0

@@ -26,7 +26,7 @@ from cltv_assets.settings import Settings, Source
 from cltv_assets.settings.source import LOOKED_AT
 from cltv_assets.settings.timestamp_format import compile_format
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.header import find_columns
+from cltv_assets.sources.header import find_columns, other_places
 from cltv_assets.sources.parquet_files import as_text, can_be_text, is_time
 from cltv_assets.sources.reading import Lines, TableMonths
 
@@ -223,6 +223,12 @@ class MonthsOfTable(ABC):
             )
         return time
 
+    def _read_names(self) -> list[str]:
+        """Return the columns that are read, those that are kept beside the wanted ones last."""
+        plain = [name for name, one in self._there.items() if can_be_text(one.type)]
+        others = [name for name in other_places(plain, self._source) if name in self._there]
+        return [*self._source.wanted, *others]
+
     def _where(self, time: Column) -> str:
         (name,) = self._source.columns["transacted_at"]
         return f"{self._name}, column '{name}' ({time.type})"
@@ -289,7 +295,7 @@ class TableReader(MonthsOfTable):
             else:
                 begin, end = (self._bound(month, time) for month in (file.delivery, file.delivery.shift(1)))
                 condition = f"{time.sql} >= {begin} AND {time.sql} < {end}"
-            names = list(self._source.wanted)
+            names = self._read_names()
             selected = [f"{self._there[name].sql} AS c{at}" for at, name in enumerate(names)]
             keys = [self._quoted(name) for name in self._source.key]
             order = ", ".join([*keys, *(self._there[name].sql for name in names)])

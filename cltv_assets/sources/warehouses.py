@@ -119,7 +119,7 @@ class WarehouseReader(MonthsOfTable):
             else:
                 begin, end = (_literal(self._edge(at, time), time) for at in (file.delivery, file.delivery.shift(1)))
                 rows = rows.filter(column >= begin, column < end)
-            names = list(self._source.wanted)
+            names = self._read_names()
             selected = {f"c{at}": rows[self._spelled[name]] for at, name in enumerate(names)}
             # They put the rows in order and are not looked at.
             keys = {f"k{at}": rows[name] for at, name in enumerate(self._source.key)}

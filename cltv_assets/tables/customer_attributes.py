@@ -8,11 +8,15 @@ from functools import reduce
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.settings import Settings
+from cltv_assets.sources import storage_of
+from cltv_assets.sources.customer_file import ID, LINE, read_customers
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
+from cltv_assets.tables.cleaned_and_rejected.parsing import customer_key
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
@@ -20,6 +24,9 @@ from cltv_assets.tables.table import ALL_HISTORY, DATA_PLATFORM, ENGINE, PREPARA
 
 #: The value of customers for whom none was delivered, and of those whose value few others have.
 UNKNOWN, OTHER = "unknown", "other"
+
+#: Name of a month's note of how many customers have lines in the customers' file that differ.
+TOLD_TWICE = "customers_told_differently"
 
 #: Most values of an attribute that are told apart: by more, nobody compares groups, and tables by value grow.
 MOST_VALUES = 200
@@ -32,8 +39,8 @@ _DAY = len("2024-01-31")
 
 CUSTOMER_ATTRIBUTES = TableSchema(
     "customer_attributes",
-    "One row for each customer and column of source.columns.attributes, as of the month's end. Empty where the "
-    "settings name none.",
+    "One row for each customer and column of source.columns.attributes, as of the month's end, or of "
+    "customers.attributes, as the file was when the month was made. Empty where the settings name none.",
     ("customer_id", "attribute"),
     (
         CUSTOMER,
@@ -42,8 +49,8 @@ CUSTOMER_ATTRIBUTES = TableSchema(
             "value",
             "string",
             f"What stood there at the customer's first purchase that has it, or at the last one for "
-            f"source.latest_attributes. '{UNKNOWN}' where it never stood there; '{OTHER}' for all but the "
-            f"{MOST_VALUES} values that most customers have.",
+            f"source.latest_attributes, or what customers.path says. '{UNKNOWN}' where it never stood there; '{OTHER}' "
+            f"for all but the {MOST_VALUES} values that most customers have.",
         ),
     ),
 )
@@ -51,27 +58,32 @@ CUSTOMER_ATTRIBUTES = TableSchema(
 
 def attributes_of(run: MonthRun) -> ir.Table | None:
     """Return ``customer_attributes`` as a run's inputs have it; None where the settings name no attributes."""
-    return run.inputs[CUSTOMER_ATTRIBUTES.name] if run.settings.source.attributes else None
+    return run.inputs[CUSTOMER_ATTRIBUTES.name] if run.settings.attributes else None
 
 
 def attribute_inputs(settings: Settings, farthest: int = 0) -> tuple[Input, ...]:
     """Return the input that `attributes_of` needs; none without attributes, so that older lakes need no months."""
-    if not settings.source.attributes:
+    if not settings.attributes:
         return ()
     return (Input(CUSTOMER_ATTRIBUTES.name, farthest, holes=farthest > 0),)
 
 
 def make(run: MonthRun) -> ir.Table:
     """Return one value of each declared attribute for every customer who has bought."""
-    source = run.settings.source
-    if not source.attributes:
-        return run.engine.from_arrow(CUSTOMER_ATTRIBUTES.arrow.empty_table())
+    source, customers = run.settings.source, run.settings.customers
     days = run.inputs[PURCHASE_DAYS.name]
-    found = run.engine.cache(
-        values_of_customers(
-            days.filter(days.purchase_day <= run.month.last_day), source.attributes, source.latest_attributes
-        )
-    )
+    days = days.filter(days.purchase_day <= run.month.last_day)
+    parts = []
+    if source.attributes:
+        parts.append(values_of_customers(days, source.attributes, source.latest_attributes))
+    if customers.path is not None:
+        storage, path = storage_of(run.settings.absolute(customers.path), run.source.objects)
+        read = read_customers(storage, path, customers, source)
+        known = run.engine.cache(_buyers(run).left_join(_last_lines(run, read), "customer_id"))
+        parts.append(values_of_file(known, customers.attributes))
+    if not parts:
+        return run.engine.from_arrow(CUSTOMER_ATTRIBUTES.arrow.empty_table())
+    found = run.engine.cache(ibis.union(*parts) if len(parts) > 1 else parts[0])
     common = run.engine.collect(most_common(found)).to_pylist()
     by_attribute: dict[str, list[str]] = {}
     for row in common:
@@ -110,6 +122,52 @@ def values_of_customers(days: ir.Table, names: Sequence[str], latest: Sequence[s
         dated[f"v{at}"] = both.max() if name in latest else both.min()
     customers = texts.group_by("customer_id").aggregate(**dated)
     return ibis.union(*_rows(customers, names)) if len(names) > 1 else _rows(customers, names)[0]
+
+
+def _last_lines(run: MonthRun, read: pa.Table) -> ir.Table:
+    """Return the last line of each customer in the file, by the id that the tables have; note what was left out."""
+    lines = run.engine.from_arrow(read)
+    own = lines.mutate(customer_id=customer_key(lines[ID], run.settings.source.missing_words))
+    own = run.engine.cache(own.filter(own.customer_id.notnull()))
+    told = run.engine.cache(own.group_by("customer_id").aggregate(lines=own.count(), last=own[LINE].max()))
+    # Between values stands what no value holds.
+    values = (own[name].fill_null("\t") for name in read.column_names[2:])
+    whole = own.mutate(whole=reduce(lambda left, right: left + "\n" + right, values))
+    again = whole.semi_join(told.filter(told.lines > 1), "customer_id")
+    said = again.group_by("customer_id").aggregate(least=again.whole.min(), most=again.whole.max())
+    differing = run.engine.measure(said, {"differing": said.count(where=said.least != said.most)})["differing"]
+    counted = run.engine.measure(own, {"lines": own.count()})["lines"]
+    run.notes["lines_of_customers"] = read.num_rows
+    run.notes["lines_without_id"] = read.num_rows - counted
+    run.notes[TOLD_TWICE] = differing
+    # Each line has one id, so its number alone tells it.
+    return own.semi_join(told, own[LINE] == told.last)
+
+
+def values_of_file(known: ir.Table, names: Sequence[str]) -> ir.Table:
+    """Return the value of each attribute that the customers' file has for each buyer.
+
+    Parameters
+    ----------
+    known : ibis table
+        ``customer_id`` of each buyer once, and ``v0``, ``v1``, … for the attributes; null where nothing is known.
+    names : sequence of str
+        The attributes.
+
+    Returns
+    -------
+    ibis table
+        ``customer_id, attribute, value``.
+    """
+    rows = [
+        known.select(
+            "customer_id",
+            attribute=ibis.literal(name),
+            value=ibis.coalesce(known[f"v{at}"], ibis.literal(UNKNOWN)),
+        )
+        for at, name in enumerate(names)
+    ]
+    return ibis.union(*rows) if len(rows) > 1 else rows[0]
 
 
 def _rows(customers: ir.Table, names: Sequence[str]) -> list[ir.Table]:
@@ -165,7 +223,7 @@ def with_others(found: ir.Table, kept: dict[str, list[str]]) -> ir.Table:
 )
 def everybody_has_one(values: Values, run: MonthRun) -> Verdict:
     """Promise that groups by an attribute's values add up to all customers."""
-    names = run.settings.source.attributes
+    names = run.settings.attributes
     rows, buyers = values["rows"], values["buyers"]
     facts = {"customers": buyers, "rows": rows}
     if rows == buyers * len(names):
@@ -181,7 +239,7 @@ def _buyers(run: MonthRun) -> ir.Table:
 
 def _counted(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     wanted: dict[str, ir.Scalar] = {}
-    for at, name in enumerate(run.settings.source.attributes):
+    for at, name in enumerate(run.settings.attributes):
         own = table.attribute == name
         wanted |= {
             f"customers_{at}": table.count(where=own),
@@ -200,7 +258,7 @@ def values_told_apart(values: Values, run: MonthRun) -> Verdict:
     """Warn of attributes that most customers lack, and of those with more values than are told apart."""
     said = []
     facts: dict[str, object] = {}
-    for at, name in enumerate(run.settings.source.attributes):
+    for at, name in enumerate(run.settings.attributes):
         customers, unknown, other = (values[f"{what}_{at}"] or 0 for what in ("customers", "unknown", "other"))
         facts[name] = {"customers": customers, UNKNOWN: unknown, OTHER: other}
         if customers and unknown > _HARDLY_KNOWN * customers:
@@ -214,6 +272,19 @@ def values_told_apart(values: Values, run: MonthRun) -> Verdict:
                 f"count as '{OTHER}'. Group the values in the source or by source.query."
             )
     return Verdict(not said, " ".join(said) or "Attributes are known and have few values.", facts)
+
+
+@check("Each customer stands in the customers' file once.", blocking=False)
+def told_once(_values: Values, run: MonthRun) -> Verdict:
+    """Warn of customers of whom several lines of the file say different things."""
+    twice = run.notes.get(TOLD_TWICE)
+    if not isinstance(twice, int) or not twice:
+        return Verdict(True, "No customer has lines that differ.")
+    message = (
+        f"{twice:,} customers have several lines in {run.settings.customers.path} with different attributes: the "
+        "last one counts. Deliver one line for each."
+    )
+    return Verdict(False, message, {"customers": twice})
 
 
 def month_highlights(run: MonthRun) -> Highlights:
@@ -233,7 +304,7 @@ TABLE = Table(
     schema=CUSTOMER_ATTRIBUTES,
     inputs=lambda _settings: (Input(PURCHASE_DAYS.name, ALL_HISTORY),),
     make=make,
-    checks=(everybody_has_one, values_told_apart),
+    checks=(everybody_has_one, values_told_apart, told_once),
     highlights=month_highlights,
     group=PREPARATION,
     owner=DATA_PLATFORM,

@@ -37,8 +37,8 @@ def queries() -> dict[str, str]:
 
 
 QUERIES = queries()
-#: Questions on attributes and costs, which e2e/test_channels.py asks of a shop that has them.
-CHANNELS = {name for name in QUERIES if re.search(r"attribute|payback", QUERIES[name])}
+#: Questions on attributes, other columns and costs, which e2e/test_channels.py asks of a shop that has them.
+CHANNELS = {name for name in QUERIES if re.search(r"attribute|other_columns|payback", QUERIES[name])}
 
 
 @pytest.fixture

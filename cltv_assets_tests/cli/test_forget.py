@@ -22,11 +22,13 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings, load_settings
 from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.e2e.running import write_config
-from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
+from cltv_assets_tests.e2e.shop import HEADER, deliver, lines_of_shop, months_of
 
 #: With what HTML, JSON and CSV each write in a way of their own.
 ZEBRA = 'ZEBRA-77 & "Söhne"'
 MARK = b"ZEBRA-77"
+#: Stands on the customer's lines in a column that no setting uses.
+NOTE = "leave it with the Lion family"
 MONTHS = months_of("2011-01", 2)
 
 
@@ -45,7 +47,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for month, some in lines.items():
         some += [(f"Z{day}", ZEBRA, f"{month}-{day:02} 10:00:00", "1", f"{90 + day}.00") for day in range(3, 28, 3)]
-    deliver(home / "shop", lines)
+    noted = {
+        month: [(*line, NOTE if line[1] == ZEBRA else "") if len(line) == len(HEADER) else line for line in some]
+        for month, some in lines.items()
+    }
+    deliver(home / "shop", noted, header=(*HEADER, "note"))
     settings = load_settings(write_config(home, end_month="2011-02"))
     with pytest.MonkeyPatch.context() as surroundings:
         surroundings.setenv("DAGSTER_HOME", str(home / ".dagster"))
@@ -70,16 +76,16 @@ def clean_source(folder: Path) -> None:
             csv.writer(opened).writerows(rows)
 
 
-def naming(root: Path) -> set[str]:
+def naming(root: Path, mark: bytes = MARK) -> set[str]:
     """Return the files below a folder that name the customer: their bytes, or values that are packed in them."""
     found = set()
     for file in root.rglob("*"):
         if not file.is_file():
             continue
         content = file.read_bytes()
-        named = MARK in content
+        named = mark in content
         if file.suffix == ".parquet":
-            named = named or MARK.decode() in str(pq.read_table(io.BytesIO(content)).to_pydict())
+            named = named or mark.decode() in str(pq.read_table(io.BytesIO(content)).to_pydict())
         if named:
             found.add(str(file.relative_to(root)))
     return found
@@ -96,6 +102,11 @@ def test_a_customer_goes_from_everything(shop: Path, tmp_path: Path, capsys: pyt
     named = naming(tmp_path / "lake") | naming(tmp_path / ".dagster")
     for part in ("raw_", "cleaned_", "rejected_", "purchase_days", "rfm_", "cltv_predictions", "report.html", ".db"):
         assert any(part in name for name in named), f"the search must see {part}"
+    # What no setting uses is in one table, and in nothing that Dagster keeps.
+    noted = naming(tmp_path / "lake", NOTE.encode())
+    assert noted
+    assert all("raw_transactions" in name for name in noted)
+    assert not naming(tmp_path / ".dagster", NOTE.encode())
 
     capsys.readouterr()
     assert code_of("forget", ZEBRA, "--config", str(shop), "--yes") == 3
@@ -112,7 +123,7 @@ def test_a_customer_goes_from_everything(shop: Path, tmp_path: Path, capsys: pyt
     clean_source(tmp_path / "shop")
     assert code_of("forget", ZEBRA, "--config", str(shop), "--yes") == 0
     assert "Models stay as they are" in capsys.readouterr().out
-    assert naming(tmp_path) == set()
+    assert naming(tmp_path) == naming(tmp_path, NOTE.encode()) == set()
     assert {month: rows_of(settings, "cltv_predictions", month) for month in MONTHS} == before
     # Nothing became unmade or late, and Dagster still reads its own events.
     assert code_of("status", "--config", str(shop)) == 0, capsys.readouterr().out

@@ -21,6 +21,7 @@ from cltv_assets_tests.e2e.running import run, settings_in
 
 #: Days between orders, orders in all and what one brings, on average; what all customers of a month cost.
 CHANNELS = {"mail": (20, 6.0, 60, 300), "search": (25, 3.0, 40, 1_500), "social": (30, 1.3, 25, 6_000)}
+TIERS = ("gold", "", "blue", "")
 MONTHS = list(Month.parse("2024-01").until(Month.parse("2024-06")))
 COLUMNS = {"customer_id": "who", "transacted_at": "day", "amount": "total", "attributes": ["channel", "country"]}
 
@@ -43,11 +44,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             # Later orders name another channel, and customers move: neither is where they came from.
             named = channel if place == 0 else "direct"
             total = round(float(brings * rng.gamma(6, 1 / 6)), 2)
-            rows.append((f"C{number:04d}", day.isoformat(), f"{total:.2f}", named, country if place < 3 else "CH"))
+            lives = country if place < 3 else "CH"
+            # No setting names it.
+            coupon = ("SPRING24", "WELCOME", "")[int(rng.integers(0, 3))]
+            rows.append((f"C{number:04d}", day.isoformat(), f"{total:.2f}", named, lives, coupon))
             day += dt.timedelta(1 + int(rng.exponential(gap)))
     rows.sort(key=lambda row: (row[1], row[0]))
     with (home / "sales.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("who", "day", "total", "channel", "country"), *rows])
+        csv.writer(file).writerows([("who", "day", "total", "channel", "country", "coupon"), *rows])
+    with (home / "members.csv").open("w", newline="") as file:
+        # Blanks around ids, and members who never bought.
+        members = [(f" C{number:04d} ", TIERS[number % 4]) for number in range(0, 1_000, 2)]
+        csv.writer(file).writerows([("member", "tier"), *members])
     with (home / "costs.csv").open("w", newline="") as file:
         lines = [(month.key, name, cost) for month in MONTHS for name, (*_, cost) in CHANNELS.items()]
         csv.writer(file).writerows([("month", "channel", "spend"), *lines])
@@ -59,6 +67,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "path": "costs.csv", "attribute": "channel",
             "columns": {"month": "month", "spend": "spend", "value": "channel"},
         },
+        "customers": {"path": "members.csv", "id": "member", "attributes": ["tier"]},
         "gross_margin": 0.5, "start_month": "2024-01", "end_month": "2024-06", "horizons_months": [3, 12],
         "currency": "EUR", "time_zone": "Europe/Berlin",
     }  # fmt: skip
@@ -96,8 +105,10 @@ def test_each_customer_has_the_first_channel_and_the_last_country(home, sales):
     }
     each = sales.groupby("who").first()
     wanted = {(who, "channel"): row.came_by for who, row in each.iterrows()}
-    assert found == wanted | {(who, "country"): row.lives for who, row in each.iterrows()}
-    assert set(found.values()) == {*CHANNELS, "DE", "AT", "CH"}
+    wanted |= {(who, "country"): row.lives for who, row in each.iterrows()}
+    # The file tells of every second customer.
+    assert found == wanted | {(who, "tier"): TIERS[int(who[1:]) % 4] or "unknown" for who in each.index}
+    assert set(found.values()) == {*CHANNELS, "DE", "AT", "CH", "gold", "blue", "unknown"}
 
 
 def test_cohorts_of_a_channel_are_its_customers_to_the_cent(home, sales):
@@ -105,7 +116,8 @@ def test_cohorts_of_a_channel_are_its_customers_to_the_cent(home, sales):
     found = {(row["attribute_value"], f"{row['cohort']:%Y-%m}", row["age_months"]): row["revenue"] for row in rows}
     cents = sales.assign(cents=(sales.total * 100).round().astype(int))
     cents["age"] = (cents.month - cents.cohort).map(lambda age: age.n)
-    for column in ("came_by", "lives"):
+    cents["tier"] = cents.who.map(lambda who: TIERS[int(who[1:]) % 4] or "unknown")
+    for column in ("came_by", "lives", "tier"):
         for key, total in cents.groupby([column, "cohort", "age"]).cents.sum().items():
             assert found[key[0], str(key[1]), key[2]] == Decimal(int(total)) / 100
     assert (
@@ -136,3 +148,13 @@ def test_channels_are_told_apart_and_paid_back(home, sales, capsys):
     lives = ask(home, "Where do the most valuable customers live?", capsys)
     assert {row["country"]: row["customers"] for row in lives} == sales.groupby("lives").who.nunique().to_dict()
     assert sum(row["top_customers"] for row in lives) == round(0.05 * sales.who.nunique())
+
+
+def test_a_question_about_a_column_that_no_setting_names(home, sales, capsys):
+    rows = ask(home, "Which coupons were used, and what did these orders bring?", capsys)
+    groups = sales.groupby("coupon")
+    assert [row["coupon"] for row in rows] == sorted(groups.groups, key=lambda name: -groups.total.sum()[name])
+    for row in rows:
+        own = groups.get_group(row["coupon"])
+        assert (row["customers"], row["lines"]) == (own.who.nunique(), len(own))
+        assert row["revenue"] == pytest.approx(own.total.sum())

@@ -324,6 +324,32 @@ def test_a_column_that_may_be_what_goods_cost_is_asked_about(tmp_path: Path, nam
     assert [line.partition("  #")[0] for line in found] == ([asked] if asked else [])
 
 
+def test_columns_that_tell_customers_apart_are_proposed(tmp_path: Path) -> None:
+    header = "order id,email,date,amount,utm_source,ShippingCountry,tier,mood,article,size,gift,note"
+    # Of a customer the tier is one, the mood is not; articles are too many, sizes are numbers.
+    rows = [
+        f"o{at},c{at % 40}@x.com,2024-01-02,5.00,{['ads', 'mail', ''][at % 3]},{['DE', 'AT'][at % 2]},"
+        f"{['gold', 'blue'][at % 40 % 2]},{['happy', 'sad'][at // 40 % 2]},art {at % 60}x,{at % 5},no,n {at}"
+        for at in range(200)
+    ]
+    (tmp_path / "a.csv").write_text("\n".join([header, *rows]))
+    text = propose(str(tmp_path / "a.csv"))
+    [line] = [line for line in text.splitlines() if "attributes:" in line]
+    assert line == (
+        "    # attributes: [utm_source, ShippingCountry, tier]  # ? to compare customers by: utm_source has 2 values, "
+        "ShippingCountry has 2 values, tier has 2 values"
+    )
+    assert (
+        "  # keep_other_columns: false  # ? utm_source, ShippingCountry, tier, mood, article, size and 2 more are kept "
+        "as text; false, or a list, if some are personal data\n" in text
+    )
+    # Answering yes is taking the marks away.
+    answered = yaml.safe_load(text.replace("# attributes", "attributes").replace("# keep_other", "keep_other"))
+    settings = Settings.model_validate({"home": str(tmp_path), **answered})
+    assert settings.source.attributes == ("utm_source", "ShippingCountry", "tier")
+    assert settings.source.keep_other_columns is False
+
+
 def test_a_file_without_amounts_is_asked_whether_it_has_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import cdnow, open_source
+from cltv_assets.sources.proposal import propose
 from cltv_assets_tests.sources.conftest import landed
 
 ONLINE_RETAIL = Path(__file__).parents[3] / "shared/data/online_retail_daily"
@@ -66,6 +67,12 @@ def test_without_lifetimes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SourceError, match="pip install lifetimes"):
         cdnow.cdnow_path()
+
+
+@pytest.mark.skipif(not ONLINE_RETAIL.is_dir(), reason=f"Online Retail is not at {ONLINE_RETAIL} (CLTV_ONLINE_RETAIL)")
+def test_online_retail_has_countries() -> None:
+    text = propose(str(ONLINE_RETAIL / "2010-12-0*.csv"))
+    assert "    # attributes: [Country]  # ? to compare customers by: Country has 18 values\n" in text
 
 
 @pytest.mark.skipif(not ONLINE_RETAIL.is_dir(), reason=f"Online Retail is not at {ONLINE_RETAIL} (CLTV_ONLINE_RETAIL)")

@@ -188,6 +188,30 @@ def parquet(path: Path, lines: list[str], group: int) -> None:
     pq.write_table(pa.table(columns | {"value": [float(v) for v in columns["value"]]}), path, row_group_size=group)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_columns_that_nothing_maps_are_kept_in_both_ways(tmp_path, kind):
+    names = [*HEADER.split(","), "note", "code"]
+    lines = [
+        [*row.split(","), f'n "{at}"' if at % 3 else "", str(at % 7)] for at, row in enumerate(map(line, range(600)))
+    ]
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table(dict(zip(names, zip(*lines, strict=True), strict=True))), path, row_group_size=70)
+    elif kind == "jsonl":
+        path.write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in lines))
+    else:
+        path.write_text("\n".join(",".join(row) for row in [names, *lines]))
+    form = {"quoting": "none"} if kind == "csv" else {}
+    settings = settings_of(tmp_path, path.name, kind, **form)
+    assert max(same(settings, tmp_path)) > 1
+    rows = [row for month in MONTHS for row in rows_of(spread_source(settings), month, tmp_path / "r")[0]]
+    # Lines of the future stand in their file's month.
+    rows = [row for row in rows if row["transacted_at"][:7] in MONTHS]
+    kept = {row["transaction_id"]: json.loads(row["other_columns"]) for row in rows}
+    expected = {row[0]: {"note": row[4], "code": row[5]} for row in lines if row[2][:7] in MONTHS}
+    assert kept == {name: {k: v for k, v in one.items() if v} for name, one in expected.items()}
+
+
 @pytest.mark.parametrize(("group", "units"), [(7, 15), (40, 14), (100, 6), (10_000, 1)])
 def test_stretches_cross_the_row_groups_of_a_parquet_file(tmp_path, group, units):
     parquet(tmp_path / "a.parquet", delivered(), group)

@@ -103,6 +103,9 @@ def _shown(settings: Settings, report: SourceReport) -> str:
     if report.skipped:
         more = f" and {len(report.skipped) - _LISTED:,} more" if len(report.skipped) > _LISTED else ""
         text += f"; not read: {', '.join(report.skipped[:_LISTED])}{more}"
+    if kept := [name for name in report.columns if settings.source.keeps(name)]:
+        more = f" and {len(kept) - _LISTED:,} more" if len(kept) > _LISTED else ""
+        text += f"; kept in other_columns: {', '.join(kept[:_LISTED])}{more} (source.keep_other_columns)"
     if report.missing_deliveries:
         text += f"; no delivery for {', '.join(month.key for month in report.missing_deliveries)}"
     return text
