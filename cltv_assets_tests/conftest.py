@@ -44,6 +44,7 @@ OF_THE_SHOP_THAT_RAN = tuple(
     f"{name}.py"
     for name in (
         "cli/test_export",
+        "cli/test_horizons",
         "cli/test_reading",
         "cli/test_report",
         "cli/test_run",
