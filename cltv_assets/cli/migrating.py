@@ -68,10 +68,10 @@ def _show(planned: Sequence[TablePlan]) -> None:
     for table in planned:
         months = f"{len(table.months)}, {table.months[0]} to {table.months[-1]}" if table.months else "none"
         fate = f"{table.fate.value}: the table {table.reason}" if table.reason else table.fate.value
-        of_horizons = table.table.of_horizons
-        if new := sorted(table.lacking - of_horizons):
+        columns = {column.name: column for column in table.table.columns}
+        if new := sorted(name for name in table.lacking if columns[name].horizon not in table.new_horizons):
             fate += f", with new columns: {', '.join(new)}"
-        if relaxed := sorted(table.relaxed - of_horizons):
+        if relaxed := sorted(name for name in table.relaxed if columns[name].nullable):
             fate += f"; may be null from now on: {', '.join(relaxed)}"
         if table.new_horizons:
             fate += f"; new columns for horizons of months: {_listed(table.new_horizons)}"

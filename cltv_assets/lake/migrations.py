@@ -113,13 +113,15 @@ class TablePlan:
 
     @property
     def new_horizons(self) -> list[int]:
-        """Horizons that the table gets columns for, in months."""
-        return _horizons_of(self.lacking & self.table.of_horizons)
+        """Horizons that the table has no column of yet, in months."""
+        columns = [column for column in self.table.columns if column.horizon is not None]
+        known = {column.horizon for column in columns if column.name not in self.lacking}
+        return sorted({column.horizon for column in columns if column.horizon is not None} - known)
 
     @property
     def gone_horizons(self) -> list[int]:
         """Horizons that it no longer has columns for."""
-        return _horizons_of(self.dropped)
+        return sorted({horizon for name in self.dropped if (horizon := horizon_in(name)) is not None})
 
 
 def fate_of(name: str, written: int, steps: Sequence[Step]) -> tuple[Fate, str]:
@@ -234,10 +236,6 @@ def _changes(table: DeltaTable, schema: TableSchema) -> tuple[frozenset[str], fr
         frozenset(name for name, field in fields.items() if not field.nullable and name in nullable),
         frozenset(name for name in fields if name not in schema.of_horizons and schema.is_of_some_horizon(name)),
     )
-
-
-def _horizons_of(names: Iterable[str]) -> list[int]:
-    return sorted({horizon for name in names if (horizon := horizon_in(name)) is not None})
 
 
 def _declare(table: DeltaTable, schema: TableSchema) -> None:
