@@ -50,6 +50,7 @@ OF_THE_SHOP_THAT_RAN = tuple(
         "cli/test_run",
         "cli/test_sql",
         "cli/test_views",
+        "dagster_defs/assets/test_downstream",
         "dagster_defs/assets/test_ranges",
         "e2e/test_again",
         "e2e/test_kill_run",

@@ -28,8 +28,8 @@ def export_rows(
     table: str,
     segments: Sequence[str],
     columns: str | None,
-    raw_text: bool,
-    delete_missing: bool,
+    raw_text: bool = False,
+    delete_missing: bool = False,
     password_variable: str,
 ) -> None:
     """Write a month's rows of ``table`` to ``to``, sorted by what identifies them.
