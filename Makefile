@@ -10,6 +10,7 @@ SPARK_JARS := .cache/spark-jars
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' cltv_assets/__init__.py)
 AUDIT := .cache/audit-tools
 TERRAFORM_TOOLS := .cache/terraform-tools
+DASHBOARD := .cache/dashboard
 # One instance for the demo, `make dev` and the command line alike.
 export DAGSTER_HOME := $(CURDIR)/.dagster
 # A fresh environment without bytecode costs every process seconds of imports.
@@ -56,6 +57,17 @@ dev: $(VENV)/.installed ## Open the Dagster UI at http://127.0.0.1:3000 on the s
 # Definitions that do not load for a while, after an edit, stop a backfill for that while only.
 	@env DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR=1 $(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
 
+$(DASHBOARD)/.installed: requirements-dashboard.lock
+	@echo "Installing $< into $(DASHBOARD) ..."
+	@$(PYTHON) -m venv $(DASHBOARD)
+	@$(DASHBOARD)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+VIEWS ?= .cache/analysis.duckdb
+dashboard: $(VENV)/.installed $(DASHBOARD)/.installed ## Open the example dashboard at http://127.0.0.1:8501 on the lake as it is now
+	@$(BIN)/cltv views --to $(VIEWS)
+	@cd examples/dashboard && $(CURDIR)/$(DASHBOARD)/bin/streamlit run app.py -- $(abspath $(VIEWS))
+
 test: $(VENV)/.installed-dev ## Install what the tests need and run them
 # In the order of the folders: sorted by the number of their tests, the longest modules would come last and alone.
 	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
@@ -70,13 +82,13 @@ test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3
 	@$(BIN)/python -m pytest --cluster --engines=spark --durations=25 $(CLUSTER_TESTS)
 
 # Long versions of tests that have a short one in the suites above.
-test-soak: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Run the tests that take too long for every change, on all that the other suites need
+test-soak: $(VENV)/.installed-all $(SPARK_JARS)/.fetched $(DASHBOARD)/.installed ## Run the tests that take too long for every change, on all that the other suites need
 	@.ci/install-servers
 	@.ci/install-browser
 	@.ci/install-production
 	@$(BIN)/python -m pytest -m soak --cluster --engines=duckdb,spark --browser --production --durations=10
 
-test-browser: $(VENV)/.installed-dev ## Test the Dagster UI in a real browser, which it installs
+test-browser: $(VENV)/.installed-dev $(DASHBOARD)/.installed ## Test the Dagster UI and the dashboard in a real browser, which it installs
 	@.ci/install-browser
 	@$(BIN)/python -m pytest --browser --durations=10 cltv_assets_tests/e2e/browser
 
@@ -165,6 +177,7 @@ lock: ## Pin the dependencies anew, with hashes: embedded, for development, with
 	@$(LOCK) $(LOCKFLAGS) pyproject.toml setup-requires.in --extra s3 --extra production --extra kubernetes --extra excel --extra postgresql --extra mysql --extra iceberg --extra spark --extra jre -c requirements-all.lock -o requirements-production-spark.lock
 	@$(LOCK) $(LOCKFLAGS) terraform-requires.in -o requirements-terraform.lock
 	@$(LOCK) $(LOCKFLAGS) audit-requires.in -o requirements-audit.lock
+	@$(LOCK) $(LOCKFLAGS) dashboard-requires.in -c requirements-all.lock -o requirements-dashboard.lock
 	@$(BIN)/python -m delivery.constraints
 
 IMAGE ?= cltv-assets
@@ -193,4 +206,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help install demo dev test test-spark test-browser test-production test-soak test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean
+.PHONY: help install demo dev dashboard test test-spark test-browser test-production test-soak test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean

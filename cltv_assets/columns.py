@@ -7,6 +7,7 @@ Which tables there are, and how they are made, stands in ``tables``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,9 @@ ibis.options.sql.fuse_selects = False
 
 #: The partition column of every table: the first day of the month.
 MONTH = "month"
+
+#: How a column's name says its horizon: ``cltv_12m_low``.
+_HORIZON = re.compile(r"(?<=_)(\d+)(?=m(?:_|$))")
 
 #: Money and quantities: exact, wide enough for any currency in single units.
 MONEY = "decimal(18, 4)"
@@ -64,6 +68,8 @@ class Column:
         Whether a float may be negative. A column that is not is checked.
     since : int
         The lake's format version that brought it. Files of an earlier version lack it, and it is null there.
+    horizon : int, optional
+        The horizon that it is of, in months. Months that were made for other horizons lack it, and it is null there.
     """
 
     name: str
@@ -73,6 +79,7 @@ class Column:
     nullable: bool = False
     signed: bool = False
     since: int = 1
+    horizon: int | None = None
 
     def __post_init__(self) -> None:
         if self.type not in _ARROW:
@@ -130,9 +137,18 @@ class TableSchema:
         return replace(self, columns=columns)
 
     @cached_property
+    def of_horizons(self) -> frozenset[str]:
+        """Names of the columns of the configured horizons."""
+        return frozenset(column.name for column in self.columns if column.horizon is not None)
+
+    def is_of_some_horizon(self, name: str) -> bool:
+        """Return whether a column of this name is, or would be, one of those of a horizon."""
+        return _horizon_left_out(name) in {_horizon_left_out(own) for own in self.of_horizons}
+
+    @cached_property
     def added(self) -> frozenset[str]:
-        """Names of the columns that files of an earlier format version lack."""
-        return frozenset(column.name for column in self.columns if column.since > 1)
+        """Names of the columns that files may lack: those of a later format version, and those of horizons."""
+        return self.of_horizons | {column.name for column in self.columns if column.since > 1}
 
     @cached_property
     def ibis(self) -> IbisSchema:
@@ -160,6 +176,19 @@ class TableSchema:
 
     @cached_property
     def delta(self) -> pa.Schema:
-        """Arrow schema of the Delta table: nullability declared, ``month`` last."""
-        fields = [pa.field(c.name, c.arrow_type, nullable=c.nullable) for c in self.columns]
+        """Arrow schema of the Delta table: nullability declared, ``month`` last.
+
+        A month must have the columns of the horizons that it is made for; months made for others lack them.
+        """
+        fields = [pa.field(c.name, c.arrow_type, nullable=c.nullable or c.horizon is not None) for c in self.columns]
         return pa.schema([*fields, pa.field(MONTH, pa.date32(), nullable=False)])
+
+
+def horizon_in(name: str) -> int | None:
+    """Return the horizon that a column's name says, in months: 12 for ``cltv_12m_low``."""
+    found = _HORIZON.search(name)
+    return None if found is None else int(found[1])
+
+
+def _horizon_left_out(name: str) -> str:
+    return _HORIZON.sub("*", name)

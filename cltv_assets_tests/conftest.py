@@ -44,11 +44,13 @@ OF_THE_SHOP_THAT_RAN = tuple(
     f"{name}.py"
     for name in (
         "cli/test_export",
+        "cli/test_horizons",
         "cli/test_reading",
         "cli/test_report",
         "cli/test_run",
         "cli/test_sql",
         "cli/test_views",
+        "dagster_defs/assets/test_downstream",
         "dagster_defs/assets/test_ranges",
         "e2e/test_again",
         "e2e/test_kill_run",

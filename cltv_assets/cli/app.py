@@ -38,6 +38,20 @@ Select = Annotated[
 ]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    show: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None: ...
+
+
 @app.command()
 def init(
     path: Annotated[

@@ -10,7 +10,7 @@ import pyarrow as pa
 import typer
 
 from cltv_assets.cli.export_databases import is_database, write_table
-from cltv_assets.cli.reading import named_or_newest, open_reader
+from cltv_assets.cli.reading import named_or_newest, open_reader, settings_as_made
 from cltv_assets.cli.whole_file import ENDINGS, write_whole
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.dagster_defs.templates import load_settings
@@ -28,8 +28,8 @@ def export_rows(
     table: str,
     segments: Sequence[str],
     columns: str | None,
-    raw_text: bool,
-    delete_missing: bool,
+    raw_text: bool = False,
+    delete_missing: bool = False,
     password_variable: str,
 ) -> None:
     """Write a month's rows of ``table`` to ``to``, sorted by what identifies them.
@@ -73,10 +73,12 @@ def export_rows(
         raise ConfigError("--delete-missing is for databases.", "A file holds the selected rows only; leave it out.")
     settings = load_settings(config)
     schema = _schema_of(settings, table)
-    chosen = _columns_of(schema, columns, database=database)
     wanted_segments = _segments_of(schema, segments)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, schema, month)
+        # With the columns that the month was made with.
+        schema = _schema_of(settings_as_made(settings, reader.lake, wanted), table)
+        chosen = _columns_of(schema, columns, database=database)
         rows = reader.month(schema, wanted)
         for column, names in wanted_segments.items():
             rows = rows.filter(rows[column].isin(names))

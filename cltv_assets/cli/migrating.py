@@ -1,4 +1,4 @@
-"""``cltv migrate``: brings the lake of an older release forward."""
+"""``cltv migrate``: brings the lake of an older release forward, and one of other horizons to the configured ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cltv_assets.tables import lake_schemas
 
 
 def migrate_lake(config: Path | None, dry_run: bool) -> None:
-    """Migrate every table that an older release wrote, and say what to do next.
+    """Migrate every table of an older release or of other horizons, and say what to do next.
 
     Raises
     ------
@@ -43,6 +43,7 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
     _show(planned)
     renewed = [table for table in planned if table.fate is Fate.RENEW]
     if dry_run:
+        _say_horizons(planned)
         typer.echo("Nothing was changed. Without --dry-run each table is migrated in one commit.")
         return
     lake.check_writable()
@@ -51,6 +52,7 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
     for table in planned:
         carry_out(lake, table, possible)
     typer.echo(f"{lake.root} has format version {FORMAT_VERSION} now.")
+    _say_horizons(planned)
     if renewed:
         old = ", ".join(f"{table.table.name} {table.version}" for table in renewed)
         typer.echo(f"Until cltv vacuum the old rows can be read as these Delta versions: {old}.")
@@ -66,12 +68,39 @@ def _show(planned: Sequence[TablePlan]) -> None:
     for table in planned:
         months = f"{len(table.months)}, {table.months[0]} to {table.months[-1]}" if table.months else "none"
         fate = f"{table.fate.value}: the table {table.reason}" if table.reason else table.fate.value
-        if table.lacking:
-            fate += f", with new columns: {', '.join(sorted(table.lacking))}"
-        if table.relaxed:
-            fate += f"; may be null from now on: {', '.join(sorted(table.relaxed))}"
+        columns = {column.name: column for column in table.table.columns}
+        if new := sorted(name for name in table.lacking if columns[name].horizon not in table.new_horizons):
+            fate += f", with new columns: {', '.join(new)}"
+        if relaxed := sorted(name for name in table.relaxed if columns[name].nullable):
+            fate += f"; may be null from now on: {', '.join(relaxed)}"
+        if table.new_horizons:
+            fate += f"; new columns for horizons of months: {_listed(table.new_horizons)}"
+        if table.gone_horizons:
+            fate += f"; no longer shows those for: {_listed(table.gone_horizons)}"
         shown.add_row(table.table.name, f"{table.written} to {FORMAT_VERSION}", months, fate)
     open_console(at_least=110).print(shown)
+
+
+def _say_horizons(planned: Sequence[TablePlan]) -> None:
+    """Say what the months that were made for other horizons have, and how they get the new ones."""
+    changed = [table for table in planned if table.fate is Fate.KEEP and (table.new_horizons or table.gone_horizons)]
+    months = sorted({month for table in changed for month in table.months})
+    if not months:
+        return
+    new = sorted({horizon for table in changed for horizon in table.new_horizons})
+    text = (
+        f"{len(months)} months, {months[0]} to {months[-1]}, were made for other horizons_months and stay as they are"
+    )
+    if new:
+        text += f"; their columns for {_listed(new)} months are null"
+    typer.echo(
+        f"{text}. `cltv model --from {months[-1]} --to {months[-1]}` makes the newest of them again for the configured "
+        "ones, `cltv model` all, from what is kept, without the source."
+    )
+
+
+def _listed(horizons: Sequence[int]) -> str:
+    return ", ".join(map(str, horizons))
 
 
 def _forget_materialisations(settings: Settings, renewed: Sequence[TablePlan]) -> None:

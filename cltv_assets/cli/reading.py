@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis.expr.types as ir
 
@@ -22,6 +22,7 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, open_source
 from cltv_assets.tables import lake_schemas
+from cltv_assets.tables.cltv_predictions.columns import horizons_of, predictions_schema
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,20 @@ class LakeReader:
         table.require([month])
         return self.engine.read_lake(schema, table.files([month]))
 
+    def as_made(self, month: Month) -> LakeReader:
+        """Return a reader for the horizons that a month was made for, where ``horizons_months`` was changed since."""
+        return replace(self, settings=settings_as_made(self.settings, self.lake, month))
+
     def months(self, schema: TableSchema) -> list[Month]:
         """Return the published months of a table, oldest first."""
         possible = self.settings.first_month.until(self.settings.last_month())
         return sorted(self.lake.table(schema).published(possible))
+
+
+def settings_as_made(settings: Settings, lake: Lake, month: Month) -> Settings:
+    """Return the settings with the horizons of a month's predictions; as they are where it has none."""
+    found = horizons_of(lake.table(predictions_schema(settings.horizons_months)).columns(month))
+    return settings.model_copy(update={"horizons_months": found}) if found else settings
 
 
 def open_lake(settings: Settings) -> Lake:
@@ -71,7 +82,7 @@ def check_lake(settings: Settings) -> Lake:
     lake = open_lake(settings)
     lake.check_writable()
     for schema in lake_schemas(settings.horizons_months):
-        lake.table(schema).version()
+        lake.table(schema).check()
     return lake
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from cltv_assets.cli.reading import open_lake
+from cltv_assets.cli.reading import open_lake, settings_as_made
 from cltv_assets.cli.runner import parse_month, run_months
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
@@ -29,14 +29,15 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
         If there is no such report.
     """
     settings = load_settings(config)
-    files = open_lake(settings).files(REPORT.name)
+    lake = open_lake(settings)
+    files = lake.files(REPORT.name)
     published = files.months(REPORT_FILE) if month is None else ()
     if month is None and not published:
         raise MissingMonthsError(f"There is no report under {files.uri}.", "Materialise a month first: cltv run")
     wanted = max(published) if month is None else parse_month(month)
     content = files.read(wanted, REPORT_FILE)
     if not is_drawn(content.decode()):
-        _draw(settings, wanted)
+        _draw(settings_as_made(settings, lake, wanted), wanted)
         content = files.read(wanted, REPORT_FILE)
     typer.echo(files.path(wanted, REPORT_FILE))
     if not show:

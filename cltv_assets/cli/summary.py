@@ -44,6 +44,7 @@ def show_summary(settings: Settings, month: str | None) -> None:
     predictions = predictions_schema(settings.horizons_months)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, predictions, month)
+        reader = reader.as_made(wanted)
         _lines(console, reader)
         _models(console, reader, wanted)
         _totals(console, reader, wanted)

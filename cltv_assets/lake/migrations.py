@@ -1,4 +1,4 @@
-"""Brings the tables of an older release forward to the current format.
+"""Brings the tables of an older release to the current format, and those of other horizons to the configured ones.
 
 A step says for each table what becomes of its months:
 
@@ -9,6 +9,10 @@ A step says for each table what becomes of its months:
   from tables that are kept. The table is emptied and gets the current columns; its months
   are to be made again. Until ``LakeTable.vacuum`` the old rows can be read as the Delta
   version before.
+
+Where ``horizons_months`` was changed, a kept table gets the columns of the new horizons, and no longer declares those
+of horizons that are gone. Their values stay in the files of the months that were made with them: such a month is
+read as it was made, and whoever sets the horizons back and migrates again sees them again.
 
 Each table moves in one Delta commit, or is given the current columns in one before, so readers see it
 before or after, and a migration that breaks off is finished by starting it again: what has
@@ -28,7 +32,7 @@ from dataclasses import dataclass
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.columns import MONTH, TableSchema, horizon_in
 from cltv_assets.errors import LakeError
 from cltv_assets.files.storage import month_folder
 from cltv_assets.files.store_faults import fault_of, from_store
@@ -93,6 +97,8 @@ class TablePlan:
         Columns that a kept table gets.
     relaxed : frozenset of str
         Columns of a kept table that may be null from now on.
+    dropped : frozenset of str
+        Columns of horizons that are gone.
     """
 
     table: TableSchema
@@ -103,6 +109,19 @@ class TablePlan:
     version: int
     lacking: frozenset[str] = frozenset()
     relaxed: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
+
+    @property
+    def new_horizons(self) -> list[int]:
+        """Horizons that the table has no column of yet, in months."""
+        columns = [column for column in self.table.columns if column.horizon is not None]
+        known = {column.horizon for column in columns if column.name not in self.lacking}
+        return sorted({column.horizon for column in columns if column.horizon is not None} - known)
+
+    @property
+    def gone_horizons(self) -> list[int]:
+        """Horizons that it no longer has columns for."""
+        return sorted({horizon for name in self.dropped if (horizon := horizon_in(name)) is not None})
 
 
 def fate_of(name: str, written: int, steps: Sequence[Step]) -> tuple[Fate, str]:
@@ -146,16 +165,15 @@ def plan(
         if table is None:
             continue
         written = format_of(table, schema, uri, lake.graph)
-        if written == FORMAT_VERSION:
+        if _is_done(table, schema, written):
             continue
         fate, reason = fate_of(schema.name, written, steps)
-        lacking, relaxed = (
-            (_lacking(table, schema), _relaxed(table, schema)) if fate is Fate.KEEP else (frozenset(),) * 2
-        )
-        if fate is Fate.KEEP:
-            check_columns(table, schema.without(lacking).requiring(relaxed), uri)
+        changes = _changes(table, schema) if fate is Fate.KEEP else ()
+        if changes:
+            lacking, relaxed, _ = (names - schema.of_horizons for names in changes)
+            check_columns(table, schema.without(lacking).requiring(relaxed), uri, any_horizons=True)
         months = tuple(_published(table, looked_at))
-        found.append(TablePlan(schema, written, fate, reason, months, table.version(), lacking, relaxed))
+        found.append(TablePlan(schema, written, fate, reason, months, table.version(), *changes))
     return found
 
 
@@ -176,14 +194,15 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
         if attempt:
             time.sleep(random.uniform(0, _LONGEST_WAIT_SECONDS))  # noqa: S311 - spreads writers, guards nothing
         table = lake.opener.newest(schema)
-        if table is None or format_of(table, schema, uri, lake.graph) == FORMAT_VERSION:
+        if table is None or _is_done(table, schema, written := format_of(table, schema, uri, lake.graph)):
             return
         try:
             if planned.fate is Fate.KEEP:
                 # The stamp comes last: a migration that breaks off in between changes nothing twice.
-                if _lacking(table, schema) or _relaxed(table, schema):
-                    _widen(table, schema)
-                stamp(table)
+                if any(_changes(table, schema)):
+                    _declare(table, schema)
+                if written < FORMAT_VERSION:
+                    stamp(table)
             else:
                 _empty(lake, table, schema, uri, looked_at)
         except CommitFailedError as failed:
@@ -203,21 +222,26 @@ def carry_out(lake: Lake, planned: TablePlan, possible: Iterable[Month]) -> None
     )
 
 
-def _lacking(table: DeltaTable, schema: TableSchema) -> frozenset[str]:
-    """Return the later columns that a table does not have yet."""
-    return schema.added - {field.name for field in table.schema().fields}
+def _is_done(table: DeltaTable, schema: TableSchema, written: int) -> bool:
+    """Return whether a table has the newest version, and the columns of the configured horizons."""
+    return written == FORMAT_VERSION and not any(_changes(table, schema))
 
 
-def _relaxed(table: DeltaTable, schema: TableSchema) -> frozenset[str]:
-    """Return the columns that may be null now and that a table still declares NOT NULL."""
-    nullable = {column.name for column in schema.columns if column.nullable}
-    return frozenset(field.name for field in table.schema().fields if not field.nullable and field.name in nullable)
+def _changes(table: DeltaTable, schema: TableSchema) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Return the columns that a kept table lacks, those that it still declares NOT NULL, and those to leave out."""
+    fields = {field.name: field for field in table.schema().fields}
+    nullable = {field.name for field in schema.delta if field.nullable}
+    return (
+        schema.added.difference(fields),
+        frozenset(name for name, field in fields.items() if not field.nullable and name in nullable),
+        frozenset(name for name in fields if name not in schema.of_horizons and schema.is_of_some_horizon(name)),
+    )
 
 
-def _widen(table: DeltaTable, schema: TableSchema) -> None:
+def _declare(table: DeltaTable, schema: TableSchema) -> None:
     """Declare the current columns of a table, in one commit that touches no file."""
-    # Delta-rs adds columns, but has no call that lets null into one. An overwrite declares its own columns;
-    # this one replaces the files of a month that no table has.
+    # Delta-rs adds columns, but has no call that lets null into one, or leaves one out. An overwrite declares its own
+    # columns; this one replaces the files of a month that no table has.
     table.create_write_transaction(
         [],
         mode="overwrite",

@@ -180,7 +180,7 @@ def column_differences(expected: pa.Schema, actual: pa.Schema, *, nullability: b
     return "; ".join(said)
 
 
-def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str) -> None:
+def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str, *, any_horizons: bool) -> None:
     """Refuse a Delta table that we would misread or spoil: as ``format_of`` and ``check_columns``, or not migrated."""
     written = format_of(table, schema, uri, graph)
     if written < FORMAT_VERSION:
@@ -190,7 +190,7 @@ def check_table(table: DeltaTable, schema: TableSchema, uri: str, graph: str) ->
             "An older cltv_assets wrote this lake: look at what `cltv migrate --dry-run` would do, then run "
             "`cltv migrate`.",
         )
-    check_columns(table, schema, uri)
+    check_columns(table, schema, uri, any_horizons=any_horizons)
 
 
 def format_of(table: DeltaTable, schema: TableSchema, uri: str, graph: str) -> int:
@@ -239,13 +239,19 @@ def format_of(table: DeltaTable, schema: TableSchema, uri: str, graph: str) -> i
     return int(written)
 
 
-def check_columns(table: DeltaTable, schema: TableSchema, uri: str) -> None:
-    """Raise a ``LakeError`` for a table that has other columns."""
-    differences = column_differences(schema.delta, pa.schema(table.schema().to_arrow()), nullability=True)
-    if differences:
+def check_columns(table: DeltaTable, schema: TableSchema, uri: str, *, any_horizons: bool) -> None:
+    """Raise a ``LakeError`` for a table that has other columns, with ``any_horizons`` beside those of horizons."""
+    expected, actual = schema.delta, pa.schema(table.schema().to_arrow())
+    beside = [pa.schema([f for f in one if not schema.is_of_some_horizon(f.name)]) for one in (expected, actual)]
+    if differences := column_differences(*beside, nullability=True):
         raise LakeError(
             f"Table {schema.name} ({uri}) has other columns than this version or these settings write ({differences}).",
             f"Restore the settings that it was made with, or move {uri} away and run its months again.",
+        )
+    if not any_horizons and (differences := column_differences(expected, actual, nullability=True)):
+        raise LakeError(
+            f"Table {schema.name} ({uri}) was made for other horizons_months than these settings have ({differences}).",
+            "Look at what `cltv migrate --dry-run` would do, then run `cltv migrate`, or set horizons_months back.",
         )
 
 

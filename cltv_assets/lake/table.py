@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
@@ -87,6 +88,13 @@ class LakeTable:
             If the folder holds something else, or the table has other columns.
         """
         self._ensured()
+
+    def check(self) -> None:
+        """Raise a ``LakeError`` if the table is there and a month could not be written: of other horizons, say.
+
+        Reading does without those: columns that a month was made without are null.
+        """
+        self._open(to_write=True)
 
     def begin(self, month: Month) -> Staging:
         """Open a place to write a month. Creates the table if it is missing.
@@ -178,6 +186,14 @@ class LakeTable:
         """
         return [f"{self.uri}/{file.path}" for file in self._files(months)]
 
+    def columns(self, month: Month) -> frozenset[str]:
+        """Return the names of the columns that a month's files have; none of a month without rows."""
+        found: set[str] = set()
+        for path in self.files([month]):
+            with self._storage.asking(path), self._storage.open(path) as source:
+                found.update(pq.read_schema(source).names)
+        return frozenset(found)
+
     def rows(self) -> int:
         """Return the rows of all months, from the log alone."""
         return sum(file.rows for file in self._files(None))
@@ -228,7 +244,7 @@ class LakeTable:
         """Return the newest version of the table, which is created if it is missing."""
         error: Exception | None = None
         for _ in range(_CREATE_ATTEMPTS):
-            table = self._open()
+            table = self._open(to_write=True)
             if table is not None:
                 return table
             self._refuse_foreign_folder()
@@ -255,17 +271,20 @@ class LakeTable:
             f"Make that folder writable, or {CHOOSE_ROOT}.",
         ) from error
 
-    def _open(self) -> DeltaTable | None:
+    def _open(self, *, to_write: bool = False) -> DeltaTable | None:
         """Return the newest version of the table, or None if there is none."""
         table = self._opener.newest(self.schema)
         if table is not None:
             # Metadata change with a new version only.
-            checked = self.schema, self._graph
-            self._opener.known(table, checked, lambda: check_table(table, self.schema, self.uri, self._graph))
+            checked = self.schema, self._graph, to_write
+            uri, graph = self.uri, self._graph
+            self._opener.known(
+                table, checked, lambda: check_table(table, self.schema, uri, graph, any_horizons=not to_write)
+            )
         return table
 
     def _load(self) -> DeltaTable:
-        table = self._open()
+        table = self._open(to_write=True)
         if table is None:
             raise LakeError(f"Table {self.schema.name} at {self.uri} is gone.", "Run the month again.")
         return table

@@ -282,7 +282,7 @@ class Settings(Section):
     )
     horizons_months: tuple[Annotated[int, Field(ge=1, le=60)], ...] = Field(
         (3, 6, 12),
-        description="Horizons of the predictions in months, rising, each 1 to 60. Changing them needs a new lake.",
+        description="Horizons of the predictions in months, rising, each 1 to 60. Changing them needs `cltv migrate`.",
     )
     annual_discount_rate: float = Field(0.10, ge=0, lt=10, description="Effective rate a year, compounded.")
     gross_margin: float = Field(1.0, gt=0, le=1, description="Share of spend that is margin.")

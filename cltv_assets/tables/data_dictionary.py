@@ -21,6 +21,7 @@ Each table is a Delta table at `<lake_uri>/<table name>`, partitioned by `{MONTH
 the month); any Delta reader opens it. Money is `decimal(18, 4)` in the configured currency until it
 enters a model; sums over many customers are `decimal(38, 4)`. `time unit` is what `time_unit` says:
 days or weeks of seven days. The horizons below are the default ones; `horizons_months` changes them.
+Months that were made for other horizons are null in the columns of those that came later.
 """
 
 

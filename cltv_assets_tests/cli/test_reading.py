@@ -73,8 +73,9 @@ def test_the_executable_names_its_commands(tmp_path: Path) -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert code_of("version") == 0
-    assert capsys.readouterr().out == f"{__version__}\n"
+    for asked in ("version", "--version"):
+        assert code_of(asked) == 0
+        assert capsys.readouterr().out == f"{__version__}\n"
 
 
 def test_export_equals_the_table(ran: Ran, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

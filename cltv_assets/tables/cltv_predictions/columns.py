@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from cltv_assets.columns import Column, TableSchema
+from cltv_assets.columns import Column, TableSchema, horizon_in
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
 
 #: In place of a spend model's name.
@@ -21,6 +21,12 @@ def money_columns(horizons_months: Sequence[int]) -> tuple[str, ...]:
     return ("expected_order_value", *ends)
 
 
+def horizons_of(names: Collection[str]) -> tuple[int, ...]:
+    """Return the horizons of a month whose files have columns of these names, rising."""
+    found = {horizon for name in names if name.startswith("expected_purchases_") and (horizon := horizon_in(name))}
+    return tuple(sorted(found))
+
+
 def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     """Return the schema of ``cltv_predictions`` for the configured horizons.
 
@@ -32,9 +38,14 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     by_horizon: list[Column] = []
     for h in horizons_months:
         by_horizon += [
-            Column(f"expected_purchases_{h}m", "float64", f"Expected purchases, next {h} months.", "purchase days"),
-            Column(f"expected_purchases_{h}m_low", "float64", "Lower end of its 80 % interval.", "purchase days"),
-            Column(f"expected_purchases_{h}m_high", "float64", "Upper end of its 80 % interval.", "purchase days"),
+            *(
+                Column(f"expected_purchases_{h}m{end}", "float64", meaning, "purchase days", horizon=h)
+                for end, meaning in (
+                    ("", f"Expected purchases, next {h} months."),
+                    ("_low", "Lower end of its 80 % interval."),
+                    ("_high", "Upper end of its 80 % interval."),
+                )
+            ),
             *(
                 Column(
                     f"expected_purchases_{h}m_{end}_share",
@@ -44,6 +55,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
                     "share",
                     nullable=True,
                     since=3,
+                    horizon=h,
                 )
                 for end, words in (("low", "lower"), ("high", "upper"))
             ),
@@ -55,9 +67,10 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
                 "currency",
                 nullable=True,
                 since=3,
+                horizon=h,
             ),
             *(
-                Column(f"cltv_{h}m{end}", "float64", meaning, "currency", nullable=True, signed=True)
+                Column(f"cltv_{h}m{end}", "float64", meaning, "currency", nullable=True, signed=True, horizon=h)
                 for end, meaning in (
                     ("", f"Expected margin of the next {h} months, discounted; null where no spend model is fitted."),
                     ("_low", "Lower end of its 80 % interval."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cltv_assets.tables.common_checks import money_given
 from cltv_assets.tables.customer_scores.checks import (
-    churn_states_steady,
     days_possible,
     everyone_scored,
     probabilities_ordered,
@@ -14,6 +13,7 @@ from cltv_assets.tables.customer_scores.checks import (
 )
 from cltv_assets.tables.customer_scores.columns import CHURN_STATES, scores_schema
 from cltv_assets.tables.customer_scores.score import LAST_MONTHS, make
+from cltv_assets.tables.customer_scores.steadiness import churn_states_steady
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS

@@ -11,9 +11,8 @@ import ibis.expr.types as ir
 
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.common_checks import NO_AMOUNTS, any_of, no_rows
-from cltv_assets.tables.customer_scores.columns import CHURN_STATES, NEXT_ORDER_DAYS, ORDER_DAYS, scores_schema
+from cltv_assets.tables.customer_scores.columns import CHURN_STATES, NEXT_ORDER_DAYS, ORDER_DAYS
 from cltv_assets.tables.customer_scores.score import LAST_MONTHS
-from cltv_assets.tables.drift import NO_MONTH
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.segmentation import month_rows
@@ -108,34 +107,3 @@ def days_possible(table: ir.Table, run: MonthRun) -> ir.BooleanValue:
 def states_known(table: ir.Table, _run: MonthRun) -> ir.BooleanValue:
     """Promise one of the states, and a decile from 1 to 10."""
     return ~table.churn_state.isin(CHURN_STATES) | ~table.value_decile.between(1, 10)
-
-
-def _measures_of_churn_states_steady(table: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
-    before = run.earlier(scores_schema(run.settings.horizons_months))
-    if before is None:
-        return {}
-    old = before.select("customer_id", state_before="churn_state")
-    both = table.select("customer_id", "churn_state").inner_join(old, "customer_id")
-    changed = both.churn_state != both.state_before
-    return {"both": both.count().as_scalar(), "changed": changed.cast("int64").sum().as_scalar()}
-
-
-@check(
-    "Few customers have another churn state than last month.",
-    measures=_measures_of_churn_states_steady,
-    blocking=False,
-)
-def churn_states_steady(values: Values, run: MonthRun) -> Verdict:
-    """Warn when the churn state of many customers changed at once."""
-    if not values.get("both"):
-        return Verdict(True, NO_MONTH)
-    share, limit = (values["changed"] or 0) / values["both"], run.settings.checks.churn_state_change
-    facts = {"changed": values["changed"], "customers": values["both"], "share": round(share, 4)}
-    text = f"The churn state of {share:.1%} of {values['both']:,} customers is not last month's"
-    if share <= limit:
-        return Verdict(True, f"{text}.", facts)
-    message = (
-        f"{text}: beyond checks.churn_state_change ({limit:.0%}). If purchases are missing at the month's end, deliver "
-        "them; if the model changed, see purchase_model; if the bounds of `scores` did, run the months before again."
-    )
-    return Verdict(False, message, facts)

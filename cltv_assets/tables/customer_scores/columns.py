@@ -58,6 +58,7 @@ def scores_schema(horizons_months: Sequence[int]) -> TableSchema:
                     "currency",
                     nullable=True,
                     signed=True,
+                    horizon=h,
                 )
                 for h in horizons_months
             ),
@@ -70,7 +71,13 @@ def scores_schema(horizons_months: Sequence[int]) -> TableSchema:
                 signed=True,
             ),
             *(
-                Column(f"expected_orders_{h}m", "float64", f"Expected purchase days, next {h} months.", "purchase days")
+                Column(
+                    f"expected_orders_{h}m",
+                    "float64",
+                    f"Expected purchase days, next {h} months.",
+                    "purchase days",
+                    horizon=h,
+                )
                 for h in horizons_months
             ),
             Column(

@@ -33,12 +33,12 @@ from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
 def make(run: MonthRun) -> ir.Table:
     """Return one row for each metric and each horizon that ends with this month."""
     predictions, days = run.inputs["cltv_predictions"], run.inputs[PURCHASE_DAYS.name]
-    names, with_money = _model_names(run, predictions)
+    names, with_money, predicted = _model_names(run, predictions)
     rates = _nbd_parameters(run) if names else {}
     cases = [
         Holdout(origin, h, rates.get(origin), origin in with_money)
         for h in run.settings.horizons_months
-        if (origin := run.month.shift(-h)) in names
+        if (origin := run.month.shift(-h), h) in predicted
     ]
     rows: list[dict[str, Any]] = []
     if cases:
@@ -71,14 +71,25 @@ def _of_month(table: ir.Table, month: Month) -> ir.Table:
     return table.filter(table[MONTH] == month.first_day)
 
 
-def _model_names(run: MonthRun, predictions: ir.Table) -> tuple[dict[Month, str], set[Month]]:
-    """Return the model that predicted in each month, and the months with money; those without predictions have none."""
+def _model_names(run: MonthRun, predictions: ir.Table) -> tuple[dict[Month, str], set[Month], set[tuple[Month, int]]]:
+    """Return the model that predicted in each month, the months with money, and the months with each horizon.
+
+    Months without predictions have none of them; months that were made for other horizons lack some.
+    """
+    horizons = run.settings.horizons_months
     found = run.engine.collect(
         predictions.group_by(MONTH).aggregate(
-            name=predictions.model_name.max(), money=predictions.expected_order_value.count()
+            name=predictions.model_name.max(),
+            money=predictions.expected_order_value.count(),
+            **{f"made_{h}": predictions[f"expected_purchases_{h}m"].count() for h in horizons},
         )
     ).to_pylist()
-    return {Month.of(row[MONTH]): row["name"] for row in found}, {Month.of(row[MONTH]) for row in found if row["money"]}
+    rows = {Month.of(row[MONTH]): row for row in found}
+    return (
+        {month: row["name"] for month, row in rows.items()},
+        {month for month, row in rows.items() if row["money"]},
+        {(month, h) for month, row in rows.items() for h in horizons if row[f"made_{h}"]},
+    )
 
 
 def _nbd_parameters(run: MonthRun) -> dict[Month, tuple[float, float]]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.browser.dagster_dev import CHECKOUT, DagsterDev, instance_home
-from cltv_assets_tests.e2e.browser.screens import Screens
+from cltv_assets_tests.e2e.browser.screens import Screens, watch
 from cltv_assets_tests.e2e.running import cltv, settings_in, write_config
 from cltv_assets_tests.e2e.shop import DIRT, Line, deliver, lines_of_shop, months_of
 
@@ -82,7 +82,7 @@ def ui(browser: Browser, shop: Shop, request: pytest.FixtureRequest) -> Iterator
     """Return a fresh browser page; what goes wrong in it fails the test."""
     context = browser.new_context(viewport={"width": 1500, "height": 940}, timezone_id="Europe/London")
     page = context.new_page()
-    faults = _watch(page, shop.dev.url)
+    faults = watch(page, shop.dev.url)
     screens = Screens(page, shop.dev.url, PICTURES)
     failed_before = request.session.testsfailed
     yield screens
@@ -90,26 +90,3 @@ def ui(browser: Browser, shop: Shop, request: pytest.FixtureRequest) -> Iterator
         screens.shoot(f"failed-{request.node.name}")
     context.close()
     assert faults == [], f"The webserver said:\n{shop.dev.log_tail()}"
-
-
-def _watch(page: Page, url: str) -> list[str]:
-    """Collect what a page should never do: throw, complain, be refused, ask other servers."""
-    faults: list[str] = []
-
-    def said(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            faults.append(f"console: {message.text}")
-
-    def asked(request: Request) -> None:
-        if not request.url.startswith((url, "data:", "blob:")):
-            faults.append(f"asked {request.url}")
-
-    def answered(response: Response) -> None:
-        if response.status >= 400:
-            faults.append(f"{response.status} from {response.url}")
-
-    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-    page.on("console", said)
-    page.on("request", asked)
-    page.on("response", answered)
-    return faults

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response, expect
 
 #: Of one page or dialog.
 SHOWN = 60_000
@@ -102,3 +102,26 @@ class Screens:
         dialog = self.page.get_by_role("dialog")
         expect(dialog).to_be_visible(timeout=SHOWN)
         return dialog
+
+
+def watch(page: Page, url: str) -> list[str]:
+    """Collect what a page should never do: throw, complain, be refused, ask other servers."""
+    faults: list[str] = []
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(f"console: {message.text}")
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((url, "data:", "blob:")):
+            faults.append(f"asked {request.url}")
+
+    def answered(response: Response) -> None:
+        if response.status >= 400:
+            faults.append(f"{response.status} from {response.url}")
+
+    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+    page.on("console", said)
+    page.on("request", asked)
+    page.on("response", answered)
+    return faults

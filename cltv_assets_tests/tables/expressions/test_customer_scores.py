@@ -319,3 +319,85 @@ def test_without_a_purchase_model_nobody_is_scored(engine, tmp_path):
 
 def test_the_settings_have_an_action_for_every_segment():
     assert tuple(DEFAULT_ACTIONS) == RFM_SEGMENTS
+
+
+# --- many states that change at once ---
+
+
+def publish_before(run: MonthRun, schema, rows: list[dict]) -> None:
+    """Publish rows as the month before's, with something in each column that must not be null."""
+    some = {"string": "x", "int32": 1, "int64": 1, "float64": 0.5, "date": JUNE.first_day, "boolean": False}
+    plain = {column.name: some[column.type] for column in schema.columns if not column.nullable}
+    published = run.lake.table(schema)
+    with published.begin(JUNE.shift(-1)) as staging:
+        run.engine.write(
+            run.engine.from_arrow(table(schema, [plain | row for row in rows])), schema, staging.new_file()
+        )
+        published.publish(staging.seal())
+
+
+@pytest.mark.parametrize("models_changed", [True, False])
+def test_it_is_told_whether_the_customers_changed_or_the_models(engine, tmp_path, models_changed):
+    """As on CDNOW in April 1998, where a model by which nobody leaves after one purchase lost its weight."""
+    customers = shop(60)
+    run = run_of(
+        engine,
+        tmp_path,
+        customers,
+        checks={"churn_state_change": 0.1},
+        scores={"at_risk_below": 0.8, "active_above": 0.85},
+    )
+    then = [MODELS[0] | {"weight": 0.4}, MODELS[1] | {"weight": 0.6}] if models_changed else MODELS
+    season = {f"season_{i + 1:02d}": s for i, s in enumerate(SEASON)}
+    fitted = {"status": "fitted", "seasonality": "monthly", "populations": None, **season}
+    publish_before(run, PURCHASE_MODEL, [fitted | model for model in then])
+    states = dict.fromkeys((one["id"] for one in customers), "active")
+    publish_before(
+        run,
+        customer_scores.scores_schema(HORIZONS),
+        [{"customer_id": who, "churn_state": state} for who, state in states.items()],
+    )
+
+    def state_by(one: dict, models: list[dict]) -> str:
+        first, last = one["days"][0], one["days"][-1]
+        patterns = Patterns(
+            *([value] for value in (len(one["days"]) - 1, passed(first, last), passed(first, JUNE.last_day)))
+        )
+        alive = 0.0
+        for model in models:
+            names = model_named(model["model_name"]).parameter_names
+            parameters = {name: model[name] for name in names}
+            alive += model["weight"] * model_named(model["model_name"]).p_alive(parameters, patterns)[0]
+        alive_of[one["id"]] = alive
+        return by_hand([0.9, alive], run.settings.scores)
+
+    alive_of: dict[str, float] = {}
+    by_old = {one["id"]: state_by(one, then) for one in customers}
+    by_new = {one["id"]: state_by(one, MODELS) for one in customers}
+    rows = [{"customer_id": who, "p_alive": alive, "rfm_segment": "lost"} for who, alive in alive_of.items()]
+    before = [row | {"p_alive": 0.9} for row in rows]
+    run.inputs["cltv_predictions"] = engine.from_arrow(with_month({JUNE.shift(-1): before, JUNE: rows}))
+    quiet = {one["id"]: (JUNE.last_day - one["days"][-1]).days for one in customers}
+    schema = customer_scores.scores_schema(HORIZONS)
+    scores = engine.from_arrow(
+        table(
+            schema,
+            [
+                {"customer_id": who, "churn_state": state, "days_since_last_order": quiet[who]}
+                for who, state in by_new.items()
+            ],
+        )
+    )
+    [check] = [one for one in checks_of(HORIZONS)["customer_scores"] if one.name == "churn_states_steady"]
+    found = audit(scores, [check], run)[0].verdict
+    moved = {who for who, state in by_new.items() if state != "active"}
+    silent = {who for who in moved if quiet[who] >= 30}
+    by_models = {who for who in moved if by_old[who] == "active"}
+    assert not found.passed
+    assert found.facts["changed"] == len(moved) > 6
+    assert found.facts["without_order"] == len(silent)
+    assert found.facts["by_models"] == len(by_models)
+    assert bool(by_models) is models_changed
+    assert by_models != moved
+    weights = "mbg_nbd 40%, nbd 60%" if models_changed else "mbg_nbd 70%, nbd 30%"
+    assert f"the models of 2011-05 ({weights}; now mbg_nbd 70%, nbd 30%)" in found.message
