@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.estimation.fitting import fit_purchase_model
 from cltv_assets.models.groups.covariates import fit_covariates
-from cltv_assets.models.groups.grouped import REST, merged
+from cltv_assets.models.groups.grouped import REST, GroupedFit, merged
 from cltv_assets.models.groups.pooling import fit_pooled
 from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import PurchaseStatistics
@@ -51,6 +51,14 @@ def covariates(groups, name="bg_nbd", attributes=("channel",), *, quick=False):
     return base, fit_covariates(name, base.usable_parameters(), list(base.parameters), attributes, groups, quick=quick)
 
 
+def errors(fit: GroupedFit, values: tuple[str, ...], base: PurchaseFit) -> np.ndarray:
+    """Return the standard errors of a group's log parameters."""
+    group, shared = fit.groups[values], fit.shared
+    if shared is None:
+        shared = np.array([[base.log_covariance[a][b] for b in fit.varying] for a in fit.varying])
+    return np.sqrt(np.diag(group.loading @ shared @ group.loading.T + group.own))
+
+
 def test_three_channels_are_recovered_from_the_base_of_all():
     rng = np.random.default_rng(1)
     groups = {(name,): customers(rng, 2000, values) for name, values in CHANNELS.items()}
@@ -58,8 +66,8 @@ def test_three_channels_are_recovered_from_the_base_of_all():
     missed = []
     for name, truth in CHANNELS.items():
         for parameter, value in zip(NAMES, truth, strict=True):
-            error = math.sqrt(fit.log_covariance[(name,)][parameter][parameter])
-            missed.append(math.log(fit.parameters[(name,)][parameter] / value) / error)
+            error = errors(fit, (name,), base)[NAMES.index(parameter)]
+            missed.append(math.log(fit.of((name,))[parameter] / value) / error)
     assert max(np.abs(missed)) < 3.0
     assert np.sqrt(np.mean(np.square(missed))) == pytest.approx(1.0, abs=0.5)
     # What they promise of new customers in a year is right, where that of all is far off.
@@ -82,8 +90,8 @@ def test_groups_without_differences_are_the_base():
         groups = {(f"{k}",): customers(rng, 1200, CHANNELS["search"]) for k in range(4)}
         base, fit = pooled(groups, name)
         assert max(fit.spread.values()) < 0.06
-        for each in fit.parameters.values():
-            assert each == pytest.approx(base.parameters, rel=0.06)
+        for each in fit.groups.values():
+            assert each.parameters == pytest.approx(base.parameters, rel=0.06)
         # What the k parameters of four groups gain by chance at most.
         assert 0.0 <= fit.log_likelihood - base.log_likelihood < chi2.ppf(0.99, 3 * len(base.parameters)) / 2
 
@@ -91,12 +99,12 @@ def test_groups_without_differences_are_the_base():
 def test_one_group_is_the_plain_fit_to_the_last_digit():
     one = {("all",): customers(np.random.default_rng(3), 1500, CHANNELS["search"])}
     base, fit = pooled(one)
-    assert fit.parameters == {("all",): base.parameters}
+    assert {values: each.parameters for values, each in fit.groups.items()} == {("all",): base.parameters}
     assert set(fit.spread.values()) == {0.0}
     assert not fit.differs
     assert fit.log_likelihood == pytest.approx(base.log_likelihood, abs=1e-6)
     _, moved = covariates(one)
-    assert moved.parameters == {("all",): base.parameters}
+    assert {values: each.parameters for values, each in moved.groups.items()} == {("all",): base.parameters}
     assert list(moved.coefficients) == []
 
 
@@ -152,9 +160,9 @@ def test_a_parameter_that_the_data_do_not_tell_is_left_alone():
         fit_pooled("bg_nbd", base.parameters, ["r", "alpha"], groups),
         fit_covariates("bg_nbd", base.parameters, ["r", "alpha"], ["channel"], groups),
     ):
-        for each in fit.parameters.values():
+        for each in (one.parameters for one in fit.groups.values()):
             assert [each[name] for name in ("a", "b")] == pytest.approx([base.parameters[name] for name in ("a", "b")])
-        assert len({each["alpha"] for each in fit.parameters.values()}) == 2
+        assert len({each.parameters["alpha"] for each in fit.groups.values()}) == 2
 
 
 #: Parameters of the reference, and of the others gamma by parameter.
@@ -239,8 +247,24 @@ def test_several_attributes_add_up_and_each_effect_is_its_own():
 def test_errors_of_cells_follow_from_those_of_the_effects():
     rng = np.random.default_rng(10)
     groups = {(name,): customers(rng, 1500, CHANNELS[name]) for name in ("mail", "social")}
-    _, fit = covariates(groups)
+    base, fit = covariates(groups)
     own = fit_purchase_model(groups["mail",], "bg_nbd").log_covariance
     # With one r for both, a cell is known somewhat better than by itself.
-    for parameter in NAMES:
-        assert 0.5 < math.sqrt(fit.log_covariance["mail",][parameter][parameter] / own[parameter][parameter]) < 1.05
+    for parameter, error in zip(NAMES, errors(fit, ("mail",), base), strict=True):
+        assert 0.5 < error / math.sqrt(own[parameter][parameter]) < 1.05
+
+
+def test_errors_of_pooled_groups_lie_between_those_of_all_and_of_each_by_itself():
+    rng = np.random.default_rng(11)
+    alike = {(f"{k}",): customers(rng, 900, CHANNELS["search"]) for k in range(3)}
+    base, fit = pooled(alike)
+    known = [math.sqrt(base.log_covariance[name][name]) for name in NAMES]
+    assert not fit.differs
+    assert errors(fit, ("1",), base) == pytest.approx(known)
+    apart = {(name,): customers(rng, 1500, values) for name, values in CHANNELS.items()}
+    base, fit = pooled(apart)
+    for name in CHANNELS:
+        own = fit_purchase_model(apart[name,], "bg_nbd").log_covariance
+        shares = errors(fit, (name,), base) / np.sqrt([own[parameter][parameter] for parameter in NAMES])
+        assert (shares > 0.75).all()
+        assert (shares < 1.1).all()

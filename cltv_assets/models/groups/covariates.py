@@ -24,9 +24,12 @@ import numpy as np
 from cltv_assets.errors import ModelError
 from cltv_assets.models.arrays import BoolArray, FloatArray
 from cltv_assets.models.estimation.optimise import Bounds, climbed, loss_per_customer, maximise
-from cltv_assets.models.groups.grouped import REACH, REST, GroupedFit, Values, logs, positions, values_of
+from cltv_assets.models.groups.grouped import REACH, REST, Group, GroupedFit, Values, logs, positions, values_of
 from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Objective, Parameters, PurchaseStatistics
+
+#: Customers from which on a value has effects of its own: nothing draws them towards those of others.
+LEAST = 50
 
 #: Parameters that covariates move, with the sign of gamma in their logs.
 SIGNS = {"alpha": -1.0, "beta": -1.0, "a": 1.0, "b": 1.0}
@@ -117,28 +120,25 @@ def fit_covariates(
         )
         for at, (parameter, attribute, value) in enumerate(effects, start=len(varying))
     ]
-    matrices = [search.matrix(cell) for cell in range(len(cells))]
-    return CovariateFit(
-        name,
-        base,
-        # To the last digit without effects: the logs of parameters are not quite their own inverse.
-        {
-            values: values_of(name, search.log_parameters(cell, point)) if columns else dict(base)
-            for cell, values in enumerate(cells)
-        },
-        {
-            values: _named(each @ covariance @ each.T, name, varying)
-            for values, each in zip(cells, matrices, strict=True)
-        },
-        search(point)[0],
-        coefficients,
-    )
+    own, places = np.zeros((len(varying),) * 2), positions(name, varying)
+    groups = {
+        values: Group(
+            # To the last digit without effects: the logs of parameters are not quite their own inverse.
+            values_of(name, search.log_parameters(cell, point)) if columns else dict(base),
+            search.matrix(cell)[places],
+            own,
+        )
+        for cell, values in enumerate(cells)
+    }
+    return CovariateFit(name, base, tuple(varying), groups, covariance, search(point)[0], coefficients)
 
 
 def _design(
     attributes: Sequence[str], cells: Mapping[Values, PurchaseStatistics]
 ) -> tuple[list[tuple[str, str]], FloatArray]:
     """Return an effect for each value of an attribute but the most frequent one, and which of them cells have.
+
+    A value of few customers has the effects of the most frequent one.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def _design(
         # Those of no value are compared with a value, too.
         most = max(sorted(customers), key=lambda value: (value != REST, customers[value]))
         for value in sorted(customers):
-            if value != most:
+            if value != most and customers[value] >= LEAST:
                 columns.append((attribute, value))
                 indicators.append([float(values[at] == value) for values in cells])
     return columns, np.array(indicators).reshape(len(columns), len(cells)).T
@@ -212,8 +212,3 @@ class _Search:
             total += value
             gradient += slope @ self.matrix(cell)
         return total, gradient
-
-
-def _named(matrix: FloatArray, name: str, varying: Sequence[str]) -> dict[str, dict[str, float]]:
-    at = dict(zip(varying, positions(name, varying), strict=True))
-    return {one: {other: float(matrix[i, j]) for other, j in at.items()} for one, i in at.items()}

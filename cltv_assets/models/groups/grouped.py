@@ -22,6 +22,26 @@ REACH = 3.0
 
 
 @dataclass(frozen=True, eq=False)
+class Group:
+    """What a model says of a group's customers.
+
+    Parameters
+    ----------
+    parameters : mapping of str to float
+        In the time unit of the fit to all customers.
+    loading : array of float64, shape (P, S)
+        By how much the logs of the P parameters that may differ err for an error in each of the S numbers that all
+        groups share.
+    own : array of float64, shape (P, P)
+        Covariance of these logs beyond that, which is the group's alone.
+    """
+
+    parameters: Parameters
+    loading: FloatArray
+    own: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class GroupedFit:
     """A purchase model whose parameters differ between groups.
 
@@ -30,29 +50,31 @@ class GroupedFit:
     model_name : str
     base : mapping of str to float
         The parameters of all customers together, and of whoever is in no group.
-    parameters : mapping of tuple of str to mapping of str to float
-        The parameters of each group, in the time unit of ``base``, by its values.
-    log_covariance : mapping of tuple of str to mapping of str to mapping of str to float
-        Of each group: the covariance of its log parameters for those that differ between groups, those of all taken
-        as known.
+    varying : tuple of str
+        The P parameters that may differ.
+    groups : mapping of tuple of str to Group
+        By the values of the group's customers.
+    shared : array of float64, shape (S, S), or None
+        Covariance of what all groups share; None for that of the logs of ``varying`` in the fit to all customers.
     log_likelihood : float
         Of all customers of the groups, in nats.
     """
 
     model_name: str
     base: Parameters
-    parameters: Mapping[Values, Parameters]
-    log_covariance: Mapping[Values, Mapping[str, Mapping[str, float]]]
+    varying: tuple[str, ...]
+    groups: Mapping[Values, Group]
+    shared: FloatArray | None
     log_likelihood: float
 
     @property
     def differs(self) -> bool:
         """Whether any group has other parameters than all customers together."""
-        return any(each != self.base for each in self.parameters.values())
+        return any(each.parameters != self.base for each in self.groups.values())
 
     def of(self, values: Values) -> Parameters:
         """Return the parameters of customers with these values."""
-        return self.parameters.get(values, self.base)
+        return self.groups[values].parameters if values in self.groups else self.base
 
 
 def logs(name: str, parameters: Parameters) -> FloatArray:

@@ -23,7 +23,7 @@ from scipy.optimize import minimize
 
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.estimation.optimise import hessian_by_differences
-from cltv_assets.models.groups.grouped import REACH, GroupedFit, Values, along, logs, positions, values_of
+from cltv_assets.models.groups.grouped import REACH, Group, GroupedFit, Values, along, logs, positions, values_of
 from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.models.sufficient_statistics import Objective, Parameters, PurchaseStatistics
 
@@ -103,20 +103,18 @@ def fit_pooled(
         if max(strayed, float(np.max(np.abs(np.sqrt(tau2) - np.sqrt(before))))) < _SETTLED:
             break
         parabolas = [_Parabola.of(each, mode) for each, mode in zip(objectives, modes, strict=True)]
-    parameters: dict[Values, Parameters] = {}
-    covariances: dict[Values, Mapping[str, Mapping[str, float]]] = {}
+    found: dict[Values, Group] = {}
     total = 0.0
     for values, likelihood, near in zip(groups, likelihoods, parabolas, strict=True):
         point = start.copy()
         if tau2.any():
             point[at] += near.at
         # To the last digit where nothing moved: the logs of parameters are not quite their own inverse.
-        parameters[values] = values_of(name, point) if tau2.any() else dict(base)
-        covariances[values] = _covariance(near, tau2, varying)
+        moved = values_of(name, point) if tau2.any() else dict(base)
+        found[values] = Group(moved, *_errors(near, tau2))
         total += likelihood(point)[0]
-    return PooledFit(
-        name, base, parameters, covariances, total, dict(zip(varying, np.sqrt(tau2).tolist(), strict=True))
-    )
+    spread = dict(zip(varying, np.sqrt(tau2).tolist(), strict=True))
+    return PooledFit(name, base, tuple(varying), found, None, total, spread)
 
 
 def _spread(parabolas: Sequence[_Parabola]) -> FloatArray:
@@ -171,12 +169,17 @@ def _mode(objective: Objective, near: _Parabola, tau2: FloatArray) -> FloatArray
     return point
 
 
-def _covariance(near: _Parabola, tau2: FloatArray, varying: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the posterior covariance of a group's effects, by the names of those that differ."""
-    free = tau2 > 0.0
-    names = [each for each, varies in zip(varying, free, strict=True) if varies]
-    matrix = np.linalg.inv(near.bend[np.ix_(free, free)] + np.diag(1.0 / tau2[free]))
-    return {
-        one: {other: float((matrix[i, j] + matrix[j, i]) / 2.0) for j, other in enumerate(names)}
-        for i, one in enumerate(names)
-    }
+def _errors(near: _Parabola, tau2: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how a group's log parameters err with those of all, and their covariance beyond that.
+
+    The mode is W times what the group says by itself plus 1 - W times what all say, W = V I, where V is the posterior
+    covariance of the effects. What does not differ errs as it does for all.
+    """
+    k, free = len(tau2), np.flatnonzero(tau2)
+    loading, own = np.eye(k), np.zeros((k, k))
+    if len(free):
+        bend, prior = near.bend[np.ix_(free, free)], np.diag(1.0 / tau2[free])
+        own[np.ix_(free, free)] = np.linalg.inv(bend + prior)
+        loading[free] = -own[free] @ near.bend
+        loading[free, free] += 1.0
+    return loading, (own + own.T) / 2.0
