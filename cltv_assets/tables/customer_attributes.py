@@ -116,7 +116,7 @@ def values_of_customers(days: ir.Table, names: Sequence[str], latest: Sequence[s
     )
     dated = {}
     for at, name in enumerate(names):
-        value = _field(texts.attributes, name)
+        value = field_of(texts.attributes, name)
         day = texts.last_day if name in latest else texts.first_day
         both = day.cast("string") + value
         dated[f"v{at}"] = both.max() if name in latest else both.min()
@@ -181,7 +181,7 @@ def _rows(customers: ir.Table, names: Sequence[str]) -> list[ir.Table]:
     ]
 
 
-def _field(text: ir.StringValue, name: str) -> ir.StringValue:
+def field_of(text: ir.StringValue, name: str) -> ir.StringValue:
     """Return a field of a JSON object of texts, as it is spelled there; null where it is absent.
 
     A quote inside a value is escaped, so that no value can look like a name. Engines' own functions of JSON differ in

@@ -18,6 +18,14 @@ from cltv_assets.tables.month_run import MonthRun
 #: and dates can be grouped by where floats cannot.
 PATTERN_KEY = ("frequency", "first_purchase", "last_purchase")
 
+#: The group whose parameters predict a customer; see `purchase_model.grouping`. Tables without it have one group.
+MODEL_GROUP = "model_group"
+
+
+def pattern_key(table: ir.Table) -> list[str]:
+    """Return the key of a pattern: with the group, where the table has one."""
+    return [*PATTERN_KEY, *([MODEL_GROUP] if MODEL_GROUP in table.columns else [])]
+
 
 def purchase_patterns(rfm: ir.Table) -> ir.Table:
     """Count customers by pattern.
@@ -25,10 +33,10 @@ def purchase_patterns(rfm: ir.Table) -> ir.Table:
     Returns
     -------
     ibis table
-        ``frequency, first_purchase, last_purchase, recency, T, customers``; one
-        row for each distinct pattern.
+        ``frequency, first_purchase, last_purchase, recency, T, customers``, and the group if ``rfm`` has
+        one; one row for each distinct pattern.
     """
-    return rfm.group_by(*PATTERN_KEY).aggregate(
+    return rfm.group_by(*pattern_key(rfm)).aggregate(
         # Recency and T follow from the dates, so they are equal within the group.
         recency=rfm.recency.max(),
         T=rfm["T"].max(),
@@ -44,4 +52,4 @@ def in_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
 
 def collect_patterns(run: MonthRun, rfm: ir.Table) -> pa.Table:
     """Collect the distinct purchase patterns in a fixed order."""
-    return in_order(run.engine.collect(purchase_patterns(rfm)), PATTERN_KEY)
+    return in_order(run.engine.collect(purchase_patterns(rfm)), pattern_key(rfm))

@@ -23,6 +23,7 @@ from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
+from cltv_assets.tables.purchase_model.grouping import by_group
 from cltv_assets.tables.purchase_model.reading import holdout_error, operational_time, predicting_rows, readings
 from cltv_assets.tables.segment_summary import (
     GROUP_KEY,
@@ -130,20 +131,30 @@ def _expected(
     Both have the shape (n, H). They are the figures of `pattern_predictions`, not interpolated as those of intervals.
     """
     purchase = predicting_rows(run)
-    clock = operational_time(purchase[0], run.settings)
-    end = np.datetime64(run.month.last_day, "D")
+    expected = np.empty((len(groups), horizons[-1]))
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
-    month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
-    days = {name: np.asarray(groups[name].to_numpy(), dtype="timedelta64[D]") for name in ("age_days", "recency_days")}
-    first = end - days["age_days"]
-    ways = readings(purchase, clock, groups["frequency"].to_numpy(), first, first + days["recency_days"], end)
-    expected = np.sum(
-        [each.probability[:, None] * each.mixture.expected_purchases(each.patterns, month_ends) for each in ways],
-        axis=0,
-    )
+    for part in by_group(purchase, groups):
+        expected[part.places] = _expected_by_month(run, part.table, part.purchase, curve)
     whole = DiscountCurve(curve.days, np.ones(len(curve.days)))
     growth = growth_ahead(spend, horizons[-1])
     return (
         discounted_purchases(expected, whole, horizons),
         discounted_purchases(expected, curve.times(growth), horizons),
     )
+
+
+def _expected_by_month(
+    run: MonthRun, groups: pa.Table, purchase: Sequence[Mapping[str, Any]], curve: DiscountCurve
+) -> FloatArray:
+    """Return what a customer of each group is expected to buy up to each month's end, shape (n, K)."""
+    clock = operational_time(purchase[0], run.settings)
+    end = np.datetime64(run.month.last_day, "D")
+    month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
+    days = {name: np.asarray(groups[name].to_numpy(), dtype="timedelta64[D]") for name in ("age_days", "recency_days")}
+    first = end - days["age_days"]
+    ways = readings(purchase, clock, groups["frequency"].to_numpy(), first, first + days["recency_days"], end)
+    found = np.sum(
+        [each.probability[:, None] * each.mixture.expected_purchases(each.patterns, month_ends) for each in ways],
+        axis=0,
+    )
+    return np.asarray(found, dtype=np.float64)

@@ -18,6 +18,7 @@ from cltv_assets.figures import wording
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.value.discounting import discount_factors
+from cltv_assets.models.value.parted_totals import Part, parted
 from cltv_assets.models.value.totals import (
     UNIT_PRICE,
     CustomerGroups,
@@ -36,12 +37,14 @@ from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.patterns import in_order
+from cltv_assets.tables.patterns import MODEL_GROUP, in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.grouping import GroupRows, by_group, errors_of_group, grouping_of
 from cltv_assets.tables.purchase_model.reading import (
     Reading,
     holdout_error,
     holdout_errors,
+    mixture_of,
     operational_time,
     predicting_rows,
     readings,
@@ -250,14 +253,12 @@ def group_totals(run: MonthRun, groups: pa.Table, *, discounted: bool = True) ->
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
     clock = operational_time(purchase[0], run.settings)
     end = np.datetime64(run.month.last_day, "D")
-    first = end - _days(groups, "age_days")
-    last = first + _days(groups, "recency_days")
     month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
     factors = growth_ahead(spend, horizons[-1])
     if discounted:
         factors = curve.factors * factors
 
-    def totals(fit: PurchaseFit, way: Reading) -> Totals:
+    def totals(fit: PurchaseFit, way: Reading, groups: pa.Table) -> Totals:
         return totals_of(
             fit,
             model,
@@ -276,9 +277,24 @@ def group_totals(run: MonthRun, groups: pa.Table, *, discounted: bool = True) ->
             json.loads(covariance) if covariance else None,
         )
 
-    ways = readings(purchase, clock, groups["frequency"].to_numpy(), first, last, end)
-    by_model = zip(*([totals(fit, way) for fit in way.mixture.fits] for way in ways), strict=True)
-    return MixedTotals(np.array(ways[0].mixture.weights), [added(parts) for parts in by_model])
+    def by_model(part: GroupRows) -> list[Totals]:
+        first = end - _days(part.table, "age_days")
+        last = first + _days(part.table, "recency_days")
+        ways = readings(part.purchase, clock, part.table["frequency"].to_numpy(), first, last, end)
+        each = zip(*([totals(fit, way, part.table) for fit in way.mixture.fits] for way in ways), strict=True)
+        return [added(totals_of_ways) for totals_of_ways in each]
+
+    weights = np.array(mixture_of(purchase).weights)
+    parts = list(by_group(purchase, groups))
+    if grouping_of(purchase) is None:
+        return MixedTotals(weights, by_model(parts[0]))
+    models = zip(*(by_model(part) for part in parts), strict=True)
+    errors = [[errors_of_group(row, part.label) for part in parts] for row in purchase]
+    found = [
+        parted([Part(one, part.places, *own) for one, part, own in zip(of, parts, each, strict=True)])
+        for of, each in zip(models, errors, strict=True)
+    ]
+    return MixedTotals(weights, found)
 
 
 def _days(groups: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.timedelta64]]:
@@ -290,7 +306,7 @@ def _floats(groups: pa.Table, name: str) -> FloatArray:
 
 
 #: What the customers of a row of `segment_groups` have in common.
-GROUP_KEY = ("frequency", "age_days", "recency_days", "value_segment", "rfm_segment")
+GROUP_KEY = ("frequency", "age_days", "recency_days", "value_segment", "rfm_segment", MODEL_GROUP)
 
 
 def segment_groups(
@@ -325,6 +341,7 @@ def segment_groups(
         "frequency",
         "value_segment",
         "rfm_segment",
+        MODEL_GROUP,
         "monetary_value",
         # Floats are bad keys. For a fixed observation end these days stand for the dates.
         age_days=fixed_point(predictions["T"] * days_per_unit, 1),

@@ -10,7 +10,7 @@ from bench.published.figures import PUBLISHED
 from cltv_assets.models.mixture import Mixture
 from cltv_assets.models.pattern_predictions import expected_total, predict_patterns
 from cltv_assets.models.sufficient_statistics import Patterns
-from cltv_assets.models.value.totals import CustomerGroups, MoneyWeights, mixed_totals, totals_of
+from cltv_assets.models.value.totals import CustomerGroups, MixedTotals, MoneyWeights, totals_of
 from cltv_assets.models.value.value_intervals import value_quantiles
 from cltv_assets_tests.models.conftest import made_fit
 
@@ -77,7 +77,7 @@ def test_one_model_of_all_weight_is_that_model():
     fit, ends = FITS["bg_nbd"], np.array([4.0, 8.0, 13.0])
     rows = np.arange(len(X))
     alone = totals_of(fit, SPEND, groups(), ends, np.ones(3), [3])
-    mixed = mixed_totals(Mixture.of(fit), SPEND, groups(), ends, np.ones(3), [3])
+    mixed = MixedTotals(np.ones(1), [totals_of(fit, SPEND, groups(), ends, np.ones(3), [3])])
     for one, other in zip(alone.intervals(rows, 0.1), mixed.intervals(rows, 0.1), strict=True):
         assert one == pytest.approx(other, rel=1e-12)
 
@@ -85,7 +85,9 @@ def test_one_model_of_all_weight_is_that_model():
 def test_totals_vary_by_chance_and_by_which_model_is_right():
     """A model is drawn once for all customers; given the model they are independent."""
     ends, rows = np.array([4.0, 8.0, 13.0]), np.arange(len(X))
-    mixed = mixed_totals(MIXTURE, SPEND, groups(), ends, np.ones(3), [3])
+    mixed = MixedTotals(
+        np.array(MIXTURE.weights), [totals_of(fit, SPEND, groups(), ends, np.ones(3), [3]) for fit in MIXTURE.fits]
+    )
     rng = np.random.default_rng(4)
     alone = [expected_total(fit, PATTERNS, groups().customers, 13.0) for fit in FITS.values()]
     which = rng.choice(3, p=WEIGHTS, size=200_000)

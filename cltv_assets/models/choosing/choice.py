@@ -90,7 +90,7 @@ def choose_model(
     fits = fit_candidates(statistics, wanted, least, intervals, days_per_unit)
     wanted = with_k(wanted, 1 if intervals is None else intervals.k)
     # Customers who are in an extract because they bought again make every earlier month look better than it was.
-    held = [] if least else [fold for fold in folds if _tells(fold)]
+    held = [] if least else [fold for fold in folds if tells([fold])]
     places = apart(held)
     scored = [fold if at in places else fold.coarsened() for at, fold in enumerate(held)]
     every = score_candidates(fits, scored, plain)
@@ -142,9 +142,11 @@ def choose_model(
     return Choice(replace(trial.contender, weight=weight), [*plains, *clocked], reason)
 
 
-def _tells(fold: Fold) -> bool:
-    """Whether models can be fitted at a fold's origin, and something was bought after it."""
-    return fold.histories.repeat_customers >= MIN_AT_ORIGIN and fold.actual > 0
+def tells(parts: Sequence[Fold]) -> bool:
+    """Whether models can be fitted at the origin of a fold, in one or more parts, and something was bought after it."""
+    return sum(part.histories.repeat_customers for part in parts) >= MIN_AT_ORIGIN and any(
+        part.actual > 0 for part in parts
+    )
 
 
 def _weights(

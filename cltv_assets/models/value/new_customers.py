@@ -23,7 +23,7 @@ import numpy as np
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.mixture import Mixture
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns
-from cltv_assets.models.value.totals import Covariance, CustomerGroups, MixedTotals, MoneyWeights, Sums, mixed_totals
+from cltv_assets.models.value.totals import Covariance, CustomerGroups, MoneyWeights, Sums, totals_of
 
 #: The history of a new customer.
 NEW = Patterns(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros(1))
@@ -100,16 +100,17 @@ def repeats_of(
     n, nothing = np.array([float(max(cohort, 1))]), np.zeros(1)
     money = MoneyWeights(margins=n, values=nothing, margin_squares=n, margin_values=nothing, value_squares=nothing)
     groups = CustomerGroups(NEW.frequency, NEW.recency, NEW.T, n, money)
-    found = mixed_totals(mixture, spend, groups, month_ends, factors, horizons, spend_covariance)
+    weights = np.array(mixture.weights)
+    parts = [totals_of(fit, spend, groups, month_ends, factors, horizons, spend_covariance) for fit in mixture.fits]
     return (
-        _of_one(found, [part.purchases for part in found.parts], float(n[0])),
-        _of_one(found, [part.value for part in found.parts], float(n[0])),
+        _of_one(weights, [part.purchases for part in parts], float(n[0])),
+        _of_one(weights, [part.value for part in parts], float(n[0])),
     )
 
 
-def _of_one(found: MixedTotals, sums: Sequence[Sums], cohort: float) -> Repeats:
-    """Return the moments of one customer, from totals of a cohort."""
-    rows, weights = np.arange(1), found.weights[:, None]
+def _of_one(shares: FloatArray, sums: Sequence[Sums], cohort: float) -> Repeats:
+    """Return the moments of one customer, from totals of a cohort by models of these weights."""
+    rows, weights = np.arange(1), shares[:, None]
     by_chance = [each.moments(rows, with_parameters=False) for each in sums]
     centres = np.stack([mean for mean, _, _ in by_chance]) / cohort
     chance = np.stack([variance for _, variance, _ in by_chance])

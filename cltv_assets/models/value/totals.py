@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from scipy.special import gammaincinv, ndtri, stdtrit
@@ -40,7 +40,6 @@ from scipy.special import gammaincinv, ndtri, stdtrit
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.estimation.fits import PurchaseFit
 from cltv_assets.models.gamma_gamma import BY_FREQUENCY_NAMES, rate_scale
-from cltv_assets.models.mixture import Mixture
 from cltv_assets.models.pattern_predictions import HIGH, LOW
 from cltv_assets.models.purchase.registry import PurchaseModel, model_named
 from cltv_assets.models.sufficient_statistics import Parameters, Patterns
@@ -179,6 +178,25 @@ def added(parts: Sequence[Totals]) -> Totals:
     return Totals(together([each.purchases for each in parts]), together([each.value for each in parts]))
 
 
+class Moments(Protocol):
+    """What tells mean, variance and losses of a total over some groups, as `Sums` does."""
+
+    def moments(self, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return them, shape (H,) each."""
+
+
+class BothMoments(Protocol):
+    """Purchases and their value, as in `Totals`."""
+
+    @property
+    def purchases(self) -> Moments:
+        """Of purchases."""
+
+    @property
+    def value(self) -> Moments:
+        """Of value."""
+
+
 @dataclass(frozen=True, eq=False)
 class MixedTotals:
     """The totals of models that predict together, as one of them is right for all customers.
@@ -187,12 +205,12 @@ class MixedTotals:
     ----------
     weights : array of float64, shape (C,)
         Of the models.
-    parts : sequence of Totals
+    parts : sequence of BothMoments
         By each of them, over the same groups.
     """
 
     weights: FloatArray
-    parts: Sequence[Totals]
+    parts: Sequence[BothMoments]
 
     def intervals(
         self, rows: IntArray, error: float = 0.0, value_error: float | None = None
@@ -257,11 +275,6 @@ def gamma_interval(mean: FloatArray, variance: FloatArray, losses: FloatArray | 
     signed = (mean < 0) | (np.asarray(losses) > np.maximum(mean, 0.0))
     found = np.where(signed[:, None], normal, np.where(known[:, None], ends, 1.0) * mean[:, None])
     return np.asarray(found, dtype=np.float64)
-
-
-def mixed_totals(mixture: Mixture, *rest: Any) -> MixedTotals:
-    """Return the totals by models that predict together; ``rest`` is that of `totals_of`."""
-    return MixedTotals(np.array(mixture.weights), [totals_of(fit, *rest) for fit in mixture.fits])
 
 
 def totals_of(

@@ -121,6 +121,14 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
             ),
             Column("rfm_segment", "string", "Segment by the RFM scores, in plain language; see docs/models.md."),
             Column(
+                "model_group",
+                "string",
+                "The group of customers whose parameters predict this one, a JSON list of values of attributes; null "
+                "where all are predicted alike. See `purchase_model.customer_groups`.",
+                nullable=True,
+                since=3,
+            ),
+            Column(
                 "model_name", "string", "Models used, purchase + spend; 'none' for a spend model that is not fitted."
             ),
             Column("model_version", "string", "Version of the code that predicted."),

@@ -11,10 +11,12 @@ import numpy as np
 
 from cltv_assets.models.pattern_predictions import expected_total
 from cltv_assets.tables.check import Values, Verdict, check
+from cltv_assets.tables.cltv_predictions.columns import predictions_schema
 from cltv_assets.tables.drift import NO_MONTH
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import collect_patterns
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.grouping import by_group, grouping_of, with_known_groups
 from cltv_assets.tables.purchase_model.reading import mixture_of, operational_time, predicting, readings
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 
@@ -57,21 +59,26 @@ def expected_this_month(run: MonthRun) -> Expected | None:
     rows = predicting(run.engine.collect(model).to_pylist())
     if not rows or rows[0]["status"] == "not_fitted":
         return None
-    patterns = collect_patterns(run, rfm)
+    predictions = None if grouping_of(rows) is None else run.earlier(predictions_schema(run.settings.horizons_months))
+    patterns = collect_patterns(run, with_known_groups(rfm, predictions, rows))
     if not patterns.num_rows:
         return None
     clock = operational_time(rows[0], run.settings)
-    first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
     then, now = (np.array([month.last_day], "datetime64[D]") for month in (run.month.shift(-1), run.month))
-    frequency = patterns["frequency"].to_numpy()
-    customers = patterns["customers"].to_numpy()
     horizon = float(clock.elapsed(then, now)[0])
-    each = [
-        expected_total(way.mixture, way.patterns, customers * way.probability, horizon)
-        for way in readings(rows, clock, frequency, first, last, then[0])
-    ]
+    each, before = [], 0
+    for part in by_group(rows, patterns):
+        frequency, customers, first, last = (
+            part.table[name].to_numpy() for name in ("frequency", "customers", "first_purchase", "last_purchase")
+        )
+        first, last = (days.astype("datetime64[D]") for days in (first, last))
+        each += [
+            expected_total(way.mixture, way.patterns, customers * way.probability, horizon)
+            for way in readings(part.purchase, clock, frequency, first, last, then[0])
+        ]
+        before += int((frequency * customers).sum())
     purchases, deviation = sum(mean for mean, _ in each), math.hypot(*(spread for _, spread in each))
-    return Expected(mixture_of(rows).name, purchases, deviation, int((frequency * customers).sum()))
+    return Expected(mixture_of(rows).name, purchases, deviation, before)
 
 
 #: Standard deviations beyond which chance does not explain a month's purchases.

@@ -28,8 +28,9 @@ from cltv_assets.tables.cltv_predictions.scoring import (
 )
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.patterns import PATTERN_KEY, collect_patterns
+from cltv_assets.tables.patterns import MODEL_GROUP, PATTERN_KEY, collect_patterns
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model.grouping import by_group, with_groups
 from cltv_assets.tables.purchase_model.reading import Reading, mixture_of, operational_time, predicting_rows, readings
 from cltv_assets.tables.quantiles import quantiles
 from cltv_assets.tables.repeat_customers import REPEAT_CUSTOMERS
@@ -51,6 +52,7 @@ def make(run: MonthRun) -> ir.Table:
     if run.settings.population == "repeat":
         rfm = rfm.semi_join(run.inputs[REPEAT_CUSTOMERS.name], "customer_id")
     money = spend if spend["status"] != "not_fitted" else None
+    rfm = with_groups(rfm, run.inputs[PURCHASE_DAYS.name], purchase)
     patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase, money))
     monthly = monthly_trend(spend)
     if monthly is not None:
@@ -95,13 +97,20 @@ def pattern_predictions(
     Returns
     -------
     pyarrow.Table
-        The pattern's key, ``p_alive``, and for each horizon expected purchases with the
+        The pattern's key (`pattern_key`), ``p_alive``, and for each horizon expected purchases with the
         ends of their 80 % interval, these purchases in units of one of today's (`grown_column`), the
         same discounted, and, with a spend model, the ends of the value's interval, also discounted, in
         units of v + x m.
     """
+    parts = by_group(purchase, collect_patterns(run, rfm))
+    return pa.concat_tables([_predictions_of_group(run, each.table, each.purchase, spend) for each in parts])
+
+
+def _predictions_of_group(
+    run: MonthRun, patterns: pa.Table, purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, Any] | None
+) -> pa.Table:
+    """Predict the patterns of customers that the same parameters predict."""
     horizons = run.settings.horizons_months
-    patterns = collect_patterns(run, rfm)
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
     clock = operational_time(purchase[0], run.settings)
     end = np.datetime64(run.month.last_day, "D")
@@ -115,7 +124,9 @@ def pattern_predictions(
     growth = growth_ahead(spend or {}, horizons[-1])
     discounted = discounted_purchases(found.expected_purchases, curve.times(growth), horizons)
     grown = discounted_purchases(found.expected_purchases, DiscountCurve(curve.days, growth), horizons)
-    columns: dict[str, Any] = {name: patterns[name] for name in PATTERN_KEY}
+    columns: dict[str, Any] = {
+        name: patterns[name] for name in (*PATTERN_KEY, MODEL_GROUP) if name in patterns.column_names
+    }
     columns["p_alive"] = found.p_alive
     for i, h in enumerate(horizons):
         expected = found.expected_purchases[:, h - 1]

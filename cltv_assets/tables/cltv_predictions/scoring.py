@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.tables.cltv_predictions.columns import money_columns
-from cltv_assets.tables.patterns import PATTERN_KEY
+from cltv_assets.tables.patterns import MODEL_GROUP, pattern_key
 from cltv_assets.tables.quantiles import MONEY_POINT, PURCHASES_POINT, fixed_point, money_bin
 from cltv_assets.tables.rfm_summary import net_spend
 from cltv_assets.tables.segmentation import VALUE_SEGMENTS, rfm_segment
@@ -101,7 +101,7 @@ def score_customers(
         The columns of ``cltv_predictions`` without ``value_segment``, and ``gave_back``: whether a customer
         returned all that they bought, or more.
     """
-    scored = rfm.inner_join(patterns, list(PATTERN_KEY))
+    scored = rfm.inner_join(patterns, pattern_key(patterns))
     columns: dict[str, ir.Value] = {
         name: scored[name] for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "p_alive")
     }
@@ -114,6 +114,7 @@ def score_customers(
         columns |= _money(scored, spend, horizons, gross_margin)
     gave_back = columns["gave_back"] = gave_all_back(scored)
     columns["rfm_segment"] = rfm_segment(scored.r_score, scored.f_score, scored.m_score, gave_back)
+    columns[MODEL_GROUP] = scored[MODEL_GROUP].nullif("") if MODEL_GROUP in scored.columns else ibis.null("string")
     columns |= {name: ibis.literal(text) for name, text in labels.items()}
     return scored.select(**columns)
 

@@ -18,14 +18,14 @@ from cltv_assets.tables.cltv_predictions.scoring import priced
 from cltv_assets.tables.cohort_value.realised import COHORT_KEY, by_attribute
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.patterns import in_order
+from cltv_assets.tables.patterns import MODEL_GROUP, in_order
 from cltv_assets.tables.purchase_model.reading import holdout_error, predicting_rows
 from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
 from cltv_assets.tables.segment_summary import error_of_value, group_totals
 from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 #: What the customers of a row of `predicted_groups` have in common.
-GROUP_KEY = ("attribute", "attribute_value", "age_days", "frequency", "recency_days")
+GROUP_KEY = ("attribute", "attribute_value", "age_days", "frequency", "recency_days", MODEL_GROUP)
 #: Sums of a cohort's money, as the columns of `predicted_groups` begin.
 SUMS = ("spend", "margin", "cltv")
 #: Beginnings of the columns with the weights of revenue and of margin.
@@ -103,6 +103,7 @@ def predicted_groups(
         "frequency",
         "monetary_value",
         "price",
+        MODEL_GROUP,
         # Floats are bad keys. For a fixed observation end these days stand for the dates.
         age_days=fixed_point(predictions["T"] * days_per_unit, 1),
         recency_days=fixed_point(predictions.recency * days_per_unit, 1),
@@ -196,7 +197,7 @@ def _cohorts(run: MonthRun, groups: pa.Table) -> IntArray:
 def _weighed(groups: pa.Table, before: str) -> pa.Table:
     """Return groups with the weights that have ``before`` in front of their names as those of the totals."""
     names = {f"{before}{field.name}": field.name for field in fields(MoneyWeights)}
-    kept = ["frequency", "age_days", "recency_days", "customers", *names]
+    kept = ["frequency", "age_days", "recency_days", MODEL_GROUP, "customers", *names]
     return groups.select(kept).rename_columns([names.get(name, name) for name in kept])
 
 

@@ -20,8 +20,9 @@ from cltv_assets.tables.customer_scores.churn import MEMORY_MONTHS, churn_sides,
 from cltv_assets.tables.customer_scores.columns import NEXT_ORDER_DAYS, ORDER_DAYS, scores_schema
 from cltv_assets.tables.customer_scores.intervals import median_days_between
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.patterns import PATTERN_KEY, collect_patterns
+from cltv_assets.tables.patterns import MODEL_GROUP, PATTERN_KEY, collect_patterns, pattern_key
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.purchase_model.grouping import by_group, with_known_groups
 from cltv_assets.tables.purchase_model.reading import operational_time, predicting_rows, readings
 from cltv_assets.tables.quantiles import quantiles, tier
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -43,14 +44,15 @@ def make(run: MonthRun) -> ir.Table:
         return run.engine.from_arrow(schema.arrow.empty_table())
     horizons = run.settings.horizons_months
     predictions = run.inputs[LAST_MONTHS.table]
-    rfm = run.inputs[RFM_SUMMARY.name].semi_join(month_rows(predictions, run.month.first_day), "customer_id")
+    now = month_rows(predictions, run.month.first_day)
+    rfm = with_known_groups(run.inputs[RFM_SUMMARY.name].semi_join(now, "customer_id"), now, purchase)
     patterns = run.engine.from_arrow(next_orders_of_patterns(run, rfm, purchase))
     known = run.engine.cache(joined(predictions, rfm, run.month, run.settings))
     bounds = quantiles(run.engine.collect(value_counts_for_segments(known, horizons[-1])), _TENTHS)
     # Windows are dear, and most customers have no two intervals.
     often = run.inputs[PURCHASE_DAYS.name].semi_join(known.filter(known.frequency >= 2), "customer_id")
     scored = known.left_join(median_days_between(often), "customer_id").drop("customer_id_right")
-    scored = scored.inner_join(patterns, list(PATTERN_KEY))
+    scored = scored.inner_join(patterns, pattern_key(patterns))
     return named(scored, run.month, run.settings, bounds).select(*schema.column_names)
 
 
@@ -69,9 +71,14 @@ def next_orders_of_patterns(run: MonthRun, rfm: ir.Table, purchase: Sequence[Map
     Returns
     -------
     pyarrow.Table
-        The pattern's key, ``expected_next_order`` and ``p_order_{d}d`` of `ORDER_DAYS`.
+        The pattern's key (`pattern_key`), ``expected_next_order`` and ``p_order_{d}d`` of `ORDER_DAYS`.
     """
-    patterns = collect_patterns(run, rfm)
+    parts = by_group(purchase, collect_patterns(run, rfm))
+    return pa.concat_tables([_next_orders_of_group(run, each.table, each.purchase) for each in parts])
+
+
+def _next_orders_of_group(run: MonthRun, patterns: pa.Table, purchase: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Say of the patterns of customers that the same parameters predict when they buy next."""
     clock = operational_time(purchase[0], run.settings)
     end = np.datetime64(run.month.last_day, "D")
     first, last = (patterns[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase"))
@@ -82,7 +89,9 @@ def next_orders_of_patterns(run: MonthRun, rfm: ir.Table, purchase: Sequence[Map
         clock.elapsed(end, end + ahead.astype("timedelta64[D]")),
         ORDER_DAYS,
     )
-    columns: dict[str, Any] = {name: patterns[name] for name in PATTERN_KEY}
+    columns: dict[str, Any] = {
+        name: patterns[name] for name in (*PATTERN_KEY, MODEL_GROUP) if name in patterns.column_names
+    }
     day = (end + found.median_day.astype("timedelta64[D]")).astype("datetime64[D]")
     columns["expected_next_order"] = pa.array(day, pa.date32(), mask=found.median_day < 0)
     for i, days in enumerate(ORDER_DAYS):
@@ -122,6 +131,7 @@ def joined(predictions: ir.Table, rfm: ir.Table, month: Month, settings: Setting
         "order_count",
         historic_value=(rfm.total_spend - rfm.total_refunds).cast(MONEY),
         gave_back=gave_all_back(rfm),
+        **({MODEL_GROUP: rfm[MODEL_GROUP]} if MODEL_GROUP in rfm.columns else {}),
     )
     return now.inner_join(summary, "customer_id").inner_join(past, "customer_id")
 

@@ -98,6 +98,14 @@ PURCHASE_MODEL = TableSchema(
             nullable=True,
             since=3,
         ),
+        Column(
+            "customer_groups",
+            "string",
+            "Parameters of groups of customers, by attributes, from which they are predicted, and how these err: JSON, "
+            "see docs/models.md. On rows that predict; null where all customers are predicted alike.",
+            nullable=True,
+            since=3,
+        ),
         Column("holdout_folds", "int64", "Rolling holdouts inside the history that it was compared on.", "holdouts"),
         Column(
             "holdout_log_score",

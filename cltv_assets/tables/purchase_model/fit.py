@@ -21,6 +21,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import collect_patterns, in_order
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.fold_histories import histories
 from cltv_assets.tables.purchase_model.folds import (
     FOLD_KEY,
     customers_by_fold,
@@ -28,6 +29,7 @@ from cltv_assets.tables.purchase_model.folds import (
     purchases_by_month,
     windows,
 )
+from cltv_assets.tables.purchase_model.groups import group_columns
 from cltv_assets.tables.purchase_model.intervals import purchase_intervals
 from cltv_assets.tables.purchase_model.older_customers import older_columns
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
@@ -70,18 +72,12 @@ def make(run: MonthRun) -> ir.Table:
         for row in rows:
             row["weight"] = float(row["role"] == "chosen")
         rows[0]["choice_reason"] += f" Because of history_before_start {choice.chosen.name} predicts alone."
+    elif "populations" not in chosen:
+        groups, why = group_columns(run, days, known, choice)
+        rows[0]["choice_reason"] = f"{rows[0]['choice_reason']} {why}".strip()
+        for row in rows:
+            row["customer_groups"] = groups.get(row["model_name"]) if row["weight"] > 0.0 else None
     return run.engine.from_arrow(pa.Table.from_pylist(rows, schema=PURCHASE_MODEL.arrow))
-
-
-def histories(patterns: pa.Table, month: Month) -> Histories:
-    """Return patterns with their dates, as of the end of ``month``."""
-    return Histories(
-        frequency=patterns["frequency"].to_numpy(),
-        first=patterns["first_purchase"].to_numpy().astype("datetime64[D]"),
-        last=patterns["last_purchase"].to_numpy().astype("datetime64[D]"),
-        weights=patterns["customers"].to_numpy().astype(np.float64),
-        end=np.datetime64(month.last_day),
-    )
 
 
 def holdouts(run: MonthRun, days: ir.Table, known: Histories) -> list[Fold]:

@@ -60,7 +60,13 @@ def in_a_row(periods: Sequence[Window]) -> list[Window]:
     return found
 
 
-def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window]) -> ir.Table:
+#: The text of ``purchase_days.attributes`` of the first purchase day; empty without one.
+FIRST_ATTRIBUTES = "first_attributes"
+#: Digits of a day, which stand before the text while that of the first one is looked for.
+_DAY = len("2024-01-31")
+
+
+def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window], *, attributes: bool = False) -> ir.Table:
     """Summarise each customer at every origin, in one pass over the purchase days.
 
     Parameters
@@ -71,6 +77,8 @@ def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window]) -> 
         The month whose models are fitted.
     folds : sequence of Window
         The holdouts; their order numbers them.
+    attributes : bool
+        Whether `FIRST_ATTRIBUTES` is wanted, too.
 
     Returns
     -------
@@ -81,6 +89,9 @@ def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window]) -> 
     history = days.filter((days.purchase_day <= month.last_day) & (days.order_count > 0))
     day = history.purchase_day
     columns: dict[str, ir.Scalar] = {"first_purchase": day.min()}
+    if attributes:
+        dated = day.cast("string") + history.attributes.fill_null("")
+        columns[FIRST_ATTRIBUTES] = dated.min().substr(_DAY)
     for k, fold in enumerate(folds):
         known = day <= fold.origin.last_day
         # Not a sum of ones: counting takes half the time.
@@ -90,13 +101,13 @@ def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window]) -> 
     return history.group_by("customer_id").aggregate(**columns).drop("customer_id")
 
 
-def fold_groups(customers: ir.Table, folds: int) -> ir.Table:
-    """Count customers by fold, history at its origin and purchases in its holdout.
+def fold_groups(customers: ir.Table, folds: int, by: Sequence[str] = ()) -> ir.Table:
+    """Count customers by fold, history at its origin and purchases in its holdout, and by the columns ``by``.
 
     Returns
     -------
     ibis table
-        ``fold, frequency, first_purchase, last_purchase, bought, customers``.
+        ``fold, frequency, first_purchase, last_purchase, bought``, the columns ``by``, ``customers``.
     """
     parts = []
     for k in range(folds):
@@ -107,8 +118,9 @@ def fold_groups(customers: ir.Table, folds: int) -> ir.Table:
             first_purchase=known.first_purchase,
             last_purchase=known[f"last_{k}"],
             bought=known[f"bought_{k}"],
+            **{name: known[name] for name in by},
         )
-        parts.append(rows.group_by(*FOLD_KEY).aggregate(customers=rows.count()))
+        parts.append(rows.group_by(*FOLD_KEY, *by).aggregate(customers=rows.count()))
     return parts[0] if len(parts) == 1 else ibis.union(*parts)
 
 
