@@ -52,13 +52,16 @@ def made(spark, settings, month):
 
 
 def test_executors_land_what_the_driver_lands(spark, tmp_path):
-    (tmp_path / "a.csv").write_text("\n".join([HEADER, *delivered()]))
+    # The last column is one that no setting names.
+    lines = [f"{row},note {at}" if row.count(",") == 3 else row for at, row in enumerate(delivered())]
+    (tmp_path / "a.csv").write_text("\n".join([f"{HEADER},note", *lines]))
     settings = settings_of(tmp_path, "a.csv")
     rows, notes = made(spark, settings, "2024-03")
     alone = new_source(settings, TODAY)
     landing = alone.land(Month.parse("2024-03"), tmp_path / "alone")
     whole = pq.read_table(landing.files[0], schema=RAW_TRANSACTIONS.arrow)
     assert rows.cast(whole.schema).equals(whole.sort_by([("source_file", "ascending"), ("source_line", "ascending")]))
+    assert rows["other_columns"].null_count < 5 < len(rows)
     assert notes["source_files"] == {name: record.as_json() for name, record in landing.records.items()}
     alone.close()
 

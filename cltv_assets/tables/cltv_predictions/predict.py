@@ -52,7 +52,7 @@ def make(run: MonthRun) -> ir.Table:
     if run.settings.population == "repeat":
         rfm = rfm.semi_join(run.inputs[REPEAT_CUSTOMERS.name], "customer_id")
     money = spend if spend["status"] != "not_fitted" else None
-    rfm = with_groups(rfm, run.inputs[PURCHASE_DAYS.name], purchase)
+    rfm = with_groups(run, rfm, purchase)
     patterns = run.engine.from_arrow(pattern_predictions(run, rfm, purchase, money))
     monthly = monthly_trend(spend)
     if monthly is not None:

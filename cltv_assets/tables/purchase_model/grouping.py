@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 from cltv_assets.models.arrays import FloatArray, IntArray
 from cltv_assets.models.groups.grouped import REST, Values
 from cltv_assets.tables.customer_attributes import UNKNOWN, field_of
+from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import MODEL_GROUP
+from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -69,21 +71,22 @@ def grouping_of(rows: Rows) -> Grouping | None:
     return None if told is None else Grouping(told["values"])
 
 
-def with_groups(rfm: ir.Table, days: ir.Table, rows: Rows) -> ir.Table:
+def with_groups(run: MonthRun, rfm: ir.Table, rows: Rows) -> ir.Table:
     """Return ``rfm_summary`` with each customer's group, empty without one; unchanged where all are alike.
 
     Parameters
     ----------
+    run : MonthRun
+        With ``purchase_days`` among its inputs.
     rfm : ibis table
         ``rfm_summary``.
-    days : ibis table
-        ``purchase_days``.
     rows : sequence of mapping
         `predicting` rows.
     """
     told, grouping = _told(rows[0]), grouping_of(rows)
     if told is None or grouping is None:
         return rfm
+    days = run.inputs[PURCHASE_DAYS.name]
     first = rfm.select("customer_id", purchase_day="first_purchase")
     texts = days.inner_join(first, ["customer_id", "purchase_day"]).select(
         "customer_id", text=days.attributes.fill_null("")

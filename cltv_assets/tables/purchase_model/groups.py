@@ -1,8 +1,8 @@
 """Whether customers of different attributes are predicted by parameters of their own; see `models.groups`.
 
 An attribute counts as it stood on the day of the first purchase. A value that was first known of a later purchase, or
-that changes (``source.latest_attributes``), tells also that somebody came back: at the origin of a holdout it would know
-what was bought after it.
+that changes (``source.latest_attributes``), tells also that somebody came back: at the origin of a holdout it would
+know what was bought after it.
 """
 
 from __future__ import annotations
