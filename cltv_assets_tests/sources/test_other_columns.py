@@ -17,6 +17,7 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import load_settings
 from cltv_assets.sources.meaning import others_as_json
+from cltv_assets.sources.parts import weight
 from cltv_assets_tests.sources.conftest import COLUMNS, HEADER, Opener, landed, read_all
 
 NAMES = [*HEADER.split(","), "coupon", "a note"]
@@ -199,6 +200,13 @@ def test_text_of_every_kind_is_written_as_json() -> None:
     assert read == [None if text is None else {'n"\\': text} for text in texts]
     # A part of an array has its own bytes only.
     assert others_as_json({"n": pa.array(['"', "a"]).slice(1)}).to_pylist() == ['{"n": "a"}']
+
+
+def test_long_lines_wait_in_smaller_numbers() -> None:
+    short, long = pa.table({"other_columns": ["x"] * 100}), pa.table({"other_columns": ["x" * 51_200] * 100})
+    assert weight(short) == 100
+    # A hundredth of their number fills a group, by their bytes.
+    assert 100 * 100 <= weight(long) <= 101 * 100
 
 
 def test_a_column_that_is_mapped_needs_no_keeping(tmp_path: Path) -> None:

@@ -59,6 +59,17 @@ def test_nothing_is_said_of_a_shop_that_is_what_it_seems(tmp_path: Path) -> None
     assert said_of(tmp_path, {"a.csv": shop()}, {}) == {}
 
 
+def test_what_is_kept_beside_the_settings_is_named(tmp_path: Path) -> None:
+    rows = everywhere(mail=lambda row, _: f"{row['who']}@x.com", gift=lambda *_: "yes")
+    said_of(tmp_path, {"a.csv": rows}, {})
+    source: dict[str, Any] = {"kind": "csv", "path": "a.csv", "columns": COLUMNS}
+    values = {"source": source, "start_month": "2024-01", "end_month": "2024-03", "home": tmp_path}
+    shown = next(look_at_source(Settings.model_validate(values)))
+    assert "kept in other_columns: mail, gift (source.keep_other_columns)" in shown.text
+    source["keep_other_columns"] = False
+    assert "kept in" not in next(look_at_source(Settings.model_validate(values))).text
+
+
 @pytest.mark.parametrize("kind", ["csv", "sql"])
 def test_lines_outside_the_months_are_counted(tmp_path: Path, kind: str) -> None:
     said_of(tmp_path, {"a.csv": shop()}, {})
