@@ -158,8 +158,9 @@ def test_the_months_that_each_asset_reads(shop_settings: Callable[..., Settings]
         ("holdout_evaluation", "segment_summary"): keys("2011-12", "2012-03"),
         ("holdout_evaluation", "purchase_days"): keys("2011-01", "2012-06"),
         ("cltv_report", "purchase_days"): keys("2011-01", "2012-06"),
+        ("cltv_report", "customer_scores"): keys("2012-05", "2012-06"),
     }
-    assert len(read) == 49
+    assert len(read) == 52
 
 
 def test_a_backfill_of_some_months_makes_those_and_no_others(definitions: dg.Definitions) -> None:
