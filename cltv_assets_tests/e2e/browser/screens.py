@@ -57,8 +57,8 @@ class Screens:
     def lineage(self, expanded: bool = True) -> None:
         """Open the global graph, groups open or closed."""
         if expanded:
-            # On a smaller screen the graph with all groups open begins closer, and one looks at a part of it.
-            self.page.set_viewport_size({"width": 2600, "height": 2200})
+            # Opened, the graph is as wide as the screen; on a usual one it is higher, and one looks at a part of it.
+            self.page.set_viewport_size({"width": 2600, "height": 4400})
         self._whole_graph()
         if not expanded:
             return
