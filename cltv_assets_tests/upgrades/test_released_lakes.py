@@ -83,7 +83,7 @@ def test_a_migrated_lake_takes_months_without_money(shop: Path, capsys: Said) ->
     version = DeltaTable(shop / "lake" / "cltv_predictions").version()
     assert code_of("migrate") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "gross_margin; may be null from now on: cltv_1m, cltv_1m_high, cltv_1m_low," in said
+    assert "gross_margin, model_group; may be null from now on: cltv_1m, cltv_1m_high, cltv_1m_low," in said
     # The columns and what may be null in them in one commit, and the new version in another.
     assert DeltaTable(shop / "lake" / "cltv_predictions").version() == version + 2
     schema = next(one for one in all_schemas([1, 2]) if one.name == "cltv_predictions")

@@ -32,9 +32,9 @@ _WIDEST = 1.0
 #: Where the search for tau^2 begins: groups that differ by 5 % or by half.
 _STARTS = (0.0025, 0.25)
 #: Rounds of modes and tau^2, and the change of a tau at which they have settled.
-_ROUNDS, _SETTLED = 12, 1e-3
+_ROUNDS, _SETTLED = 12, 1e-2
 #: Newton steps to a mode, and the gain in nats below which there are no more.
-_STEPS, _GAIN = 25, 1e-7
+_STEPS, _GAIN = 25, 1e-6
 #: A marginal likelihood that gains less than this, in nats, shows no difference.
 _NO_GAIN = 1e-6
 

@@ -177,7 +177,9 @@ def _scored(
     contenders: Sequence[Contender], split: Split, parts: Mapping[Values, Fold], clock: OperationalTime
 ) -> tuple[FoldScore, FoldScore]:
     """Return how the mixtures with groups and without did in one holdout, customer by customer in one order."""
-    cells = {values: part.histories.statistics(clock) for values, part in parts.items()}
+    # Both are fitted to the same customers at the same means of cells, so that neither gains by that.
+    known = {values: part.histories.statistics(clock) for values, part in parts.items()}
+    cells = {values: each.coarsened or each for values, each in known.items()}
     everybody = merged(list(cells.values()))
     grouped: dict[str, list[FoldScore]] = {}
     plain: dict[str, list[FoldScore]] = {}
