@@ -4,22 +4,49 @@ A trigger changes to its lower side below one bound and back above another, so t
 them changes nothing. Its state is not carried along from month to month, which would make a month depend on the order
 in which months are made. It is the side of the newest month, of the last `MEMORY_MONTHS`, in which P(alive)
 was outside of the two bounds. Who was never outside counts on the upper side: nothing speaks for a loss.
+
+Where a model in which nobody leaves has a weight w in the predictions, P(alive) is never below w, and a customer who
+is surely gone by the other models has just that. So the bounds are held against what these others say,
+(P(alive) - w) / (1 - w).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH
+from cltv_assets.models.choosing.candidates import NULL_MODEL
+from cltv_assets.months import Month
 from cltv_assets.settings.scores import Scores
 from cltv_assets.tables.customer_scores.columns import ACTIVE, AT_RISK, LAPSED
+from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
+from cltv_assets.tables.purchase_model.reading import predicting
 
 #: Months of predictions that are looked at, the month itself included.
 MEMORY_MONTHS = 6
 
 
-def churn_sides(window: ir.Table, scores: Scores) -> dict[str, ir.Scalar]:
+def staying_weight(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return the weight, among rows of ``purchase_model`` that predict, of the model in which nobody leaves."""
+    return sum(row["weight"] or 0.0 for row in rows if row["model_name"] == NULL_MODEL and len(rows) > 1)
+
+
+def staying_weights(run: MonthRun, rows: Sequence[Mapping[str, Any]]) -> dict[Month, float]:
+    """Return `staying_weight` of the last `MEMORY_MONTHS`; ``rows`` are those of the month itself."""
+    found = {run.month: staying_weight(rows)}
+    for back in range(1, MEMORY_MONTHS):
+        table = run.earlier(PURCHASE_MODEL, back)
+        if table is not None:
+            found[run.month.shift(-back)] = staying_weight(predicting(run.engine.collect(table).to_pylist()))
+    return found
+
+
+def churn_sides(window: ir.Table, scores: Scores, staying: Mapping[Month, float]) -> dict[str, ir.Scalar]:
     """Return, to aggregate by customer, the newest months on either side of each trigger.
 
     Parameters
@@ -28,8 +55,14 @@ def churn_sides(window: ir.Table, scores: Scores) -> dict[str, ir.Scalar]:
         ``cltv_predictions`` of some months.
     scores : Scores
         The bounds.
+    staying : mapping of Month to float
+        `staying_weights`; without a month it is 0.
     """
     p, month = window.p_alive, window[MONTH]
+    known = [(month == ibis.literal(at.first_day), weight) for at, weight in staying.items() if 0.0 < weight < 1.0]
+    if known:
+        share = ibis.cases(*known, else_=0.0)
+        p = (p - share) / (1.0 - share)
     return {
         "active_month": month.max(where=p > scores.active_above),
         "risk_month": month.max(where=p < scores.at_risk_below),

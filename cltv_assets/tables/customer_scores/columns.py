@@ -109,7 +109,8 @@ def scores_schema(horizons_months: Sequence[int]) -> TableSchema:
             Column(
                 "churn_state",
                 "string",
-                "'active', 'at risk' or 'lapsed' by P(alive) of the last six months and the bounds of `scores`.",
+                "'active', 'at risk' or 'lapsed' by P(alive) of the last six months and the bounds of `scores`; "
+                "a model in which nobody leaves does not count.",
             ),
             Column(
                 "value_decile",

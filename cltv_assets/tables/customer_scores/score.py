@@ -16,7 +16,7 @@ from cltv_assets.models.next_order import History, next_orders
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.scoring import gave_all_back, value_bin, value_counts_for_segments
-from cltv_assets.tables.customer_scores.churn import MEMORY_MONTHS, churn_sides, churn_state
+from cltv_assets.tables.customer_scores.churn import MEMORY_MONTHS, churn_sides, churn_state, staying_weights
 from cltv_assets.tables.customer_scores.columns import NEXT_ORDER_DAYS, ORDER_DAYS, scores_schema
 from cltv_assets.tables.customer_scores.intervals import median_days_between
 from cltv_assets.tables.month_run import MonthRun
@@ -47,7 +47,7 @@ def make(run: MonthRun) -> ir.Table:
     now = month_rows(predictions, run.month.first_day)
     rfm = with_known_groups(run.inputs[RFM_SUMMARY.name].semi_join(now, "customer_id"), now, purchase)
     patterns = run.engine.from_arrow(next_orders_of_patterns(run, rfm, purchase))
-    known = run.engine.cache(joined(predictions, rfm, run.month, run.settings))
+    known = run.engine.cache(joined(predictions, rfm, run.month, run.settings, staying_weights(run, purchase)))
     bounds = quantiles(run.engine.collect(value_counts_for_segments(known, horizons[-1])), _TENTHS)
     # Windows are dear, and most customers have no two intervals.
     often = run.inputs[PURCHASE_DAYS.name].semi_join(known.filter(known.frequency >= 2), "customer_id")
@@ -99,7 +99,9 @@ def _next_orders_of_group(run: MonthRun, patterns: pa.Table, purchase: Sequence[
     return pa.table(columns)
 
 
-def joined(predictions: ir.Table, rfm: ir.Table, month: Month, settings: Settings) -> ir.Table:
+def joined(
+    predictions: ir.Table, rfm: ir.Table, month: Month, settings: Settings, staying: Mapping[Month, float]
+) -> ir.Table:
     """Return the month's predictions with what is known of the customers' past.
 
     Parameters
@@ -112,6 +114,8 @@ def joined(predictions: ir.Table, rfm: ir.Table, month: Month, settings: Setting
         The month.
     settings : Settings
         For horizons and the bounds of churn states.
+    staying : mapping of Month to float
+        That of `churn_sides`.
     """
     longest = f"cltv_{settings.horizons_months[-1]}m"
     before = predictions[MONTH] == ibis.literal(month.shift(-1).first_day)
@@ -119,7 +123,7 @@ def joined(predictions: ir.Table, rfm: ir.Table, month: Month, settings: Setting
     past = predictions.group_by("customer_id").aggregate(
         previous_rfm_segment=predictions.rfm_segment.max(where=before),
         previous_value=predictions[longest].max(where=before),
-        **churn_sides(predictions, settings.scores),
+        **churn_sides(predictions, settings.scores, staying),
     )
     now = month_rows(predictions, month.first_day)
     of_model = [f"{name}_{h}m" for h in settings.horizons_months for name in ("expected_purchases", "cltv")]

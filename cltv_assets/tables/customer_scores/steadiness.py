@@ -16,7 +16,7 @@ import numpy as np
 
 from cltv_assets.columns import MONTH
 from cltv_assets.tables.check import Values, Verdict, check
-from cltv_assets.tables.customer_scores.churn import churn_sides, churn_state
+from cltv_assets.tables.customer_scores.churn import churn_sides, churn_state, staying_weights
 from cltv_assets.tables.customer_scores.columns import scores_schema
 from cltv_assets.tables.customer_scores.score import LAST_MONTHS
 from cltv_assets.tables.drift import NO_MONTH
@@ -57,7 +57,9 @@ def states_by(run: MonthRun, models: _Rows) -> ir.Table:
     window = predictions.select("customer_id", "p_alive", MONTH).left_join(then, "customer_id")
     here = window[MONTH] == ibis.literal(run.month.first_day)
     window = window.select("customer_id", MONTH, p_alive=ibis.ifelse(here, window.p_then, window.p_alive))
-    sides = window.group_by("customer_id").aggregate(**churn_sides(window, run.settings.scores))
+    sides = window.group_by("customer_id").aggregate(
+        **churn_sides(window, run.settings.scores, staying_weights(run, models))
+    )
     return sides.select("customer_id", state_then=churn_state(sides))
 
 

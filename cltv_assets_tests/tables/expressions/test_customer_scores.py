@@ -68,7 +68,7 @@ def by_hand(p: list[float | None], scores: Scores) -> str:
     return "lapsed" if lapsed else "active" if active else "at risk"
 
 
-def states(engine, series: list[list[float | None]]) -> list[str]:
+def states(engine, series: list[list[float | None]], staying: dict[Month, float] | None = None) -> list[str]:
     """Return each customer's state from P(alive) of the months up to June, the last value being June's."""
     months = {JUNE.shift(-back): [] for back in range(5, -1, -1)}
     for who, values in enumerate(series):
@@ -76,7 +76,7 @@ def states(engine, series: list[list[float | None]]) -> list[str]:
             if p is not None:
                 months[JUNE.shift(-back)].append({"customer_id": f"{who:05}", "p_alive": p})
     window = engine.from_arrow(with_month(months))
-    sides = window.group_by("customer_id").aggregate(**churn_sides(window, Scores()))
+    sides = window.group_by("customer_id").aggregate(**churn_sides(window, Scores(), staying or {}))
     found = engine.collect(sides.select("customer_id", state=churn_state(sides))).to_pylist()
     return [row["state"] for row in sorted(found, key=lambda row: row["customer_id"])]
 
@@ -103,6 +103,18 @@ def test_a_customer_who_wavers_between_the_bounds_does_not_flap(engine):
     assert set(states(engine, [p[: n + 1] for n in range(6)])) == {"at risk"}
     p[0] = 0.7
     assert set(states(engine, [p[: n + 1] for n in range(6)])) == {"active"}
+
+
+def test_a_model_in_which_nobody_leaves_hides_no_loss(engine):
+    # The others say the same in all months, and the weight of that model changes.
+    others = [[0.9, 0.1, 0.1, 0.25], [0.9, 0.7, 0.4, 0.52], [0.55, 0.5, 0.55, 0.5]]
+    weights = [0.3, 0.0, 0.6, 0.2]
+    staying = {JUNE.shift(at - 3): weight for at, weight in enumerate(weights) if weight}
+    mixed = [[w + (1 - w) * p for w, p in zip(weights, one, strict=True)] for one in others]
+    assert states(engine, mixed, staying) == ["lapsed", "at risk", "active"]
+    assert states(engine, mixed) == ["at risk", "active", "active"]
+    # Alone, that model is all that is known.
+    assert states(engine, [[1.0, 1.0]], {JUNE: 1.0, JUNE.shift(-1): 1.0}) == ["active"]
 
 
 # --- days between orders ---
@@ -261,7 +273,8 @@ def test_each_customer_is_scored_as_plain_python_would(engine, tmp_path):
         assert row["previous_rfm_segment"] == ("lost" if was else None)
         assert row["value_change"] == (pytest.approx(mine["cltv_6m"] - 5.0) if was else None)
         # Lapsed a month ago, and back only above the upper bound; new customers count as active.
-        assert row["churn_state"] == by_hand([0.1 if was else None, alive], Scores())
+        # By the model in which customers can leave; last month's models are not known.
+        assert row["churn_state"] == by_hand([0.1 if was else None, (alive - 0.3) / 0.7], Scores())
         action = "Nothing" if mine["rfm_segment"] == "lost" else DEFAULT_ACTIONS[mine["rfm_segment"]]
         assert row["suggested_action"] == action
         if not (gave_back := one["back"] >= sum(one["spent"])):
@@ -347,7 +360,8 @@ def test_it_is_told_whether_the_customers_changed_or_the_models(engine, tmp_path
         checks={"churn_state_change": 0.1},
         scores={"at_risk_below": 0.8, "active_above": 0.85},
     )
-    then = [MODELS[0] | {"weight": 0.4}, MODELS[1] | {"weight": 0.6}] if models_changed else MODELS
+    then = [MODELS[0] | {"model_name": "bg_nbd", "weight": 0.4}, MODELS[1] | {"weight": 0.6}]
+    then = then if models_changed else MODELS
     season = {f"season_{i + 1:02d}": s for i, s in enumerate(SEASON)}
     fitted = {"status": "fitted", "seasonality": "monthly", "populations": None, **season}
     publish_before(run, PURCHASE_MODEL, [fitted | model for model in then])
@@ -363,19 +377,18 @@ def test_it_is_told_whether_the_customers_changed_or_the_models(engine, tmp_path
         patterns = Patterns(
             *([value] for value in (len(one["days"]) - 1, passed(first, last), passed(first, JUNE.last_day)))
         )
-        alive = 0.0
-        for model in models:
-            names = model_named(model["model_name"]).parameter_names
-            parameters = {name: model[name] for name in names}
-            alive += model["weight"] * model_named(model["model_name"]).p_alive(parameters, patterns)[0]
-        alive_of[one["id"]] = alive
-        return by_hand([0.9, alive], run.settings.scores)
+        leaving, staying = models
+        each = model_named(leaving["model_name"])
+        alive = each.p_alive({name: leaving[name] for name in each.parameter_names}, patterns)[0]
+        alive_of[one["id"]] = staying["weight"] + leaving["weight"] * alive
+        # May is before: all were alive by all models.
+        return by_hand([1.0, alive], run.settings.scores)
 
     alive_of: dict[str, float] = {}
     by_old = {one["id"]: state_by(one, then) for one in customers}
     by_new = {one["id"]: state_by(one, MODELS) for one in customers}
     rows = [{"customer_id": who, "p_alive": alive, "rfm_segment": "lost"} for who, alive in alive_of.items()]
-    before = [row | {"p_alive": 0.9} for row in rows]
+    before = [row | {"p_alive": 1.0} for row in rows]
     run.inputs["cltv_predictions"] = engine.from_arrow(with_month({JUNE.shift(-1): before, JUNE: rows}))
     quiet = {one["id"]: (JUNE.last_day - one["days"][-1]).days for one in customers}
     schema = customer_scores.scores_schema(HORIZONS)
@@ -399,5 +412,5 @@ def test_it_is_told_whether_the_customers_changed_or_the_models(engine, tmp_path
     assert found.facts["by_models"] == len(by_models)
     assert bool(by_models) is models_changed
     assert by_models != moved
-    weights = "mbg_nbd 40%, nbd 60%" if models_changed else "mbg_nbd 70%, nbd 30%"
+    weights = "bg_nbd 40%, nbd 60%" if models_changed else "mbg_nbd 70%, nbd 30%"
     assert f"the models of 2011-05 ({weights}; now mbg_nbd 70%, nbd 30%)" in found.message
