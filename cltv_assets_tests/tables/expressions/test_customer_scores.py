@@ -351,7 +351,7 @@ def publish_before(run: MonthRun, schema, rows: list[dict]) -> None:
 
 @pytest.mark.parametrize("models_changed", [True, False])
 def test_it_is_told_whether_the_customers_changed_or_the_models(engine, tmp_path, models_changed):
-    """As on CDNOW in April 1998, where a model by which nobody leaves after one purchase lost its weight."""
+    """As on CDNOW in December 1997, where a model by which nobody leaves after one purchase lost weight."""
     customers = shop(60)
     run = run_of(
         engine,
