@@ -62,6 +62,33 @@ def test_the_truth_is_recovered_from_those_who_bought_often(name: str, least: in
         assert error < (0.3 if least == 1 else 0.5) * truth[parameter]
 
 
+def test_merged_days_are_why_parameters_of_daily_data_are_high() -> None:
+    """A purchase day hides more purchases of the same day: half a day of buying for each, to first order."""
+    rng = np.random.default_rng(7)
+    size, days = 30_000, 546
+    truth = {"r": 0.6, "alpha": 60.0, "a": 0.6, "b": 2.0}
+    rates, dropouts = rng.gamma(0.6, 1 / 60.0, size), rng.beta(0.6, 2.0, size)
+    patterns = []
+    for rate, dropout, first in zip(rates, dropouts, rng.uniform(0, days, size), strict=True):
+        times = [first]
+        while (at := times[-1] + rng.exponential(1 / rate)) < days:
+            times.append(at)
+            if rng.random() < dropout:
+                break
+        bought = np.unique(np.floor(times))
+        if len(bought) > 1:
+            patterns.append((len(bought) - 1, bought[-1] - bought[0], days - 1 - bought[0]))
+    x, t_x, ages = np.array(patterns).T
+
+    def errors(hidden: float) -> dict[str, float]:
+        fit = fit_purchase_model(grouped(one_each(x, t_x - hidden * x, ages - hidden * x)), least=1)
+        return {name: (fit.parameters[name] - truth[name]) / fit.standard_errors[name] for name in truth}
+
+    half_a_day, none = errors(0.5), errors(0.0)
+    assert max(map(abs, half_a_day.values())) < 2.0
+    assert none["alpha"] > half_a_day["alpha"] + 1.5
+
+
 def test_repeaters_cannot_tell_bg_from_mbg(cdnow_fit: CdnowFit) -> None:
     """The coin of the first purchase is the same for all who passed it: MBG's b is BG's less one."""
     bg, mbg = (cdnow_fit(name, "master", truncated=True) for name in ("bg_nbd", "mbg_nbd"))
