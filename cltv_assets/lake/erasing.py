@@ -97,7 +97,7 @@ def erase(lake: Lake, holding: Holding, customer: str) -> None:
     with table.begin(holding.month) as staging:
         for path in table.files([holding.month]):
             _copy_without(lake.storage, path, staging.new_file(), customer)
-        table.publish(staging.seal(), _OPERATION)
+        table.publish(staging.seal(copied=True), _OPERATION)
 
 
 def _rows_of(lake: Lake, schema: TableSchema, path: str, customer: str) -> int:

@@ -139,10 +139,11 @@ class Staging:
                 f"Look whether the disk is full or read-only, or {CHOOSE_ROOT}.",
             ) from error
 
-    def seal(self) -> StagedMonth:
+    def seal(self, *, copied: bool = False) -> StagedMonth:
         """Look at what was written and return it, ready to check and to publish.
 
-        Files without rows are deleted: an empty month has no files.
+        Files without rows are deleted: an empty month has no files. With ``copied`` the files are those of a month
+        that is published, which may lack columns of a later format version.
 
         Raises
         ------
@@ -156,7 +157,7 @@ class Staging:
             raise LakeError(f"The step for {self._where} wrote no file.", _ENGINE_FAULT)
         files = []
         for path in paths:
-            file = self._inspect(path)
+            file = self._inspect(path, copied=copied)
             if file.rows:
                 files.append(file)
             else:
@@ -197,7 +198,7 @@ class Staging:
                     elif inside.kind == "file":
                         yield inside.uri
 
-    def _inspect(self, path: str) -> StagedFile:
+    def _inspect(self, path: str, *, copied: bool) -> StagedFile:
         try:
             with self._storage.asking(path), self._storage.open(path) as source, pq.ParquetFile(source) as file:
                 size, metadata, schema = int(source.size()), file.metadata, file.schema_arrow
@@ -211,7 +212,8 @@ class Staging:
                 f"{path}, written for {self._where}, holds a column 'month'; the folder's name says the month.",
                 _ENGINE_FAULT,
             )
-        differences = column_differences(self.schema.arrow, schema, nullability=False)
+        expected = self.schema.without(self.schema.added.difference(schema.names)) if copied else self.schema
+        differences = column_differences(expected.arrow, schema, nullability=False)
         if differences:
             raise LakeError(f"{path}, written for {self._where}, has wrong columns ({differences}).", _ENGINE_FAULT)
         return StagedFile(path, size, metadata.num_rows, _null_counts(metadata, schema.names))

@@ -191,8 +191,11 @@ def _without_empty(text: pa.Array) -> pa.Array:
 
 
 def _joined(texts: Sequence[pa.Array]) -> pa.Array:
-    """Join fields by a blank; null where all are, and without the blank where one is."""
-    return _without_empty(pc.binary_join_element_wise(*texts, " ", null_handling="skip"))
+    """Join fields by a blank; null where all are. Arrow's own way to skip nulls drops the rows with nothing else."""
+    whole, *others = texts
+    for text in others:
+        whole = pc.coalesce(pc.binary_join_element_wise(whole, text, " "), whole, text)
+    return whole
 
 
 def _is_one(texts: pa.Array, words: Sequence[str]) -> pa.Array:

@@ -31,8 +31,10 @@ _NAMES = {
     "customercode fromemailaddress kundennr kunde kundenid client idclient cliente idcliente",
     "transacted_at": "createdat createddateutc purchasedate orderedat orderdate eventtime timestamp ts "
     "datetime belegdatum bestelldatum datum fecha data date",
-    "quantity": "lineitemquantity",
-    "unit_price": "lineitemprice",
+    "quantity": "lineitemquantity quantity qty quantityordered qtyordered menge anzahl quantité quantite cantidad "
+    "quantidade",
+    "unit_price": "lineitemprice unitprice priceperunit priceeach einzelpreis stückpreis prixunitaire preciounitario "
+    "precounitario preçounitário",
     "amount": "itemtotal itemprice netsales nettowert amount betrag umsatz montant importe valor value price preis "
     "gross ordertotal basegrandtotal grandtotal subtotal total ordercents cents",
     "status": "financialstatus orderstatus status",
@@ -64,6 +66,8 @@ _MARGINS = (
 _NOT_OF_GOODS = r"ship|versand|freight|deliver|envio|frete|livraison|rate|%|percent"
 #: Amounts that stand for a whole order.
 _OF_ORDER = {"ordertotal", "basegrandtotal", "grandtotal", "subtotal", "total"}
+#: Amounts that are those of one piece where there are quantities, too.
+_PRICES = {"price", "preis", "prix", "precio", "preco", "preço"}
 _COUNTED = {
     "paid", "completed", "complete", "shipped", "delivered", "processing", "closed", "refunded", "partially_refunded",
     "partially refunded", "partial refund", "closed won", "bezahlt", "versendet", "abgeschlossen", "concluído",
@@ -165,8 +169,7 @@ def _chosen(sample: Sample) -> dict[str, str]:
         chosen.pop("unit_price", None)
         chosen.pop("quantity", None)
         chosen["amount"] = total
-    if {"quantity", "unit_price"} <= set(chosen):
-        chosen.pop("amount", None)
+    _one_way_to_amounts(chosen)
     if "transacted_at" not in chosen:
         dated = (name for name in sample.names if (texts := sample.dates(name)) and formats_together(texts[:50]))
         if name := next(dated, None):
@@ -179,6 +182,20 @@ def _chosen(sample: Sample) -> dict[str, str]:
     if day and clock and ":" in "".join(sample.values(clock)[:1]) and ":" not in "".join(sample.values(day)[:1]):
         chosen["transacted_at"] = sample.join(day, clock)
     return chosen
+
+
+def _one_way_to_amounts(chosen: dict[str, str]) -> None:
+    """Leave either a line's amount, or its quantity and the price of one."""
+    amount = _plain(chosen.get("amount", ""))
+    if "quantity" in chosen and "unit_price" not in chosen and amount in _PRICES:
+        chosen["unit_price"] = chosen.pop("amount")
+    elif {"quantity", "unit_price"} <= set(chosen) and (not amount or amount in _OF_ORDER or "order" in amount):
+        chosen.pop("amount", None)
+    else:
+        chosen.pop("quantity", None)
+        price = chosen.pop("unit_price", None)
+        if price is not None:
+            chosen.setdefault("amount", price)
 
 
 def _by_words(sample: Sample, canonical: str, words: str, taken: set[str]) -> str | None:
@@ -202,6 +219,16 @@ def _by_words(sample: Sample, canonical: str, words: str, taken: set[str]) -> st
             continue
         found.append(((len(texts), "price" not in spelled.lower()), name))
     return max(found, key=lambda one: one[0])[1] if found else None
+
+
+def _differs_within(sample: Sample, chosen: Mapping[str, str]) -> bool:
+    """Return whether lines of an order have different amounts, as those have that are of the line."""
+    known: dict[str, str] = {}
+    for row in sample.rows:
+        order, amount = (row.get(chosen.get(name, ""), "").strip() for name in ("transaction_id", "amount"))
+        if order and amount and known.setdefault(order, amount) != amount:
+            return True
+    return False
 
 
 def _written(place: Sequence[tuple[str, str, str]], sample: Sample) -> str:
@@ -319,7 +346,8 @@ def _put_lines_that_count(put: Put, sample: Sample, chosen: dict[str, str]) -> N
     several = len(set(orders)) < len(orders)
     # One amount for each order, and lines without any.
     once = len(amounts) < len(orders) and len(amounts) <= len(set(orders))
-    if several and "amount" in chosen and (once or _plain(chosen["amount"]) in _OF_ORDER):
+    named_so = _plain(chosen.get("amount", "")) in _OF_ORDER and not _differs_within(sample, chosen)
+    if several and "amount" in chosen and (once or named_so):
         put(
             "amount_level",
             "order",

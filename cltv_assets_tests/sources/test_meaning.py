@@ -40,10 +40,10 @@ def test_the_first_id_that_is_not_missing_counts(delivered):
 
 def test_date_and_time_in_two_columns_are_one_time(delivered):
     rows = delivered(
-        "order,who,day,clock,total\n1,a,2024-01-01,10:00:00,1\n2,a,2024-01-02,,1\n",
+        "order,who,day,clock,total\n1,a,2024-01-01,10:00:00,1\n2,a,2024-01-02,,1\n3,a,,,1\n4,a,,11:00:00,1\n",
         {"transacted_at": ["day", "clock"]},
     )
-    assert [row["transacted_at"] for row in rows] == ["2024-01-01 10:00:00", "2024-01-02"]
+    assert [row["transacted_at"] for row in rows] == ["2024-01-01 10:00:00", "2024-01-02", None, "11:00:00"]
 
 
 def test_a_line_that_does_not_count_says_why(delivered):

@@ -38,6 +38,8 @@ _EVENTS = "event_time,event_type,price,user_id,user_session\n" + "".join(
 )
 _LISTING = 'order-id\tpurchase-date\titem-price\tbuyer-email\titem\n1\t2024-01-02\t5.00\ta@x.com\t3" nail\n'
 
+_PIECES = "Invoice,Client ID,Order Date,Qty,{},Colour\n1,a,2024-01-02,2,5.00,{}red\n1,a,2024-01-02,1,3.00,{}blue\n"
+
 _COMMON = {"transaction_id", "customer_id", "transacted_at"}
 
 
@@ -340,3 +342,24 @@ def test_a_file_without_amounts_is_asked_whether_it_has_none(
     settings = Settings.model_validate({"home": str(tmp_path), **answered})
     assert settings.source.counted
     assert settings.source.columns["customer_id"] == ("member_id",)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (_PIECES.format("UnitPrice", "", ""), {"quantity": "Qty", "unit_price": "UnitPrice"}),
+        (_PIECES.format("Price", "", ""), {"quantity": "Qty", "unit_price": "Price"}),
+        (_PIECES.format("Einzelpreis,Betrag", "10.00,", "2.50,"), {"amount": "Betrag"}),
+        (_PIECES.format("Unit Price,Total", "10.00,", "2.50,"), {"amount": "Total"}),
+        (_PIECES.format("Weight", "", ""), {}),
+    ],
+)
+def test_a_price_of_one_piece_is_no_amount(tmp_path: Path, text: str, columns: dict[str, str]) -> None:
+    (tmp_path / "lines.csv").write_text(text)
+
+    source = yaml.safe_load(propose(str(tmp_path / "lines.csv")))["source"]
+
+    assert {name: source["columns"].get(name) for name in ("amount", "quantity", "unit_price")} == {
+        "amount": None, "quantity": None, "unit_price": None, **columns,
+    }  # fmt: skip
+    assert "amount_level" not in source, "the lines of one order have amounts of their own"

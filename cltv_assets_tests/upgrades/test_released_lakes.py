@@ -96,6 +96,18 @@ def test_a_migrated_lake_takes_months_without_money(shop: Path, capsys: Said) ->
     assert "The 10 customers who are expected to buy most, next 2 months" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("shop", ["0.2.0"], indirect=True)
+def test_a_customer_is_erased_from_months_that_lack_columns(shop: Path) -> None:
+    rows = content(shop / "lake", "cltv_predictions")
+    assert code_of("migrate") == 0
+    assert code_of("forget", "C01", "--source-cleaned-later", "--yes") == 0
+    schema = next(one for one in all_schemas([1, 2]) if one.name == "cltv_predictions")
+    key = itemgetter("month", "customer_id")
+    kept = [dict.fromkeys(schema.added) | row for row in rows if row["customer_id"] != "C01"]
+    assert len(kept) < len(rows)
+    assert sorted(content(shop / "lake", "cltv_predictions"), key=key) == sorted(kept, key=key)
+
+
 @old_lake
 def test_an_older_lake_is_refused_by_every_command_that_uses_it(shop: Path, capsys: Said) -> None:
     before = files_below(shop / "lake")
