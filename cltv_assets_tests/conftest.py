@@ -86,6 +86,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "local: on a local folder only, not on S3")
+    config.addinivalue_line("markers", "embedded: on DuckDB only; other tests of the module show that engines agree")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -104,6 +105,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         raise pytest.UsageError(f"--engines={','.join(names)}: the engines are {', '.join(ENGINES)}")
     everywhere = metafunc.definition.path.parent.name in ON_EVERY_ENGINE
     metafunc.parametrize("engine_name", names if everywhere else ["duckdb"], scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def unwanted(item: pytest.Item) -> bool:
+        case = getattr(item, "callspec", None)
+        on_spark = case is not None and case.params.get("engine_name") == "spark"
+        return on_spark and item.get_closest_marker("embedded") is not None
+
+    # Not collected, rather than skipped: they run in the suite of the embedded engine.
+    items[:] = [item for item in items if not unwanted(item)]
 
 
 @contextlib.contextmanager

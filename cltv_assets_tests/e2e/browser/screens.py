@@ -14,9 +14,9 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response
 SHOWN = 60_000
 #: Of a run: the queue looks every few seconds, and a run's process begins with its imports.
 RUN = 240_000
-#: Within this a graph that is on the screen has taken its shape.
-_SETTLED = 4_000
-_PRESSES = 5
+#: Within this a graph that is on the screen has taken its shape, and a dialog has loaded more.
+SETTLED = 4_000
+PRESSES = 5
 
 
 class Screens:
@@ -66,9 +66,9 @@ class Screens:
         # lies outside of the screen is not drawn, and on a very large one that may be the last.
         inside = self.text(re.compile("^raw_transactions$"))
         # The key opens the groups, or closes them if the browser was just about to open those that it remembers.
-        for _ in range(_PRESSES):
+        for _ in range(PRESSES):
             try:
-                expect(inside).to_be_visible(timeout=_SETTLED)
+                expect(inside).to_be_visible(timeout=SETTLED)
                 break
             except AssertionError:
                 self.page.keyboard.press("Alt+e")

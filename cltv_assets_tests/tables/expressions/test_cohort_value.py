@@ -176,6 +176,7 @@ def test_realised_figures_are_those_computed_apart(engine, tmp_path):
     assert {row["cohort"].year for row in realised(found)} == {2011}
 
 
+@pytest.mark.embedded
 def test_customers_without_a_purchase_have_a_row_of_their_own(engine, tmp_path):
     rows = shop()
     found = made(month_run(engine, tmp_path, rows))
@@ -213,6 +214,7 @@ def test_attributes_split_everybody(engine, tmp_path):
         assert sums[0] == sums[1] > 0
 
 
+@pytest.mark.embedded
 def test_an_attribute_given_twice_is_found(engine, tmp_path):
     rows = shop()
     run = month_run(engine, tmp_path, rows)
@@ -258,6 +260,7 @@ def test_predicted_rows_go_on_from_the_realised_ones(engine, tmp_path):
         assert row["revenue"] is row["orders"] is row["retention"] is None
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("plans", [False, True])
 def test_one_cohort_has_the_intervals_of_the_whole_base(engine, tmp_path, plans):
     """Where nothing is discounted and all came in one month, the cohort's totals are those of segment_summary."""
@@ -283,6 +286,7 @@ def test_one_cohort_has_the_intervals_of_the_whole_base(engine, tmp_path, plans)
             assert float(row[f"expected_margin{end}"]) == pytest.approx(wanted[f"expected_value{end}"], rel=1e-5)
 
 
+@pytest.mark.embedded
 def test_a_discount_changes_the_value_and_nothing_else(engine, tmp_path):
     rows = shop()
     none, large = (made(month_run(engine, tmp_path, rows, annual_discount_rate=rate)) for rate in (0.0, 0.5))
@@ -293,6 +297,7 @@ def test_a_discount_changes_the_value_and_nothing_else(engine, tmp_path):
             assert other[name] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
 
 
+@pytest.mark.embedded
 def test_margins_of_customers_own_costs(engine, tmp_path):
     rows = shop(costs=True)
     source = {"kind": "csv", "path": "shop", "columns": {"customer_id": "c", "transacted_at": "t", "amount": "a",
@@ -315,6 +320,7 @@ def test_margins_of_customers_own_costs(engine, tmp_path):
         assert all(row["expected_margin_low"] < row["expected_margin"] < row["expected_margin_high"] for row in ahead)
 
 
+@pytest.mark.embedded
 def test_a_month_without_a_spend_model_expects_purchases_only(engine, tmp_path):
     run = month_run(engine, tmp_path, shop(), spend=NO_SPEND)
     found = made(run)
@@ -329,6 +335,7 @@ def test_a_month_without_a_spend_model_expects_purchases_only(engine, tmp_path):
             assert row["revenue"] is not None
 
 
+@pytest.mark.embedded
 def test_a_month_without_a_purchase_model_has_what_happened(engine, tmp_path):
     rows = shop()
     run = month_run(engine, tmp_path, rows, purchase={**PURCHASE, "status": "not_fitted"})
@@ -349,12 +356,14 @@ def test_without_amounts_visits_are_counted(engine, tmp_path):
     assert sum(row["purchases"] or 0 for row in found) == len(rows)
 
 
+@pytest.mark.embedded
 def test_nobody_is_no_rows(engine, tmp_path):
     run = month_run(engine, tmp_path, [])
     assert made(run) == []
     assert failures(run, []) == set()
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("month", ["2011-02", "2011-06"])
 def test_later_days_do_not_count(engine, tmp_path, month):
     rows, now = shop(), Month.parse(month)
@@ -382,6 +391,7 @@ def test_quarters_are_sums_of_months(engine, tmp_path):
     assert [known[key]["months"] for key in ((q1, 0), (q1, 1), (q2, 0))] == [3, 2, 2]
 
 
+@pytest.mark.embedded
 def test_the_query_in_the_docs_adds_up_quarters(engine, tmp_path):
     text = (Path(__file__).parents[3] / "docs/models.md").read_text()
     (query,) = re.findall(r"```sql\n(WITH happened.*?)```", text, re.DOTALL)

@@ -97,6 +97,7 @@ def test_a_churn_state_is_that_of_a_switch_that_was_watched(engine):
     ]
 
 
+@pytest.mark.embedded
 def test_a_customer_who_wavers_between_the_bounds_does_not_flap(engine):
     # Around both bounds, 0.5 and 0.6, and outside of them in the first month only.
     p = [0.45, 0.52, 0.58, 0.51, 0.59, 0.5]
@@ -289,6 +290,7 @@ def test_each_customer_is_scored_as_plain_python_would(engine, tmp_path):
     assert max(deciles) == 10
 
 
+@pytest.mark.embedded
 def test_equal_values_share_a_decile(engine, tmp_path):
     run = run_of(engine, tmp_path, shop(40))
     rows = run.engine.collect(run.inputs["cltv_predictions"]).to_pylist()
@@ -304,6 +306,7 @@ def test_equal_values_share_a_decile(engine, tmp_path):
     assert by_value[50.0] < by_value[10.0] or by_value[50.0].pop() < by_value[10.0].pop()
 
 
+@pytest.mark.embedded
 def test_without_a_spend_model_orders_decide_and_no_money_is_made_up(engine, tmp_path):
     found = made(run_of(engine, tmp_path, shop(60), money=False))
     money = ("predicted_value_3m", "predicted_value_6m", "total_value", "value_change")
@@ -315,6 +318,7 @@ def test_without_a_spend_model_orders_decide_and_no_money_is_made_up(engine, tmp
     assert len({row["value_decile"] for row in ranked}) >= 9
 
 
+@pytest.mark.embedded
 def test_a_source_without_amounts_is_scored_by_orders(engine, tmp_path):
     found = made(run_of(engine, tmp_path, shop(30), money=False, counted=True))
     assert {row["historic_value"] for row in found.values()} == {None}
@@ -322,6 +326,7 @@ def test_a_source_without_amounts_is_scored_by_orders(engine, tmp_path):
     assert len({row["value_decile"] for row in found.values()}) >= 9
 
 
+@pytest.mark.embedded
 def test_without_a_purchase_model_nobody_is_scored(engine, tmp_path):
     run = run_of(engine, tmp_path, shop(5))
     nothing = [{"model_name": "mbg_nbd", "role": "chosen", "status": "not_fitted", "seasonality": "none"}]
@@ -349,6 +354,7 @@ def publish_before(run: MonthRun, schema, rows: list[dict]) -> None:
         published.publish(staging.seal())
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("models_changed", [True, False])
 def test_it_is_told_whether_the_customers_changed_or_the_models(engine, tmp_path, models_changed):
     """As on CDNOW in December 1997, where a model by which nobody leaves after one purchase lost weight."""

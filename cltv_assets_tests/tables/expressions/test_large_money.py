@@ -35,7 +35,7 @@ def test_the_spend_of_a_bin_has_no_end(engine):
 
 
 def test_totals_of_predictions_have_no_end(engine):
-    person = {"customer_id": "a", "value_segment": "top", "rfm_segment": "lost"}
+    person = {"customer_id": "a", "value_segment": "top", "rfm_segment": "lost", "model_group": "[]"}
     rows = many(**person, frequency=2, recency=1.0, T=2.0, monetary_value=HELD, gross_margin=1.0,
                 expected_purchases_3m=1.0, cltv_3m=HELD)  # fmt: skip
     rows = rows.set_column(0, "customer_id", pa.array([f"{i}" for i in range(CUSTOMERS)]))

@@ -75,6 +75,7 @@ def test_new_customers_by_day_and_attribute(engine, refunds, kept):
     assert by["web", day]["customers"] == by["shop", day]["customers"] == 1
 
 
+@pytest.mark.embedded
 def test_one_huge_first_order_counts_as_the_next_largest(engine):
     settings = settings_of()
     spends = ["10", "30", "20", "1000000"]
@@ -94,6 +95,7 @@ def test_one_huge_first_order_counts_as_the_next_largest(engine):
     assert (row["total"], row["squares"]) == (22, 81 + 81 + 16)
 
 
+@pytest.mark.embedded
 def test_without_amounts_orders_are_counted_and_money_is_null(engine):
     rows = [row | {"total_spend": None, "repeat_spend": None, "total_refunds": None} for row in ROWS]
     new = by_attribute(acquired(rfm_of(engine, rows), JAN, APR, settings_of()), None)

@@ -101,6 +101,7 @@ def predictions(rng, customers) -> pa.Table:
             "cltv_3m": rng.lognormal(2, 2, n),
             "value_segment": rng.choice(segmentation.VALUE_SEGMENTS, n),
             "rfm_segment": rng.choice(segmentation.RFM_SEGMENTS[:4], n),
+            "model_group": pa.array(rng.choice(['["a"]', '["b"]', None], n).tolist(), pa.string()),
         }
     )
 
@@ -111,7 +112,7 @@ def test_groups_hold_every_customer_once_and_their_sums(engine):
     wanted: dict[tuple, list[dict]] = defaultdict(list)
     for row in table.to_pylist():
         days = round(row["T"] * 7), round(row["recency"] * 7)
-        wanted[(row["frequency"], *days, row["value_segment"], row["rfm_segment"])].append(row)
+        wanted[(row["frequency"], *days, row["value_segment"], row["rfm_segment"], row["model_group"])].append(row)
     assert {tuple(group[key] for key in segment_summary.GROUP_KEY) for group in groups} == set(wanted)
     assert len(groups) == len(wanted)
     for group in groups:
