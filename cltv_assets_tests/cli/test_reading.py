@@ -88,10 +88,10 @@ def test_export_equals_the_table(ran: Ran, config: Path, tmp_path: Path, capsys:
     assert table.to_pylist() == expected
     with (tmp_path / "new folder/out.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    # Floats are written with every digit: read back they are the same.
+    # Floats are written with every digit: read back they are the same. What is null is empty.
     as_read = [
         {
-            key: type(value)(rows[i][key]) if isinstance(value, float | int | str) else rows[i][key]
+            key: type(value)(rows[i][key]) if isinstance(value, float | int | str) else rows[i][key] or None
             for key, value in row.items()
         }
         for i, row in enumerate(expected)
