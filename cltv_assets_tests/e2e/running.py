@@ -63,7 +63,7 @@ def surroundings(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def cltv(
-    *arguments: str, cwd: Path, environ: Mapping[str, str] | None = None, timeout: float = 180
+    *arguments: str, cwd: Path, environ: Mapping[str, str] | None = None, timeout: float = 400
 ) -> subprocess.CompletedProcess[str]:
     """Run the real executable to its end."""
     return subprocess.run(
