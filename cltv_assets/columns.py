@@ -68,8 +68,6 @@ class Column:
         Whether a float may be negative. A column that is not is checked.
     since : int
         The lake's format version that brought it. Files of an earlier version lack it, and it is null there.
-    horizon : int, optional
-        The horizon that it is of, in months. Months that were made for other horizons lack it, and it is null there.
     """
 
     name: str
@@ -79,7 +77,11 @@ class Column:
     nullable: bool = False
     signed: bool = False
     since: int = 1
-    horizon: int | None = None
+
+    @property
+    def horizon(self) -> int | None:
+        """The horizon that it is of, in months; those made for other horizons lack it, and it is null there."""
+        return horizon_in(self.name)
 
     def __post_init__(self) -> None:
         if self.type not in _ARROW:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from cltv_assets.models.choosing.candidates import NULL_MODEL
 from cltv_assets.months import Month
 from cltv_assets.report.facts.acquisition import NewCustomers, Paid, read_new_customers, read_paid
 from cltv_assets.report.facts.churn import SCORES, ChurnStates, churn_states
@@ -28,7 +29,7 @@ from cltv_assets.tables.new_customer_value.columns import NEW_CUSTOMER_VALUE
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.facts import Histogram, customer_counts, histogram, model_view
-from cltv_assets.tables.purchase_model.reading import predicting
+from cltv_assets.tables.purchase_model.reading import predicting, staying_weight
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.segment_movement import SEGMENT_MOVEMENT, Moves, moves_of, tier_place
 from cltv_assets.tables.segment_summary import SEGMENT_SUMMARY
@@ -55,8 +56,6 @@ INPUTS = (
     SCORES,
     Input("holdout_evaluation"),
 )
-#: The model without dropout, which every other purchase model is compared with.
-NULL_MODEL = "nbd"
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Models:
     @property
     def staying(self) -> float:
         """Weight of the model without dropout among those that predict."""
-        return sum(one.weight for one in self.predicting if one.name == NULL_MODEL)
+        return staying_weight([one.row for one in self.predicting])
 
     @property
     def null(self) -> FittedModel | None:

@@ -18,21 +18,21 @@ import pyarrow as pa
 
 from cltv_assets.models.arrays import FloatArray
 from cltv_assets.models.value.discounting import DiscountCurve, discount_factors, discounted_purchases
-from cltv_assets.models.value.totals import model_error
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.fitted_models import chosen_row
+from cltv_assets.tables.group_totals import (
+    GROUP_KEY,
+    counted_for_totals,
+    group_totals,
+    own_errors,
+    readings_of,
+    segment_groups,
+)
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.grouping import by_group
-from cltv_assets.tables.purchase_model.reading import holdout_error, operational_time, predicting_rows, readings
-from cltv_assets.tables.segment_summary import (
-    GROUP_KEY,
-    counted_for_totals,
-    error_of_value,
-    group_totals,
-    members,
-    segment_groups,
-)
+from cltv_assets.tables.purchase_model.reading import operational_time, predicting_rows
+from cltv_assets.tables.segment_summary import members
 from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 from cltv_assets.tables.value_trend import growth_ahead
 
@@ -94,13 +94,11 @@ def scenario_rows(run: MonthRun, scenario: Scenario, horizons: Sequence[int]) ->
         return []
     purchases, discounted = _expected(run, groups, spend, horizons)
     totals = group_totals(run, groups)
-    purchase = predicting_rows(run)
-    error = model_error(holdout_error(purchase), purchase[0]["holdout_folds"])
-    value_error = error_of_value(purchase, spend)
+    errors = own_errors(predicting_rows(run), spend)
     money = spend["status"] != "not_fitted"
     rows = []
     for scheme, segment, chosen in members(groups):
-        intervals = totals.intervals(chosen, error, value_error)
+        intervals = totals.intervals(chosen, *errors)
         customers = np.asarray(groups["customers"].to_numpy(), dtype=np.float64)[chosen]
         for i, h in enumerate(horizons):
             row: dict[str, Any] = {"scheme": scheme, "segment": segment, "horizon_months": h}
@@ -133,28 +131,17 @@ def _expected(
     purchase = predicting_rows(run)
     expected = np.empty((len(groups), horizons[-1]))
     curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
+    clock, end = operational_time(purchase[0], run.settings), np.datetime64(run.month.last_day, "D")
+    month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
     for part in by_group(purchase, groups):
-        expected[part.places] = _expected_by_month(run, part.table, part.purchase, curve)
+        ways = readings_of(part, clock, end)
+        expected[part.places] = np.sum(
+            [each.probability[:, None] * each.mixture.expected_purchases(each.patterns, month_ends) for each in ways],
+            axis=0,
+        )
     whole = DiscountCurve(curve.days, np.ones(len(curve.days)))
     growth = growth_ahead(spend, horizons[-1])
     return (
         discounted_purchases(expected, whole, horizons),
         discounted_purchases(expected, curve.times(growth), horizons),
     )
-
-
-def _expected_by_month(
-    run: MonthRun, groups: pa.Table, purchase: Sequence[Mapping[str, Any]], curve: DiscountCurve
-) -> FloatArray:
-    """Return what a customer of each group is expected to buy up to each month's end, shape (n, K)."""
-    clock = operational_time(purchase[0], run.settings)
-    end = np.datetime64(run.month.last_day, "D")
-    month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
-    days = {name: np.asarray(groups[name].to_numpy(), dtype="timedelta64[D]") for name in ("age_days", "recency_days")}
-    first = end - days["age_days"]
-    ways = readings(purchase, clock, groups["frequency"].to_numpy(), first, first + days["recency_days"], end)
-    found = np.sum(
-        [each.probability[:, None] * each.mixture.expected_purchases(each.patterns, month_ends) for each in ways],
-        axis=0,
-    )
-    return np.asarray(found, dtype=np.float64)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -16,40 +13,19 @@ import pyarrow.compute as pc
 from cltv_assets.columns import Column, TableSchema
 from cltv_assets.figures import wording
 from cltv_assets.models.arrays import FloatArray, IntArray
-from cltv_assets.models.estimation.fits import PurchaseFit
-from cltv_assets.models.value.discounting import discount_factors
-from cltv_assets.models.value.parted_totals import Part, parted
-from cltv_assets.models.value.totals import (
-    UNIT_PRICE,
-    CustomerGroups,
-    MixedTotals,
-    MoneyWeights,
-    Totals,
-    added,
-    model_error,
-    revenue_errors,
-    totals_of,
-)
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.check import Values, Verdict, check
-from cltv_assets.tables.cltv_predictions.scoring import priced
 from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.fitted_models import chosen_row
+from cltv_assets.tables.group_totals import GROUP_KEY, counted_for_totals, group_totals, own_errors, segment_groups
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.patterns import MODEL_GROUP, in_order
+from cltv_assets.tables.patterns import in_order
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.grouping import GroupRows, by_group, errors_of_group, grouping_of
 from cltv_assets.tables.purchase_model.reading import (
-    Reading,
-    holdout_error,
-    holdout_errors,
-    mixture_of,
-    operational_time,
     predicting_rows,
-    readings,
 )
-from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
+from cltv_assets.tables.quantiles import PURCHASES_POINT, exact_sum, fixed_point
 from cltv_assets.tables.segment_movement import (
     TWO_MONTHS,
     customers_before,
@@ -60,9 +36,7 @@ from cltv_assets.tables.segment_movement import (
 )
 from cltv_assets.tables.segmentation import ALL, SCHEMES
 from cltv_assets.tables.spend_model.columns import SPEND_MODEL
-from cltv_assets.tables.spend_model.reading import own_price, spend_parameters
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
-from cltv_assets.tables.value_trend import growth_ahead
 
 
 def _expected_total(what: str, meaning: str, unit: str) -> tuple[Column, ...]:
@@ -137,14 +111,12 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
     # Sums of floats depend on their order, so a fixed order makes a re-run equal.
     groups = in_order(groups, GROUP_KEY)
     totals = group_totals(run, groups)
-    purchase = predicting_rows(run)
-    error = model_error(holdout_error(purchase), purchase[0]["holdout_folds"])
-    value_error = error_of_value(purchase, spend)
+    errors = own_errors(predicting_rows(run), spend)
     rows = []
     for scheme, segment, chosen in members(groups):
         before = customers_before(moves, f"from_{scheme}" if scheme != ALL else "from_value")
         count = sum(before.values()) if scheme == ALL else before.get(segment, 0)
-        intervals = totals.intervals(chosen, error, value_error)
+        intervals = totals.intervals(chosen, *errors)
         rows += [
             {
                 "scheme": scheme,
@@ -164,39 +136,6 @@ def _summary(run: MonthRun, now: ir.Table, moves: Sequence[_Row]) -> list[_Row]:
         value = whole["expected_value"]
         row["share_of_value"] = None if value is None else row["expected_value"] / value if value > 0 else 0.0
     return rows
-
-
-def counted_for_totals(predictions: ir.Table, spend: Mapping[str, Any], gross_margin: float) -> ir.Table:
-    """Return predictions with the margins and monetary values that totals are made from.
-
-    Parameters
-    ----------
-    predictions : ibis table
-        ``cltv_predictions`` of one month.
-    spend : mapping
-        The month's row of ``spend_model``.
-    gross_margin : float
-        For customers without one of their own.
-    """
-    now = priced(predictions, spend)
-    # Where a purchase is worth the price, whatever the history, what is left of the price stands for the margin.
-    return now.mutate(gross_margin=now.gross_margin.fill_null(gross_margin) * now.price)
-
-
-def error_of_value(purchase: Sequence[Mapping[str, Any]], spend: Mapping[str, Any]) -> float | None:
-    """Return the models' own error of revenue, from its holdouts; None where there are fewer than of purchases.
-
-    Parameters
-    ----------
-    purchase : sequence of mapping
-        The rows of the purchase models that predict; those of earlier versions know no errors by holdout.
-    spend : mapping
-        The spend model's row.
-    """
-    found = revenue_errors(holdout_errors(purchase), json.loads(spend.get("holdout_value_errors") or "{}"))
-    if not found or len(found) < purchase[0]["holdout_folds"]:
-        return None
-    return model_error(math.sqrt(sum(error * error for error in found) / len(found)), len(found))
 
 
 def members(groups: pa.Table) -> list[tuple[str, str, IntArray]]:
@@ -229,147 +168,6 @@ def _interval_columns(intervals: tuple[FloatArray, FloatArray], horizon_index: i
     ):
         found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     return found
-
-
-def group_totals(run: MonthRun, groups: pa.Table, *, discounted: bool = True) -> MixedTotals:
-    """Return the expectations and variances of ``segment_groups``, by the month's models.
-
-    Parameters
-    ----------
-    run : MonthRun
-        With ``purchase_model`` and ``spend_model`` among its inputs.
-    groups : pyarrow.Table
-        Rows of ``segment_groups``.
-    discounted : bool
-        Whether money of later months counts for less.
-    """
-    purchase, spend = predicting_rows(run), chosen_row(run, SPEND_MODEL.name)
-    if own_price(spend) or spend["status"] == "not_fitted":
-        # The prices are known, or no money is, and no parameter of the model is asked.
-        model, covariance = UNIT_PRICE, None
-    else:
-        model, covariance = spend_parameters(spend), spend["log_covariance"]
-    horizons = run.settings.horizons_months
-    curve = discount_factors(run.settings.annual_discount_rate, run.month, horizons[-1])
-    clock = operational_time(purchase[0], run.settings)
-    end = np.datetime64(run.month.last_day, "D")
-    month_ends = clock.elapsed(end, end + curve.days.astype("timedelta64[D]"))
-    factors = growth_ahead(spend, horizons[-1])
-    if discounted:
-        factors = curve.factors * factors
-
-    def totals(fit: PurchaseFit, way: Reading, groups: pa.Table) -> Totals:
-        return totals_of(
-            fit,
-            model,
-            CustomerGroups(
-                frequency=way.patterns.frequency,
-                recency=way.patterns.recency,
-                T=way.patterns.T,
-                customers=_floats(groups, "customers") * way.probability,
-                money=MoneyWeights(
-                    *(_floats(groups, each.name) * way.probability for each in dataclasses.fields(MoneyWeights))
-                ),
-            ),
-            month_ends,
-            factors,
-            horizons,
-            json.loads(covariance) if covariance else None,
-        )
-
-    def by_model(part: GroupRows) -> list[Totals]:
-        first = end - _days(part.table, "age_days")
-        last = first + _days(part.table, "recency_days")
-        ways = readings(part.purchase, clock, part.table["frequency"].to_numpy(), first, last, end)
-        each = zip(*([totals(fit, way, part.table) for fit in way.mixture.fits] for way in ways), strict=True)
-        return [added(totals_of_ways) for totals_of_ways in each]
-
-    weights = np.array(mixture_of(purchase).weights)
-    parts = list(by_group(purchase, groups))
-    if grouping_of(purchase) is None:
-        return MixedTotals(weights, by_model(parts[0]))
-    models = zip(*(by_model(part) for part in parts), strict=True)
-    errors = [[errors_of_group(row, part.label) for part in parts] for row in purchase]
-    found = [
-        parted([Part(one, part.places, *own) for one, part, own in zip(of, parts, each, strict=True)])
-        for of, each in zip(models, errors, strict=True)
-    ]
-    return MixedTotals(weights, found)
-
-
-def _days(groups: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.timedelta64]]:
-    return np.asarray(groups[name].to_numpy(), dtype="timedelta64[D]")
-
-
-def _floats(groups: pa.Table, name: str) -> FloatArray:
-    return np.asarray(groups[name].to_numpy(), dtype=np.float64)
-
-
-#: What the customers of a row of `segment_groups` have in common.
-GROUP_KEY = ("frequency", "age_days", "recency_days", "value_segment", "rfm_segment", MODEL_GROUP)
-
-
-def segment_groups(
-    predictions: ir.Table,
-    days_per_unit: int,
-    horizons: Sequence[int],
-    gross_margin: float,
-    more: Mapping[str, ir.FloatingValue] | None = None,
-) -> ir.Table:
-    """Sum predictions by pattern and segments: all that totals and their intervals need.
-
-    Parameters
-    ----------
-    predictions : ibis table
-        ``cltv_predictions`` of one month.
-    days_per_unit : int
-        Days in the unit of ``recency`` and ``T``.
-    horizons : sequence of int
-        Horizons, in months.
-    gross_margin : float
-        For predictions of a version that wrote no margin.
-    more : mapping of str to ibis value, optional
-        Columns of the predictions to sum up, too.
-
-    Returns
-    -------
-    ibis table
-        `GROUP_KEY`; ``customers``; the sums of `MoneyWeights`; ``purchases_{h}m`` and ``cltv_{h}m``, sums of the
-        predictions, and of ``more``. Those of purchases are integers in fixed point, those of money decimals.
-    """
-    rows = predictions.select(
-        "frequency",
-        "value_segment",
-        "rfm_segment",
-        MODEL_GROUP,
-        "monetary_value",
-        # Floats are bad keys. For a fixed observation end these days stand for the dates.
-        age_days=fixed_point(predictions["T"] * days_per_unit, 1),
-        recency_days=fixed_point(predictions.recency * days_per_unit, 1),
-        margin=predictions.gross_margin.fill_null(gross_margin),
-        **(more or {}),
-        **{
-            name: amount
-            for h in horizons
-            for name, amount in (
-                (f"purchases_{h}m", fixed_point(predictions[f"expected_purchases_{h}m"], PURCHASES_POINT)),
-                (f"cltv_{h}m", predictions[f"cltv_{h}m"].fill_null(0.0)),
-            )
-        },
-    )
-    own, spent = rows.margin, rows.margin * rows.monetary_value
-    sums = {f"purchases_{h}m": rows[f"purchases_{h}m"].sum().cast("int64") for h in horizons}
-    sums |= {f"cltv_{h}m": decimal_sum(rows[f"cltv_{h}m"]) for h in horizons}
-    sums |= {name: exact_sum(rows[name], 9) for name in more or {}}
-    return rows.group_by(*GROUP_KEY).aggregate(
-        customers=rows.count(),
-        margins=exact_sum(own, 9),
-        values=exact_sum(spent),
-        margin_squares=exact_sum(own * own, 9),
-        margin_values=exact_sum(own * spent),
-        value_squares=exact_sum(spent * spent),
-        **sums,
-    )
 
 
 #: Sums are computed as integers and decimals and stored as doubles.

@@ -7,7 +7,8 @@ import pytest
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.report import ReportData, collect, render
-from cltv_assets_tests.report.small_shop import Shop, holdout_rows
+from cltv_assets_tests.report.made_rows import holdout_rows
+from cltv_assets_tests.report.small_shop import Shop
 
 
 @pytest.fixture(scope="session")

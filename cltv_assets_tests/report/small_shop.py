@@ -21,9 +21,8 @@ from cltv_assets.sources import open_source
 from cltv_assets.tables import all_schemas
 from cltv_assets.tables.fitted_models import SEASON_COLUMNS
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets_tests.report.made_rows import HORIZONS, NOW, new_customer_rows
 
-NOW = Month.parse("1997-04")
-HORIZONS = (1, 3)
 SCHEMAS = {schema.name: schema for schema in all_schemas(HORIZONS)}
 BG_NBD = {"r": 0.4, "alpha": 25.0, "a": 0.8, "b": 2.5}
 GAMMA_GAMMA = {"p": 6.25, "q": 3.74, "v": 15.44}
@@ -51,8 +50,6 @@ MONEY = {
     "segment_movement": ("value_now",),
     "new_customer_value": ("expected_value", "discounted_value", "repeat_order_value", "holdout_predicted_value"),
 }
-#: What a new customer of each channel is worth in 3 months; 'all' stands for everyone.
-NEW_CUSTOMERS = {"all": 50.0, "mail": 80.0, "<b>Ads</b>": 20.0}
 NOT_FITTED = {"status": "not_fitted", "status_reason": "4 repeat customers; a fit needs 10"}
 
 
@@ -156,7 +153,7 @@ class Shop:
             "segment_movement": self._moves() if self.predicted else [],
             "cohort_value": self._cohorts(),
             "customer_scores": [_score(c) for c in self.customers if self.predicted],
-            "new_customer_value": self._new_customers() if self.predicted else [],
+            "new_customer_value": new_customer_rows(self.new_customers) if self.predicted else [],
             "acquisition_payback": self.payback,
             "holdout_evaluation": self.holdout,
         }
@@ -287,25 +284,6 @@ class Shop:
                 rows.append(row)
         return rows
 
-    def _new_customers(self) -> list[dict[str, Any]]:
-        """A third of the value in a third of the time; intervals and earlier predictions are a tenth off."""
-        rows = []
-        for name, worth in self.new_customers.items():
-            for h in HORIZONS:
-                value = worth * h / HORIZONS[-1]
-                row: dict[str, Any] = {
-                    "attribute": "all" if name == "all" else "channel", "attribute_value": name, "horizon_months": h,
-                    "customers": 40, "cohort_customers": 10, "first_order_value": 5.0, "repeat_order_value": 6.0,
-                    "holdout_customers": 9, "holdout_predicted_value": 1.1 * value, "holdout_actual_value": value,
-                    "holdout_predicted_orders": 1.1 * value / 12.5, "holdout_actual_orders": value / 12.5,
-                }  # fmt: skip
-                for end, factor in (("", 1.0), ("_low", 0.9), ("_high", 1.1)):
-                    row[f"expected_orders{end}"] = value * factor / 12.5
-                    row[f"expected_value{end}"] = value * factor
-                    row[f"discounted_value{end}"] = 0.98 * value * factor
-                rows.append(row)
-        return rows
-
     def _moves(self) -> list[dict[str, Any]]:
         return [
             {
@@ -430,66 +408,3 @@ def _score(customer: Customer) -> dict[str, Any]:
         "rfm_segment": customer.rfm,
         "historic_orders": len(customer.days),
     }
-
-
-def payback_rows(
-    value: str, cohort: Month, spend: int, customers: int, brings: float, state: str, **changes: Any
-) -> tuple[dict[str, Any], ...]:
-    """What a cohort cost and brings, by horizon: the same at each; intervals are a tenth to both sides."""
-    cac = spend / customers if customers else None
-    row: dict[str, Any] = {
-        "attribute": "all" if value == "all" else "channel", "attribute_value": value, "cohort": cohort.first_day,
-        "age_months": 4, "spend": Decimal(spend), "customers": customers, "cac": cac, "value_so_far": brings / 2,
-        "payback": state, "too_young": False,
-    }  # fmt: skip
-    if state in ("paid back", "expected"):
-        row |= dict.fromkeys(("payback_age", "payback_age_low", "payback_age_high"), 2.0)
-    for end, factor in (("", 1.0), ("_low", 0.9), ("_high", 1.1)):
-        row[f"ltv{end}"] = brings * factor
-        row[f"ltv_to_cac{end}"] = brings * factor / cac if cac else None
-    return tuple({**row, "horizon_months": h, **changes} for h in HORIZONS)
-
-
-def holdout_rows(
-    horizon: int = 1,
-    total: float = 1100.0,
-    model_mae: float = 0.412,
-    name: str = "bg_nbd+gamma_gamma",
-    ended: Month = NOW,
-    interval: tuple[float, float] | None = (950.0, 1250.0),
-) -> tuple[dict[str, Any], ...]:
-    """Metrics of one horizon: the model 10 % too high, the naive rate 60 %, the last year right."""
-    predicted = {name: total, "nbd": 1300.0, "naive_rate": 1600.0, "last_year": 1000.0}
-    mae = {name: model_mae, "nbd": 0.466, "naive_rate": 0.655, "last_year": 0.501}
-    rows = []
-    for target, scale in (("purchases", 1.0), ("revenue", 30.0)):
-        for contender, amount in predicted.items():
-            metrics = {
-                "total_predicted": amount * scale,
-                "total_actual": 1000.0 * scale,
-                "relative_bias": amount / 1000.0 - 1,
-                "mae": mae[contender] * scale,
-                "rmse": 2 * mae[contender] * scale,
-                "normalised_gini": 1.2 - mae[contender],
-                "top_decile_capture": 0.61 if contender == name else 0.5,
-            }
-            for decile in range(1, 11):
-                metrics[f"decile_{decile:02d}_predicted"] = decile**2 / 35.0 * scale
-                metrics[f"decile_{decile:02d}_actual"] = decile**2 / 38.5 * scale
-            if contender == name:
-                metrics["interval_coverage"] = 0.934
-                if interval is not None:
-                    metrics |= {"total_low": interval[0] * scale, "total_high": interval[1] * scale}
-            rows += [
-                {
-                    "origin_month": ended.shift(-horizon).first_day,
-                    "horizon_months": horizon,
-                    "target": target,
-                    "model_name": contender,
-                    "metric": metric,
-                    "value": value,
-                    "customers": 500,
-                }
-                for metric, value in metrics.items()
-            ]
-    return tuple(rows)

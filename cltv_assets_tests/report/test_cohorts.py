@@ -15,8 +15,9 @@ from cltv_assets.figures.cohorts import curves_figure, retention_figure
 from cltv_assets.months import Month
 from cltv_assets.report import collect, problems, render
 from cltv_assets.tables.cohort_value.facts import SHOWN, cohorts_of, spread
+from cltv_assets_tests.report.made_rows import NOW
 from cltv_assets_tests.report.reading import Page
-from cltv_assets_tests.report.small_shop import NOW, Shop
+from cltv_assets_tests.report.small_shop import Shop
 
 LONG = Month.parse("2012-03")
 

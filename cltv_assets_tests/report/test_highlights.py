@@ -12,7 +12,8 @@ import pytest
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.tables import TABLES
 from cltv_assets.tables.highlights import Highlights
-from cltv_assets_tests.report.small_shop import BG_NBD, HORIZONS, STATUS, TIERS, Shop
+from cltv_assets_tests.report.made_rows import HORIZONS
+from cltv_assets_tests.report.small_shop import BG_NBD, STATUS, TIERS, Shop
 from cltv_assets_tests.report.test_model_sections import SEASONS, judged
 
 #: Dagster's database keeps every one of them.

@@ -10,8 +10,9 @@ from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.report import ReportData, collect, problems, render
 from cltv_assets.report.sections.holdout import bias_figure, errors_figure
 from cltv_assets.tables.holdout_evaluation.cases import cases_of
+from cltv_assets_tests.report.made_rows import NOW, holdout_rows
 from cltv_assets_tests.report.reading import Page, drawn_lines
-from cltv_assets_tests.report.small_shop import NOW, Shop, holdout_rows
+from cltv_assets_tests.report.small_shop import Shop
 
 
 def test_the_story(page: str) -> None:

@@ -153,6 +153,6 @@ def test_the_same_model_is_no_change(engine: DuckDBEngine, lake: Path, shop: Sho
 
 
 def facts_before() -> Any:
-    from cltv_assets_tests.report.small_shop import NOW
+    from cltv_assets_tests.report.made_rows import NOW
 
     return NOW.shift(-1)

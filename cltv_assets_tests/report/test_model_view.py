@@ -12,7 +12,8 @@ from scipy.special import betaln, gammaln, hyp2f1
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.report import ReportData, collect
-from cltv_assets_tests.report.small_shop import BG_NBD, NOW, STATUS, Customer, Shop
+from cltv_assets_tests.report.made_rows import NOW
+from cltv_assets_tests.report.small_shop import BG_NBD, STATUS, Customer, Shop
 
 R, ALPHA, A, B = (BG_NBD[name] for name in ("r", "alpha", "a", "b"))
 

@@ -22,18 +22,9 @@ from cltv_assets.report.page import SECTIONS
 from cltv_assets.report.sections import changes
 from cltv_assets.report.sections.cautions import cautions
 from cltv_assets.tables.cleaned_and_rejected.verdict import REASONS
+from cltv_assets_tests.report.made_rows import NOW, holdout_rows
 from cltv_assets_tests.report.reading import Page
-from cltv_assets_tests.report.small_shop import (
-    BG_NBD,
-    LINES_IN,
-    NOT_FITTED,
-    NOW,
-    REJECTED,
-    STATUS,
-    Customer,
-    Shop,
-    holdout_rows,
-)
+from cltv_assets_tests.report.small_shop import BG_NBD, LINES_IN, NOT_FITTED, REJECTED, STATUS, Customer, Shop
 
 HOSTILE = (
     "<script>alert(1)</script>",

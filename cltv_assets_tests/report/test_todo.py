@@ -15,8 +15,9 @@ from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.report import ReportData, collect, problems, render
 from cltv_assets.report.essentials import essentials
 from cltv_assets.report.page import SECTIONS
+from cltv_assets_tests.report.made_rows import NEW_CUSTOMERS, NOW, payback_rows
 from cltv_assets_tests.report.reading import Page
-from cltv_assets_tests.report.small_shop import NEW_CUSTOMERS, NOW, SCHEMAS, Customer, Shop, payback_rows
+from cltv_assets_tests.report.small_shop import SCHEMAS, Customer, Shop
 
 #: Three cohorts that can be judged, and one that is too young. In all 400 are spent on 40 customers, and 1,400 come.
 COSTS = (

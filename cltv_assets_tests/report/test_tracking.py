@@ -14,8 +14,9 @@ from cltv_assets.months import Month
 from cltv_assets.report import ReportData, collect, problems, render
 from cltv_assets.report.facts.tracking import Tracking
 from cltv_assets.report.sections.tracking import cumulative_figure, weekly_figure
+from cltv_assets_tests.report.made_rows import NOW
 from cltv_assets_tests.report.reading import Page, drawn_lines
-from cltv_assets_tests.report.small_shop import BG_NBD, NOW, STATUS, Customer, Shop
+from cltv_assets_tests.report.small_shop import BG_NBD, STATUS, Customer, Shop
 from cltv_assets_tests.report.test_model_view import expected_so_far
 
 WEEK = dt.timedelta(days=7)

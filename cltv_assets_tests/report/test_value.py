@@ -14,8 +14,9 @@ from cltv_assets.months import Month
 from cltv_assets.report import ReportData, collect, problems, render
 from cltv_assets.report.facts.last_year import Bought, LastYear
 from cltv_assets.tables.cltv_predictions.totals import concentration_of
+from cltv_assets_tests.report.made_rows import HORIZONS, NOW, holdout_rows
 from cltv_assets_tests.report.reading import Page
-from cltv_assets_tests.report.small_shop import BG_NBD, HORIZONS, NOW, STATUS, Customer, Shop, holdout_rows
+from cltv_assets_tests.report.small_shop import BG_NBD, STATUS, Customer, Shop
 
 
 def test_every_horizon_stands_beside_the_year_before(engine: DuckDBEngine, lake: Path) -> None:

@@ -13,7 +13,7 @@ from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.tables import checks_of, rfm_summary, segment_summary, spend_model
+from cltv_assets.tables import checks_of, group_totals, rfm_summary, spend_model
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.cltv_predictions import predict
 from cltv_assets.tables.cltv_predictions.scoring import as_counted
@@ -100,8 +100,8 @@ def test_totals_with_a_trend_have_the_predictions_for_their_mean(engine):
     run, _ = made(engine, YEARLY)
     predictions = run.inputs["cltv_predictions"]
     counted = as_counted(predictions, chosen_row(run, "spend_model"))
-    groups = engine.collect(segment_summary.segment_groups(counted, 1, HORIZONS, 1.0))
-    totals = segment_summary.group_totals(run, groups)
+    groups = engine.collect(group_totals.segment_groups(counted, 1, HORIZONS, 1.0))
+    totals = group_totals.group_totals(run, groups)
     value = [sum(engine.collect(predictions)[f"cltv_{h}m"].to_pylist()) for h in HORIZONS]
     # What a group's customers are expected to bring is computed again from the sums of their mean order values.
     (alone,) = totals.parts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cltv_assets.figures import wording
-from cltv_assets.report.data import NULL_MODEL, ReportData
+from cltv_assets.models.choosing.candidates import NULL_MODEL
+from cltv_assets.report.data import ReportData
 from cltv_assets.report.sections.section import why_no_money, why_no_predictions
 from cltv_assets.tables.cltv_predictions.order_values import misleads, misvalued_in_words
 from cltv_assets.tables.fitted_rows import in_words, model_title

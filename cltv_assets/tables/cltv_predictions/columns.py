@@ -39,7 +39,7 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
     for h in horizons_months:
         by_horizon += [
             *(
-                Column(f"expected_purchases_{h}m{end}", "float64", meaning, "purchase days", horizon=h)
+                Column(f"expected_purchases_{h}m{end}", "float64", meaning, "purchase days")
                 for end, meaning in (
                     ("", f"Expected purchases, next {h} months."),
                     ("_low", "Lower end of its 80 % interval."),
@@ -55,7 +55,6 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
                     "share",
                     nullable=True,
                     since=3,
-                    horizon=h,
                 )
                 for end, words in (("low", "lower"), ("high", "upper"))
             ),
@@ -67,10 +66,9 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
                 "currency",
                 nullable=True,
                 since=3,
-                horizon=h,
             ),
             *(
-                Column(f"cltv_{h}m{end}", "float64", meaning, "currency", nullable=True, signed=True, horizon=h)
+                Column(f"cltv_{h}m{end}", "float64", meaning, "currency", nullable=True, signed=True)
                 for end, meaning in (
                     ("", f"Expected margin of the next {h} months, discounted; null where no spend model is fitted."),
                     ("_low", "Lower end of its 80 % interval."),

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets.models.arrays import FloatArray, IntArray
-from cltv_assets.models.value.totals import MoneyWeights, model_error
+from cltv_assets.models.value.totals import MoneyWeights
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.cltv_predictions.scoring import priced
 from cltv_assets.tables.cohort_value.realised import COHORT_KEY, by_attribute
 from cltv_assets.tables.fitted_models import chosen_row
+from cltv_assets.tables.group_totals import group_totals, own_errors
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import MODEL_GROUP, in_order
-from cltv_assets.tables.purchase_model.reading import holdout_error, predicting_rows
+from cltv_assets.tables.purchase_model.reading import predicting_rows
 from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
-from cltv_assets.tables.segment_summary import error_of_value, group_totals
 from cltv_assets.tables.spend_model.columns import SPEND_MODEL
 
 #: What the customers of a row of `predicted_groups` have in common.
@@ -156,19 +156,17 @@ def expected_of_cohorts(run: MonthRun, attributes: ir.Table | None = None) -> Ma
     groups = groups.append_column("cohort", pa.array(_cohorts(run, groups)))
     revenue = group_totals(run, _weighed(groups, REVENUE), discounted=False)
     margin = group_totals(run, _weighed(groups, MARGIN), discounted=False) if own_margins else None
-    purchase = predicting_rows(run)
-    error = model_error(holdout_error(purchase), purchase[0]["holdout_folds"])
-    value_error = error_of_value(purchase, spend)
+    errors = own_errors(predicting_rows(run), spend)
     sums = _sums(groups, horizons)
     found = {}
     for key, chosen in _members(groups).items():
         row = sums[key]
-        purchases_ends, revenue_ends = revenue.intervals(chosen, error, value_error)
+        purchases_ends, revenue_ends = revenue.intervals(chosen, *errors)
         if margin is None:
             # All customers have one margin, so that of the total is as wide as that of revenue.
             margin_ends = revenue_ends * np.array([_share(row, h) for h in horizons])[:, None]
         else:
-            margin_ends = margin.intervals(chosen, error, value_error)[1]
+            margin_ends = margin.intervals(chosen, *errors)[1]
         found[key] = Expected(
             purchases=[row[f"purchases_{h}m"] / PURCHASES_POINT for h in horizons],
             revenue=[row[f"spend_{h}m"] for h in horizons],

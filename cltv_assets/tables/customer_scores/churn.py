@@ -19,21 +19,15 @@ import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH
-from cltv_assets.models.choosing.candidates import NULL_MODEL
 from cltv_assets.months import Month
 from cltv_assets.settings.scores import Scores
 from cltv_assets.tables.customer_scores.columns import ACTIVE, AT_RISK, LAPSED
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
-from cltv_assets.tables.purchase_model.reading import predicting
+from cltv_assets.tables.purchase_model.reading import predicting, staying_weight
 
 #: Months of predictions that are looked at, the month itself included.
 MEMORY_MONTHS = 6
-
-
-def staying_weight(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Return the weight, among rows of ``purchase_model`` that predict, of the model in which nobody leaves."""
-    return sum(row["weight"] or 0.0 for row in rows if row["model_name"] == NULL_MODEL and len(rows) > 1)
 
 
 def staying_weights(run: MonthRun, rows: Sequence[Mapping[str, Any]]) -> dict[Month, float]:

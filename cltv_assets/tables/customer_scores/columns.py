@@ -58,7 +58,6 @@ def scores_schema(horizons_months: Sequence[int]) -> TableSchema:
                     "currency",
                     nullable=True,
                     signed=True,
-                    horizon=h,
                 )
                 for h in horizons_months
             ),
@@ -76,7 +75,6 @@ def scores_schema(horizons_months: Sequence[int]) -> TableSchema:
                     "float64",
                     f"Expected purchase days, next {h} months.",
                     "purchase days",
-                    horizon=h,
                 )
                 for h in horizons_months
             ),

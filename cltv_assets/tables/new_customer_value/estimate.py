@@ -16,11 +16,11 @@ from cltv_assets.models.gamma_gamma import population_mean
 from cltv_assets.models.partial_pooling import Pooled, pooled_means, pooled_ratios
 from cltv_assets.models.value.discounting import discount_factors
 from cltv_assets.models.value.new_customers import Repeats, repeats_of
-from cltv_assets.models.value.totals import UNIT_PRICE, gamma_interval, model_error
+from cltv_assets.models.value.totals import UNIT_PRICE, gamma_interval
+from cltv_assets.tables.group_totals import own_errors
 from cltv_assets.tables.new_customer_value.columns import ALL
 from cltv_assets.tables.new_customer_value.known import ENOUGH, YEAR, Group, Known, total
-from cltv_assets.tables.purchase_model.reading import holdout_error, operational_time
-from cltv_assets.tables.segment_summary import error_of_value
+from cltv_assets.tables.purchase_model.reading import operational_time
 from cltv_assets.tables.spend_model.reading import own_price, spend_parameters
 from cltv_assets.tables.value_trend import growth_ahead
 
@@ -107,8 +107,7 @@ def _base(known: Known, cohort: int) -> _Base:
         covariance = json.loads(spend["log_covariance"]) if spend["log_covariance"] else None
     purchases, plain = repeats_of(known.mixture, model, month_ends, growth, horizons, cohort, covariance)
     _, discounted = repeats_of(known.mixture, model, month_ends, curve.factors * growth, horizons, cohort, covariance)
-    error = model_error(holdout_error(known.purchase), known.purchase[0]["holdout_folds"])
-    of_value = error_of_value(known.purchase, spend)
+    error, of_value = own_errors(known.purchase, spend)
     return _Base(purchases, plain, discounted, error, error if of_value is None else of_value)
 
 

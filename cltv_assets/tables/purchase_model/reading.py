@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cltv_assets.models.arrays import FloatArray, IntArray
+from cltv_assets.models.choosing.candidates import NULL_MODEL
 from cltv_assets.models.choosing.histories import DateArray, Histories, OperationalTime
 from cltv_assets.models.choosing.older_base import Populations
 from cltv_assets.models.estimation.fits import PurchaseFit
@@ -55,6 +56,11 @@ def mixture_of(rows: Sequence[Mapping[str, Any]]) -> Mixture:
     """Return what `predicting` rows predict together."""
     # Rows of earlier versions have no weight, and one of them predicts.
     return Mixture([purchase_fit(row) for row in rows], [row.get("weight") or 1.0 for row in rows])
+
+
+def staying_weight(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return the weight of the model in which nobody leaves among `predicting` rows: no P(alive) is below it."""
+    return sum(row.get("weight") or 1.0 for row in rows if row["model_name"] == NULL_MODEL)
 
 
 def new_customers_mixture(rows: Sequence[Mapping[str, Any]]) -> Mixture:

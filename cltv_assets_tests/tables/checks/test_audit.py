@@ -11,7 +11,7 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.check import Check, Verdict, audit
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets_tests.tables.checks.test_checks import NoSource
+from cltv_assets_tests.tables.checks.good_month import NoSource
 
 
 def test_measures_of_the_table_alone_are_built_once_and_others_for_each_month() -> None:

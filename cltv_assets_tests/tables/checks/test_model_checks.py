@@ -16,7 +16,7 @@ from cltv_assets.tables.fitted_models import SEASON_COLUMNS
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets_tests.models.shops import CHRISTMAS
-from cltv_assets_tests.tables.checks.test_checks import GOOD, PURCHASE, SPEND, TABLES, Audited, NoSource, arrow, audited
+from cltv_assets_tests.tables.checks.good_month import GOOD, PURCHASE, SPEND, TABLES, Audited, NoSource, arrow, audited
 
 MONTH = Month.parse("2011-03")
 SEASON = {"seasonality": "monthly", **dict(zip(SEASON_COLUMNS, normalised(CHRISTMAS).tolist(), strict=True))}

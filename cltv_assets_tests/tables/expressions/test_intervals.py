@@ -14,7 +14,7 @@ from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.intervals import purchase_intervals
 from cltv_assets_tests.models.shops import simulate_regular
-from cltv_assets_tests.tables.checks.test_checks import NoSource
+from cltv_assets_tests.tables.checks.good_month import NoSource
 
 MONTH = Month.parse("2001-12")
 

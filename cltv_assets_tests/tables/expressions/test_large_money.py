@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from cltv_assets.months import Month
-from cltv_assets.tables import segment_movement, segment_summary
+from cltv_assets.tables import group_totals, segment_movement
 from cltv_assets.tables.holdout_evaluation.outcomes import MODEL, NAIVE, TARGETS, Holdout, binned
 from cltv_assets.tables.quantiles import MONEY_POINT, fixed_point
 from cltv_assets.tables.spend_model.fit import spend_patterns
@@ -40,7 +40,7 @@ def test_totals_of_predictions_have_no_end(engine):
                 expected_purchases_3m=1.0, cltv_3m=HELD)  # fmt: skip
     rows = rows.set_column(0, "customer_id", pa.array([f"{i}" for i in range(CUSTOMERS)]))
     table = engine.from_arrow(rows)
-    (group,) = engine.collect(segment_summary.segment_groups(table, 1, [3], 1.0)).to_pylist()
+    (group,) = engine.collect(group_totals.segment_groups(table, 1, [3], 1.0)).to_pylist()
     assert group["cltv_3m"] == CUSTOMERS * 9 * 10**13
     assert group["value_squares"] == pytest.approx(CUSTOMERS * HELD**2, rel=1e-12)
     (move,) = engine.collect(segment_movement.movement(table, table, 3)).to_pylist()

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cltv_assets.tables import segment_movement, segment_summary, segmentation
+from cltv_assets.tables import group_totals, segment_movement, segmentation
 
 SCORES = list(itertools.product(range(1, 6), repeat=3))
 
@@ -108,15 +108,15 @@ def predictions(rng, customers) -> pa.Table:
 
 def test_groups_hold_every_customer_once_and_their_sums(engine):
     table = predictions(np.random.default_rng(1), [f"{i:04}" for i in range(2_000)])
-    groups = engine.collect(segment_summary.segment_groups(engine.from_arrow(table), 7, [3], 0.5)).to_pylist()
+    groups = engine.collect(group_totals.segment_groups(engine.from_arrow(table), 7, [3], 0.5)).to_pylist()
     wanted: dict[tuple, list[dict]] = defaultdict(list)
     for row in table.to_pylist():
         days = round(row["T"] * 7), round(row["recency"] * 7)
         wanted[(row["frequency"], *days, row["value_segment"], row["rfm_segment"], row["model_group"])].append(row)
-    assert {tuple(group[key] for key in segment_summary.GROUP_KEY) for group in groups} == set(wanted)
+    assert {tuple(group[key] for key in group_totals.GROUP_KEY) for group in groups} == set(wanted)
     assert len(groups) == len(wanted)
     for group in groups:
-        rows = wanted[tuple(group[key] for key in segment_summary.GROUP_KEY)]
+        rows = wanted[tuple(group[key] for key in group_totals.GROUP_KEY)]
         assert group["customers"] == len(rows)
         money = [(0.5 if row["gross_margin"] is None else row["gross_margin"], row["monetary_value"]) for row in rows]
         assert group["margins"] == pytest.approx(sum(g for g, _ in money))
