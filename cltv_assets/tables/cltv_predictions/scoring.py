@@ -208,12 +208,12 @@ def priced(predictions: ir.Table, spend: Mapping[str, Any]) -> ir.Table:
 
 def value_counts_for_segments(scored: ir.Table, horizon: int) -> ir.Table:
     """Count customers by predicted value, or purchases where no value is known, in binned minor units."""
-    rows = scored.select(value=value_bin(scored, horizon))
-    return rows.group_by("value").aggregate(n=rows.count())
+    rows = with_value_bin(scored, horizon)
+    return rows.group_by(value=rows.value_bin).aggregate(n=rows.count())
 
 
-def value_bin(scored: ir.Table, horizon: int) -> ir.IntegerValue:
-    """Return predicted value, or purchases where no value is known, in binned minor units: what tiers go by.
+def with_value_bin(scored: ir.Table, horizon: int) -> ir.Table:
+    """Add ``value_bin``: predicted value, or purchases where no value is known, in binned minor units. Tiers go by it.
 
     Parameters
     ----------
@@ -227,7 +227,9 @@ def value_bin(scored: ir.Table, horizon: int) -> ir.IntegerValue:
     # Without money, whoever is expected to buy most is on top. Nulls are in all rows or in none.
     purchases = fixed_point(scored[f"expected_purchases_{horizon}m"], PURCHASES_POINT)
     value = ibis.ifelse(scored[f"cltv_{horizon}m"].isnull(), purchases, value)
-    return money_bin(ibis.ifelse(scored.gave_back, ibis.literal(0, "int64"), value))
+    # Columns: as an expression, a value would stand in the query again for each number of digits and each bound.
+    counted = scored.mutate(minor=ibis.ifelse(scored.gave_back, ibis.literal(0, "int64"), value))
+    return counted.mutate(value_bin=money_bin(counted.minor)).drop("minor")
 
 
 def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.Table:
@@ -245,13 +247,13 @@ def with_segments(scored: ir.Table, horizon: int, bounds: Sequence[Any]) -> ir.T
     """
     if not bounds:
         return scored.mutate(value_segment=ibis.literal(VALUE_SEGMENTS[-1])).drop("gave_back")
-    value = value_bin(scored, horizon)
+    binned = with_value_bin(scored, horizon)
     middle, high, top = bounds
     segment = ibis.cases(
         *(
-            (value > bound, ibis.literal(name))
+            (binned.value_bin > bound, ibis.literal(name))
             for bound, name in zip((top, high, middle), VALUE_SEGMENTS, strict=False)
         ),
         else_=ibis.literal(VALUE_SEGMENTS[-1]),
     )
-    return scored.mutate(value_segment=segment).drop("gave_back")
+    return binned.mutate(value_segment=segment).drop("gave_back", "value_bin")

@@ -15,7 +15,7 @@ from cltv_assets.columns import MONEY, MONTH
 from cltv_assets.models.next_order import History, next_orders
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.tables.cltv_predictions.scoring import gave_all_back, value_bin, value_counts_for_segments
+from cltv_assets.tables.cltv_predictions.scoring import gave_all_back, value_counts_for_segments, with_value_bin
 from cltv_assets.tables.customer_scores.churn import MEMORY_MONTHS, churn_sides, churn_state, staying_weights
 from cltv_assets.tables.customer_scores.columns import NEXT_ORDER_DAYS, ORDER_DAYS, scores_schema
 from cltv_assets.tables.customer_scores.intervals import median_days_between
@@ -155,6 +155,7 @@ def named(known: ir.Table, month: Month, settings: Settings, bounds: Sequence[An
         Rising bounds of the value's tenths, in binned minor units.
     """
     horizons = settings.horizons_months
+    known = with_value_bin(known, horizons[-1])
     end: dt.date = month.last_day
     value = known[f"cltv_{horizons[-1]}m"]
     earned = known.historic_value.cast("float64") * known.gross_margin.fill_null(settings.gross_margin)
@@ -164,7 +165,7 @@ def named(known: ir.Table, month: Month, settings: Settings, bounds: Sequence[An
         "total_value": earned + value,
         "days_since_last_order": ibis.literal(end).delta(known.last_purchase, unit="day").cast("int64"),
         "churn_state": churn_state(known),
-        "value_decile": (10 + 1 - tier(value_bin(known, horizons[-1]), bounds)).cast("int32"),
+        "value_decile": (10 + 1 - tier(known.value_bin, bounds)).cast("int32"),
         "value_change": value - known.previous_value,
         "suggested_action": ibis.cases(
             *((known.rfm_segment == segment, action) for segment, action in settings.scores.actions.items())
