@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ def expected(choice: Choice, found: GroupChoice, split: Split, values: tuple[str
         if one.weight > 0.0:
             clock = OperationalTime(one.index, 1)
             horizon = np.array([float(clock.elapsed(np.datetime64(END), np.datetime64(UNTIL)))])
-            parameters = found.fits[one.name].of(values) if groups else one.fit.parameters
+            fit = found.fits.get(one.name) if groups else None
+            parameters = one.fit.parameters if fit is None else fit.of(values)
             each = model_named(one.name).expected_purchases(parameters, histories.patterns(clock), horizon)[:, 0]
             total += one.weight * float((histories.weights * each).sum())
     return total
@@ -101,6 +103,15 @@ def test_channels_that_differ_are_told_apart_and_each_of_them_comes_out_right(ch
     totals = [sum(expected(choice, found, split, v, groups=g) for v in split.histories) for g in (True, False)]
     everybody = bought(shop, np.ones(len(names), dtype=bool))
     assert abs(totals[0] / everybody - 1.0) < max(abs(totals[1] / everybody - 1.0), 0.05)
+
+
+def test_a_model_of_little_weight_predicts_everybody_alike(channels):
+    shop, names, choice = channels
+    split = split_of(shop, [names], "pooled")
+    little = next(one for one in choice.others if one.name == "mbg_nbd")
+    for weight, apart in ((0.1, {choice.chosen.name}), (0.3, {choice.chosen.name, "mbg_nbd"})):
+        models = Choice(replace(choice.chosen, weight=1.0 - weight), (replace(little, weight=weight),), "")
+        assert set(try_groups(models, [split], 1).fits) == apart
 
 
 def random_names(shop: Shop, seed: int) -> np.ndarray:

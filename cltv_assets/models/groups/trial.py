@@ -29,6 +29,9 @@ from cltv_assets.models.sufficient_statistics import Parameters, PurchaseStatist
 
 Way = Literal["pooled", "covariates"]
 
+#: A model with less weight than this predicts everybody alike: its groups would cost as much as those of the others,
+#: and most where it is the Pareto/NBD, whose likelihood is an integral for every history.
+_LEAST_WEIGHT = 0.2
 #: A gain below so many standard errors, over customers and holdouts, is taken for chance.
 _NOISE = 2.0
 
@@ -149,7 +152,8 @@ def fit_groups(
 
 def _fits(contenders: Sequence[Contender], split: Split, clock: OperationalTime) -> dict[str, GroupedFit]:
     cells = {values: each.statistics(clock) for values, each in split.histories.items()}
-    return {each.name: fit_groups(each, split, each.fit.usable_parameters(), cells, quick=False) for each in contenders}
+    told_apart = [each for each in contenders if each.weight >= _LEAST_WEIGHT]
+    return {each.name: fit_groups(each, split, each.fit.usable_parameters(), cells, quick=False) for each in told_apart}
 
 
 def gain_of(split: Split, contenders: Sequence[Contender], clock: OperationalTime) -> tuple[float, float]:
@@ -185,8 +189,10 @@ def _scored(
     plain: dict[str, list[FoldScore]] = {}
     for each in contenders:
         base = quick_parameters(everybody, each.name, each.fit.usable_parameters())
+        plain[each.name] = grouped[each.name] = [score_fold(each.name, base, clock, part) for part in parts.values()]
+        if each.weight < _LEAST_WEIGHT:
+            continue
         fit = fit_groups(each, split, base, cells, quick=True)
-        plain[each.name] = [score_fold(each.name, base, clock, part) for part in parts.values()]
         # Scores of a group that is like all need not be computed again.
         grouped[each.name] = [
             score_fold(each.name, fit.of(values), clock, part) if fit.of(values) != base else same
