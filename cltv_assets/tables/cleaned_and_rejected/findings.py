@@ -12,11 +12,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import reduce
 
 import ibis
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONEY
+from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.settings.timestamp_format import compile_format
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
@@ -171,6 +173,12 @@ def _other_mark(settings: Settings) -> str:
     return "," if settings.source.decimal_separator == "." else "."
 
 
+def _offsets(month: Month, zone: dt.tzinfo) -> list[int]:
+    """Return the seconds by which a zone is ahead of UTC in a month, and those of the year around it."""
+    noons = (dt.datetime.combine(month.shift(n).first_day, dt.time(12), zone) for n in range(12))
+    return list(dict.fromkeys(int((noon.utcoffset() or dt.timedelta()).total_seconds()) for noon in noons))
+
+
 def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     settings = run.settings
     found: dict[str, ir.Scalar] = {"lines": cleaned.count(), "last_day": cleaned.purchase_day.day().max()}
@@ -188,10 +196,13 @@ def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
         for name, unit in (("decimals", "1"), ("thousandths", "0.01"), ("finer", "0.001")):
             found[name] = (amount % ibis.literal(Decimal(unit), MONEY) != 0).cast("int64").sum()
     if _zone_is_open(settings):
-        offset = dt.datetime.combine(run.month.first_day, dt.time(12), settings.zone).utcoffset() or dt.timedelta()
-        seconds = (cleaned.transacted_at.epoch_seconds() + int(offset.total_seconds())) % 86_400
-        found["night"] = ((seconds > 0) & (seconds < 6 * 3600)).cast("int64").sum()
-        found["timed"] = (seconds > 0).cast("int64").sum()
+        # Clocks change within months, and a sample has lines of the whole year: midnight is so by any of its offsets.
+        seconds, *others = (
+            (cleaned.transacted_at.epoch_seconds() + offset) % 86_400 for offset in _offsets(run.month, settings.zone)
+        )
+        timed = reduce(lambda told, other: told & (other > 0), others, seconds > 0)
+        found["night"] = (timed & (seconds < 6 * 3600)).cast("int64").sum()
+        found["timed"] = timed.cast("int64").sum()
         found["text"] = run.inputs[RAW_TRANSACTIONS.name].transacted_at.max().as_scalar()
     if _totals_repeat(settings):
         bought = cleaned.filter(cleaned.kind == "purchase")

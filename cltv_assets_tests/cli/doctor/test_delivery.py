@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -311,6 +312,14 @@ def test_times_in_utc_of_a_shop_elsewhere(tmp_path: Path) -> None:
     assert said_of(tmp_path, {"a.csv": rows}, {"time_zone": "UTC"}, time_zone="America/New_York") == {}
     zoned = everywhere(day=lambda r, n: f"{r['day'][:11]}{(n * 7) % 24:02}:30:00-05:00")
     assert said_of(tmp_path, {"a.csv": zoned}, {}, time_zone="America/New_York") == {}
+
+
+def test_days_without_a_time_are_not_at_night_when_clocks_change(tmp_path: Path) -> None:
+    # The 29th of October 2023 had 25 hours; a sample has lines of winter, too.
+    dates = itertools.cycle(["2023-10-02", "2023-10-30", "2023-10-31", "2023-08-01"])
+    rows = everywhere(day=lambda r, n: next(dates))
+    months = {"start_month": "2023-08", "end_month": "2023-10", "time_zone": "Europe/Berlin"}
+    assert "at night" not in str(said_of(tmp_path, {"a.csv": rows}, {}, **months))
 
 
 def test_the_same_export_twice_and_exports_that_overlap(tmp_path: Path) -> None:
