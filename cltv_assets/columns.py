@@ -8,7 +8,7 @@ Which tables there are, and how they are made, stands in ``tables``.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -190,6 +190,11 @@ def horizon_in(name: str) -> int | None:
     """Return the horizon that a column's name says, in months: 12 for ``cltv_12m_low``."""
     found = _HORIZON.search(name)
     return None if found is None else int(found[1])
+
+
+def horizons_in(names: Iterable[str]) -> set[int]:
+    """Return the horizons that names of columns say, in months."""
+    return {horizon for name in names if (horizon := horizon_in(name)) is not None}
 
 
 def _horizon_left_out(name: str) -> str:

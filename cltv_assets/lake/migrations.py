@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from cltv_assets.columns import MONTH, TableSchema, horizon_in
+from cltv_assets.columns import MONTH, TableSchema, horizons_in
 from cltv_assets.errors import LakeError
 from cltv_assets.files.storage import month_folder
 from cltv_assets.files.store_faults import fault_of, from_store
@@ -114,14 +114,12 @@ class TablePlan:
     @property
     def new_horizons(self) -> list[int]:
         """Horizons that the table has no column of yet, in months."""
-        columns = [column for column in self.table.columns if column.horizon is not None]
-        known = {column.horizon for column in columns if column.name not in self.lacking}
-        return sorted({column.horizon for column in columns if column.horizon is not None} - known)
+        return sorted(horizons_in(self.table.of_horizons) - horizons_in(self.table.of_horizons - self.lacking))
 
     @property
     def gone_horizons(self) -> list[int]:
         """Horizons that it no longer has columns for."""
-        return sorted({horizon for name in self.dropped if (horizon := horizon_in(name)) is not None})
+        return sorted(horizons_in(self.dropped))
 
 
 def fate_of(name: str, written: int, steps: Sequence[Step]) -> tuple[Fate, str]:

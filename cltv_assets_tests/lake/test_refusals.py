@@ -119,7 +119,7 @@ def test_a_folder_of_someone_else_is_left_alone(place: Place, table: LakeTable) 
     ("columns", "said"),
     [
         (ORDERS.columns[:-1], "not expected: score"),
-        ((*ORDERS.columns, Column("cltv_24m", "float64", "m")), "missing: cltv_24m"),
+        ((*ORDERS.columns, Column("visits", "float64", "m")), "missing: visits"),
         ((*ORDERS.columns[:-1], Column("score", "int64", "m", nullable=True)), "score is double instead of int64"),
         ((*ORDERS.columns[:-1], Column("score", "float64", "m")), "score is nullable"),
     ],
@@ -132,6 +132,15 @@ def test_a_table_with_other_columns(lake: Lake, table: LakeTable, columns: tuple
             use()
         assert said in caught.value.problem
         assert "Restore the settings" in caught.value.remedy
+
+
+def test_a_table_of_other_horizons_is_read_and_migrates_before_it_is_written(lake: Lake, table: LakeTable) -> None:
+    publish(table, JAN, 1)
+    other = lake.table(dataclasses.replace(ORDERS, columns=(*ORDERS.columns, Column("cltv_24m", "float64", "m"))))
+    with pytest.raises(LakeError, match="missing: cltv_24m") as caught:
+        other.ensure()
+    assert "run `cltv migrate`, or set horizons_months back" in caught.value.remedy
+    assert other.files([JAN]) == table.files([JAN])
 
 
 def test_a_table_that_another_program_gave_features_we_do_not_read(place: Place, table: LakeTable) -> None:

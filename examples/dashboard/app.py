@@ -86,14 +86,14 @@ def value_today() -> None:
         return
     newest = totals[totals.month == totals.month.max()]
     # Without a spend model there is no money: then purchases are shown.
-    what, unit = ("value", "value") if newest.expected_value.notna().all() else ("purchases", "purchases")
+    what = "value" if newest.expected_value.notna().all() else "purchases"
     horizon = st.selectbox("Months ahead", list(newest.horizon_months), index=len(newest) - 1)
     now = newest[newest.horizon_months == horizon].iloc[0]
     low, high = (now[f"expected_{what}_{end}"] for end in ("low", "high"))
     years = ask(LAST_YEAR)
     left, middle, right = st.columns(3)
     left.metric("Customers", f"{now.customers:,.0f}")
-    middle.metric(f"Expected {unit}, next {horizon} months", f"{now[f'expected_{what}']:,.0f}")
+    middle.metric(f"Expected {what}, next {horizon} months", f"{now[f'expected_{what}']:,.0f}")
     middle.caption(f"80 % interval: {low:,.0f} to {high:,.0f}")
     of_year = "revenue" if what == "value" else "orders"
     year = years[years.month == now.month]
@@ -101,7 +101,7 @@ def value_today() -> None:
     course = totals[totals.horizon_months == horizon]
     base = alt.Chart(course).encode(x=alt.X("yearmonth(month):T", title=None))
     band = base.mark_area(opacity=0.25).encode(
-        y=alt.Y(f"expected_{what}_low:Q", title=f"Expected {unit}"), y2=f"expected_{what}_high:Q"
+        y=alt.Y(f"expected_{what}_low:Q", title=f"Expected {what}"), y2=f"expected_{what}_high:Q"
     )
     st.subheader(f"Course: what the next {horizon} months were expected to bring")
     st.altair_chart(band + base.mark_line(point=True).encode(y=f"expected_{what}:Q"))

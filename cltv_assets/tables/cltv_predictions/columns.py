@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cltv_assets.columns import Column, TableSchema, horizon_in
+from cltv_assets.columns import Column, TableSchema, horizons_in
 from cltv_assets.tables.cleaned_and_rejected.columns import CUSTOMER
 
 #: In place of a spend model's name.
@@ -23,8 +23,7 @@ def money_columns(horizons_months: Sequence[int]) -> tuple[str, ...]:
 
 def horizons_of(names: Collection[str]) -> tuple[int, ...]:
     """Return the horizons of a month whose files have columns of these names, rising."""
-    found = {horizon for name in names if name.startswith("expected_purchases_") and (horizon := horizon_in(name))}
-    return tuple(sorted(found))
+    return tuple(sorted(horizons_in(name for name in names if name.startswith("expected_purchases_"))))
 
 
 def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
