@@ -106,16 +106,19 @@ class ContentDigest:
 
     def add(self, lines: pa.Table) -> None:
         """Take more lines of ``raw_transactions``."""
-        self._lines += lines.num_rows
         for name, numbers, texts in self._hashes:
-            if name in self._empty and lines[name].null_count < lines.num_rows:
+            if name in self._empty:
+                if lines[name].null_count == lines.num_rows:
+                    continue
                 self._empty.remove(name)
+                numbers.update(np.full(self._lines, -1, np.int32))
             for values in lines[name].chunks:
                 if pt.is_string(values.type):
                     numbers.update(pc.binary_length(values).fill_null(-1).to_numpy())
                     texts.update(characters(values).data)
                 else:
                     numbers.update(values.to_numpy())
+        self._lines += lines.num_rows
 
     def content(self) -> MonthContent:
         """Return what all lines so far come to."""

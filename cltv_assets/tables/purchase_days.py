@@ -65,10 +65,15 @@ _LATER = 2 * 10**12
 
 def make(run: MonthRun) -> ir.Table:
     """Merge the month's purchases into customer-days."""
-    return merge_by_day(run.inputs[CLEANED_TRANSACTIONS.name], attributes=bool(run.settings.source.attributes))
+    source = run.settings.source
+    return merge_by_day(
+        run.inputs[CLEANED_TRANSACTIONS.name],
+        attributes=bool(source.attributes),
+        margins=source.margin_column is not None,
+    )
 
 
-def merge_by_day(cleaned: ir.Table, *, attributes: bool = False) -> ir.Table:
+def merge_by_day(cleaned: ir.Table, *, attributes: bool = False, margins: bool = True) -> ir.Table:
     """Merge a customer's orders of a day into one row.
 
     An order was cancelled, and does not count, if exactly as much went back under its number on its own day as it
@@ -79,7 +84,12 @@ def merge_by_day(cleaned: ir.Table, *, attributes: bool = False) -> ir.Table:
     zero = ibis.literal(0).cast(MONEY)
     # As text, so that lines of one instant come in the same order on every engine.
     seconds = cleaned.transacted_at.epoch_seconds().cast("int64") + _LATER
-    first = (seconds.cast("string") + cleaned.attributes).min(where=bought) if attributes else ibis.null("string")
+    more = {"first": (seconds.cast("string") + cleaned.attributes).min(where=bought)} if attributes else {}
+    if margins:
+        more |= {
+            "margin": cleaned.margin.sum(),
+            "margin_spend": cleaned.amount.sum(where=cleaned.margin.notnull()),
+        }
     # By transaction first: counting distinct ones takes half as long again.
     orders = cleaned.group_by("customer_id", "purchase_day", "transaction_id").aggregate(
         line_count=cleaned.count(where=bought),
@@ -88,9 +98,7 @@ def merge_by_day(cleaned: ir.Table, *, attributes: bool = False) -> ir.Table:
         refunds=ibis.ifelse(bought & cleaned.amount.notnull(), zero, -cleaned.amount).sum(),
         # As delivered: a capped order is still cancelled by a refund of all of it.
         kept=cleaned.amount_delivered.sum(),
-        margin=cleaned.margin.sum(),
-        margin_spend=cleaned.amount.sum(where=cleaned.margin.notnull()),
-        first=first,
+        **more,
     )
     cancelled = ((orders.refunds > 0) & (orders.kept == 0)).fill_null(False)
     days = orders.group_by("customer_id", "purchase_day").aggregate(
@@ -100,12 +108,14 @@ def merge_by_day(cleaned: ir.Table, *, attributes: bool = False) -> ir.Table:
         spend=orders.spend.sum().try_cast(MONEY),
         refunds=orders.refunds.sum().try_cast(MONEY),
         kept=orders.kept.sum(),
-        margin=orders.margin.sum().try_cast(MONEY),
-        margin_spend=orders.margin_spend.sum().try_cast(MONEY),
-        attributes=orders["first"].min().substr(len(str(_LATER))),
+        **{name: orders[name].sum().try_cast(MONEY) for name in ("margin", "margin_spend") if margins},
+        **({"attributes": orders["first"].min().substr(len(str(_LATER)))} if attributes else {}),
     )
     undone = ((days.refunds > 0) & (days.kept == 0)).fill_null(False)
-    return days.mutate(order_count=ibis.ifelse(undone, 0, days.order_count)).select(*PURCHASE_DAYS.column_names)
+    given = {column.name: ibis.null(column.type) for column in PURCHASE_DAYS.columns if column.name not in days.columns}
+    return days.mutate(order_count=ibis.ifelse(undone, 0, days.order_count), **given).select(
+        *PURCHASE_DAYS.column_names
+    )
 
 
 def net_spend(days: ir.Table) -> ir.Scalar:

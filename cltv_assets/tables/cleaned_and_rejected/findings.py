@@ -25,6 +25,7 @@ from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.placeholders import NOBODY_WITH_WORDS, PLACEHOLDERS
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.parsing import is_one_of
 from cltv_assets.tables.margins import measures_of_margins, odd_margins
 from cltv_assets.tables.month_run import MonthRun
 
@@ -53,8 +54,13 @@ def _of_customers(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     # Without amounts every line counts alike.
     value = bought.count() if run.settings.source.counted else bought.amount.sum()
     each = bought.group_by("customer_id").aggregate(value=value.cast("float64"))
-    key = each.customer_id.lower()
-    mangled, nobody = each.customer_id.re_search(_EXPONENT), key.isin(PLACEHOLDERS) | key.re_search(NOBODY_WITH_WORDS)
+    each = each.mutate(key=each.customer_id.lower())
+    each = each.mutate(
+        mangled=each.customer_id.re_search(_EXPONENT),
+        nobody=is_one_of(each.customer_id, PLACEHOLDERS) | each.key.re_search(NOBODY_WITH_WORDS),
+        # Counting spellings is dear, and usually there is but one of each.
+        respelled=(each.key != each.customer_id) | each.key.startswith("0"),
+    )
 
     def those(condition: ir.BooleanValue) -> dict[str, ir.Scalar]:
         return {
@@ -69,12 +75,15 @@ def _of_customers(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
         value=each.value.sum(),
         top=each.value.max(),
         top_id=each.customer_id.argmax(each.value),
-        spellings=key.nunique(),
-        zeros=key.re_replace("^0+", "").nunique(),
-        **{f"mangled_{name}": one for name, one in those(mangled).items()},
-        **{f"nobody_{name}": one for name, one in those(nobody).items()},
+        **{f"mangled_{name}": one for name, one in those(each.mangled).items()},
+        **{f"nobody_{name}": one for name, one in those(each.nobody).items()},
     )
-    found = {name: whole[name].as_scalar() for name in whole.columns}
+    # All of them as soon as one could be another.
+    alike = each.filter(each.respelled.cast("int64").sum().as_scalar() > 0)
+    spelled = alike.aggregate(
+        ids=alike.count(), spellings=alike.key.nunique(), zeros=alike.key.re_replace("^0+", "").nunique()
+    )
+    found = {name: table[name].as_scalar() for table in (whole, spelled) for name in table.columns}
     odd = each.filter(each.customer_id.re_search("[^\\x00-\\x7F]")).limit(_COMPARED)
     found["beyond_ascii"] = odd.customer_id.collect().as_scalar()
     return found | {"second": each.order_by(ibis.desc("value")).limit(2).value.min().as_scalar()}
@@ -116,7 +125,7 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
             f"Ids such as {forms[0]!r} may stand for {forms[1]!r}, with characters stored in another way or wide: set "
             "source.customer_id_folding: [trim, nfkc] if they are the same customers."
         )
-    by_case, by_zero = customers - (values["spellings"] or 0), (values["spellings"] or 0) - (values["zeros"] or 0)
+    by_case, by_zero = values["ids"] - values["spellings"], values["spellings"] - values["zeros"]
     if by_case:
         said.append(
             f"{by_case:,} ids differ from others only in upper and lower case: set source.customer_id_folding: [trim, "
@@ -185,7 +194,7 @@ def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     found |= measures_of_margins(cleaned, run)
     raw, numbers = run.inputs[RAW_TRANSACTIONS.name], _numbers(settings)
     group = _other_mark(settings)
-    grouped = {name: raw[name].right(4).substr(0, 1) == group for name in numbers}
+    grouped = {name: raw[name].like(f"%{group}___") for name in numbers}
     texts = raw.aggregate(
         **{f"grouped_{name}": one.cast("int64").sum() for name, one in grouped.items()},
         **{f"such_{name}": ibis.ifelse(one, raw[name], ibis.null("string")).min() for name, one in grouped.items()},

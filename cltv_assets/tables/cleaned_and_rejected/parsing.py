@@ -47,7 +47,7 @@ _WIDE = "".join(chr(ord(narrow) + 0xFEE0) for narrow in "0123456789,.-")
 _BLANK = "[\\s\u00a0\u2007\u2009\u202f]"
 
 #: An id that is its own key: no blanks, and not a number that a data frame wrote as ``17850.0``.
-_PLAIN_ID = r"^([0-9A-Za-z_-]+|[A-Za-z][0-9A-Za-z_.@+-]*)\z"
+_PLAIN_ID = r"[0-9A-Za-z_-]+|[A-Za-z][0-9A-Za-z_.@+-]*"
 
 _Reader = Callable[[ir.StringValue, Settings, str], ir.DecimalValue]
 
@@ -55,10 +55,11 @@ _Reader = Callable[[ir.StringValue, Settings, str], ir.DecimalValue]
 def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
     """Return whether casts read a line as the rules for odd spellings would; a missing text is plain."""
     mark = r"\." if settings.source.decimal_separator == "." else ","
-    tests = [("customer_id", _PLAIN_ID), *((name, rf"^-?\d{{1,9}}({mark}\d+)?\z") for name in _numbers(settings))]
+    tests = [("customer_id", rf"^({_PLAIN_ID})\z"), *((name, rf"^-?\d{{1,9}}({mark}\d+)?\z") for name in _numbers(settings))]
     if settings.source.timestamp_format[0] == "iso":
         tests.append(("transacted_at", PLAIN_TIME))
-    missing = raw.customer_id.lower().isin(settings.source.missing_words)
+    words = [word for word in settings.source.missing_words if re.fullmatch(_PLAIN_ID, word)]
+    missing = is_one_of(raw.customer_id, words)
     plain = [raw[name].isnull() | raw[name].re_search(pattern) for name, pattern in tests]
     return functools.reduce(operator.and_, plain) & ~missing.fill_null(False)
 
@@ -119,8 +120,24 @@ def customer_key(text: ir.StringValue, missing_words: Sequence[str]) -> ir.Strin
     trimmed = text.strip()
     whole = trimmed.re_extract(r"^(\d+)\.0+$", 1)
     key = ibis.ifelse(trimmed.re_search(r"^\d+\.0+$"), whole, trimmed)
-    missing = (trimmed == "") | trimmed.lower().isin(missing_words) | key.lower().isin(missing_words)
+    missing = is_one_of(trimmed, ("", *missing_words)) | is_one_of(key, missing_words)
     return ibis.ifelse(missing, ibis.null("string"), key)
+
+
+def is_one_of(text: ir.StringValue, words: Sequence[str]) -> ir.BooleanValue:
+    """Return whether a text is, in lower case, one of many words; false for a null text.
+
+    A pattern, because DuckDB turns a long list into a join with every line, even where a condition before it
+    leaves hardly any. Most texts are longer than any of the words, and no text gets shorter in lower case.
+    """
+    pattern = rf"^(?:{'|'.join(map(re.escape, words))})\z"
+    return ibis.ifelse(text.length() <= max(map(len, words)), text.lower().re_search(pattern), False)
+
+
+def stripped(text: ir.StringValue) -> ir.StringValue:
+    """Return a text without the blanks around it: engines are slow at that, so only where there may be one."""
+    # What is stripped comes before "!", the first sign that is none.
+    return ibis.ifelse((text < "!") | (text.right(1) < "!"), text.strip(), text)
 
 
 def decimal_number(text: ir.StringValue, settings: Settings, to: str) -> ir.DecimalValue:

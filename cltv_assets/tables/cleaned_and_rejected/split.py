@@ -14,7 +14,7 @@ from cltv_assets.months import Month, Span
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import DELIVERED, LINE, NOT_COUNTED, RAW_TRANSACTIONS, SOURCE_TEXT
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
-from cltv_assets.tables.cleaned_and_rejected.parsing import is_plain, odd_lines, plain_lines
+from cltv_assets.tables.cleaned_and_rejected.parsing import is_plain, odd_lines, plain_lines, stripped
 from cltv_assets.tables.cleaned_and_rejected.verdict import ABSURD, classify
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.quantiles import binned_money_counts, quantiles
@@ -110,7 +110,7 @@ def treat_outliers(classified: ir.Table, bound: OutlierBound) -> ir.Table:
 def kept_lines(treated: ir.Table) -> ir.Table:
     """Return the lines that are kept, in the columns of ``cleaned_transactions``."""
     kept = treated.filter(treated.reason.isnull())
-    own_id = kept.raw_transaction_id.strip().nullif("")
+    own_id = stripped(kept.raw_transaction_id).nullif("")
     by_line = kept.source_file.concat(":", kept.source_line.cast("string"))
     return kept.mutate(
         transaction_id=ibis.coalesce(own_id, by_line),

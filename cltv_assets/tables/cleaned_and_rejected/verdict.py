@@ -15,8 +15,9 @@ import ibis.expr.types as ir
 from cltv_assets.columns import MONEY
 from cltv_assets.months import Month, Span
 from cltv_assets.settings import Settings, Source
-from cltv_assets.sources.delivered import DELIVERED
+from cltv_assets.sources.delivered import ATTRIBUTES, DELIVERED, LINE, NOT_COUNTED, SOURCE_TEXT
 from cltv_assets.sources.meaning import REFUND
+from cltv_assets.tables.cleaned_and_rejected.parsing import is_one_of
 
 #: Every reason a line can be rejected for, in the order in which rules are tried.
 REASONS: dict[str, str] = {
@@ -45,6 +46,12 @@ DELIBERATE = ("not_counted", "repeated_total", "duplicate", "refund", "outlier")
 _DELIVERED_NAMES = tuple(column.name for column in DELIVERED)
 #: What `cleaned_transactions` does not need; it takes the id as delivered.
 _ONLY_REJECTED = tuple(f"raw_{name}" for name in _DELIVERED_NAMES if name != "transaction_id")
+#: What the two tables are made of beside it. The lines are held meanwhile, so each column costs.
+_JUDGED = (
+    "raw_transaction_id",
+    *(column.name for column in (*LINE, SOURCE_TEXT, NOT_COUNTED, ATTRIBUTES)),
+    *("customer_id", "transacted_at", "purchase_day", "kind", "quantity", "delivered", "margin", "reason"),
+)
 
 #: An amount this large or larger is a typing error, and too wide for the stored type.
 ABSURD = 10**12
@@ -65,8 +72,8 @@ def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Tab
     Returns
     -------
     ibis table
-        The parsed columns, the delivered ones under ``raw_*``, ``kind``, ``delivered`` (the
-        line's value), ``margin``, and ``reason`` (null for a line that is kept).
+        What becomes columns of the two tables: the delivered columns under ``raw_*``, the parsed ones, ``kind``,
+        ``delivered`` (the line's value), ``margin``, and ``reason`` (null for a line that is kept).
     """
     source = settings.source
     priced = "unit_price" in source.columns
@@ -93,10 +100,10 @@ def classify(lines: ir.Table, month: Month | Span, settings: Settings) -> ir.Tab
     lines = _with_repeats(lines, settings)
     lines = lines.mutate(reason=_first_broken_rule(lines, month, settings, priced))
     if settings.outliers.action == "drop":
-        return lines
+        return lines.select(*_JUDGED, *_ONLY_REJECTED)
     # Nobody asks for the text of a line that stays kept.
     text = {name: ibis.ifelse(lines.reason.notnull(), lines[name], ibis.null("string")) for name in _ONLY_REJECTED}
-    return lines.mutate(**text)
+    return lines.select(*_JUDGED, **text)
 
 
 def _scaled(money: ir.DecimalValue, source: Source) -> ir.DecimalValue:
@@ -152,7 +159,7 @@ def _first_broken_rule(lines: ir.Table, month: Month | Span, settings: Settings,
     source = settings.source
     first, last = ibis.literal(month.first_day), ibis.literal(month.last_day)
     # A result, not a rule: engines are slow at trimming text, and only look at it where no time is valid.
-    no_date = lines.raw_transacted_at.fill_null("").strip().lower().isin(("", *source.missing_words))
+    no_date = is_one_of(lines.raw_transacted_at.fill_null("").strip(), ("", *source.missing_words))
     broken: list[tuple[str | ir.StringValue, ir.BooleanValue]] = [
         ("malformed_line", lines.source_text.notnull()),
         ("not_counted", lines.not_counted.notnull()),
