@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -228,16 +229,23 @@ class TransactionSource:
         if newest not in self._unused:
             settings = self.settings.source
             used = {name.strip() for name in (*settings.wanted, *settings.not_needed)}
-            samples, there = [], set[str]()
-            for file in dict.fromkeys((files[0], files[len(files) // 2], newest)):
-                names = [name for name, count in Counter(self.reader.columns(file)).items() if count == 1]
-                there.update(names)
-                samples.append(pa.table(dict(first_lines(self.reader_for(settings.wanting(names, LOOKED_AT)), file))))
-            table = pa.concat_tables(samples, promote_options="default").combine_chunks()
-            found = {name: table[name] for name in table.column_names}
-            columns = {name: texts for name, texts in found.items() if name.strip() not in used}
-            amount = found.get(*settings.mapping.get("amount", ("",)))
-            said = unused_columns(columns, self.settings.currency, settings.gives_back, amount)
+            names = {
+                file: [name for name, count in Counter(self.reader.columns(file)).items() if count == 1]
+                for file in dict.fromkeys((files[0], files[len(files) // 2], newest))
+            }
+            there = set(chain.from_iterable(names.values()))
+            said = []
+            # Usually every column is used, and no line need be read.
+            if any(name.strip() not in used for name in there):
+                samples = [
+                    pa.table(dict(first_lines(self.reader_for(settings.wanting(own, LOOKED_AT)), file)))
+                    for file, own in names.items()
+                ]
+                table = pa.concat_tables(samples, promote_options="default").combine_chunks()
+                found = {name: table[name] for name in table.column_names}
+                columns = {name: texts for name, texts in found.items() if name.strip() not in used}
+                amount = found.get(*settings.mapping.get("amount", ("",)))
+                said = unused_columns(columns, self.settings.currency, settings.gives_back, amount)
             asked = settings.keep_other_columns if isinstance(settings.keep_other_columns, tuple) else ()
             for name in (name for name in asked if name not in there):
                 said.append(

@@ -55,7 +55,10 @@ _Reader = Callable[[ir.StringValue, Settings, str], ir.DecimalValue]
 def is_plain(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
     """Return whether casts read a line as the rules for odd spellings would; a missing text is plain."""
     mark = r"\." if settings.source.decimal_separator == "." else ","
-    tests = [("customer_id", rf"^({_PLAIN_ID})\z"), *((name, rf"^-?\d{{1,9}}({mark}\d+)?\z") for name in _numbers(settings))]
+    tests = [
+        ("customer_id", rf"^({_PLAIN_ID})\z"),
+        *((name, rf"^-?\d{{1,9}}({mark}\d+)?\z") for name in _numbers(settings)),
+    ]
     if settings.source.timestamp_format[0] == "iso":
         tests.append(("transacted_at", PLAIN_TIME))
     words = [word for word in settings.source.missing_words if re.fullmatch(_PLAIN_ID, word)]
