@@ -447,3 +447,24 @@ def test_lines_without_amounts_are_counted_by_what_else_they_must_have(engine, s
         2: ("purchase", None, None), 3: ("purchase", None, None)
     }  # fmt: skip
     assert {line: row["reason"] for line, row in rejected.items()} == {4: "missing_customer", 5: "invalid_date"}
+
+
+def test_words_and_blanks_are_found_as_by_the_long_way(engine):
+    """`is_one_of` and `stripped` look closer only where they must, and mean what a list and a plain trim mean."""
+    words = ("", "n/a", "#n/a", "(not set)", "\\n", "a|b", "ÄÖ".lower())
+    blanks = (" ", "\t", "\n", "\r", "\x0b", "\x0c")
+    texts = [*words, "N/A", "(NOT SET)", "ÄÖ", "n/a ", "n/ab", "xn/a", "a", "!a!", "é", *blanks, None]
+    texts += [f"{blank}a b" for blank in blanks] + [f"a b{blank}" for blank in blanks]
+    table = engine.from_arrow(pa.table({"text": pa.array(texts, pa.string())}))
+    text = table.text
+    found = table.select(
+        "text",
+        listed=text.lower().isin(words).fill_null(False),
+        one_of=parsing.is_one_of(text, words),
+        trimmed=text.strip(),
+        stripped=parsing.stripped(text),
+    )
+    rows = engine.collect(found).to_pylist()
+    assert [row["text"] for row in rows if row["one_of"] != row["listed"]] == []
+    assert [row["text"] for row in rows if row["stripped"] != row["trimmed"]] == []
+    assert sum(row["one_of"] for row in rows) == len(words) + 3
