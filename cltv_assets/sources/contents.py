@@ -111,7 +111,7 @@ class ContentDigest:
                 if lines[name].null_count == lines.num_rows:
                     continue
                 self._empty.remove(name)
-                numbers.update(np.full(self._lines, -1, np.int32))
+                numbers.update(np.full(self._lines, -1, np.int32).data)
             for values in lines[name].chunks:
                 if pt.is_string(values.type):
                     numbers.update(pc.binary_length(values).fill_null(-1).to_numpy())

@@ -14,7 +14,7 @@ _LINES: list[dict[str, Any]] = [
     {"source_file": "a.csv", "source_line": 2, "customer_id": "17850", "quantity": "1", "unit_price": "2.50"},
     {"source_file": "a.csv", "source_line": 3, "customer_id": None, "quantity": "12", "unit_price": "€ 0.50"},
     {"source_file": "a.csv", "source_line": 7, "source_text": "no;fields"},
-    {"source_file": "a.csv", "source_line": 9, "customer_id": "c", "quantity": "4", "unit_price": "1"},
+    {"source_file": "a.csv", "source_line": 9, "customer_id": "c", "quantity": "4", "unit_price": "1", "margin": "0"},
 ]
 
 

@@ -233,6 +233,8 @@ def test_days_of_lines_without_amounts_have_orders_and_no_money(engine):
     found = engine.collect(purchase_days.merge_by_day(table).order_by("customer_id", "purchase_day")).to_pylist()
     assert [(row["order_count"], row["line_count"]) for row in found] == [(2, 3), (1, 1), (1, 1)]
     assert {row[name] for row in found for name in ("spend", "refunds", "margin", "margin_spend")} == {None}
+    without = purchase_days.merge_by_day(table, margins=False).order_by("customer_id", "purchase_day")
+    assert engine.collect(without).to_pylist() == found
 
 
 @pytest.mark.parametrize("refunds", ["net", "drop"])
