@@ -35,7 +35,7 @@ from cltv_assets.models.value.totals import (
 from cltv_assets.tables.cltv_predictions.scoring import priced
 from cltv_assets.tables.fitted_models import chosen_row
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.patterns import MODEL_GROUP
+from cltv_assets.tables.patterns import MODEL_GROUP, in_order
 from cltv_assets.tables.purchase_model.grouping import GroupRows, by_group, errors_of_group, grouping_of
 from cltv_assets.tables.purchase_model.reading import (
     Reading,
@@ -53,6 +53,9 @@ from cltv_assets.tables.value_trend import growth_ahead
 
 #: What the customers of a row of `segment_groups` have in common.
 GROUP_KEY = ("frequency", "age_days", "recency_days", "value_segment", "rfm_segment", MODEL_GROUP)
+
+#: Columns of `segment_groups` with the sums of `MoneyWeights`.
+MONEY_WEIGHTS = tuple(field.name for field in dataclasses.fields(MoneyWeights))
 
 
 def counted_for_totals(predictions: ir.Table, spend: Mapping[str, Any], gross_margin: float) -> ir.Table:
@@ -135,6 +138,22 @@ def segment_groups(
     )
 
 
+def in_order_for_totals(groups: pa.Table, key: Sequence[str], weights: Sequence[str] = MONEY_WEIGHTS) -> pa.Table:
+    """Sort what `group_totals` reads of groups: sums of floats depend on their order, and a re-run must be equal.
+
+    Parameters
+    ----------
+    groups : pyarrow.Table
+        Rows of `segment_groups`, or like those.
+    key : sequence of str
+        What identifies a row.
+    weights : sequence of str
+        The columns with the sums of `MoneyWeights`.
+    """
+    # Sums of the predictions are left out: they are exact in any order, and to move decimals takes most of the time.
+    return in_order(groups.select([*key, "customers", *weights]), key)
+
+
 def group_totals(run: MonthRun, groups: pa.Table, *, discounted: bool = True) -> MixedTotals:
     """Return the expectations and variances of ``segment_groups``, by the month's models.
 
@@ -171,9 +190,7 @@ def group_totals(run: MonthRun, groups: pa.Table, *, discounted: bool = True) ->
                 recency=way.patterns.recency,
                 T=way.patterns.T,
                 customers=_floats(groups, "customers") * way.probability,
-                money=MoneyWeights(
-                    *(_floats(groups, each.name) * way.probability for each in dataclasses.fields(MoneyWeights))
-                ),
+                money=MoneyWeights(*(_floats(groups, name) * way.probability for name in MONEY_WEIGHTS)),
             ),
             month_ends,
             factors,

@@ -7,6 +7,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 import numpy as np
+import pyarrow.compute as pc
 
 from cltv_assets.engines import Engine
 from cltv_assets.models.arrays import FloatArray
@@ -43,7 +44,8 @@ def age_in_months(day: ir.DateValue, month: Month) -> ir.IntegerValue:
 
 def trend_of(engine: Engine, orders: ir.Table) -> ValueTrend | None:
     """Measure the trend of `repeat_orders`; None where there are too few."""
-    rows = orders.mutate(t=-orders.age.cast("float64"), y=orders.spend.ln())
+    # Written down, because it is read twice, and finding a customer's first purchase is the dearest part.
+    rows = engine.cache(orders.mutate(t=-orders.age.cast("float64"), y=orders.spend.ln()))
     means = rows.group_by("customer_id").aggregate(
         n=rows.count(),
         t_sum=rows.t.sum(),
@@ -54,41 +56,42 @@ def trend_of(engine: Engine, orders: ir.Table) -> ValueTrend | None:
     means = means.mutate(
         tt=means.tt_sum - means.t_sum * means.t_sum / means.n, ty=means.ty_sum - means.t_sum * means.y_sum / means.n
     )
-    means = engine.cache(means.filter(means.tt > 1e-9))
+    means = engine.cache(means.filter(means.tt > 1e-9).select("customer_id", "n", "t_sum", "y_sum", "tt", "ty"))
     pairs = {"t": means.tt, "y": means.ty, "tt": means.tt * means.tt, "ty": means.tt * means.ty}
     pairs["yy"] = means.ty * means.ty
     by_customer = engine.measure(
         means, {"customers": means.count(), **{name: exact_sum(each, 9) for name, each in pairs.items()}}
     )
-    whole = engine.measure(
-        orders,
-        {
-            "spend": exact_sum(orders.spend),
-            "aged": exact_sum(orders.spend * orders.age.cast("float64")),
-            "span": orders.age.max(),
+    if not by_customer["customers"]:
+        return None
+    joined = rows.left_join(means.drop("tt", "ty"), "customer_id")
+    # Customers without a mean, who ordered in one month only, tell of no trend, but of how old the spend is.
+    t, y = joined.t - joined.t_sum / joined.n, joined.y - joined.y_sum / joined.n
+    each = joined.select("age", "spend", t=t, y=y)
+    by_age = each.group_by("age").aggregate(
+        spend=exact_sum(each.spend),
+        telling=each.t.count(),
+        **{
+            name: exact_sum(product, 9)
+            for name, product in {
+                "t": each.t * each.t,
+                "y": each.t * each.y,
+                "tt": each.t * each.t * each.t * each.t,
+                "ty": each.t * each.t * each.t * each.y,
+                "yy": each.t * each.t * each.y * each.y,
+            }.items()
         },
     )
-    if not by_customer["customers"] or not whole["spend"]:
-        return None
-    joined = rows.inner_join(means.select("customer_id", "n", "t_sum", "y_sum"), "customer_id")
-    t, y = joined.t - joined.t_sum / joined.n, joined.y - joined.y_sum / joined.n
-    each = joined.select("age", t=t * t, y=t * y)
-    months = engine.collect(
-        each.group_by("age").aggregate(
-            t=exact_sum(each.t, 9),
-            y=exact_sum(each.y, 9),
-            tt=exact_sum(each.t * each.t, 9),
-            ty=exact_sum(each.t * each.y, 9),
-            yy=exact_sum(each.y * each.y, 9),
-        )
-    ).sort_by("age")
+    ages = engine.collect(by_age).sort_by("age")
+    spend, age = ages["spend"].to_numpy(), ages["age"].to_numpy()
+    months = ages.filter(pc.greater(ages["telling"], 0))
     return measure_trend(
         TrendSums(
             customers=int(by_customer["customers"]),
             by_customer=np.array([float(by_customer[name]) for name in pairs]),
             by_month=np.column_stack([months[name].to_numpy() for name in pairs]),
-            age=float(whole["aged"]) / float(whole["spend"]),
-            span=int(whole["span"]),
+            age=float((age * spend).sum() / spend.sum()),
+            span=int(age.max()),
         )
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -12,14 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from cltv_assets.models.arrays import FloatArray, IntArray
-from cltv_assets.models.value.totals import MoneyWeights
 from cltv_assets.months import DAYS_PER_UNIT
 from cltv_assets.tables.cltv_predictions.scoring import priced
 from cltv_assets.tables.cohort_value.realised import COHORT_KEY, by_attribute
 from cltv_assets.tables.fitted_models import chosen_row
-from cltv_assets.tables.group_totals import group_totals, own_errors
+from cltv_assets.tables.group_totals import MONEY_WEIGHTS, group_totals, in_order_for_totals, own_errors
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.patterns import MODEL_GROUP, in_order
+from cltv_assets.tables.patterns import MODEL_GROUP
 from cltv_assets.tables.purchase_model.reading import predicting_rows
 from cltv_assets.tables.quantiles import PURCHASES_POINT, decimal_sum, exact_sum, fixed_point
 from cltv_assets.tables.spend_model.columns import SPEND_MODEL
@@ -151,13 +150,13 @@ def expected_of_cohorts(run: MonthRun, attributes: ir.Table | None = None) -> Ma
     )
     if not len(groups):
         return {}
-    # Sums of floats depend on their order, so a fixed order makes a re-run equal.
-    groups = in_order(groups, GROUP_KEY)
     groups = groups.append_column("cohort", pa.array(_cohorts(run, groups)))
+    sums = _sums(groups, horizons)
+    weights = [before + name for before in (REVENUE, *([MARGIN] if own_margins else [])) for name in MONEY_WEIGHTS]
+    groups = in_order_for_totals(groups, (*GROUP_KEY, "cohort"), weights)
     revenue = group_totals(run, _weighed(groups, REVENUE), discounted=False)
     margin = group_totals(run, _weighed(groups, MARGIN), discounted=False) if own_margins else None
     errors = own_errors(predicting_rows(run), spend)
-    sums = _sums(groups, horizons)
     found = {}
     for key, chosen in _members(groups).items():
         row = sums[key]
@@ -194,7 +193,7 @@ def _cohorts(run: MonthRun, groups: pa.Table) -> IntArray:
 
 def _weighed(groups: pa.Table, before: str) -> pa.Table:
     """Return groups with the weights that have ``before`` in front of their names as those of the totals."""
-    names = {f"{before}{field.name}": field.name for field in fields(MoneyWeights)}
+    names = {before + name: name for name in MONEY_WEIGHTS}
     kept = ["frequency", "age_days", "recency_days", MODEL_GROUP, "customers", *names]
     return groups.select(kept).rename_columns([names.get(name, name) for name in kept])
 

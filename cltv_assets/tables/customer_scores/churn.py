@@ -52,17 +52,49 @@ def churn_sides(window: ir.Table, scores: Scores, staying: Mapping[Month, float]
     staying : mapping of Month to float
         `staying_weights`; without a month it is 0.
     """
-    p, month = window.p_alive, window[MONTH]
-    known = [(month == ibis.literal(at.first_day), weight) for at, weight in staying.items() if 0.0 < weight < 1.0]
-    if known:
-        share = ibis.cases(*known, else_=0.0)
-        p = (p - share) / (1.0 - share)
+    p, month = _of_others(window, staying), window[MONTH]
     return {
         "active_month": month.max(where=p > scores.active_above),
         "risk_month": month.max(where=p < scores.at_risk_below),
         "recovered_month": month.max(where=p > scores.recovered_above),
         "lapsed_month": month.max(where=p < scores.lapsed_below),
     }
+
+
+def _of_others(window: ir.Table, staying: Mapping[Month, float]) -> ir.FloatingValue:
+    """Return P(alive) by the models in which customers leave."""
+    p, month = window.p_alive, window[MONTH]
+    known = [(month == ibis.literal(at.first_day), weight) for at, weight in staying.items() if 0.0 < weight < 1.0]
+    if not known:
+        return p
+    share = ibis.cases(*known, else_=0.0)
+    return (p - share) / (1.0 - share)
+
+
+def with_churn_state(now: ir.Table, window: ir.Table, scores: Scores, staying: Mapping[Month, float]) -> ir.Table:
+    """Add ``churn_state`` to a month's predictions.
+
+    The months before are looked at for those customers only whose P(alive) lies between the bounds of a trigger now:
+    they are few, and six months of all customers are many rows.
+
+    Parameters
+    ----------
+    now : ibis table
+        ``cltv_predictions`` of the month.
+    window, scores, staying
+        As `churn_sides` takes them; ``window`` holds the month, too.
+    """
+    now = now.mutate(of_others=_of_others(now, staying))
+    p = now.of_others
+    between = p.between(scores.at_risk_below, scores.active_above) | p.between(
+        scores.lapsed_below, scores.recovered_above
+    )
+    few = window.semi_join(now.filter(between), "customer_id")
+    sides = few.group_by("customer_id").aggregate(**churn_sides(few, scores, staying))
+    both = now.left_join(sides.select("customer_id", by_history=churn_state(sides)), "customer_id")
+    p = both.of_others
+    alone = ibis.cases((p < scores.lapsed_below, LAPSED), (p < scores.at_risk_below, AT_RISK), else_=ACTIVE)
+    return both.mutate(churn_state=both.by_history.coalesce(alone)).drop("customer_id_right", "by_history", "of_others")
 
 
 def churn_state(sides: ir.Table) -> ir.StringValue:

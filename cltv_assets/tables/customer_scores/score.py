@@ -11,12 +11,12 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from cltv_assets.columns import MONEY, MONTH
+from cltv_assets.columns import MONEY
 from cltv_assets.models.next_order import History, next_orders
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables.cltv_predictions.scoring import gave_all_back, value_counts_for_segments, with_value_bin
-from cltv_assets.tables.customer_scores.churn import MEMORY_MONTHS, churn_sides, churn_state, staying_weights
+from cltv_assets.tables.customer_scores.churn import MEMORY_MONTHS, staying_weights, with_churn_state
 from cltv_assets.tables.customer_scores.columns import NEXT_ORDER_DAYS, ORDER_DAYS, scores_schema
 from cltv_assets.tables.customer_scores.intervals import median_days_between
 from cltv_assets.tables.month_run import MonthRun
@@ -45,7 +45,8 @@ def make(run: MonthRun) -> ir.Table:
     horizons = run.settings.horizons_months
     predictions = run.inputs[LAST_MONTHS.table]
     now = month_rows(predictions, run.month.first_day)
-    rfm = with_known_groups(run.inputs[RFM_SUMMARY.name].semi_join(now, "customer_id"), now, purchase)
+    # Customers without a prediction fall out when it is joined; to leave them out here takes a join more.
+    rfm = with_known_groups(run.inputs[RFM_SUMMARY.name], now, purchase)
     patterns = run.engine.from_arrow(next_orders_of_patterns(run, rfm, purchase))
     known = run.engine.cache(joined(predictions, rfm, run.month, run.settings, staying_weights(run, purchase)))
     bounds = quantiles(run.engine.collect(value_counts_for_segments(known, horizons[-1])), _TENTHS)
@@ -115,19 +116,19 @@ def joined(
     settings : Settings
         For horizons and the bounds of churn states.
     staying : mapping of Month to float
-        That of `churn_sides`.
+        That of `with_churn_state`.
     """
-    longest = f"cltv_{settings.horizons_months[-1]}m"
-    before = predictions[MONTH] == ibis.literal(month.shift(-1).first_day)
-    # One pass over all months, and one join, instead of one for each thing.
-    past = predictions.group_by("customer_id").aggregate(
-        previous_rfm_segment=predictions.rfm_segment.max(where=before),
-        previous_value=predictions[longest].max(where=before),
-        **churn_sides(predictions, settings.scores, staying),
+    before = month_rows(predictions, month.shift(-1).first_day)
+    before = before.select(
+        "customer_id",
+        previous_rfm_segment="rfm_segment",
+        previous_value=f"cltv_{settings.horizons_months[-1]}m",
     )
-    now = month_rows(predictions, month.first_day)
+    now = with_churn_state(month_rows(predictions, month.first_day), predictions, settings.scores, staying)
     of_model = [f"{name}_{h}m" for h in settings.horizons_months for name in ("expected_purchases", "cltv")]
-    now = now.select("customer_id", "frequency", "p_alive", "gross_margin", "value_segment", "rfm_segment", *of_model)
+    now = now.select(
+        "customer_id", "frequency", "p_alive", "gross_margin", "value_segment", "rfm_segment", "churn_state", *of_model
+    )
     summary = rfm.select(
         "customer_id",
         "first_purchase",
@@ -137,7 +138,8 @@ def joined(
         gave_back=gave_all_back(rfm),
         **({MODEL_GROUP: rfm[MODEL_GROUP]} if MODEL_GROUP in rfm.columns else {}),
     )
-    return now.inner_join(summary, "customer_id").inner_join(past, "customer_id")
+    both = now.inner_join(summary, "customer_id")
+    return both.left_join(before, "customer_id").drop("customer_id_right")
 
 
 def named(known: ir.Table, month: Month, settings: Settings, bounds: Sequence[Any]) -> ir.Table:
@@ -164,7 +166,6 @@ def named(known: ir.Table, month: Month, settings: Settings, bounds: Sequence[An
         "historic_orders": known.order_count,
         "total_value": earned + value,
         "days_since_last_order": ibis.literal(end).delta(known.last_purchase, unit="day").cast("int64"),
-        "churn_state": churn_state(known),
         "value_decile": (10 + 1 - tier(known.value_bin, bounds)).cast("int32"),
         "value_change": value - known.previous_value,
         "suggested_action": ibis.cases(

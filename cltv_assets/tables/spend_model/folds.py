@@ -6,11 +6,14 @@ their worth is judged, so nothing has to be known about purchases.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 
 from cltv_assets.models.choosing.order_values import ValueFold
+from cltv_assets.models.value_trend import ValueTrend
 from cltv_assets.months import Month
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.patterns import in_order
@@ -30,14 +33,25 @@ def value_folds(run: MonthRun, *, with_trend: bool) -> list[ValueFold]:
     first = run.engine.measure(rfm, {"first": rfm.first_purchase.min()})["first"]
     if first is None:
         return []
-    periods = windows(Month.of(first), run.month, min(run.settings.horizons_months))
-    return [_fold(run, days, rfm, period, with_trend=with_trend) for period in in_a_row(periods)]
+    periods = in_a_row(windows(Month.of(first), run.month, min(run.settings.horizons_months)))
+    trends = [
+        trend_of(run.engine, repeat_orders(days, rfm, period.origin)) if with_trend else None for period in periods
+    ]
+    folds = [
+        (period, trend.monthly if trend is not None and trend.beyond_chance else 0.0)
+        for period, trend in zip(periods, trends, strict=True)
+    ]
+    if not folds:
+        return []
+    customers = run.engine.cache(customers_by_fold(days, folds))
+    return [_fold(run, customers, k, *fold, trend) for k, (fold, trend) in enumerate(zip(folds, trends, strict=True))]
 
 
-def _fold(run: MonthRun, days: ir.Table, rfm: ir.Table, period: Window, *, with_trend: bool) -> ValueFold:
-    trend = trend_of(run.engine, repeat_orders(days, rfm, period.origin)) if with_trend else None
-    monthly = trend.monthly if trend is not None and trend.beyond_chance else 0.0
-    groups = in_order(run.engine.collect(fold_patterns(days, period, monthly)), ("frequency", "bin", "level"))
+def _fold(
+    run: MonthRun, customers: ir.Table, number: int, period: Window, monthly: float, trend: ValueTrend | None
+) -> ValueFold:
+    groups = run.engine.collect(_patterns(customers, number, period, monthly))
+    groups = in_order(groups, ("frequency", "bin", "level"))
     column = {name: np.asarray(groups[name].to_numpy(), dtype=np.float64) for name in groups.column_names}
     ahead = np.arange(1, len(list(period.origin.until(period.last))))
     return ValueFold(
@@ -53,6 +67,51 @@ _SUMS = (
     "customers", "monetary_value", "lifted_value", "buyers", "orders", "spend",
     "orders_squares", "spend_squares", "orders_spend",
 )  # fmt: skip
+
+
+def customers_by_fold(days: ir.Table, folds: Sequence[tuple[Window, float]]) -> ir.Table:
+    """Summarise each customer's order values at every origin and in every holdout, in one pass over the purchase days.
+
+    Parameters
+    ----------
+    days : ibis table
+        ``purchase_days``.
+    folds : sequence of tuples of Window and float
+        The holdouts, and the trend of the logarithm of order values in a month that was known at each one's origin.
+
+    Returns
+    -------
+    ibis table
+        ``first_day`` and what it brought, ``first``; up to the end of each month that begins or ends a holdout, the
+        purchase days and what they brought, of the names of `_up_to`; ``today_k``, what those up to the origin of
+        fold k would bring at its level, where there is a trend.
+    """
+    ends = sorted({end for period, _ in folds for end in (period.origin, period.last)})
+    known = days.filter((days.purchase_day <= ends[-1].last_day) & (days.order_count > 0))
+    columns: dict[str, ir.Scalar] = {
+        "first_day": known.purchase_day.min(),
+        "first": known.spend.argmin(known.purchase_day),
+    }
+    for end in ends:
+        then = known.purchase_day <= end.last_day
+        number, spend = _up_to(end)
+        columns |= {number: known.count(where=then), spend: known.spend.sum(where=then)}
+    for k, (period, monthly) in enumerate(folds):
+        if monthly:
+            today = _at_level(known.spend, known.purchase_day, period, monthly)
+            columns[f"today_{k}"] = exact_sum(
+                ibis.ifelse(known.purchase_day <= period.origin.last_day, today, ibis.null("float64"))
+            )
+    return known.group_by("customer_id").aggregate(**columns).drop("customer_id")
+
+
+def _up_to(end: Month) -> tuple[str, str]:
+    return f"days_{end.key}", f"spend_{end.key}"
+
+
+def _at_level(spend: ir.NumericValue, day: ir.DateValue, period: Window, monthly: float) -> ir.FloatingValue:
+    """Return what an order would bring at the level of the holdout's origin."""
+    return spend.cast("float64") * (age_in_months(day, period.origin).cast("float64") * monthly).exp()
 
 
 def fold_patterns(days: ir.Table, period: Window, monthly: float) -> ir.Table:
@@ -72,31 +131,39 @@ def fold_patterns(days: ir.Table, period: Window, monthly: float) -> ir.Table:
     ibis table
         ``frequency, bin, level`` and the arrays of `ValueFold`.
     """
-    known_days = days.filter((days.purchase_day <= period.last.last_day) & (days.order_count > 0))
-    then = known_days.purchase_day <= period.origin.last_day
-    spend = known_days.spend.cast("float64")
-    today = spend * (age_in_months(known_days.purchase_day, period.origin).cast("float64") * monthly).exp()
-    customers = (
-        known_days.mutate(money=spend, today=today, then=then)
-        .group_by("customer_id")
-        .aggregate(
-            days=ibis._.count(where=ibis._.then),
-            total=exact_sum(ibis.ifelse(ibis._.then, ibis._.money, 0.0)),
-            today=exact_sum(ibis.ifelse(ibis._.then, ibis._.today, 0.0)),
-            first=ibis._.money.argmin(ibis._.purchase_day),
-            first_today=ibis._.today.argmin(ibis._.purchase_day),
-            orders=ibis._.count(where=~ibis._.then).cast("float64"),
-            spend=exact_sum(ibis.ifelse(ibis._.then, 0.0, ibis._.money)),
-        )
+    return _patterns(customers_by_fold(days, [(period, monthly)]), 0, period, monthly)
+
+
+def _patterns(customers: ir.Table, number: int, period: Window, monthly: float) -> ir.Table:
+    """Return `fold_patterns` from `customers_by_fold`, in which the holdout has this number."""
+    (known, total), (known_last, total_last) = _up_to(period.origin), _up_to(period.last)
+    then = customers.filter(customers[known] > 0)
+    then = then.select(
+        frequency=then[known] - 1,
+        total=then[total].cast("float64"),
+        first=then["first"].cast("float64"),
+        orders=(then[known_last] - then[known]).cast("float64"),
+        spend=(then[total_last] - then[total]).cast("float64"),
+        **(
+            {
+                "today": then[f"today_{number}"],
+                "first_today": _at_level(then["first"], then.first_day, period, monthly),
+            }
+            if monthly
+            else {}
+        ),
     )
-    customers = customers.filter(customers.days > 0)
-    frequency = customers.days - 1
-    repeats = ibis.ifelse(frequency > 0, frequency, 1).cast("float64")
-    value = ibis.greatest(ibis.ifelse(frequency > 0, (customers.total - customers.first) / repeats, 0.0), 0.0)
-    lifted = ibis.greatest(ibis.ifelse(frequency > 0, (customers.today - customers.first_today) / repeats, 0.0), 0.0)
-    rows = customers.select("orders", "spend", frequency=frequency, value=value, lifted=lifted)
+
+    def repeats_mean(total: ir.FloatingValue, first: ir.FloatingValue) -> ir.FloatingValue:
+        repeats = ibis.ifelse(then.frequency > 0, then.frequency, 1).cast("float64")
+        return ibis.greatest(ibis.ifelse(then.frequency > 0, (total - first) / repeats, 0.0), 0.0)
+
+    value = repeats_mean(then.total, then["first"])
+    lifted = repeats_mean(then.today, then.first_today) if monthly else value
+    rows = then.select("orders", "spend", "frequency", value=value, lifted=lifted)
     level = ibis.ifelse(rows.value > 0, rows.lifted / ibis.ifelse(rows.value > 0, rows.value, 1.0), 1.0)
     rows = rows.mutate(bin=money_bin(fixed_point(rows.value, MONEY_POINT)), level=fixed_point(level, _LEVELS))
+    bought = rows.orders > 0
     number = rows.count().cast("float64")
     return (
         rows.group_by("frequency", "bin", "level")
@@ -104,7 +171,7 @@ def fold_patterns(days: ir.Table, period: Window, monthly: float) -> ir.Table:
             customers=number,
             value_sum=exact_sum(rows.value),
             lifted_sum=exact_sum(rows["lifted"]),
-            buyers=(rows.orders > 0).cast("int64").sum().cast("float64"),
+            buyers=rows.count(where=bought).cast("float64"),
             orders_squares=exact_sum(rows.orders * rows.orders),
             spend_squares=exact_sum(rows.spend * rows.spend, 2),
             orders_spend=exact_sum(rows.orders * rows.spend),

@@ -7,6 +7,7 @@ import itertools
 import statistics
 from decimal import Decimal
 
+import ibis
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -21,7 +22,7 @@ from cltv_assets.settings.scores import DEFAULT_ACTIONS, Scores
 from cltv_assets.tables import checks_of, customer_scores
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.cltv_predictions.columns import money_columns, predictions_schema
-from cltv_assets.tables.customer_scores.churn import churn_sides, churn_state
+from cltv_assets.tables.customer_scores.churn import churn_sides, churn_state, with_churn_state
 from cltv_assets.tables.customer_scores.intervals import median_days_between
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
@@ -78,7 +79,12 @@ def states(engine, series: list[list[float | None]], staying: dict[Month, float]
     window = engine.from_arrow(with_month(months))
     sides = window.group_by("customer_id").aggregate(**churn_sides(window, Scores(), staying or {}))
     found = engine.collect(sides.select("customer_id", state=churn_state(sides))).to_pylist()
-    return [row["state"] for row in sorted(found, key=lambda row: row["customer_id"])]
+    by_all = {row["customer_id"]: row["state"] for row in found}
+    now = window.filter(window[MONTH] == ibis.literal(JUNE.first_day))
+    scored = engine.collect(with_churn_state(now, window, Scores(), staying or {})).to_pylist()
+    # Of those who have a prediction now, the month itself or a few months tell what all months do.
+    assert {row["customer_id"]: row["churn_state"] for row in scored} == by_all
+    return [state for _, state in sorted(by_all.items())]
 
 
 def test_a_churn_state_is_that_of_a_switch_that_was_watched(engine):
