@@ -50,7 +50,7 @@ def value_folds(run: MonthRun, *, with_trend: bool) -> list[ValueFold]:
 def _fold(
     run: MonthRun, customers: ir.Table, number: int, period: Window, monthly: float, trend: ValueTrend | None
 ) -> ValueFold:
-    groups = run.engine.collect(_patterns(customers, number, period, monthly))
+    groups = run.engine.collect(fold_patterns(customers, number, period, monthly))
     groups = in_order(groups, ("frequency", "bin", "level"))
     column = {name: np.asarray(groups[name].to_numpy(), dtype=np.float64) for name in groups.column_names}
     ahead = np.arange(1, len(list(period.origin.until(period.last))))
@@ -114,13 +114,15 @@ def _at_level(spend: ir.NumericValue, day: ir.DateValue, period: Window, monthly
     return spend.cast("float64") * (age_in_months(day, period.origin).cast("float64") * monthly).exp()
 
 
-def fold_patterns(days: ir.Table, period: Window, monthly: float) -> ir.Table:
+def fold_patterns(customers: ir.Table, number: int, period: Window, monthly: float) -> ir.Table:
     """Count the customers known at an origin by frequency and mean order value, with what their orders then brought.
 
     Parameters
     ----------
-    days : ibis table
-        ``purchase_days``.
+    customers : ibis table
+        That of `customers_by_fold`.
+    number : int
+        The holdout's place among its folds.
     period : Window
         The holdout.
     monthly : float
@@ -131,11 +133,6 @@ def fold_patterns(days: ir.Table, period: Window, monthly: float) -> ir.Table:
     ibis table
         ``frequency, bin, level`` and the arrays of `ValueFold`.
     """
-    return _patterns(customers_by_fold(days, [(period, monthly)]), 0, period, monthly)
-
-
-def _patterns(customers: ir.Table, number: int, period: Window, monthly: float) -> ir.Table:
-    """Return `fold_patterns` from `customers_by_fold`, in which the holdout has this number."""
     (known, total), (known_last, total_last) = _up_to(period.origin), _up_to(period.last)
     then = customers.filter(customers[known] > 0)
     then = then.select(

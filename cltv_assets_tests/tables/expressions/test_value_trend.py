@@ -14,7 +14,7 @@ from cltv_assets.models.value_trend import ValueTrend
 from cltv_assets.months import Month
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
 from cltv_assets.tables.purchase_model.folds import Window
-from cltv_assets.tables.spend_model.folds import fold_patterns
+from cltv_assets.tables.spend_model.folds import customers_by_fold, fold_patterns
 from cltv_assets.tables.value_trend import growth_ahead, lifted, repeat_orders, trend_of, with_values_of_today
 
 END = Month.parse("2012-12")
@@ -136,7 +136,10 @@ def test_values_of_today_are_each_order_lifted_by_its_age(engine):
 def test_a_fold_holds_what_was_known_and_what_orders_then_brought(engine):
     orders, monthly = shop(7), 0.05
     period = Window(END.shift(-3), END.shift(-1))
-    rows = engine.collect(fold_patterns(engine.from_arrow(days_of(orders)), period, monthly)).to_pylist()
+    # Beside another holdout, which begins where this one ends and knew of another trend.
+    folds = [(Window(END.shift(-1), END), -0.2), (period, monthly)]
+    customers = customers_by_fold(engine.from_arrow(days_of(orders)), folds)
+    rows = engine.collect(fold_patterns(customers, 1, period, monthly)).to_pylist()
     expected: dict[tuple[int, float], list[float]] = {}
     for who in np.unique(orders["who"]):
         mine = {name: each[orders["who"] == who] for name, each in orders.items()}
