@@ -105,6 +105,8 @@ class DuckDBEngine(Engine):
         for what in self._held:
             self._backend.raw_sql(f"DROP {what}")
         self._held.clear()
+        # Arrow keeps what a step used for the next one, which DuckDB and NumPy cannot use.
+        pa.default_memory_pool().release_unused()
         self._begin_small()
         # The next month's tables get the names of this one's, so that its queries are the same.
         self._names = self._fresh_names()

@@ -48,10 +48,10 @@ def make(run: MonthRun) -> ir.Table:
     # Customers without a prediction fall out when it is joined; to leave them out here takes a join more.
     rfm = with_known_groups(run.inputs[RFM_SUMMARY.name], now, purchase)
     patterns = run.engine.from_arrow(next_orders_of_patterns(run, rfm, purchase))
-    known = run.engine.cache(joined(predictions, rfm, run.month, run.settings, staying_weights(run, purchase)))
-    bounds = quantiles(run.engine.collect(value_counts_for_segments(known, horizons[-1])), _TENTHS)
+    known = joined(predictions, rfm, run.month, run.settings, staying_weights(run, purchase))
+    bounds = quantiles(run.engine.collect(value_counts_for_segments(valued(now, rfm), horizons[-1])), _TENTHS)
     # Windows are dear, and most customers have no two intervals.
-    often = run.inputs[PURCHASE_DAYS.name].semi_join(known.filter(known.frequency >= 2), "customer_id")
+    often = run.inputs[PURCHASE_DAYS.name].semi_join(rfm.filter(rfm.frequency >= 2), "customer_id")
     scored = known.left_join(median_days_between(often), "customer_id").drop("customer_id_right")
     scored = scored.inner_join(patterns, pattern_key(patterns))
     return named(scored, run.month, run.settings, bounds).select(*schema.column_names)
@@ -140,6 +140,13 @@ def joined(
     )
     both = now.inner_join(summary, "customer_id")
     return both.left_join(before, "customer_id").drop("customer_id_right")
+
+
+def valued(now: ir.Table, rfm: ir.Table) -> ir.Table:
+    """Return a month's predictions with ``gave_back``, see `gave_all_back`."""
+    back = rfm.filter(gave_all_back(rfm)).select("customer_id", gave_back=True)
+    both = now.left_join(back, "customer_id")
+    return both.mutate(gave_back=both.gave_back.fill_null(False)).drop("customer_id_right")
 
 
 def named(known: ir.Table, month: Month, settings: Settings, bounds: Sequence[Any]) -> ir.Table:
