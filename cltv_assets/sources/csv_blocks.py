@@ -25,6 +25,8 @@ import pyarrow.csv as pc
 
 #: Characters; a block has some ten thousand lines.
 _BLOCK = 1 << 20
+#: Characters; a longer line is no record, and a small packed file may hold one that fills the memory.
+LONGEST_LINE = 64 << 20
 #: Setting Arrow's reader up takes as long as Python's takes for so many characters.
 _SMALL = 1 << 15
 
@@ -82,17 +84,25 @@ class Dialect:
         return re.compile(self._escape.pattern.removesuffix("?").encode())
 
 
+class LineTooLongError(ValueError):
+    """A line is longer than `LONGEST_LINE`; ``line`` is its number."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
 class Blocks:
     """A text in blocks of whole lines, of which some or all lines are taken one by one."""
 
     def __init__(self, text: TextIO, line: int = 1) -> None:
         self._text = text
         self._lines: deque[str] = deque()
+        #: Number of the next line.
+        self.line = line
         if line == 1:
             # Excel and others write a mark of the byte order, which is no part of the first field.
             self.put_back(self._block().removeprefix("\ufeff"))
-        #: Number of the next line.
-        self.line = line
 
     @property
     def inside(self) -> bool:
@@ -125,7 +135,12 @@ class Blocks:
 
     def _block(self) -> str:
         block = self._text.read(_BLOCK)
-        return block + self._text.readline() if block else ""
+        if not block:
+            return ""
+        rest = self._text.readline(LONGEST_LINE)
+        if len(rest) == LONGEST_LINE:
+            raise LineTooLongError(self.line + block.count("\n"))
+        return block + rest
 
 
 def regular_columns(

@@ -14,7 +14,7 @@ import numpy as np
 from cltv_assets.errors import SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
-from cltv_assets.sources.csv_blocks import Blocks
+from cltv_assets.sources.csv_blocks import LONGEST_LINE, Blocks, LineTooLongError
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.reading import (
     Members,
@@ -174,6 +174,11 @@ class TextReader(ABC):
                     yield Blocks(start), blocks
             except UnicodeError as error:
                 raise self._undecodable(file, head, error) from None
+            except LineTooLongError as error:
+                raise SourceError(
+                    f"{file.address}, line {error.line}: a line of over {LONGEST_LINE:,} characters.",
+                    "Write each record on a line of its own.",
+                ) from None
 
     def _place(self, file: SourceFile, begin: int, feeds: int) -> int:
         """Return where the line begins that so many line feeds separate from the one that begins at a byte."""

@@ -174,6 +174,15 @@ def test_an_endless_field_is_an_unterminated_quote(
         csv.field_size_limit(before)
 
 
+def test_a_line_that_would_fill_the_memory_is_not_unpacked(
+    tmp_path: Path, open_at: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_blocks, "LONGEST_LINE", 2 << 20)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(f"{HEADER}\n1,a,,\n{',' * (9 << 20)}\n".encode()))
+    with pytest.raises(SourceError, match=r"a\.csv\.gz, line 3: a line of over 67,108,864 characters"):
+        read_all(open_at("a.csv.gz"))
+
+
 def test_a_file_that_vanishes(tmp_path: Path, open_at: Opener) -> None:
     (tmp_path / "a.csv").write_text(f"{HEADER}\n")
     source = open_at("a.csv")
