@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 #: What Markdown may take for markup, wherever it stands. An underscore inside a word is none.
-_MARKUP = re.compile(r"[\\`*\[\]<>&~$|]|(?<!\w)_|_(?!\w)")
+_MARKUP = re.compile(r"[\\`*\[\]<>&~$|]|(?<![^\W_])_|_(?![^\W_])")
 #: What makes a list, a heading or a rule at the beginning of a paragraph.
 _BEGINNING = re.compile(r"^(\s*)([#=+-]|\d{1,9}(?=[.)]))")
 #: What becomes a link without any mark, in two halves.

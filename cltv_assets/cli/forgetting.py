@@ -19,6 +19,7 @@ from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, LakeError, SourceError
+from cltv_assets.files.scratch import sweep
 from cltv_assets.foreign import visible
 from cltv_assets.lake import Lake
 from cltv_assets.lake.erasing import erase, holdings, names_customer
@@ -49,7 +50,9 @@ def forget_customer(
         raise ConfigError("The customer's id is empty.", "Give it as it stands in cleaned_transactions.")
     settings = load_settings(config)
     folding = settings.source.customer_id_folding
-    who = Spellings(fold(customer, folding), partial(fold, folding=folding))
+    # As `customer_key` reads it: somebody may have the id from the delivery.
+    customer = re.sub(r"^(\d+)\.0+$", r"\1", fold(customer, folding))
+    who = Spellings(customer, partial(fold, folding=folding))
     console = open_console(at_least=100)
     lake = open_lake(settings)
     lake.check_writable()
@@ -104,6 +107,8 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: Spellings
     reports = reports_naming(lake, customer, replace=True)
     # Without waiting for readers: one that still reads the old files must fail, or it could bring the customer back.
     gone = delete_unread(lake, settings, older_than_hours=0)
+    # A run that was killed leaves what it had parsed.
+    sweep()
     again = holdings(lake, tables, customer) or reports_naming(lake, customer)
     if again:
         raise LakeError(
@@ -120,7 +125,8 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: Spellings
     console.print(
         "Models stay as they are: they were fitted on counts. Figures summed up before, in reports, cohort_value, "
         "holdout_evaluation and check results, still count the customer; running the months again counts again without "
-        "it. Not searched: exports, backups, old versions in a versioned bucket, and logs outside Dagster's database.",
+        "it. Not searched: exports, backups, old versions in a versioned bucket, logs outside Dagster's database, and "
+        "what a daemon that runs has parsed, until it ends.",
         soft_wrap=True,
     )
 

@@ -95,6 +95,8 @@ class Spellings:
         for text in self._texts:
             for quote in _QUOTES:
                 message = message.replace(f"{quote}{text}{quote}", f"{quote}{instead}{quote}")
+        if any(quote in self.customer for quote in _QUOTES):
+            message = self._word.sub(instead, message)
         # Between two quotes; where one of them is an apostrophe, more goes than must.
         parts = re.split(f"([{_QUOTES}])", message)
         for at in range(2, len(parts) - 2, 2):
