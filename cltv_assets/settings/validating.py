@@ -34,7 +34,7 @@ _USUAL_WORDS = {
 
 
 #: The most that one message lists.
-_SHOWN_PROBLEMS = 20
+_SHOWN_PROBLEMS = 10
 
 
 def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> Settings:
