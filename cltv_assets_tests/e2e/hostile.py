@@ -36,6 +36,12 @@ def attacks(url: str) -> list[str]:
         f"<svg onload=fetch('{url}/v')>",
         f"a | b ![c]({url}/c.png) | `c` \\| d",
         f"[l]({url}/l)",
+        '=HYPERLINK("http://x.example")',
+        "@SUM(1)",
+        "{{ 7 * 7 }}",
+        "&lt;b&gt; &#60;i&#62;",
+        "`code` *a* _b_ ~~c~~",
+        # What only a terminal obeys is last, and worth most: `cltv summary` shows ten customers.
         "[/]",
         f"[link={url}/k]k[/link] [red]r",
         "\x1b[31mred\x1b[0m\x1b]8;;http://x.example\x1b\\l\x1b]8;;\x1b\\",
@@ -44,21 +50,15 @@ def attacks(url: str) -> list[str]:
         "2011-01 complete\r\nx",
         "\u202egnp.exe",
         "\u2066a\u2069 b\u200f",
-        '=HYPERLINK("http://x.example")',
-        "@SUM(1)",
-        "{{ 7 * 7 }}",
-        "&lt;b&gt; &#60;i&#62;",
-        "`code` *a* _b_ ~~c~~",
     ]
 
 
 def deliver_hostile(folder: Path, url: str) -> None:
     """Write the files below a folder, some of which have such names too."""
     plain = lines_of_shop([MONTH])[MONTH]
-    folder.mkdir(parents=True)
     _write(folder / "plain.csv", [(*line, "search", "paid") if len(line) == len(HEADER) else line for line in plain])
     odd = [
-        (f"X{n}-{day}", text, f"2011-01-{day:02} 10:00:00", "1", "900.00", text, "paid")
+        (f"X{n}-{day}", text, f"2011-01-{day:02} 10:00:00", "1", f"{900 + n}.00", text, "paid")
         for n, text in enumerate(attacks(url))
         for day in (3, 9, 15, 21)
     ]
@@ -72,16 +72,13 @@ def deliver_hostile(folder: Path, url: str) -> None:
     odd += [(f"M{n}", text, "2011-01-05 10:00:00", "1", "5", "x", "paid", text) for n, text in enumerate(attacks(url))]
     # A slash makes a folder; a browser takes a backslash for one.
     inner = url.removeprefix("http://").replace("/", "")
-    names = [
-        f"![f](http:\\\\{inner}\\f.png)",
-        f"<img src=http:\\\\{inner}\\i.png>",
-        "[/] \x1b[31m \u202e",
-        "two\nlines",
-    ]
+    images = [f"![f](http:\\\\{inner}\\f.png)", f"<img src=http:\\\\{inner}\\i.png>"]
+    names = [*images, "[/] \x1b[31m \u202e", "two\nlines"]
     for at, name in enumerate(names):
         _write(folder / f"{name}.csv", odd[at :: len(names)])
 
 
 def _write(file: Path, lines: list[tuple[str, ...]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", newline="", encoding="utf-8") as opened:
         csv.writer(opened).writerows([(*HEADER, "channel", "state"), *lines])

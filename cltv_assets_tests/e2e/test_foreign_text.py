@@ -1,4 +1,4 @@
-"""What others chose (ids, file names, values) goes from the delivery to everything that shows it, and nothing obeys it."""
+"""What others chose (ids, file names, values) goes to everything that shows it, and nothing obeys it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from cltv_assets.cli.runner import MonthResult, run_months
+from cltv_assets.cli.runner import run_months
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.foreign import visible
 from cltv_assets.settings import load_settings
@@ -31,18 +31,25 @@ PLAIN = {"inline", "text", "text_special", "softbreak", "image"} | {
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, MonthResult]]:
-    """A month of the shop that has run; commands find its settings and its instance."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a shop of which a month has run."""
     home = tmp_path_factory.mktemp("hostile")
     deliver_hostile(home / "shop", URL)
     settings = load_settings(write_config(home, **SETTINGS))
     with pytest.MonkeyPatch.context() as surroundings:
-        surroundings.chdir(home)
         surroundings.setenv("DAGSTER_HOME", str(home / ".dagster"))
         with open_instance(settings) as instance:
             (result,) = run_months(settings, [MONTH], instance)
-        assert result.errors == []
-        yield home, result
+    assert result.errors == []
+    return home
+
+
+@pytest.fixture
+def shop(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return that folder; commands find its settings and its instance."""
+    monkeypatch.chdir(made)
+    monkeypatch.setenv("DAGSTER_HOME", str(made / ".dagster"))
+    return made
 
 
 def tokens_of(text: str) -> Iterator[Token]:
@@ -51,9 +58,9 @@ def tokens_of(text: str) -> Iterator[Token]:
         yield from token.children or ()
 
 
-def test_the_ui_renders_nothing_of_it(shop: tuple[Path, MonthResult]) -> None:
+def test_the_ui_renders_nothing_of_it(shop: Path) -> None:
     texts: list[str] = []
-    with open_instance(load_settings(shop[0] / "cltv.yaml")) as instance:
+    with open_instance(load_settings(shop / "cltv.yaml")) as instance:
         for run in instance.get_runs():
             for entry in instance.all_logs(run.run_id):
                 event = entry.dagster_event
@@ -91,8 +98,8 @@ class _Elements(HTMLParser):
         self.attributes += [(name, value or "") for name, value in attrs]
 
 
-def test_the_report_shows_it_as_text(shop: tuple[Path, MonthResult]) -> None:
-    page = (shop[0] / f"lake/cltv_report/month={MONTH}-01/report.html").read_text(encoding="utf-8")
+def test_the_report_shows_it_as_text(shop: Path) -> None:
+    page = (shop / f"lake/cltv_report/month={MONTH}-01/report.html").read_text(encoding="utf-8")
     assert "track.example" in page
     elements = _Elements()
     elements.feed(page)
@@ -114,9 +121,7 @@ def test_the_report_shows_it_as_text(shop: tuple[Path, MonthResult]) -> None:
     ],
     ids=lambda command: command[0],
 )
-def test_a_terminal_obeys_none_of_it(
-    shop: tuple[Path, MonthResult], command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_terminal_obeys_none_of_it(shop: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     code = code_of(*command)
     said = capsys.readouterr()
     assert code == 0, said
@@ -129,7 +134,7 @@ def test_a_terminal_obeys_none_of_it(
         assert "![f](http:" in said.out
 
 
-def test_an_exported_file_holds_no_formula(shop: tuple[Path, MonthResult], tmp_path: Path) -> None:
+def test_an_exported_file_holds_no_formula(shop: Path, tmp_path: Path) -> None:
     assert code_of("export", "--to", str(tmp_path / "out.csv")) == 0
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         ids = [row["customer_id"] for row in csv.DictReader(file)]
@@ -138,9 +143,7 @@ def test_an_exported_file_holds_no_formula(shop: tuple[Path, MonthResult], tmp_p
     assert {text.strip() for text in attacks(URL)} <= {text.removeprefix("'") for text in ids}
 
 
-def test_settings_and_errors_obey_none_of_it(
-    shop: tuple[Path, MonthResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_settings_and_errors_obey_none_of_it(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for text in attacks(URL):
         assert code_of("sql", f'SELECT * FROM "{text}"') == 2
         assert code_of("run", "--select", text) == 2

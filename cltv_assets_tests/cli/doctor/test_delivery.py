@@ -106,7 +106,7 @@ FAULTS: list[tuple[list[Row], dict[str, Any], str, tuple[str, ...]]] = [
         [*shop(), {**shop()[8], "order": "1", "who": "ZZ", "total": "9000.00"}],
         {},
         "customer_ids",
-        ("One customer has 3", "checks.customer_share", "line 122: 'ZZ'"),
+        ("One customer has 62%", "checks.customer_share", "line 122: 'ZZ'"),
     ),
     (
         everywhere(who=lambda r, n: r["who"].lower() if n % 5 == 0 else r["who"]),
