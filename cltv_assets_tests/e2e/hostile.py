@@ -42,14 +42,13 @@ def attacks(url: str) -> list[str]:
         "&lt;b&gt; &#60;i&#62;",
         "`code` *a* _b_ ~~c~~",
         # What only a terminal obeys is last, and worth most: `cltv summary` shows ten customers.
-        "[/]",
         f"[link={url}/k]k[/link] [red]r",
         "\x1b[31mred\x1b[0m\x1b]8;;http://x.example\x1b\\l\x1b]8;;\x1b\\",
         "\x1b[2J\x1b[Hgone",
         "of two\nlines",
         "2011-01 complete\r\nx",
-        "\u202egnp.exe",
-        "\u2066a\u2069 b\u200f",
+        "\u202egnp.exe \u2066a\u2069\u200f",
+        "[/]",
     ]
 
 
