@@ -18,16 +18,20 @@ class CltvError(Exception):
         What is wrong and where (file, line, column, setting or month).
     remedy : str
         What to do about it.
+    quoted : str
+        What stands there, in the words of the delivery. Whoever gave a command sees it; Dagster records it not,
+        because it may be a customer's.
     """
 
     exit_code = 1
 
-    def __init__(self, problem: str, remedy: str) -> None:
+    def __init__(self, problem: str, remedy: str, *, quoted: str = "") -> None:
         # One paragraph, even if a library's message has line breaks.
         problem = " ".join(problem.split())
-        super().__init__(f"{problem} {remedy}")
+        super().__init__(" ".join(filter(None, (problem, " ".join(quoted.split()), remedy))))
         self.problem = problem
         self.remedy = remedy
+        self.quoted = quoted
 
 
 class ConfigError(CltvError):

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from cltv_assets.cli.app import app
 from cltv_assets.errors import CltvError, ConfigError
+from cltv_assets.foreign import visible_lines
 from cltv_assets.settings import deprecations
 from cltv_assets.settings.deprecations import CltvDeprecation
 from cltv_assets.settings.layers import ENVIRONMENT_VARIABLE, ENVIRONMENTS
@@ -65,7 +66,7 @@ def _stop(message: str, code: int, debug: bool) -> None:
     if debug:
         raise
     hint = " Add --debug for the traceback." if code == _OUR_FAULT else ""
-    sys.stderr.write(f"cltv: {message}{hint}\n")
+    sys.stderr.write(f"cltv: {visible_lines(message)}{hint}\n")
     raise SystemExit(code)
 
 

@@ -278,7 +278,7 @@ def forget(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Erase one customer from every table, month and report, and from the previews that Dagster keeps."""
+    """Erase one customer from every table, month and report, and from Dagster's history."""
     from cltv_assets.cli.forgetting import forget_customer
 
     forget_customer(config, customer, dry_run=dry_run, source_cleaned_later=later, ask=not yes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +11,7 @@ import typer
 from markupsafe import escape
 from rich.console import Console
 
-from cltv_assets.cli.history import shown_in_history
+from cltv_assets.cli.history import ERASED, shown_in_history
 from cltv_assets.cli.housekeeping import delete_unread
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.cli.terminal import open_console
@@ -18,8 +19,11 @@ from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, LakeError, SourceError
+from cltv_assets.files.scratch import sweep
+from cltv_assets.foreign import visible
 from cltv_assets.lake import Lake
 from cltv_assets.lake.erasing import erase, holdings, names_customer
+from cltv_assets.lake.spellings import Spellings
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
@@ -27,7 +31,6 @@ from cltv_assets.sources.meaning import fold
 from cltv_assets.tables import lake_schemas
 
 _SHOWN_FILES = 10
-_ERASED = "erased"
 
 
 def forget_customer(
@@ -46,11 +49,14 @@ def forget_customer(
     if not customer:
         raise ConfigError("The customer's id is empty.", "Give it as it stands in cleaned_transactions.")
     settings = load_settings(config)
-    customer = fold(customer, settings.source.customer_id_folding)
+    folding = settings.source.customer_id_folding
+    # As `customer_key` reads it: somebody may have the id from the delivery.
+    customer = re.sub(r"^(\d+)\.0+$", r"\1", fold(customer, folding))
+    who = Spellings(customer, partial(fold, folding=folding))
     console = open_console(at_least=100)
     lake = open_lake(settings)
     lake.check_writable()
-    delivered = lines_in_source(settings, customer)
+    delivered = lines_in_source(settings, who)
     _say_source(console, delivered)
     if delivered and not (source_cleaned_later or dry_run):
         raise SourceError(
@@ -59,16 +65,16 @@ def forget_customer(
             "Take the customer out of these files, then give the command again; with --source-cleaned-later it "
             "erases first. Nothing is erased yet.",
         )
-    _say_lake(console, lake, settings, customer)
+    _say_lake(console, lake, settings, who)
     if dry_run:
         with open_instance(settings) as instance:
-            shown = shown_in_history(instance, _keys(settings), customer)
+            shown = shown_in_history(instance, _keys(settings), who)
         console.print(f"dagster: {shown} events show rows of the customer")
         console.print("Nothing is changed.")
         return
     if ask:
         typer.confirm("Erase for good?", abort=True)
-    _erase(console, lake, settings, customer)
+    _erase(console, lake, settings, who)
     if delivered:
         console.print(
             "The source still has the customer: until it is cleaned these months count as having late lines, and any "
@@ -77,7 +83,7 @@ def forget_customer(
         )
 
 
-def lines_in_source(settings: Settings, customer: str) -> dict[str, int]:
+def lines_in_source(settings: Settings, customer: Spellings) -> dict[str, int]:
     """Return the files that deliver the customer, with how many lines, of any month.
 
     Raises
@@ -94,13 +100,15 @@ def lines_in_source(settings: Settings, customer: str) -> dict[str, int]:
     return found
 
 
-def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> None:
+def _erase(console: Console, lake: Lake, settings: Settings, customer: Spellings) -> None:
     tables = lake_schemas(settings.horizons_months)
     for holding in holdings(lake, tables, customer):
         erase(lake, holding, customer)
     reports = reports_naming(lake, customer, replace=True)
     # Without waiting for readers: one that still reads the old files must fail, or it could bring the customer back.
     gone = delete_unread(lake, settings, older_than_hours=0)
+    # A run that was killed leaves what it had parsed.
+    sweep()
     again = holdings(lake, tables, customer) or reports_naming(lake, customer)
     if again:
         raise LakeError(
@@ -117,23 +125,24 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> N
     console.print(
         "Models stay as they are: they were fitted on counts. Figures summed up before, in reports, cohort_value, "
         "holdout_evaluation and check results, still count the customer; running the months again counts again without "
-        "it. Not searched: exports, backups, old versions in a versioned bucket, and logs outside Dagster's database.",
+        "it. Not searched: exports, backups, old versions in a versioned bucket, logs outside Dagster's database, and "
+        "what a daemon that runs has parsed, until it ends.",
         soft_wrap=True,
     )
 
 
-def reports_naming(lake: Lake, customer: str, *, replace: bool = False) -> list[Month]:
+def reports_naming(lake: Lake, customer: Spellings, *, replace: bool = False) -> list[Month]:
     """Return the months whose report names the customer; with ``replace``, write a word over the name."""
     files = lake.files(REPORT.name)
     # The report's template puts every customer's id into such an element.
-    name = re.compile(rf"(<bdi class=\"id\" data-foreign>){re.escape(str(escape(customer)))}(?=</bdi>)")
+    name = re.compile(rf"(<bdi class=\"id\" data-foreign>){re.escape(str(escape(customer.customer)))}(?=</bdi>)")
     found = []
     for month in sorted(files.months(REPORT_FILE)):
         html = files.read(month, REPORT_FILE).decode()
         if name.search(html):
             found.append(month)
             if replace:
-                files.publish(month, REPORT_FILE, name.sub(rf"\g<1>{_ERASED}", html).encode())
+                files.publish(month, REPORT_FILE, name.sub(rf"\g<1>{ERASED}", html).encode())
     return found
 
 
@@ -147,7 +156,7 @@ def _say_source(console: Console, delivered: dict[str, int]) -> None:
     console.print(f"source: {text}", soft_wrap=True)
 
 
-def _say_lake(console: Console, lake: Lake, settings: Settings, customer: str) -> None:
+def _say_lake(console: Console, lake: Lake, settings: Settings, customer: Spellings) -> None:
     found = holdings(lake, lake_schemas(settings.horizons_months), customer)
     for table in dict.fromkeys(holding.table.name for holding in found):
         months = [holding for holding in found if holding.table.name == table]
@@ -162,4 +171,4 @@ def _say_lake(console: Console, lake: Lake, settings: Settings, customer: str) -
 def _files(delivered: dict[str, int]) -> str:
     names = sorted(delivered)
     more = f" and {len(names) - _SHOWN_FILES} more" if len(names) > _SHOWN_FILES else ""
-    return ", ".join(names[:_SHOWN_FILES]) + more
+    return visible(", ".join(names[:_SHOWN_FILES])) + more

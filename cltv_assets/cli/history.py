@@ -1,15 +1,14 @@
-"""Removes a customer's rows from Dagster's event log, which keeps previews of tables and examples of checks.
+"""Removes a customer from Dagster's event log, which holds what earlier releases recorded: rows and quoted lines.
 
-Dagster offers no way to change recorded metadata, and without its event a month would
-count as missing. So only the rows are removed, inside the events; the events, their order
-and every other number stay.
+What this release records is of no single customer, see `tables/recording.py`. Dagster offers no way to change recorded
+metadata, and without its event a month would count as missing. So only rows and quotations are removed, inside the
+events; the events, their order and every other number stay.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import json
+import re
 import sqlite3
 from typing import Any
 
@@ -17,10 +16,16 @@ import dagster as dg
 
 from cltv_assets.dagster_defs.instance_state import event_databases, is_sql, rewrite_events
 from cltv_assets.errors import ConfigError
+from cltv_assets.lake.spellings import Spellings
+
+#: What stands in place of a customer's id.
+ERASED = "erased"
+#: Where events hold sentences, which quoted ids and lines in earlier releases.
+_IN_WORDS = {"description", "message", "user_message", "text"}
 
 
 def shown_in_history(
-    instance: dg.DagsterInstance, keys: set[dg.AssetKey], customer: str, *, remove: bool = False
+    instance: dg.DagsterInstance, keys: set[dg.AssetKey], customer: Spellings, *, remove: bool = False
 ) -> int:
     """Return how many recorded events show rows of the customer; with ``remove``, take the rows out.
 
@@ -30,8 +35,8 @@ def shown_in_history(
         The instance whose events are searched.
     keys : set of AssetKey
         Assets of this graph. Another graph may have a customer of the same id.
-    customer : str
-        The id, as it stands in the tables.
+    customer : Spellings
+        The id, and what else stands for it.
     remove : bool
         Change the events, instead of only counting them.
 
@@ -58,7 +63,7 @@ def shown_in_history(
     return found
 
 
-def _without_customer(connection: Any, ours: set[str], customer: str, remove: bool) -> int:
+def _without_customer(connection: Any, ours: set[str], customer: Spellings, remove: bool) -> int:
     found = 0
 
     def rewrite(asset: str | None, event: Any) -> Any | None:
@@ -67,49 +72,40 @@ def _without_customer(connection: Any, ours: set[str], customer: str, remove: bo
         found += cleaned is not None
         return cleaned if remove else None
 
-    # A part that a line of CSV spells alike, as JSON writes it: letters beyond ASCII are escaped.
-    part = max(customer.split('"'), key=len)
-    rewrite_events(connection, json.dumps(part)[1:-1], rewrite)
+    rewrite_events(connection, rewrite)
     return found
 
 
-def _cleaned(value: Any, customer: str) -> Any | None:
-    """Return a decoded event without the customer's rows, or None if it shows none."""
+def _cleaned(value: Any, customer: Spellings) -> Any | None:
+    """Return a decoded event without the customer's rows and quotations, or None if it has none."""
     touched = False
 
-    def walk(inner: Any) -> Any:
+    def walk(inner: Any, key: str = "") -> Any:
         nonlocal touched
         if isinstance(inner, dict):
-            return {key: walk(item) for key, item in inner.items()}
+            return {name: walk(item, name) for name, item in inner.items()}
         if isinstance(inner, list):
-            return [walk(item) for item in inner]
-        if isinstance(inner, str) and "|" in inner:
-            lines = inner.split("\n")
-            kept = [line for line in lines if not _shows(line, customer)]
-            touched = touched or len(kept) < len(lines)
-            return "\n".join(kept)
-        return inner
+            return [walk(item, key) for item in inner]
+        if not isinstance(inner, str):
+            return inner
+        lines = inner.split("\n")
+        kept = [line for line in lines if not _shows(line, customer)]
+        cleaned = "\n".join(kept)
+        if key in _IN_WORDS:
+            cleaned = customer.without(cleaned, ERASED)
+        touched = touched or cleaned != inner
+        return cleaned
 
     cleaned = walk(value)
     return cleaned if touched else None
 
 
-def _shows(line: str, customer: str) -> bool:
-    """Return whether a line of a Markdown table has the customer in a cell."""
-    if not line.startswith("|"):
+def _shows(line: str, customer: Spellings) -> bool:
+    """Return whether a line of a Markdown table has the customer in a cell, also in a whole line that is one."""
+    if not line.startswith("| "):
         return False
-    cells = [cell.strip().replace("\\|", "|") for cell in line.strip().strip("|").split(" | ")]
-    as_text = customer.replace("\n", " ")
-    # A cell may hold a whole line that could not be split.
-    return any(
-        as_text in {cell, *_fields(cell, ","), *_fields(cell, ";"), *cell.replace(",", " ").replace(";", " ").split()}
-        for cell in cells
-    )
-
-
-def _fields(line: str, delimiter: str) -> list[str]:
-    # A quoted line break of the delivery may have left its carriage return, which csv refuses outside quotes.
-    return [field.strip() for row in csv.reader([line.replace("\r", " ")], delimiter=delimiter) for field in row]
+    # A cell's own bars are escaped.
+    return any(customer.in_cell(cell.strip()) for cell in re.split(r"(?<!\\)\|", line.strip()))
 
 
 def forget_free_pages(file: str) -> None:

@@ -9,8 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
+from cltv_assets.cli.terminal import PlainConsole
 from cltv_assets.engines.java import ensure_java
 from cltv_assets.engines.spark_jars import coordinates, excludes, folder_problem, installed_versions, spark_home
 from cltv_assets.errors import CltvError
@@ -45,7 +44,7 @@ def fetch_jars(settings: Settings, into: Path) -> None:
     CltvError
         If the jars cannot be fetched, or the folder cannot be written to.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     versions = installed_versions()
     into = into.expanduser().absolute()
     if into.is_dir() and folder_problem(into, versions) is None:

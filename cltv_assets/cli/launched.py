@@ -21,6 +21,7 @@ from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.remote.job import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import far_ends, params_loader
 from cltv_assets.errors import CltvError, ConfigError
+from cltv_assets.foreign import from_markdown
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
@@ -128,7 +129,7 @@ def _report(pipes: PipesContext, entry: dg.EventLogEntry) -> None:
         )
         if not found.passed:
             log = pipes.log.error if found.severity == dg.AssetCheckSeverity.ERROR else pipes.log.warning
-            log(f"{found.asset_key.to_user_string()}.{found.check_name}: {found.description}")
+            log(f"{found.asset_key.to_user_string()}.{found.check_name}: {from_markdown(found.description or '')}")
 
 
 def encoded(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:

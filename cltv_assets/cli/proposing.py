@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from cltv_assets.errors import ConfigError
+from cltv_assets.foreign import visible_lines
 
 #: Stands for columns until somebody has looked which there are.
 _NOT_YET = {name: f"the column of {name}" for name in ("customer_id", "transacted_at", "amount")}
@@ -29,12 +30,13 @@ def propose_configuration(path: str, table: str | None, url_variable: str | None
         raise ConfigError(f"{output} exists.", "Give --output another name, or --force to replace it.")
     text = _proposed(path, table, url_variable)
     output.write_text(text, encoding="utf-8")
-    typer.echo(text)
+    typer.echo(visible_lines(text))
     try:
         for finding in look_at_source(load_settings(output)):
-            typer.echo(f"{finding.state.value}: {finding.name}: {finding.text} {finding.remedy}".rstrip())
+            said = f"{finding.state.value}: {finding.name}: {finding.text} {finding.remedy}"
+            typer.echo(visible_lines(said.rstrip()))
     except CltvError as error:
-        typer.echo(f"Not complete yet: {error}")
+        typer.echo(visible_lines(f"Not complete yet: {error}"))
     typer.echo(f"\nAnswer the questions in {output}, then: cltv doctor -c {output}")
 
 

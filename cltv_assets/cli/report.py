@@ -13,6 +13,7 @@ from cltv_assets.cli.runner import parse_month, run_months
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import MissingMonthsError
+from cltv_assets.foreign import visible
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE, is_drawn
 from cltv_assets.settings import Settings
@@ -56,4 +57,4 @@ def _draw(settings: Settings, month: Month) -> None:
     with open_instance(settings) as instance:
         (result,) = run_months(settings, [month], instance, [REPORT.name])
     if not result.succeeded:
-        typer.echo(f"The pictures of {month} could not be drawn: {' '.join(result.errors)}", err=True)
+        typer.echo(visible(f"The pictures of {month} could not be drawn: {' '.join(result.errors)}"), err=True)

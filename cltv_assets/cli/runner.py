@@ -18,6 +18,7 @@ from cltv_assets.dagster_defs.collection import rare_collection
 from cltv_assets.dagster_defs.io_managers import NEWEST_MONTH
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.errors import ConfigError
+from cltv_assets.foreign import from_markdown
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
@@ -162,7 +163,7 @@ class MonthRunner:
             tags=self._tags,
         )
         warnings = [
-            f"{Names.table(found.asset_key)}.{found.check_name}: {found.description}"
+            f"{Names.table(found.asset_key)}.{found.check_name}: {from_markdown(found.description or '')}"
             for found in result.get_asset_check_evaluations()
             if not found.passed and found.severity == dg.AssetCheckSeverity.WARN
         ]

@@ -77,12 +77,14 @@ def _run_months(settings: Settings, months: Sequence[Month], assets: Sequence[st
 
     def after(result: MonthResult) -> None:
         done.append(result)
-        mark = "[green]done[/]" if result.succeeded else "[red]failed[/]"
+        mark, colour = ("done", "green") if result.succeeded else ("failed", "red")
         count = len(result.warnings)
         warned = f", {count} warning{'s' if count > 1 else ''}" if count else ""
-        console.print(f"  {result.month} {mark} in {result.seconds:.1f} s{warned}  [{len(done)}/{len(months)}]")
+        console.print(f"  {result.month} ", end="")
+        console.print(mark, style=colour, end="")
+        console.print(f" in {result.seconds:.1f} s{warned}  [{len(done)}/{len(months)}]")
         for error in result.errors:
-            console.print(f"    {error}", markup=False, soft_wrap=True)
+            console.print(f"    {error}", soft_wrap=True)
 
     with open_instance(settings) as instance:
         # On Spark the cluster does the work; a second process would only add a second driver.
@@ -140,4 +142,4 @@ def _say_warnings(console: Console, results: Sequence[MonthResult]) -> None:
         if len(months) > _SHOWN_MONTHS:
             named = f"{len(months)} months from {months[0]} to {months[-1]}"
         of = f"; of {months[-1]}" if len(months) > 1 else ""
-        console.print(f"  {named} {name}{of}: {messages[months[-1]]}", markup=False, soft_wrap=True)
+        console.print(f"  {named} {name}{of}: {messages[months[-1]]}", soft_wrap=True)

@@ -19,6 +19,7 @@ from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import SourceError
+from cltv_assets.foreign import from_markdown
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
@@ -84,7 +85,7 @@ def show_status(config: Path | None, only: str | None = None) -> None:
     lake = open_lake(settings)
     for month, state in found.items():
         for line in _explanations(lake, month, state, warnings=only is not None):
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     wrong = [month for month, state in found.items() if not state.in_order]
     if wrong:
         console.print(
@@ -100,7 +101,7 @@ def _explanations(lake: Lake, month: Month, state: MonthStatus, warnings: bool) 
     lines = [f"waits for its source: {lack}" for lack in state.waiting]
     for name in state.failed:
         own = [reason for reason in kept if f"{reason.table}.{reason.check}" == name]
-        lines.append(explained(own) if own else f"{name}: {state.says[name]}")
+        lines.append(explained(own, values=True) if own else f"{name}: {state.says[name]}")
     if warnings:
         lines += [f"{name}: {state.says[name]}" for name in state.warned]
     return [f"{month} {line}" for line in lines]
@@ -181,7 +182,7 @@ def _add_checks(found: Mapping[Month, MonthStatus], settings: Settings, instance
             if not evaluated.passed:
                 blocks = evaluated.severity == dg.AssetCheckSeverity.ERROR
                 (state.failed if blocks else state.warned).append(name)
-                state.says[name] = evaluated.description or "no message"
+                state.says[name] = from_markdown(evaluated.description or "no message")
 
 
 def _add_late(found: Mapping[Month, MonthStatus], settings: Settings, lake: Lake) -> None:

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
 from cltv_assets.cli.terminal import open_console
+from cltv_assets.foreign import visible
 from cltv_assets.models.gamma_gamma import NAME as GAMMA_GAMMA
 from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.months import Month
@@ -194,7 +195,7 @@ def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
     shown = Table("customer", *_right("frequency", "P(alive)", "purchases", *value), box=None)
     for row in best:
         shown.add_row(
-            row["customer_id"],
+            visible(row["customer_id"]),
             f"{row['frequency']:,}",
             f"{row['p_alive']:.3f}",
             f"{row[f'expected_purchases_{h}m']:.2f}",

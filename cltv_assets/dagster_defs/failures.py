@@ -30,7 +30,9 @@ def faults_as_failures(engine: Engine | None = None) -> Iterator[None]:
     try:
         yield
     except CltvError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        # The cause is recorded with its message, too.
+        cause = None if error.quoted else error
+        raise dg.Failure(description=f"{error.problem} {error.remedy}", allow_retries=False) from cause
     finally:
         if engine is not None:
             engine.release()

@@ -113,6 +113,8 @@ _COLUMNS = (
     (AssetKeyTable, "last_materialization"),
     (AssetCheckExecutionsTable, "evaluation_event"),
 )
+#: Events that are read together.
+_AT_ONCE = 200
 
 
 def is_sql(instance: dg.DagsterInstance) -> bool:
@@ -134,15 +136,13 @@ def event_databases(instance: dg.DagsterInstance) -> Iterator[tuple[Callable[[],
         yield storage.index_connection, None
 
 
-def rewrite_events(connection: Any, holding: str, rewrite: Callable[[str | None, Any], Any | None]) -> int:
+def rewrite_events(connection: Any, rewrite: Callable[[str | None, Any], Any | None]) -> int:
     """Rewrite recorded events in place.
 
     Parameters
     ----------
     connection : sqlalchemy connection
         To one of `event_databases`.
-    holding : str
-        Only events whose text holds this are looked at.
     rewrite : callable
         Takes an event's asset and decoded value and returns the new value; None leaves the event as
         it is.
@@ -157,14 +157,17 @@ def rewrite_events(connection: Any, holding: str, rewrite: Callable[[str | None,
         if not sa.inspect(connection).has_table(table.name):
             continue
         column = table.c[name]
-        rows = connection.execute(
-            sa.select(table.c.id, table.c.asset_key, column).where(column.contains(holding, autoescape=True))
-        ).fetchall()
-        for number, asset, text in rows:
-            new = rewrite(asset, json.loads(text))
-            if new is not None:
-                count += 1
-                connection.execute(table.update().where(table.c.id == number).values({name: json.dumps(new)}))
+        numbers = [number for (number,) in connection.execute(sa.select(table.c.id).where(column.is_not(None)))]
+        # Some events hold pictures, and a history has very many events.
+        for at in range(0, len(numbers), _AT_ONCE):
+            some = table.c.id.in_(numbers[at : at + _AT_ONCE])
+            for number, asset, text in connection.execute(
+                sa.select(table.c.id, table.c.asset_key, column).where(some)
+            ).fetchall():
+                new = rewrite(asset, json.loads(text))
+                if new is not None:
+                    count += 1
+                    connection.execute(table.update().where(table.c.id == number).values({name: json.dumps(new)}))
     return count
 
 

@@ -13,10 +13,11 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.files.storage import month_folder
-from cltv_assets.sources.delivered import OTHER_COLUMNS
+from cltv_assets.foreign import for_markdown
 from cltv_assets.tables.check import Finding
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.recording import places, recordable, recordable_rows
 from cltv_assets.tables.refused_lines import REFUSED_LINES, Reason
 from cltv_assets.tables.table import Table
 
@@ -46,7 +47,7 @@ def column_schema(table: TableSchema) -> dg.TableSchema:
 
 
 def check_result(asset: dg.AssetKey, finding: Finding, more: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
-    """Return a finding as Dagster records it: sentence, numbers, offending rows.
+    """Return a finding as Dagster records it: sentence, numbers, and where the offending rows stand.
 
     Parameters
     ----------
@@ -58,29 +59,30 @@ def check_result(asset: dg.AssetKey, finding: Finding, more: Mapping[str, Any] |
         Further metadata.
     """
     metadata = shown(finding.verdict.facts) | dict(more or {})
-    if finding.examples:
-        metadata["examples"] = dg.MetadataValue.md(markdown_table(finding.examples))
+    if examples := recordable_rows(finding.examples):
+        metadata["examples"] = dg.MetadataValue.md(markdown_table(examples))
+    # A month that is refused says by its reasons where lines stand.
+    told = finding.verdict.message + ("" if finding.blocks else places(finding.examples))
     return dg.AssetCheckResult(
         passed=finding.verdict.passed,
         asset_key=asset,
         check_name=finding.check.name,
         severity=dg.AssetCheckSeverity.ERROR if finding.check.blocking else dg.AssetCheckSeverity.WARN,
-        description=finding.verdict.message,
+        description=for_markdown(told),
         metadata=metadata,
     )
 
 
 def refusal_metadata(reasons: Sequence[Reason], run: MonthRun) -> dict[str, Any]:
-    """Return why a month is refused as metadata: the reasons, some lines of each, and where they stand."""
+    """Return why a month is refused as metadata: the reasons, and where some lines of each stand."""
     rows = [row for reason in reasons if reason.lines is not None for row in reason.rows()]
     if not reasons:
         return {}
     place = run.lake.table(REFUSED_LINES).uri
     found: dict[str, Any] = {"refused_lines": f"{place}/{month_folder(run.month)}"}
     if rows:
-        names = [c.name for c in REFUSED_LINES.columns if c.name != "message" and any(row.get(c.name) for row in rows)]
-        table = markdown_table([{name: row.get(name) for name in names} for row in rows])
-        found["reasons"] = dg.MetadataValue.md(table)
+        told = [name for name in recordable_rows(rows)[0] if any(row.get(name) for row in rows)]
+        found["reasons"] = dg.MetadataValue.md(markdown_table([{name: row.get(name) for name in told} for row in rows]))
     return found
 
 
@@ -96,9 +98,12 @@ def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any
     run : MonthRun
         The month's run; its inputs include the written tables.
     """
-    metadata = _highlights(table, run)
+    metadata = _highlights(table, run) | shown(run.notes)
+    if recordable(written.columns) != list(written.columns):
+        # Its rows are customers or lines: highlights and counts tell of all of them together.
+        return metadata
     preview = run.engine.collect(written.limit(_PREVIEW_ROWS)).to_pylist()
-    return metadata | shown(run.notes) | {"preview": dg.MetadataValue.md(markdown_table(preview))}
+    return metadata | {"preview": dg.MetadataValue.md(markdown_table(preview))}
 
 
 def _highlights(table: Table, run: MonthRun) -> dict[str, Any]:
@@ -158,6 +163,7 @@ def picture(png: bytes, says: str) -> dg.MarkdownMetadataValue:
     says : str
         What the picture shows, in words.
     """
+    says = for_markdown(says)
     return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{base64.b64encode(png).decode()})\n\n{says}")
 
 
@@ -175,17 +181,17 @@ def shown(facts: Mapping[str, object]) -> dict[str, Any]:
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as a Markdown table, without what no setting uses of a delivery: that may be anything."""
+    """Return rows as a Markdown table; what stands in them is shown, and never taken for markup."""
     if not rows:
         return "_no rows_"
-    names = [name for name in rows[0] if name != OTHER_COLUMNS.name]
+    names = list(rows[0])
 
     def cell(value: object) -> str:
         if isinstance(value, float):
             return f"{value:.6g}"
-        text = str("" if value is None else value).replace("|", "\\|").replace("\n", " ")
-        return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+        text = str("" if value is None else value)
+        return for_markdown(text if len(text) <= _CELL else f"{text[: _CELL - 1]}…")
 
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    lines = ["| " + " | ".join(map(for_markdown, names)) + " |", "|" + " --- |" * len(names)]
     lines += ["| " + " | ".join(cell(row[name]) for name in names) + " |" for row in rows]
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
 from cltv_assets.dagster_defs.presentation import report_metadata
 from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months, outputs_of_checks, record_checks
 from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
+from cltv_assets.foreign import for_markdown
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE, collect, essentials, problems, render
 from cltv_assets.settings import Settings
@@ -90,7 +91,7 @@ def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, i
     shown = essentials(data)
     message = " ".join(found) or "Whole and self-contained."
     key = names.key(REPORT.name)
-    result = dg.AssetCheckResult(passed=not found, asset_key=key, check_name=_CHECK, description=message)
+    result = dg.AssetCheckResult(passed=not found, asset_key=key, check_name=_CHECK, description=for_markdown(message))
     refusal = f"The report of {month} is not published; readers keep what they had. {message}" if found else ""
 
     def publish(_value: None) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ class ScratchFolder:
     """A folder in the system's temporary one, removed at exit or by ``close``."""
 
     def __init__(self) -> None:
-        _sweep(Path(tempfile.gettempdir()))
+        sweep()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         unlocked = self.path / "locking"
         lock = unlocked.open("w")
@@ -44,9 +44,9 @@ def _remove(path: Path, lock: IO[str], owner: int) -> None:
         lock.close()
 
 
-def _sweep(folder: Path) -> None:
+def sweep() -> None:
     """Remove the folders of processes that no longer run."""
-    for lock in folder.glob(f"{_PREFIX}*/{_LOCK}"):
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
         try:
             with lock.open("r+") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

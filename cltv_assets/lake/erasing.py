@@ -8,8 +8,6 @@ To finish an interrupted erasure, run it again.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 from cltv_assets.columns import TableSchema
 from cltv_assets.files.storage import Storage
 from cltv_assets.lake.lake import Lake
+from cltv_assets.lake.spellings import Spellings
 from cltv_assets.months import Month
 
 CUSTOMER, WHOLE_LINE = "customer_id", "source_text"
@@ -40,36 +39,17 @@ class Holding:
     rows: int
 
 
-def names_customer(batch: pa.RecordBatch, customer: str) -> pa.BooleanArray:
-    """Return which rows name the customer.
-
-    As delivered, too: with spaces around, as ``17850.0`` for ``17850``, or as a word of
-    a line that could not be split into fields.
-
-    Parameters
-    ----------
-    batch : pyarrow.RecordBatch
-        With a column ``customer_id`` as text, perhaps ``source_text``.
-    customer : str
-        As ``cleaned_transactions`` has it.
-    """
-    given = pc.utf8_trim_whitespace(batch.column(CUSTOMER))
-    found = pc.equal(given, customer)
-    if customer.isdecimal():
-        found = pc.or_kleene(found, pc.match_substring_regex(given, rf"^{customer}\.0+$"))
-    found = found.fill_null(False)
+def names_customer(batch: pa.RecordBatch, customer: Spellings) -> pa.BooleanArray:
+    """Return which rows name the customer, in ``customer_id`` or, where there is one, in ``source_text``."""
+    found = customer.in_column(batch.column(CUSTOMER))
     if WHOLE_LINE in batch.schema.names:
-        # CSV doubles quotes within a field, and JSON escapes them, and often letters.
-        escaped = json.dumps(customer)[1:-1]
-        upper = re.sub(r"(?<=\\u)[0-9a-f]{4}", lambda code: code[0].upper(), escaped)
-        texts = {customer, customer.replace('"', '""'), customer.replace('"', r"\""), escaped, upper}
-        spellings = "|".join(map(re.escape, texts))
-        word = rf"(^|[^\pL\pN_])({spellings})($|[^\pL\pN_])"
-        found = pc.or_(found, pc.match_substring_regex(batch.column(WHOLE_LINE), word).fill_null(False))
+        lines = batch.column(WHOLE_LINE)
+        if lines.null_count < len(lines):
+            found = pc.or_(found, customer.in_lines(lines))
     return found
 
 
-def holdings(lake: Lake, tables: Sequence[TableSchema], customer: str) -> list[Holding]:
+def holdings(lake: Lake, tables: Sequence[TableSchema], customer: Spellings) -> list[Holding]:
     """Return where the customer is, in the order of ``tables``, oldest month first."""
     found = []
     for schema in tables:
@@ -83,7 +63,7 @@ def holdings(lake: Lake, tables: Sequence[TableSchema], customer: str) -> list[H
     return found
 
 
-def erase(lake: Lake, holding: Holding, customer: str) -> None:
+def erase(lake: Lake, holding: Holding, customer: Spellings) -> None:
     """Publish the month again without the customer.
 
     Raises
@@ -100,14 +80,14 @@ def erase(lake: Lake, holding: Holding, customer: str) -> None:
         table.publish(staging.seal(copied=True), _OPERATION)
 
 
-def _rows_of(lake: Lake, schema: TableSchema, path: str, customer: str) -> int:
+def _rows_of(lake: Lake, schema: TableSchema, path: str, customer: Spellings) -> int:
     columns = [column.name for column in schema.columns if column.name in (CUSTOMER, WHOLE_LINE)]
     with lake.storage.asking(path), lake.storage.open(path) as source:
         batches = pq.ParquetFile(source).iter_batches(_BATCH_ROWS, columns=columns)
         return sum(pc.sum(names_customer(batch, customer)).as_py() or 0 for batch in batches)
 
 
-def _copy_without(storage: Storage, path: str, into: str, customer: str) -> None:
+def _copy_without(storage: Storage, path: str, into: str, customer: Spellings) -> None:
     with storage.asking(path), storage.open(path) as source:
         file = pq.ParquetFile(source)
         # Drop the writer's metadata, so that only the rows of the old file remain.

@@ -16,7 +16,7 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.settings.deprecations import with_new_names
 from cltv_assets.settings.model import Settings
 from cltv_assets.settings.validating import validated
-from cltv_assets.settings.yaml_file import Places, read_documents
+from cltv_assets.settings.yaml_file import Places, read_documents, shorter
 
 #: Files in which Dagster's components keep their settings, under `attributes`.
 COMPONENT_FILES = ("defs.yaml", "defs.yml")
@@ -123,6 +123,6 @@ def _rendered(value: Any, at: tuple[str, ...], path: Path, places: Places, rende
         # A template may call functions, and they may fail with errors of any type.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     raise ConfigError(
-        f"{places.get(at, path)}: {'.'.join(at)}: {value} cannot be rendered: {reason}.",
+        f"{places.get(at, path)}: {'.'.join(at)}: {shorter(value)} cannot be rendered: {shorter(reason)}.",
         "Set the variable that it names, or mend the template.",
     )

@@ -25,7 +25,7 @@ from cltv_assets.settings.deprecations import with_new_names
 from cltv_assets.settings.layers import chosen_environment, environment_file, lay_over, refuse_misnamed
 from cltv_assets.settings.model import Settings
 from cltv_assets.settings.validating import validated
-from cltv_assets.settings.yaml_file import Places, read_settings_file
+from cltv_assets.settings.yaml_file import Places, read_settings_file, read_text, shown
 
 #: Variables that belong to the command line and the deployment, not to the settings.
 _OTHER_VARIABLES = {
@@ -78,7 +78,7 @@ def load_settings(
         changes, its_places = read_settings_file(special)
         if changes.get("environment", environment) != environment:
             raise ConfigError(
-                f"{its_places['environment',]}: environment is {changes['environment']!r}, "
+                f"{its_places['environment',]}: environment is {shown(changes['environment'])}, "
                 f"but this is the file of '{environment}' ({where}).",
                 "Take the line out: the file's name says the environment.",
             )
@@ -110,9 +110,11 @@ def _apply_variables(values: dict[str, Any], places: Places, environ: Mapping[st
             continue
         keys = tuple(name.removeprefix("CLTV_").lower().split("__"))
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
+            found = read_text(text, f"variable {name}")
+        except (yaml.YAMLError, ValueError, OverflowError):
+            found = [(text, {})]
+        # Several documents are no value: the text is taken as it is.
+        value = found[0][0] if len(found) == 1 else text if found else None
         section = values
         for key in keys[:-1]:
             inner = section.get(key)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings.model import EnvironmentName
-from cltv_assets.settings.yaml_file import Places
+from cltv_assets.settings.yaml_file import Places, shown
 
 ENVIRONMENTS: tuple[str, ...] = get_args(EnvironmentName)
 ENVIRONMENT_VARIABLE = "CLTV_ENVIRONMENT"
@@ -42,9 +42,9 @@ def chosen_environment(values: Mapping[str, Any], environ: Mapping[str, str], pl
     where = f"variable {ENVIRONMENT_VARIABLE}" if variable else places.get(("environment",), "environment")
     if named in ENVIRONMENTS:
         return str(named), where
-    near = _meant(str(named))
+    near = _meant(str(named)) if isinstance(named, str) else None
     raise ConfigError(
-        f"{where}: there is no environment {named!r}" + (f"; did you mean '{near}'?" if near else "."),
+        f"{where}: there is no environment {shown(named)}" + (f"; did you mean '{near}'?" if near else "."),
         f"The environments are {', '.join(ENVIRONMENTS)}.",
     )
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings.model import Settings
 from cltv_assets.settings.source_fields import CanonicalName
-from cltv_assets.settings.yaml_file import Places
+from cltv_assets.settings.yaml_file import Places, shorter, shown
 
 #: What people call a setting, or a canonical column, elsewhere.
 _USUAL_WORDS = {
@@ -31,6 +31,10 @@ _USUAL_WORDS = {
     **dict.fromkeys(("total", "value", "revenue", "sales"), "amount"),
     **dict.fromkeys(("refund", "refunded", "amount_refunded"), "refund_amount"),
 }
+
+
+#: The most that one message lists.
+_SHOWN_PROBLEMS = 10
 
 
 def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> Settings:
@@ -58,7 +62,10 @@ def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> S
 
 def _explain(error: ValidationError, path: Path | None, places: Places) -> ConfigError:
     """Return everything that pydantic found, as one paragraph."""
-    problems = [_problem(item, path, places) for item in error.errors()]
+    found = error.errors()
+    problems = [_problem(item, path, places) for item in found[:_SHOWN_PROBLEMS]]
+    if len(found) > _SHOWN_PROBLEMS:
+        problems.append(f"And {len(found) - _SHOWN_PROBLEMS} more.")
     remedy = "Mend these and try again." if len(problems) > 1 else "Mend it and try again."
     return ConfigError(" ".join(problems), remedy)
 
@@ -68,7 +75,7 @@ def _problem(item: Mapping[str, Any], path: Path | None, places: Places) -> str:
     # One text in place of a list is an item that nobody wrote.
     while keys and keys not in places and keys[-1].isdecimal():
         keys = keys[:-1]
-    shown = ".".join(keys) or "the settings"
+    name = shorter(".".join(keys)) or "the settings"
     # A missing key has no line, so the line of its section is named.
     known = next((places[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in places), path)
     where = f"{known}: " if known else ""
@@ -77,12 +84,12 @@ def _problem(item: Mapping[str, Any], path: Path | None, places: Places) -> str:
         usual = _USUAL_WORDS.get(keys[-1].lower())
         near = [usual] if usual in allowed else difflib.get_close_matches(keys[-1], allowed, 1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"the keys there are {', '.join(allowed)}."
-        return f"{where}unknown key '{shown}'; {hint}"
+        return f"{where}unknown key '{name}'; {hint}"
     message = re.sub(r"^Value error, ", "", item["msg"])
     if item["type"] == "string_type" and isinstance(item["input"], bool):
         message += "; YAML reads a bare Yes, No, On or Off as true or false: put it in quotes"
-    got = f" (got {item['input']!r})" if keys and not isinstance(item["input"], dict) else ""
-    return f"{where}{shown}: {message}{got}."
+    got = f" (got {shown(item['input'])})" if keys and not isinstance(item["input"], dict) else ""
+    return f"{where}{name}: {shorter(message, 1_000)}{got}."
 
 
 def _allowed_beside(keys: tuple[str, ...]) -> list[str]:

@@ -128,10 +128,13 @@ def _missing(names: Sequence[str], missing: Mapping[str, str], where: str, hint:
         if near:
             hints.append(f"For '{name}' did you mean '{by_case[near[0]]}'?")
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    hints.append(f"The columns there are {', '.join(names[:_SHOWN])}{more}; correct {_section(missing)}.")
+    there = f"The columns there are {', '.join(names[:_SHOWN])}{more}"
+    # What stands there without a header may be a customer's line.
+    hints.append(f"Correct {_section(missing)}." if hint == _NO_HEADER else f"{there}; correct {_section(missing)}.")
     hints += [hint] if hint else []
     noun = "column" if len(parts) == 1 else "columns"
-    return SourceError(f"{where}: no {noun} {' and '.join(parts)}.", " ".join(hints))
+    quoted = f"{there}." if hint == _NO_HEADER else ""
+    return SourceError(f"{where}: no {noun} {' and '.join(parts)}.", " ".join(hints), quoted=quoted)
 
 
 def _section(wanted: Mapping[str, str]) -> str:

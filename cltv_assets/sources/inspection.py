@@ -190,10 +190,10 @@ def _require_split(file: SourceFile, sample: pa.Table, split: pa.Table) -> None:
         return
     line, text = sample["source_line"][0].as_py(), sample["source_text"][0].as_py()
     raise SourceError(
-        f"{file.address}: none of {sample.num_rows:,} lines has as many fields as the header; line {line} "
-        f"reads {quoted(text)}.",
+        f"{file.address}: none of {sample.num_rows:,} lines has as many fields as the header; see line {line}.",
         "Deliver the file with one header name for each field, or set source.delimiter to what separates them. If only "
         "empty fields at the end are lacking or too many, set source.ragged: pad.",
+        quoted=f"Line {line} reads {quoted(text)}.",
     )
 
 

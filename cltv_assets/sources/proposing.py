@@ -101,10 +101,12 @@ def unreadable_times(
     if found.lines < lines:
         counted = f"{found.lines:,} of its {'first ' if sampled else ''}{lines:,} lines ({share}) have no"
     values = ", ".join(f"line {line} holds {quoted(text)}" for line, text in found.examples)
+    first = found.examples[0][0] if found.examples else 1
     return SourceError(
         f"{path}, column '{column}': {counted} {'a ' if found.lines == lines else ''}time that "
-        f"source.timestamp_format '{' or '.join(given)}' can read; {values}.",
+        f"source.timestamp_format '{' or '.join(given)}' can read; see line {first}.",
         _remedy(given, found),
+        quoted=f"{values[:1].upper()}{values[1:]}.",
     )
 
 

@@ -195,9 +195,9 @@ def texts(columns: Sequence[str], reader: Reader, works: Iterable[Work]) -> Iter
             if lines.texts is not None and lines.texts.null_count < len(lines.texts):
                 at = pc.index(pc.is_valid(lines.texts), True).as_py()
                 raise SourceError(
-                    f"{file.address}, line {lines.numbers[at]}: it could not be split into the header's columns: "
-                    f"{lines.texts[at].as_py()[:_SHOWN]!r}.",
+                    f"{file.address}, line {lines.numbers[at]}: it could not be split into the header's columns.",
                     "A query needs whole lines: mend it, or set source.ragged: pad, source.quoting or source.escape.",
+                    quoted=f"It reads {lines.texts[at].as_py()[:_SHOWN]!r}.",
                 )
             found = (lines.columns[name] for name in columns)
             arrays = [pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text) for text in found]

@@ -340,9 +340,10 @@ class TableReader(MonthsOfTable):
         found = session.ask(f"SELECT COUNT(*), MIN({time.sql}) FROM {{rows}} WHERE {odd}")  # noqa: S608
         if found[0][0]:
             raise SourceError(
-                f"{self._where(time)}: {found[0][0]:,} rows hold no ISO day or time without an offset, for example "
-                f"{found[0][1]!r}, so months cannot be told apart exactly.",
+                f"{self._where(time)}: {found[0][0]:,} rows hold no ISO day or time without an offset, so months "
+                "cannot be told apart exactly.",
                 "Make it ISO text such as 2024-03-01 12:30:00 in source.query (SQLite's datetime() does).",
+                quoted=f"One of them is {found[0][1]!r}.",
             )
 
     def _undated(self, time: Column) -> str:

@@ -133,8 +133,6 @@ def measures_of_margins(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar
     if name is None:
         return {}
     bought, known = cleaned.kind == "purchase", cleaned.margin.notnull()
-    raw = run.inputs[RAW_TRANSACTIONS.name][name]
-    odd = ibis.ifelse(raw.re_search(r"^[-+]?[0-9.,]+$"), ibis.null("string"), raw)
     return {
         "bought": cleaned.amount.sum(where=bought).cast("float64"),
         "bought_known": cleaned.amount.sum(where=known).cast("float64"),
@@ -142,9 +140,16 @@ def measures_of_margins(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar
         "known": known.cast("int64").sum(),
         "unknown": (bought & ~known).cast("int64").sum(),
         "beyond": (cleaned.margin > cleaned.amount).fill_null(False).cast("int64").sum(),
-        "odd_cost": odd.min().as_scalar(),
-        "odder_cost": odd.max().as_scalar(),
     }
+
+
+def lines_of_odd_margins(_cleaned: ir.Table, run: MonthRun) -> ir.Table:
+    """Return delivered lines whose cost or margin is no number."""
+    raw, name = run.inputs[RAW_TRANSACTIONS.name], run.settings.source.margin_column
+    text = ibis.null("string") if name is None else raw[name]
+    odd = raw.filter((~text.re_search(r"^[-+]?[0-9.,]+$")).fill_null(False))
+    found = odd.select("source_file", "source_line", column=ibis.literal(name or ""), text=text.substr(0, 80))
+    return found.order_by("source_file", "source_line")
 
 
 def odd_margins(values: Values, run: MonthRun) -> list[str]:
@@ -156,11 +161,9 @@ def odd_margins(values: Values, run: MonthRun) -> list[str]:
     bought, known, margin = (values[name] or 0.0 for name in ("bought", "bought_known", "margin"))
     said = []
     if bought - known > run.settings.checks.unreadable_share * bought:
-        shown = " and ".join(sorted({f"'{values[name]}'" for name in ("odd_cost", "odder_cost") if values[name]}))
         said.append(
-            f"{values['unknown']:,} purchase lines ({1 - known / bought:.1%} of the value) have no number in {setting}"
-            f"{f', but such as {shown}' if shown else ''}: these customers' margins are those of their other lines, "
-            "or the shop's."
+            f"{values['unknown']:,} purchase lines ({1 - known / bought:.1%} of the value) have no number in {setting}:"
+            " these customers' margins are those of their other lines, or the shop's."
         )
     if known and margin < 0:
         said.append(

@@ -113,7 +113,6 @@ def _orders_in_files(raw: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     whole = orders.aggregate(
         orders=orders.count(),
         twice=twice.cast("int64").sum(),
-        such_as=ibis.ifelse(twice, orders[order[0]], null).min(),
         first=ibis.ifelse(twice, orders["first"], null).min(),
         last=ibis.ifelse(twice, orders["last"], null).max(),
     )
@@ -139,15 +138,27 @@ def _orders_that_changed(raw: ir.Table) -> dict[str, ir.Scalar]:
     whole = orders.aggregate(
         orders=orders.count(),
         changed=orders.changed.cast("int64").sum(),
-        such_as=ibis.ifelse(orders.changed, orders.transaction_id, null).min(),
         first=ibis.ifelse(orders.changed, orders["first"], null).min(),
         last=ibis.ifelse(orders.changed, orders["last"], null).max(),
     )
     return {name: whole[name].as_scalar() for name in whole.columns}
 
 
+def _lines_of_several_files(raw: ir.Table, run: MonthRun) -> ir.Table:
+    """Return lines of orders that several files hold."""
+    key = ["transaction_id" if "transaction_id" in run.settings.source.mapping else "customer_id", "transacted_at"]
+    orders = raw.group_by(key).aggregate(files=raw.source_file.nunique())
+    lines = raw.semi_join(orders.filter(orders.files > 1), key)
+    places = lines.select("source_file", "source_line", text=lines[key[0]])
+    return places.order_by("text", "source_file", "source_line")
+
+
 @check(
-    "No delivery is there twice, and none overlaps another.", measures=_orders_in_files, blocking=False, of_sample=True
+    "No delivery is there twice, and none overlaps another.",
+    measures=_orders_in_files,
+    examples=_lines_of_several_files,
+    blocking=False,
+    of_sample=True,
 )
 def delivered_once(values: Values, run: MonthRun) -> Verdict:
     """Warn when the same orders are in several files."""
@@ -155,8 +166,8 @@ def delivered_once(values: Values, run: MonthRun) -> Verdict:
     if changed:
         return Verdict(
             False,
-            f"{changed:,} of {orders:,} orders are in several files with other lines, amounts or states, such as "
-            f"'{values['such_as']}'; the files are {values['first']} to {values['last']}. source.duplicates: "
+            f"{changed:,} of {orders:,} orders are in several files with other lines, amounts or states; "
+            f"the files are {values['first']} to {values['last']}. source.duplicates: "
             "drop_across_files drops equal lines only, so the older state counts too: keep the newest export alone, or "
             "take each order's newest lines by source.query.",
             {"orders_that_changed": changed},
@@ -164,7 +175,7 @@ def delivered_once(values: Values, run: MonthRun) -> Verdict:
     if not twice or twice < _OVERLAP * orders:
         return Verdict(True, f"{twice:,} of {orders:,} orders are in more than one file.")
     message = (
-        f"{twice:,} of {orders:,} orders are in more than one file, such as '{values['such_as']}'; the files are "
+        f"{twice:,} of {orders:,} orders are in more than one file; the files are "
         f"{values['first']} to {values['last']}. A file was delivered twice, or exports overlap: remove the file, or "
         "set source.duplicates: drop_across_files, which counts equal lines of two files once."
     )

@@ -33,7 +33,7 @@ _SHOWN_REASONS = 5
 #: Steps of one month that end at the same moment write one after the other.
 _ATTEMPTS = 5
 _MOST_MONEY = Decimal(10) ** 14
-#: What a message shows of a line, so that somebody sees the fault. Nothing else, because messages are sent around.
+#: The column that a reason is about. Its value is shown from the lake; what Dagster records names the column alone.
 _TELLING = {"date": "transacted_at", "total": "amount"} | {
     name: name for name in ("quantity", "unit_price", "amount", "currency", "not_counted")
 }
@@ -96,8 +96,11 @@ class Reason:
         for number, line in enumerate(self.samples, 1):
             yield about | {"sample": number, **line}
 
-    def sentence(self) -> str:
-        """Return reason, count, value and where some of the lines are; empty if nothing was counted."""
+    def sentence(self, *, values: bool) -> str:
+        """Return reason, count, value and where some of the lines are; empty if nothing was counted.
+
+        With ``values`` it quotes the lines.
+        """
         if self.lines is None:
             return ""
         what = f"{self.reason}, {_counted(self.lines, 'line')}" if self.reason else _counted(self.lines, "row")
@@ -105,7 +108,7 @@ class Reason:
         telling = next((name for word, name in _TELLING.items() if word in (self.reason or "")), "")
         places = [
             f"{line['source_file']} line {line['source_line']}"
-            + (f" ({telling} {line[telling]!r})" if line.get(telling) else "")
+            + (f" ({telling}{f' {line[telling]!r}' if values else ''})" if line.get(telling) else "")
             for line in self.samples
             if line.get("source_file")
         ]
@@ -153,12 +156,15 @@ def reasons_of(finding: Finding, name: str, table: ir.Table, run: MonthRun) -> l
     ] or [Reason(*whole)]
 
 
-def explained(reasons: Sequence[Reason]) -> str:
-    """Return the reasons of one month as a paragraph: what each check says, then its reasons."""
+def explained(reasons: Sequence[Reason], *, values: bool = False) -> str:
+    """Return the reasons of one month as a paragraph: what each check says, then its reasons.
+
+    With ``values`` it quotes what stands in some lines, for a reader of the lake: Dagster must not record that.
+    """
     parts = []
     for table, check in dict.fromkeys((one.table, one.check) for one in reasons):
         own = [one for one in reasons if (one.table, one.check) == (table, check)]
-        counted = "; ".join(filter(None, (one.sentence() for one in own[:_SHOWN_REASONS])))
+        counted = "; ".join(filter(None, (one.sentence(values=values) for one in own[:_SHOWN_REASONS])))
         more = len(own) - _SHOWN_REASONS
         counted += f"; and {more} rarer reason{'s' if more > 1 else ''}" if more > 0 else ""
         parts.append(f"{table}.{check}: {own[0].message}" + (f" Found: {counted}." if counted else ""))

@@ -155,8 +155,12 @@ def test_metadata_of_each_materialisation(ran: Ran, name: str) -> None:
         assert len(then.filter(pads.field("month") == dt.date.fromisoformat(f"{month}-01"))) == len(
             rows_of(ran.lake, name, month)
         )
-        preview = str(shown["preview"].value)
-        assert preview == "_no rows_" or schemas[name].column_names[0] in preview
+        columns = schemas[name].column_names
+        if {"customer_id", "source_line"} & set(columns):
+            assert "preview" not in shown, "rows of customers are not recorded"
+        else:
+            preview = str(shown["preview"].value)
+            assert preview == "_no rows_" or columns[0] in preview
     node = build_definitions(ran.settings).resolve_asset_graph().get(dg.AssetKey(name))
     assert "dagster/column_schema" in node.metadata
 

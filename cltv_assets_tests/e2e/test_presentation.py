@@ -20,6 +20,7 @@ from cltv_assets.cli.runner import run_months
 from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.io_managers import lake_io_manager
 from cltv_assets.dagster_defs.presentation import REPORT_URL_VARIABLE, markdown_table
+from cltv_assets.figures import wording
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.running import settings_in
@@ -60,6 +61,9 @@ def test_predictions_tell_their_totals(ran: Ran) -> None:
     top = sum(row["cltv_2m"] for row in table if row["value_segment"] == "top")
     assert f"| top | {sum(row['value_segment'] == 'top' for row in table)} |" in shown["segments"]
     assert f"{top:,.2f}" in shown["segments"]
+    best = sorted((row["cltv_2m"] for row in table), reverse=True)
+    assert f"| 1 | {wording.money(best[0], 'GBP')} |" in shown["most_valuable"]
+    assert f"| 5 | {wording.money(best[4], 'GBP')} |" in shown["most_valuable"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +210,7 @@ def test_kinds_name_what_is_in_use(
 def test_a_long_text_does_not_blow_up_a_table() -> None:
     table = markdown_table([{"reason": "x" * 500, "a|b": "c|d\ne"}])
     assert max(map(len, table.splitlines())) < 120
-    assert "c\\|d e" in table
+    assert "c\\|d\\\\ne" in table
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cltv_assets.cli.analysis.printing import Rows, visible
+from cltv_assets.cli.analysis.printing import Rows
 from cltv_assets.cli.analysis.published import CATALOGUE, CURRENT, PublishedTable, catalogue
 from cltv_assets.columns import MONTH
 from cltv_assets.duckdb_messages import said_in
@@ -26,6 +26,7 @@ from cltv_assets.engines.duckdb_files import dataset_over
 from cltv_assets.errors import CltvError, EngineError, LakeError, QueryError
 from cltv_assets.files.storage import Storage
 from cltv_assets.files.store_faults import fault_of, from_store
+from cltv_assets.foreign import visible
 
 #: Rows that come at once.
 _BATCH = 10_000

@@ -22,6 +22,7 @@ import pyarrow.csv as pa_csv
 from rich.cells import cell_len, set_cell_size
 
 from cltv_assets.errors import QueryError
+from cltv_assets.foreign import visible
 
 #: The widest that a column of the printed table may become.
 _WIDEST = 60
@@ -41,17 +42,6 @@ class Rows:
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
-
-
-def visible(text: str) -> str:
-    r"""Return text with every character that a terminal would obey, or not show, spelled as ``\x1b``."""
-    if text.isprintable():
-        return text
-    return "".join(
-        # Spaces of other widths are harmless.
-        one if one.isprintable() or one in "\u00a0\u202f\u3000" else one.encode("unicode_escape").decode()
-        for one in text
-    )
 
 
 def print_table(rows: Rows, limit: int) -> None:

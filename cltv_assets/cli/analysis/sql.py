@@ -8,12 +8,13 @@ from pathlib import Path
 import typer
 
 from cltv_assets.cli.analysis.asking import asked
-from cltv_assets.cli.analysis.printing import print_csv, print_json, print_table, refuse_for_csv, visible
+from cltv_assets.cli.analysis.printing import print_csv, print_json, print_table, refuse_for_csv
 from cltv_assets.cli.analysis.published import published_tables
 from cltv_assets.cli.reading import open_lake
 from cltv_assets.cli.whole_file import check_ending, write_whole
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
+from cltv_assets.foreign import visible
 
 #: The form that people read; the others are for programs.
 TABLE = "table"

@@ -56,4 +56,4 @@ def warning(name: str, text: str, remedy: str) -> Finding:
 
 def failed(name: str, error: CltvError) -> Finding:
     """Return a finding that must be mended before a run or a deploy."""
-    return Finding(name, State.FAILED, error.problem, error.remedy, error.exit_code)
+    return Finding(name, State.FAILED, f"{error.problem} {error.quoted}".rstrip(), error.remedy, error.exit_code)

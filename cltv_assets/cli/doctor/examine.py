@@ -98,10 +98,10 @@ def _finding(name: str, look: Callable[[Settings], str], settings: Settings) -> 
 
 
 def _show(console: Console, finding: Finding) -> None:
-    console.print(f"[{_COLOURS[finding.state]}]{finding.state.value:<8}[/]", end="")
+    console.print(f"{finding.state.value:<8}", style=_COLOURS[finding.state], end="")
     remedy = f" {finding.remedy}" if finding.remedy else ""
     stop = "." if remedy and not finding.text.endswith((".", "!", "?")) else ""
-    console.print(f"{finding.name}: {finding.text}{stop}{remedy}", markup=False, soft_wrap=True)
+    console.print(f"{finding.name}: {finding.text}{stop}{remedy}", soft_wrap=True)
 
 
 def _lake(settings: Settings) -> str:

@@ -26,7 +26,7 @@ from cltv_assets.sources.placeholders import NOBODY_WITH_WORDS, PLACEHOLDERS
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.parsing import is_one_of
-from cltv_assets.tables.margins import measures_of_margins, odd_margins
+from cltv_assets.tables.margins import lines_of_odd_margins, measures_of_margins, odd_margins
 from cltv_assets.tables.month_run import MonthRun
 
 #: Fewer lines, orders or customers show no habit.
@@ -45,36 +45,43 @@ UNREADABLE = {
     "invalid_unit_price": "source.columns.unit_price and source.decimal_separator",
     "invalid_amount": "source.decimal_separator, currency and source.columns.amount",
 }
+#: The column that each of them is about; a malformed line has none.
+_COLUMNS = {
+    **dict.fromkeys(("missing_date", "invalid_date"), "transacted_at"),
+    **{f"invalid_{name}": name for name in ("quantity", "unit_price", "amount")},
+}
 #: Currencies with three decimals.
 _THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 
 
-def _of_customers(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+def _customers(cleaned: ir.Table, run: MonthRun) -> ir.Table:
+    """Return every customer with what they bought, and whether the id can be that of a single customer."""
     bought = cleaned.filter(cleaned.kind == "purchase")
     # Without amounts every line counts alike.
     value = bought.count() if run.settings.source.counted else bought.amount.sum()
     each = bought.group_by("customer_id").aggregate(value=value.cast("float64"))
     each = each.mutate(key=each.customer_id.lower())
-    each = each.mutate(
+    return each.mutate(
         mangled=each.customer_id.re_search(_EXPONENT),
         nobody=is_one_of(each.customer_id, PLACEHOLDERS) | each.key.re_search(NOBODY_WITH_WORDS),
         # Counting spellings is dear, and usually there is but one of each.
         respelled=(each.key != each.customer_id) | each.key.startswith("0"),
     )
 
+
+def _of_customers(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
+    each = _customers(cleaned, run)
+
     def those(condition: ir.BooleanValue) -> dict[str, ir.Scalar]:
         return {
             "ids": condition.cast("int64").sum(),
             "value": ibis.ifelse(condition, each.value, 0.0).sum(),
-            "such_as": ibis.ifelse(condition, each.customer_id, ibis.null("string")).min(),
-            "and": ibis.ifelse(condition, each.customer_id, ibis.null("string")).max(),
         }
 
     whole = each.aggregate(
         customers=each.count(),
         value=each.value.sum(),
         top=each.value.max(),
-        top_id=each.customer_id.argmax(each.value),
         **{f"mangled_{name}": one for name, one in those(each.mangled).items()},
         **{f"nobody_{name}": one for name, one in those(each.nobody).items()},
     )
@@ -89,9 +96,26 @@ def _of_customers(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     return found | {"second": each.order_by(ibis.desc("value")).limit(2).value.min().as_scalar()}
 
 
+def _lines_of_odd_customers(cleaned: ir.Table, run: MonthRun) -> ir.Table:
+    """Return a line of some customers of each kind that `customer_ids` complains of."""
+    each = _customers(cleaned, run)
+    large = each.value > each.value.sum().as_scalar() * run.settings.checks.customer_share
+    kinds = {"mangled": each.mangled, "nobody": each.nobody, "largest": large}
+    named = [
+        each.filter(condition).order_by("customer_id").limit(2).select("customer_id", finding=ibis.literal(kind))
+        for kind, condition in kinds.items()
+    ]
+    lines = cleaned.inner_join(ibis.union(*named), "customer_id")
+    first = ibis.window(group_by=["finding", "customer_id"], order_by=["source_file", "source_line"])
+    lines = lines.mutate(nth=ibis.row_number().over(first)).filter(ibis._.nth == 0)
+    places = lines.select("finding", "source_file", "source_line", text=lines.customer_id)
+    return places.order_by(ibis.desc("finding"), "source_file", "source_line")
+
+
 @check(
     "Customers are who their ids say: none is a placeholder, mangled, or spelled in several ways.",
     measures=_of_customers,
+    examples=_lines_of_odd_customers,
     blocking=False,
     of_sample=True,
 )
@@ -103,26 +127,26 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
     said = []
     if values["mangled_ids"]:
         said.append(
-            f"{values['mangled_ids']:,} ids have exponents, such as {_two(values, 'mangled')}: a spreadsheet has "
-            "shortened them, and different customers may be one now; export them again as text."
+            f"{values['mangled_ids']:,} ids have exponents: a spreadsheet has shortened "
+            "them, and different customers may be one now; export them again as text."
         )
     if values["nobody_ids"]:
         part = values["nobody_value"] / value if value else 0.0
         said.append(
-            f"{values['nobody_ids']:,} ids look like nobody's, such as {_two(values, 'nobody')} ({part:.1%} of the "
-            f"{what}): name them in source.missing_values if they are no customers, or exclude such lines by "
+            f"{values['nobody_ids']:,} ids look like nobody's ({part:.1%} of the {what}): "
+            "name them in source.missing_values if they are no customers, or exclude such lines by "
             "source.where."
         )
     limit = run.settings.checks.customer_share
     if customers >= _FEW_CUSTOMERS and share > limit and values["top"] > 3 * values["second"]:
         said.append(
-            f"One customer, '{values['top_id']}', has {share:.0%} of the {what}, more than the {limit:.0%} of "
+            f"One customer has {share:.0%} of the {what}, more than the {limit:.0%} of "
             "checks.customer_share and three times the next: see whether it is a customer, or a total; if it is none, "
             "name it in source.missing_values."
         )
-    if forms := _same_in_other_forms(values["beyond_ascii"] or ()):
+    if _same_in_other_forms(values["beyond_ascii"] or ()):
         said.append(
-            f"Ids such as {forms[0]!r} may stand for {forms[1]!r}, with characters stored in another way or wide: set "
+            "Some ids may stand for others, with characters stored in another way or wide: set "
             "source.customer_id_folding: [trim, nfkc] if they are the same customers."
         )
     by_case, by_zero = values["ids"] - values["spellings"], values["spellings"] - values["zeros"]
@@ -141,22 +165,10 @@ def customer_ids(values: Values, run: MonthRun) -> Verdict:
     return Verdict(True, f"{customers:,} customers; the largest has {share:.1%} of the {what}.", facts)
 
 
-def _same_in_other_forms(ids: Sequence[str]) -> list[str]:
-    """Return two ids that are one in Unicode's compatible form, or one and what it is there in plain characters."""
-    known: dict[str, str] = {}
-    for text in sorted(ids):
-        plain = unicodedata.normalize("NFKC", text)
-        if plain.isascii():
-            return [text, plain]
-        if plain in known:
-            return [known[plain], text]
-        known[plain] = text
-    return []
-
-
-def _two(values: Values, name: str) -> str:
-    first, last = values[f"{name}_such_as"], values[f"{name}_and"]
-    return f"'{first}'" if first == last else f"'{first}' and '{last}'"
+def _same_in_other_forms(ids: Sequence[str]) -> bool:
+    """Return whether two ids are one in Unicode's compatible form, or one is there of plain characters."""
+    plain = {unicodedata.normalize("NFKC", text) for text in ids}
+    return len(plain) < len(set(ids)) or any(map(str.isascii, plain))
 
 
 def _swaps(settings: Settings) -> bool:
@@ -195,10 +207,7 @@ def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     raw, numbers = run.inputs[RAW_TRANSACTIONS.name], _numbers(settings)
     group = _other_mark(settings)
     grouped = {name: raw[name].like(f"%{group}___") for name in numbers}
-    texts = raw.aggregate(
-        **{f"grouped_{name}": one.cast("int64").sum() for name, one in grouped.items()},
-        **{f"such_{name}": ibis.ifelse(one, raw[name], ibis.null("string")).min() for name, one in grouped.items()},
-    )
+    texts = raw.aggregate(**{f"grouped_{name}": one.cast("int64").sum() for name, one in grouped.items()})
     found |= {name: texts[name].as_scalar() for name in texts.columns}
     if "amount" in settings.source.mapping:
         amount = cleaned.amount_delivered
@@ -234,6 +243,7 @@ def _of_readings(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
 @check(
     "Times, numbers and totals can be read in one way only.",
     measures=_of_readings,
+    examples=lines_of_odd_margins,
     blocking=False,
     of_sample=True,
 )
@@ -258,9 +268,8 @@ def read_as_meant(values: Values, run: MonthRun) -> Verdict:
             f"that of thousands; then set source.decimal_separator: '{other}'."
         )
     said += [
-        f"Nearly all of source.columns.{name} have three digits behind a '{other}', such as "
-        f"'{values[f'such_{name}']}', and count as thousands: if these are decimals, set "
-        f"source.decimal_separator: '{other}'."
+        f"Nearly all of source.columns.{name} have three digits behind a '{other}' and count as thousands: if these "
+        f"are decimals, set source.decimal_separator: '{other}'."
         for name in _numbers(settings)
         if lines >= _FEW_LINES and (values[f"grouped_{name}"] or 0) > 0.8 * lines
     ]
@@ -333,7 +342,8 @@ def _unread(rejected: ir.Table, _run: MonthRun) -> ir.Table:
         (lost.reason == "invalid_unit_price", lost.unit_price),
         else_=lost.amount,
     )
-    return lost.select("reason", "source_file", "source_line", text=text.substr(0, 80)).order_by(
+    column = ibis.cases(*((lost.reason == reason, name) for reason, name in _COLUMNS.items()), else_="whole line")
+    return lost.select("reason", "source_file", "source_line", column=column, text=text.substr(0, 80)).order_by(
         "reason", "source_file", "source_line"
     )
 

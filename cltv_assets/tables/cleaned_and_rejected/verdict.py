@@ -29,6 +29,7 @@ REASONS: dict[str, str] = {
     "repeated_total": "The order's total, or refund, counted with another line (source.amount_level: order).",
     "differing_total": "Another total than the one that counted for the same order (source.amount_level: order).",
     "missing_customer": "No customer id, so the purchase belongs to nobody.",
+    "invalid_customer": "The customer id has more than 200 characters: it is another text, or many lines in one field.",
     "invalid_quantity": "The quantity is missing or not a number.",
     "invalid_unit_price": "The unit price is missing or not a number.",
     "invalid_amount": "The amount is missing, not a number, or absurd (a million million and more).",
@@ -53,6 +54,8 @@ _JUDGED = (
     *("customer_id", "transacted_at", "purchase_day", "kind", "quantity", "delivered", "margin", "reason"),
 )
 
+#: Characters of the longest id; e-mail addresses have fewer, and a database's keys.
+LONGEST_ID = 200
 #: An amount this large or larger is a typing error, and too wide for the stored type.
 ABSURD = 10**12
 
@@ -170,6 +173,7 @@ def _first_broken_rule(lines: ir.Table, month: Month | Span, settings: Settings,
         ("differing_total", lines.differing),
         ("repeated_total", lines.repeated),
         ("missing_customer", lines.customer_id.isnull()),
+        ("invalid_customer", lines.customer_id.length() > LONGEST_ID),
     ]
     if priced:
         broken += [

@@ -173,7 +173,6 @@ def _measures_of_no_outlier_carries(table: ir.Table, run: MonthRun) -> dict[str,
         "rows": table.count(),
         "value": value.sum(),
         "top": first.max(),
-        "who": table.customer_id.argmax(first),
         "frequency": table.frequency.argmax(first),
         "order_value": table.expected_order_value.argmax(first),
     }
@@ -196,9 +195,10 @@ def no_outlier_carries(values: Values, run: MonthRun) -> Verdict:
     if share <= _CARRIES:
         return Verdict(True, f"Of customers who seldom came back, nobody holds more than {share:.1%}.", facts)
     message = (
-        f"One customer, '{values['who']}', with {values['frequency']} repeat purchases, holds {share:.0%} of the value "
-        f"predicted for all {values['rows']:,}: orders worth {values['order_value']:,.2f} {run.settings.currency} are "
-        "expected. See whether the amounts are right; outliers.method caps such orders or leaves them out."
+        f"One customer with {values['frequency']} repeat purchases holds {share:.0%} of the value predicted for all "
+        f"{values['rows']:,}: orders worth {values['order_value']:,.2f} {run.settings.currency} are expected. cltv "
+        "summary names the customer. See whether the amounts are right; outliers.method caps such orders or leaves "
+        "them out."
     )
     return Verdict(False, message, facts)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ibis
+
 from cltv_assets.figures import wording
 from cltv_assets.figures.svg import png
 from cltv_assets.figures.value import concentration_figure, segments_figure
 from cltv_assets.tables.cltv_predictions.totals import predicted_totals
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
+
+#: Customers whose value is shown by rank.
+_RANKS = 5
 
 
 def month_highlights(run: MonthRun) -> Highlights:
@@ -46,4 +51,19 @@ def month_highlights(run: MonthRun) -> Highlights:
             lambda: png(concentration_figure(curve.customers, curve.value, curve.marked)),
             says,
         )
-    return Highlights(numbers, {"segments": shown}, pictures)
+    tables = {"segments": shown}
+    if found.money:
+        tables["most_valuable"] = _most_valuable(run)
+    return Highlights(numbers, tables, pictures)
+
+
+def _most_valuable(run: MonthRun) -> list[dict[str, str]]:
+    """Return what the most valuable customers are worth, by rank: who they are is not recorded."""
+    longest, table = run.settings.horizons_months[-1], run.inputs["cltv_predictions"]
+    value = table[f"cltv_{longest}m"]
+    best = run.engine.collect(table.order_by(ibis.desc(value)).limit(_RANKS).select(value=value)).to_pylist()
+    name = f"expected value, {wording.months(longest)}"
+    return [
+        {"rank": str(rank), name: wording.money(row["value"], run.settings.currency)}
+        for rank, row in enumerate(best, 1)
+    ]

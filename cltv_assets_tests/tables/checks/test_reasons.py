@@ -39,7 +39,9 @@ def test_rejected_lines_are_told_by_reason(engine: Engine) -> None:
     ]
     assert [line["source_line"] for line in found[0].samples] == [3, 5, 7]
     assert found[1].samples[0]["source_text"] == "a|C-secret"
-    assert explained(found) == (
+    assert "(transacted_at), f.csv line 5 (transacted_at)" in explained(found)
+    assert "x3" not in explained(found)
+    assert explained(found, values=True) == (
         "rejected_transactions.broken: It is broken. Found: invalid_date, 4 lines worth 24.00, such as f.csv line 3 "
         "(transacted_at 'x3'), f.csv line 5 (transacted_at 'x5'), f.csv line 7 (transacted_at 'x7'); "
         "malformed_line, 1 line, such as f.csv line 4."

@@ -43,6 +43,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"customer_id": None}, "missing_customer"),
     ({"customer_id": " "}, "missing_customer"),
     ({"customer_id": "NaN"}, "missing_customer"),
+    ({"customer_id": "\u00e9" * 201}, "invalid_customer"),
     ({"quantity": None}, "invalid_quantity"),
     ({"quantity": "six"}, "invalid_quantity"),
     ({"quantity": "1e3"}, "invalid_quantity"),
@@ -57,7 +58,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 def test_each_rule_names_its_reason_and_keeps_the_delivered_text(engine, config):
     """All in one query: each costs more than its lines do."""
-    cleaned, rejected = clean(engine, config, [{}, *(change for change, _ in WRONG)])
+    # The longest id that is one.
+    cleaned, rejected = clean(engine, config, [{"customer_id": "\u00e9" * 200}, *(change for change, _ in WRONG)])
     assert list(cleaned) == [2]
     assert [(n, row["reason"]) for n, row in sorted(rejected.items())] == [
         (n, why) for n, (_, why) in enumerate(WRONG, 3)
@@ -68,6 +70,7 @@ def test_each_rule_names_its_reason_and_keeps_the_delivered_text(engine, config)
 
 def test_every_reason_is_documented():
     used = {"malformed_line", "missing_date", "invalid_date", "date_in_future", "missing_customer", "invalid_quantity"}
+    used |= {"invalid_customer"}
     used |= {"invalid_unit_price", "invalid_amount", "wrong_currency", "negative_unit_price", "duplicate"}
     used |= {"zero_amount", "refund", "outlier", "not_counted", "repeated_total", "differing_total"}
     assert set(verdict.REASONS) == used
