@@ -18,6 +18,7 @@ from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, LakeError, SourceError
+from cltv_assets.files.scratch import remove_orphans
 from cltv_assets.lake import Lake
 from cltv_assets.lake.erasing import erase, holdings, names_customer
 from cltv_assets.months import Month
@@ -109,6 +110,7 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> N
         )
     with open_instance(settings) as instance:
         events = shown_in_history(instance, _keys(settings), customer, remove=True)
+    working = remove_orphans(kept=True)
     console.print(
         f"Erased. {len(reports)} reports and {events} events of Dagster named the customer; {gone:,} old files are "
         "deleted.",
@@ -120,6 +122,12 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> N
         "it. Not searched: exports, backups, old versions in a versioned bucket, and logs outside Dagster's database.",
         soft_wrap=True,
     )
+    if working:
+        console.print(
+            f"{working} other processes of this package run here: temporary files of theirs may hold the customer. "
+            "They go when the processes end, or with the next command after that.",
+            soft_wrap=True,
+        )
 
 
 def reports_naming(lake: Lake, customer: str, *, replace: bool = False) -> list[Month]:
