@@ -124,8 +124,8 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: str) -> N
     )
     if working:
         console.print(
-            f"{working} other processes of this package run here: temporary files of theirs may hold the customer. "
-            "They go when the processes end, or with the next command after that.",
+            f"Other processes of this package run here ({working}), and their temporary files may hold the customer. "
+            "The files go when the processes end.",
             soft_wrap=True,
         )
 
