@@ -14,8 +14,7 @@ import sqlalchemy as sa
 import yaml
 
 from cltv_assets.dagster_defs.instance_state import are_made, calm_sqlite, mend_heads
-from cltv_assets.dagster_defs.run_owner import end_killed_runs
-from cltv_assets.errors import ConfigError
+from cltv_assets.dagster_defs.run_owner import end_killed_runs, unwritable
 from cltv_assets.files.locks import hold
 from cltv_assets.files.scratch import remove_orphans
 from cltv_assets.settings import Settings
@@ -53,14 +52,7 @@ def prepare_home(home: Path) -> None:
             draft.write_bytes(resources.files("cltv_assets").joinpath(_INSTANCE_YAML).read_bytes())
             draft.replace(home / "dagster.yaml")
     except OSError as error:
-        raise _unwritable(home, error.strerror or str(error)) from None
-
-
-def _unwritable(home: Path, reason: str) -> ConfigError:
-    return ConfigError(
-        f"Dagster's folder {home} cannot be written: {reason}.",
-        "Make room there and look at its rights, or set DAGSTER_HOME to a folder that can.",
-    )
+        raise unwritable(home, error.strerror or str(error)) from None
 
 
 @contextlib.contextmanager
@@ -100,7 +92,7 @@ def _opened(home: Path) -> dg.DagsterInstance:
     except (OSError, sa.exc.OperationalError) as error:
         reason = str(error.orig) if isinstance(error, sa.exc.OperationalError) else error.strerror or str(error)
         if isinstance(error, OSError) or _FULL_OR_READ_ONLY.search(reason):
-            raise _unwritable(home, reason) from error
+            raise unwritable(home, reason) from error
         raise
 
 

@@ -205,7 +205,7 @@ def are_made(home: Path) -> bool:
 
 
 def mend_heads(home: Path) -> None:
-    """Keep the newest of several revisions that a database says it has.
+    """Keep the newest of several revisions that a database says it has; remove one whose making broke off.
 
     Two processes that made an instance at once each wrote one: the second took the first one's new tables for
     those of an old release. Alembic refuses such a database for ever.
@@ -218,6 +218,9 @@ def mend_heads(home: Path) -> None:
     for name, holds in _DATABASES.items():
         database = home / name
         revisions = _revisions(database)
+        if not revisions and _is_begun(database):
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{database}{suffix}").unlink(missing_ok=True)
         if len(revisions) < 2:
             continue
         newest = ScriptDirectory.from_config(get_alembic_config(sqlite_run_storage.__file__)).get_current_head()
@@ -236,6 +239,14 @@ def mend_heads(home: Path) -> None:
                 )
             with connection:
                 connection.execute("DELETE FROM alembic_version WHERE version_num <> ?", (newest,))
+
+
+def _is_begun(database: Path) -> bool:
+    """Return whether a database without a revision is empty; Dagster would take it for one of an old release."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return not any(connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() for (name,) in tables)  # noqa: S608
+    return False
 
 
 def _revisions(database: Path) -> list[str]:

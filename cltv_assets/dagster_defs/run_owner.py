@@ -22,6 +22,7 @@ import dagster as dg
 
 from cltv_assets.dagster_defs.instance_state import free_slots
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.errors import ConfigError
 from cltv_assets.files.locks import hold, hold_if_free
 from cltv_assets.settings import Settings
 
@@ -67,6 +68,11 @@ def owner_tags(instance: dg.DagsterInstance) -> dict[str, str]:
     ----------
     instance : DagsterInstance
         Where the runs are recorded; one that nobody else sees needs no tags.
+
+    Raises
+    ------
+    ConfigError
+        If the instance's folder cannot be written.
     """
     if not instance.is_persistent:
         return {}
@@ -74,8 +80,19 @@ def owner_tags(instance: dg.DagsterInstance) -> dict[str, str]:
     with _guard:
         owner = _owners.get(folder)
         if owner is None or owner.pid != os.getpid() or not owner.file.exists():
-            owner = _owners[folder] = _Owner(folder)
+            try:
+                owner = _owners[folder] = _Owner(folder)
+            except OSError as error:
+                raise unwritable(folder.parent, error.strerror or str(error)) from None
         return {OWNER: owner.tag} | _NO_RETRIES
+
+
+def unwritable(home: Path, reason: str) -> ConfigError:
+    """Return what to say of an instance's folder that is full or read-only."""
+    return ConfigError(
+        f"Dagster's folder {home} cannot be written: {reason}.",
+        "Make room there and look at its rights, or set DAGSTER_HOME to a folder that can.",
+    )
 
 
 def end_killed_runs(instance: dg.DagsterInstance) -> list[str]:

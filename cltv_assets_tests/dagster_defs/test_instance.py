@@ -145,3 +145,19 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pyt
 def revisions(database: Path) -> list[str]:
     with contextlib.closing(sqlite3.connect(database)) as connection:
         return [name for (name,) in connection.execute("SELECT version_num FROM alembic_version")]
+
+
+def test_a_first_start_that_broke_off_leaves_nothing_of_an_old_release(tmp_path: Path) -> None:
+    settings = Settings()
+    with open_instance(settings):
+        home = dagster_home(settings)
+    file = home / "history" / "runs.db"
+    (newest,) = revisions(file)
+    for half in ("DELETE FROM alembic_version", "DROP TABLE alembic_version"):
+        with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+            for table in ("secondary_indexes", "instance_info"):
+                connection.execute(f"DELETE FROM {table}")
+            connection.execute(half)
+        with open_instance(settings) as instance:
+            assert instance.get_runs_count() == 0
+        assert revisions(file) == [newest]
