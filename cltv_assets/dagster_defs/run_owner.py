@@ -165,6 +165,9 @@ def _folder(instance: dg.DagsterInstance) -> Path:
 
 def _named_file(run: dg.DagsterRun, folder: Path) -> str | None:
     """Return the file that shows whether the run's process lives, if this host can tell."""
+    # One that the UI started again has the tags of the first, and a process of its own.
+    if run.parent_run_id is not None or run.remote_job_origin is not None:
+        return None
     try:
         owner = json.loads(run.tags[OWNER])
         return owner["file"] if owner["host"] == socket.gethostname() and Path(owner["file"]).parent == folder else None

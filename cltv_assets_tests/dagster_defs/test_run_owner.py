@@ -48,8 +48,8 @@ def kill_a_run() -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-def started(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
-    run = instance.create_run_for_job(dg.GraphDefinition("nothing").to_job(), tags=tags)
+def started(instance: dg.DagsterInstance, tags: dict[str, str], **again: str) -> str:
+    run = instance.create_run_for_job(dg.GraphDefinition("nothing").to_job(), tags=tags, **again)
     instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, run.job_name), run.run_id)
     return run.run_id
 
@@ -131,6 +131,8 @@ def test_runs_that_may_live_are_left_alone(tmp_path: Path) -> None:
             started(instance, {OWNER: json.dumps(gone | {"file": str(tmp_path / "running" / "x.lock")})}),
         ]
         dead = started(instance, {OWNER: json.dumps(gone)})
+        # The UI starts it again, with its tags.
+        alone.append(started(instance, {OWNER: json.dumps(gone)}, root_run_id=dead, parent_run_id=dead))
         assert end_killed_runs(instance) == [dead]
         assert {status(instance, run_id) for run_id in alone} == {dg.DagsterRunStatus.STARTED}
         assert Path(mine["file"]).exists()
