@@ -88,6 +88,12 @@ class StatementError(EngineError):
         self.place = place
 
 
+class ProcessKilledError(CltvError):
+    """A process that a command had started was ended from outside, as by a system that is short of memory."""
+
+    exit_code = 7
+
+
 class QueryError(CltvError):
     """A question in SQL is wrong, or asks for more than reading the lake's tables."""
 

@@ -19,7 +19,7 @@ from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, LakeError, SourceError
-from cltv_assets.files.scratch import sweep
+from cltv_assets.files.scratch import remove_orphans
 from cltv_assets.foreign import visible
 from cltv_assets.lake import Lake
 from cltv_assets.lake.erasing import erase, holdings, names_customer
@@ -107,8 +107,6 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: Spellings
     reports = reports_naming(lake, customer, replace=True)
     # Without waiting for readers: one that still reads the old files must fail, or it could bring the customer back.
     gone = delete_unread(lake, settings, older_than_hours=0)
-    # A run that was killed leaves what it had parsed.
-    sweep()
     again = holdings(lake, tables, customer) or reports_naming(lake, customer)
     if again:
         raise LakeError(
@@ -117,6 +115,7 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: Spellings
         )
     with open_instance(settings) as instance:
         events = shown_in_history(instance, _keys(settings), customer, remove=True)
+    working = remove_orphans(kept=True)
     console.print(
         f"Erased. {len(reports)} reports and {events} events of Dagster named the customer; {gone:,} old files are "
         "deleted.",
@@ -129,6 +128,12 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: Spellings
         "what a daemon that runs has parsed, until it ends.",
         soft_wrap=True,
     )
+    if working:
+        console.print(
+            f"Other processes of this package run here ({working}), and their temporary files may hold the customer. "
+            "The files go when the processes end.",
+            soft_wrap=True,
+        )
 
 
 def reports_naming(lake: Lake, customer: Spellings, *, replace: bool = False) -> list[Month]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import webbrowser
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cltv_assets.cli.runner import parse_month, run_months
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import MissingMonthsError
+from cltv_assets.files.scratch import kept_folder
 from cltv_assets.foreign import visible
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE, is_drawn
@@ -46,7 +46,7 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
     local = Path(files.path(wanted, REPORT_FILE))
     if "://" in files.uri:
         # A browser cannot read the store with this process's keys.
-        local = Path(tempfile.mkdtemp(prefix="cltv-report-")) / f"{wanted}.html"
+        local = kept_folder() / f"{wanted}.html"
         local.write_bytes(content)
     if not webbrowser.open(local.as_uri()):
         typer.echo(f"There is no browser here. Open {local} in one.", err=True)

@@ -17,6 +17,7 @@ from cltv_assets.dagster_defs.build import MONTH_JOB, ON_TIME_JOB, build_definit
 from cltv_assets.dagster_defs.collection import rare_collection
 from cltv_assets.dagster_defs.io_managers import NEWEST_MONTH
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.run_owner import owner_tags
 from cltv_assets.errors import ConfigError
 from cltv_assets.foreign import from_markdown
 from cltv_assets.months import Month
@@ -141,7 +142,7 @@ class MonthRunner:
         whole = definitions.resolve_job_def(names.name(MONTH_JOB))
         self._job = part_of(whole, _selected(definitions, assets, names)) if assets else whole
         self._instance = instance
-        self._tags = {NEWEST_MONTH: newest.key} if newest else {}
+        self._tags = owner_tags(instance) | ({NEWEST_MONTH: newest.key} if newest else {})
 
     def run(self, month: Month, run_id: str | None = None) -> MonthResult:
         """Materialise one month; a failure is in the result, not raised.
@@ -208,7 +209,7 @@ def look_on_time(settings: Settings, instance: dg.DagsterInstance) -> None:
     names = Names(settings.asset_prefix)
     job = build_definitions(settings).resolve_job_def(names.name(ON_TIME_JOB))
     # Months that have run do not fail because this check cannot be evaluated.
-    job.execute_in_process(run_config=QUIET, instance=instance, raise_on_error=False)
+    job.execute_in_process(run_config=QUIET, instance=instance, raise_on_error=False, tags=owner_tags(instance))
 
 
 def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefinition:

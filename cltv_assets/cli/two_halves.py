@@ -13,6 +13,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,9 @@ from cltv_assets.cli.runner import MonthResult, MonthRunner
 from cltv_assets.dagster_defs.collection import rare_collection
 from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.instance import open_instance
+from cltv_assets.dagster_defs.run_owner import end_killed_runs
+from cltv_assets.errors import ProcessKilledError
+from cltv_assets.files.scratch import leave_process_folder
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
@@ -54,8 +58,10 @@ def run_two_halves(
 
     Raises
     ------
+    ProcessKilledError
+        If the second process was ended by a signal.
     RuntimeError
-        If the second process died.
+        If it died otherwise.
     """
     context = multiprocessing.get_context("spawn")
     prepared: multiprocessing.Queue[str | None] = context.Queue()
@@ -73,8 +79,14 @@ def run_two_halves(
         results[result.month] = result
         after(result)
 
+    def died() -> Exception:
+        # No command is needed to end the run that it was in.
+        end_killed_runs(instance)
+        left = [month for month in months if month not in results]
+        return _death(worker, [month for month in left if month in first_halves], left, settings)
+
     def take(wait: bool) -> None:
-        for second in _arrived(modelled, worker, wait):
+        for second in _arrived(modelled, worker, died, wait):
             first = first_halves[second.month]
             ended(replace(second, seconds=first.seconds + second.seconds, warnings=[*first.warnings, *second.warnings]))
 
@@ -101,17 +113,38 @@ def run_two_halves(
     return [results[month] for month in months]
 
 
-def _arrived(modelled: multiprocessing.Queue[MonthResult], worker: BaseProcess, wait: bool) -> Iterator[MonthResult]:
+def _arrived(
+    modelled: multiprocessing.Queue[MonthResult], worker: BaseProcess, died: Callable[[], Exception], wait: bool
+) -> Iterator[MonthResult]:
     """Yield what the second process has finished; with ``wait``, at least one."""
     while True:
+        alive = worker.is_alive()
         try:
             yield modelled.get(timeout=_PATIENCE_SECONDS) if wait else modelled.get_nowait()
             wait = False
         except queue.Empty:
+            if not alive:
+                raise died() from None
             if not wait:
                 return
-            if not worker.is_alive():
-                raise RuntimeError(f"the modelling process died with exit code {worker.exitcode}") from None
+
+
+def _death(worker: BaseProcess, begun: Sequence[Month], left: Sequence[Month], settings: Settings) -> Exception:
+    """Return what to say of the second process's death."""
+    code = worker.exitcode or 0
+    if code >= 0:
+        return RuntimeError(f"the modelling process died with exit code {code}")
+    cause = ""
+    if -code == signal.SIGKILL:
+        cause = ": nearly always the system's or the container's way to say that memory ran out"
+    at = f" at {begun[0]}" if begun else ""
+    return ProcessKilledError(
+        f"The modelling process ({worker.pid}) was killed by {signal.Signals(-code).name}{at}{cause}. "
+        "Months that were published stay.",
+        f"Lower duckdb_memory_limit (now {settings.duckdb_memory_limit} for each of the two processes) or give the "
+        f"machine more memory, then: cltv run --from {left[0]} --to {left[-1]}. Fewer than {WORTH_IT} months at a time "
+        "take one process and less memory.",
+    )
 
 
 def _model_months(
@@ -130,6 +163,7 @@ def _model_months(
                 modelled.put(runner.run(Month.parse(key)))
         modelled.close()
         modelled.join_thread()
+        leave_process_folder()
         # Everything is closed. An ordinary exit would only let DuckDB's binding print the objects it still holds.
         os._exit(0)
     sys.exit(130)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
 from cltv_assets.engines import Engine
-from cltv_assets.errors import CltvError
+from cltv_assets.errors import CltvError, EngineError
+from cltv_assets.files.scratch import process_folder
 from cltv_assets.months import Month
 
+#: The system's error, as every library spells it; and what DuckDB says where it has no room to spill.
+_FULL = (os.strerror(errno.ENOSPC), "max_temp_directory_size")
 #: The most causes that the message lists.
 _SHOWN = 10
 
 
 @contextlib.contextmanager
 def faults_as_failures(engine: Engine | None = None) -> Iterator[None]:
-    """Turn a fault of data or configuration into a Dagster failure without retries.
+    """Turn a fault of data, configuration or a full disk into a Dagster failure without retries.
 
     The run then shows one paragraph with the remedy; a retry would only fail again.
 
@@ -33,6 +39,18 @@ def faults_as_failures(engine: Engine | None = None) -> Iterator[None]:
         # The cause is recorded with its message, too.
         cause = None if error.quoted else error
         raise dg.Failure(description=f"{error.problem} {error.remedy}", allow_retries=False) from cause
+    except Exception as error:
+        # Python, Arrow and DuckDB each have an error of their own for it.
+        if not any(sign in str(error) for sign in _FULL):
+            raise
+        scratch = process_folder().parent
+        free = shutil.disk_usage(scratch).free / 1e6
+        told = EngineError(
+            f"A disk is full: {str(error).splitlines()[0]} Temporary files lie in {scratch}, which has {free:,.0f} MB "
+            "of room.",
+            "Make room there and in the lake, or set TMPDIR to a folder with room. Then run the month again.",
+        )
+        raise dg.Failure(description=str(told), allow_retries=False) from error
     finally:
         if engine is not None:
             engine.release()

@@ -19,17 +19,28 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.errors import DagsterDefinitionChangedDeserializationError, DagsterUserCodeUnreachableError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetKeyTable,
+    SqlEventLogStorageMetadata,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from dagster._core.storage.sql import get_alembic_config
 from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.types import ListRepositoriesResponse
+
+from cltv_assets.errors import ConfigError
 
 # --- Many months in one run ---------------------------------------------------------
 
@@ -105,6 +116,16 @@ def definitions_loaded(host: str, port: int) -> bool:
     return isinstance(answer, ListRepositoriesResponse)
 
 
+# --- Runs that lost their process ----------------------------------------------------
+
+
+def free_slots(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Give back what a run holds of concurrency pools. The daemon does it only some minutes after a run's end."""
+    storage = instance.event_log_storage
+    if storage.supports_global_concurrency_limits:
+        storage.free_concurrency_slots_for_run(run_id)
+
+
 # --- Recorded events ----------------------------------------------------------------
 
 #: The columns that hold serialized events.
@@ -169,6 +190,75 @@ def rewrite_events(connection: Any, rewrite: Callable[[str | None, Any], Any | N
                     count += 1
                     connection.execute(table.update().where(table.c.id == number).values({name: json.dumps(new)}))
     return count
+
+
+# --- The first start on SQLite --------------------------------------------------------
+
+#: Where the databases lie below the instance's folder if ``dagster.yaml`` names no storage, and what each holds.
+_DATABASES: dict[str, sa.MetaData] = {
+    "history/runs.db": RunStorageSqlMetadata,
+    "history/runs/index.db": SqlEventLogStorageMetadata,
+    "schedules/schedules.db": ScheduleStorageSqlMetadata,
+}
+
+
+def are_made(home: Path) -> bool:
+    """Return whether the SQLite databases below a folder exist and each says its one revision."""
+    return all(len(_revisions(home / name)) == 1 for name in _DATABASES)
+
+
+def mend_heads(home: Path) -> None:
+    """Keep the newest of several revisions that a database says it has; remove one whose making broke off.
+
+    Two processes that made an instance at once each wrote one: the second took the first one's new tables for
+    those of an old release. Alembic refuses such a database for ever.
+
+    Raises
+    ------
+    ConfigError
+        If a database lacks something of the newest revision, so that nobody knows which changes it has.
+    """
+    for name, holds in _DATABASES.items():
+        database = home / name
+        revisions = _revisions(database)
+        if not revisions and _is_begun(database):
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{database}{suffix}").unlink(missing_ok=True)
+        if len(revisions) < 2:
+            continue
+        newest = ScriptDirectory.from_config(get_alembic_config(sqlite_run_storage.__file__)).get_current_head()
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            found = {
+                (table, column)
+                for table in holds.tables
+                for _, column, *_ in connection.execute(f"PRAGMA table_info('{table}')")
+            }
+            wanted = {(table.name, column.name) for table in holds.tables.values() for column in table.columns}
+            if newest not in revisions or wanted - found:
+                raise ConfigError(
+                    f"{database} says that it has several revisions of its schema ({', '.join(revisions)}), and is "
+                    f"not whole in that of Dagster {dg.__version__}.",
+                    f"Move {home} away and give the command again: the history of runs begins anew, the lake stays.",
+                )
+            with connection:
+                connection.execute("DELETE FROM alembic_version WHERE version_num <> ?", (newest,))
+
+
+def _is_begun(database: Path) -> bool:
+    """Return whether a database without a revision is empty; Dagster would take it for one of an old release."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return not any(connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() for (name,) in tables)  # noqa: S608
+    return False
+
+
+def _revisions(database: Path) -> list[str]:
+    """Return what a database says of its schema; nothing if it is being made."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            return [name for (name,) in connection.execute("SELECT version_num FROM alembic_version ORDER BY 1")]
+    except sqlite3.Error:
+        return []
 
 
 # --- SQLite -------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from cltv_assets.columns import TableSchema
 from cltv_assets.engines.duckdb_files import dataset_over, query_over
 from cltv_assets.engines.engine import Engine
 from cltv_assets.files.object_store import S3, ObjectStore, is_s3
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.files.storage import Storage
 
 #: Rows in a row group; few enough to keep a writer's memory constant.
@@ -48,14 +48,14 @@ class DuckDBEngine(Engine):
     def __init__(self, memory_limit: str = "2GB", objects: ObjectStore | None = None) -> None:
         super().__init__()
         self._objects = objects
-        self._spill = tempfile.TemporaryDirectory(prefix="cltv-duckdb-", ignore_cleanup_errors=True)
+        self._spill = ScratchFolder("duckdb")
         self._backend = ibis.duckdb.connect(
             memory_limit=memory_limit,
             # Rows in the lake have no order, and preserving one would cost memory.
             preserve_insertion_order=False,
         )
         # Not above: to Ibis, engines opened alike are equal, and so are their expressions.
-        self._backend.raw_sql(f"SET temp_directory = '{self._spill.name}'")
+        self._backend.raw_sql(f"SET temp_directory = '{self._spill.path}'")
         self._backend.raw_sql("SET TimeZone = 'UTC'")
         # A window has a small file for each month of history, and each query would read every footer again.
         self._backend.raw_sql("SET parquet_metadata_cache = true")
@@ -151,7 +151,7 @@ class DuckDBEngine(Engine):
         return local
 
     def _place_of_copy(self, file: str) -> Path:
-        local = Path(self._spill.name, "copies", file.removeprefix(S3))
+        local = self._spill.path / "copies" / file.removeprefix(S3)
         local.parent.mkdir(parents=True, exist_ok=True)
         return local
 
@@ -184,4 +184,4 @@ class DuckDBEngine(Engine):
     def close(self) -> None:
         """Release memory and the spill folder."""
         self._backend.disconnect()
-        self._spill.cleanup()
+        self._spill.close()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cltv_assets.errors import ConfigError
+from cltv_assets.files.scratch import process_folder
 
 #: Spark 4 is compiled for the first. Java 23 switched off ``Subject.getSubject``, which the Hadoop
 #: client of Spark 4.0 calls before anything else: Spark then dies with "getSubject is not supported".
@@ -147,4 +148,4 @@ def _cache_folder() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="cltv-java-"))
+        return process_folder()

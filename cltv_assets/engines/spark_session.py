@@ -21,6 +21,7 @@ from typing import Any
 from cltv_assets.engines.spark_config import COMPILE_LONG_METHODS, PINNED, demanded, spark_config
 from cltv_assets.engines.spark_faults import explain, is_sparks
 from cltv_assets.errors import ConfigError
+from cltv_assets.files.scratch import process_folder
 from cltv_assets.settings import Settings
 
 __all__ = ["SparkLease", "spark_config", "spark_session"]
@@ -147,6 +148,9 @@ def _classic(config: dict[str, str], wanted: frozenset[str]) -> _Active:
     _reachable(master, "spark.master")
     _fit_running_jvm(config)
     builder = SparkSession.builder
+    if master.startswith("local"):
+        # Of one machine only: the same path would be made on each machine of a cluster.
+        builder = builder.config("spark.local.dir", str(process_folder()))
     for key, value in config.items():
         builder = builder.config(key, value)
     with _starting(f"spark.master {master}"):

@@ -11,7 +11,6 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from pyarrow import fs
 
 from cltv_assets.errors import CltvError, LakeError
 from cltv_assets.files.object_store import ArrowS3, ObjectStore, is_s3
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.files.store_faults import fault_of
 from cltv_assets.months import Month
 
@@ -244,8 +244,8 @@ class Storage:
         only once it is whole; locally the file lies in the same folder and is renamed.
         """
         if self._objects is not None:
-            with tempfile.TemporaryDirectory(prefix="cltv-upload-") as folder:
-                written = Path(folder) / uri.rsplit("/", 1)[-1]
+            with ScratchFolder("upload") as folder:
+                written = folder / uri.rsplit("/", 1)[-1]
                 yield written
                 self._objects.upload(written, uri)
             return

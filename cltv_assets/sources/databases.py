@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cltv_assets.errors import SourceError
-from cltv_assets.files.scratch import ScratchFolder
+from cltv_assets.files.scratch import ScratchFolder, process_folder
 from cltv_assets.settings import Settings
 from cltv_assets.sources.parquet_files import as_text
 from cltv_assets.sources.place import Place
@@ -211,6 +211,11 @@ class DuckDBSession:
 
     def __init__(self, place: Place, connection: Any) -> None:
         self._place, self._connection = place, connection
+        # By default large sorts spill beside the database, or into the current folder. Changed only once, because
+        # DuckDB refuses that after the first spill.
+        spill = str(process_folder())
+        if connection.execute("SELECT current_setting('temp_directory')").fetchone() != (spill,):
+            connection.execute(f"SET temp_directory = '{spill}'")
 
     def columns(self) -> Mapping[str, Column]:
         """Return the table's columns by name."""
@@ -255,7 +260,7 @@ class Copy:
         """Give a connection to the rows of a state, which are its table ``source_rows``."""
         import duckdb
 
-        self._scratch = self._scratch or ScratchFolder()
+        self._scratch = self._scratch or ScratchFolder("table")
         file = str(self._scratch.path / "snapshot.duckdb")
         if self._held != (state,):
             with closing(duckdb.connect(file)) as connection:

@@ -118,7 +118,7 @@ class LandingCache:
         last = max(first, month_index(settings.last_month(day)))
         self._parsing = Parsing(settings, reader, day, first, last, BLOCK)
         self._storage = storage
-        self._scratch = ScratchFolder()
+        self._scratch = ScratchFolder("landing")
         self._batches: list[_Batch] = []
         self._batch_count = 0
         self._known: dict[str, tuple[SourceFile, FileTally]] = {}

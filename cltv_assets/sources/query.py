@@ -9,11 +9,9 @@ which types its columns have.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
@@ -23,6 +21,7 @@ import pyarrow.compute as pc
 
 from cltv_assets.duckdb_messages import said_in
 from cltv_assets.errors import SourceError
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
@@ -167,8 +166,8 @@ class QueryReader:
                 raise SourceError(f"{QUERY} is not one SELECT.", "Give a single query that only reads.")
         config: dict[str, Any] = {"memory_limit": self._memory_limit, "python_enable_replacements": False}
         with (
-            tempfile.TemporaryDirectory(prefix="cltv-query-") as folder,
-            duckdb.connect(str(Path(folder) / "query.duckdb"), config=config) as connection,
+            ScratchFolder("query") as folder,
+            duckdb.connect(str(folder / "query.duckdb"), config=config) as connection,
         ):
             for name, table in tables.items():
                 columns = ", ".join(f"{_quoted(column)} VARCHAR" for column in table.columns)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cltv_assets import __version__, errors
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.files.storage import LANDING_FOLDER, Storage
 from cltv_assets.settings import Settings
 from cltv_assets.sources.contents import MonthContent
@@ -263,15 +263,15 @@ def _parse(
     """Parse a unit into parts on the shared storage. Runs on executors."""
 
     def parsed() -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="cltv-unit-") as local:
-            with parsing.parts(Path(local)) as parts:
+        with ScratchFolder("unit") as local:
+            with parsing.parts(local) as parts:
                 found = parsing.parse(units[number], parts)
             found.contents = parts.contents()
             storage.make_folder(folder)
             for slot in parts.slots():
                 # A task that is tried again writes under new names, and only the answer says which ones count.
                 found.parts[slot] = [f"{folder}/{number}-{slot}-{uuid.uuid4().hex}.parquet"]
-                storage.move_in(Path(local) / part_of(slot), found.parts[slot][0])
+                storage.move_in(local / part_of(slot), found.parts[slot][0])
         return found.as_json()
 
     return _answer(sight, (file for file, _ in units[number]), parsed)

@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
+from cltv_assets.files.scratch import process_folder
 from cltv_assets.sources import Landing
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.check import Values, Verdict, check
@@ -35,7 +36,7 @@ def make(run: MonthRun) -> list[Path] | ir.Table:
         an engine on a cluster cannot see them before they are in the lake. Or a table of those lines that
         the engine's own machines have parsed.
     """
-    folder = Path(tempfile.mkdtemp(dir=run.scratch() if run.scratch else None))
+    folder = Path(tempfile.mkdtemp(dir=run.scratch() if run.scratch else process_folder()))
     landing = run.source.land(run.month, folder)
     run.notes.update({name: getattr(landing, name) for name in ("lines", "late", "malformed", "undatable", "future")})
     run.notes[CONTINUED] = landing.continued

@@ -7,6 +7,9 @@ import csv
 import io
 import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import dagster as dg
@@ -246,3 +249,39 @@ def test_what_a_database_file_keeps_of_deleted_rows_goes(tmp_path: Path) -> None
         assert naming(tmp_path) == {"run.db"}
         forget_free_pages(str(file))
         assert naming(tmp_path) == set()
+
+
+def test_temporary_files_of_ended_processes_go_and_those_of_others_are_told_of(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean_source(tmp_path / "shop")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    working = (
+        "import sys\n"
+        "from cltv_assets.files.scratch import ScratchFolder, kept_folder\n"
+        "scratch = ScratchFolder('landing')\n"
+        "for folder in (scratch.path, kept_folder()): (folder / 'lines').write_text('ZEBRA-77')\n"
+        "print('there', flush=True); sys.stdin.read(); import os; os._exit(9)"
+    )
+    # Its folder stays, as that of a killed one does.
+    ended = subprocess.run([sys.executable, "-c", working], input="", capture_output=True, text=True, check=False)
+    assert ended.returncode == 9, ended.stderr
+    left = naming(temporary)
+    assert left
+    with subprocess.Popen(
+        [sys.executable, "-c", working], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "there\n"
+        theirs = {name for name in naming(temporary) - left if "kept-" not in name}
+        assert theirs
+        assert code_of("forget", ZEBRA, "--yes", "--config", str(shop)) == 0
+        assert naming(temporary) == theirs
+        assert "Other processes of this package run here (1)" in capsys.readouterr().out
+        other.communicate()
+    assert code_of("forget", ZEBRA, "--yes", "--config", str(shop)) == 0
+    assert naming(temporary) == set()
+    assert "Other processes" not in capsys.readouterr().out

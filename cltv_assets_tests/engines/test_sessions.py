@@ -64,6 +64,7 @@ def one_after_the_other() -> dict[str, Any]:
 
     from cltv_assets.engines import open_engine
     from cltv_assets.engines.spark_session import SparkLease, spark_session
+    from cltv_assets.files.scratch import process_folder
 
     seen: dict[str, Any] = {}
     first, second = SparkLease(settings()), SparkLease(settings())
@@ -80,6 +81,7 @@ def one_after_the_other() -> dict[str, Any]:
     seen["stopped"] = SparkContext._active_spark_context is None
     with spark_session(settings()) as lease:
         seen["same again"] = lease.session().range(4).count()
+        seen["spills into ours"] = any(process_folder().glob("blockmgr-*"))
     marked = settings(**{"spark.cltv.mark": "1"})
     with spark_session(marked) as lease:
         seen["mark"] = lease.session().conf.get("spark.cltv.mark", None)
@@ -130,6 +132,7 @@ def test_one_session_at_a_time_and_in_a_dagster_run_only_if_it_needs_one():
         "alive for the second": 3,
         "stopped": True,
         "same again": 4,
+        "spills into ours": True,
         "mark": "1",
         "other after stop": "3",
         "mark is forgotten": None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from cltv_assets.columns import MONTH
 from cltv_assets.duckdb_messages import said_in
 from cltv_assets.engines.duckdb_files import dataset_over
 from cltv_assets.errors import CltvError, EngineError, LakeError, QueryError
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.files.storage import Storage
 from cltv_assets.files.store_faults import fault_of, from_store
 from cltv_assets.foreign import visible
@@ -61,7 +61,7 @@ def asked(query: str, tables: Sequence[PublishedTable], storage: Storage, memory
     """
     config: dict[str, Any] = {"memory_limit": memory_limit, "python_enable_replacements": False}
     with (
-        tempfile.TemporaryDirectory(prefix="cltv-sql-") as spill,
+        ScratchFolder("sql") as spill,
         duckdb.connect(config=config) as connection,
     ):
         connection.execute(f"SET temp_directory = '{spill}'")

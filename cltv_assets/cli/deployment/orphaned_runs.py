@@ -83,15 +83,12 @@ def end_orphaned_runs(instance: dg.DagsterInstance, host: str, port: int, before
     list of str
         Their ids.
     """
-    import dagster as dg
+    from cltv_assets.dagster_defs.run_owner import report_ended
 
     ended = []
     for run in unfinished_runs(instance, host, port, before):
         message = "Its process ended without a report: with its code server, or while the database was unreachable."
-        if run.status == dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, message)
-        else:
-            instance.report_run_failed(run, message)
+        report_ended(instance, run, message)
         ended.append(run.run_id)
     return ended
 

@@ -6,7 +6,6 @@ A sample goes through the real cleaning, and the checks of the tables that tell 
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from cltv_assets.dagster_defs.resources.platform import Platform
 from cltv_assets.dagster_defs.resources.s3 import object_store_for
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.errors import CltvError, SourceError
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.lake import Lake
 from cltv_assets.months import Span
 from cltv_assets.settings import Settings
@@ -118,8 +118,8 @@ def _audited(
     # The reader files lines of the future by their file; here they are judged by their day.
     span = Span(dt.date(1000, 1, 1), dt.datetime.now(settings.zone).date() + dt.timedelta(days=1))
     month = report.last_month or settings.first_month
-    with tempfile.TemporaryDirectory() as empty, closing(DuckDBEngine(settings.duckdb_memory_limit)) as engine:
-        run = MonthRun(month, settings, engine, Lake(empty), source)
+    with ScratchFolder("empty") as empty, closing(DuckDBEngine(settings.duckdb_memory_limit)) as engine:
+        run = MonthRun(month, settings, engine, Lake(str(empty)), source)
         tables = _sample_tables(engine, report, span, settings)
         run = replace(run, inputs=tables, notes={CONTINUED: report.continued})
         for table in TABLES:

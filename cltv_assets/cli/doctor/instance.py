@@ -13,6 +13,7 @@ from cltv_assets.cli.doctor import Finding, failed, ok, warning
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import dagster_home, open_instance
 from cltv_assets.dagster_defs.instance_state import chosen_in_the_ui
+from cltv_assets.dagster_defs.run_owner import KILLED_RUNS_SENSOR
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 
@@ -117,7 +118,9 @@ def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Fi
         by_default = found.default_status.value == "RUNNING"
         status = chosen.get(found.name, "DECLARED_IN_CODE")
         if status == "RUNNING" or (status == "DECLARED_IN_CODE" and by_default):
-            running.append(found.name)
+            # It makes no months, so where only this one runs, nothing happens by itself.
+            if not found.name.endswith(KILLED_RUNS_SENSOR):
+                running.append(found.name)
         elif by_default:
             stopped.append(found.name)
     if stopped:

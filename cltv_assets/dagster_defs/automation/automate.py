@@ -15,6 +15,7 @@ from cltv_assets.dagster_defs.automation.on_time import on_time_checks
 from cltv_assets.dagster_defs.automation.source_sensor import source_sensor
 from cltv_assets.dagster_defs.automation.state import parents_of, steps_of
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.run_owner import killed_runs_sensor
 from cltv_assets.dagster_defs.upstream import upstream_keys
 from cltv_assets.settings import Settings
 
@@ -78,7 +79,7 @@ def automate(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> Autom
 
 
 def sensors_of(settings: Settings, automated: Automated, job: Any) -> list[dg.SensorDefinition]:
-    """Return every sensor of the graph: automation, source files, alerts.
+    """Return every sensor of the graph: automation, source files, alerts, killed runs.
 
     Parameters
     ----------
@@ -94,6 +95,7 @@ def sensors_of(settings: Settings, automated: Automated, job: Any) -> list[dg.Se
         automated.sensor,
         *([watching] if watching is not None else []),
         alerts_sensor(settings, job, automated.expected),
+        killed_runs_sensor(settings),
     ]
 
 

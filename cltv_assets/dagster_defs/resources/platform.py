@@ -7,7 +7,6 @@ before its first use; loading definitions opens nothing at all.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from cltv_assets.dagster_defs.failures import FailedMonths
 from cltv_assets.engines import Engine, open_engine
 from cltv_assets.files.object_store import ObjectStore
+from cltv_assets.files.scratch import ScratchFolder
 from cltv_assets.lake import Lake
 from cltv_assets.lake.opening import Handles
 from cltv_assets.months import Month
@@ -63,7 +63,7 @@ class Platform:
         self.failed = FailedMonths()
         self._engine: Engine | None = None
         self._working_for: TransactionSource | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: ScratchFolder | None = None
 
     @property
     def engine(self) -> Engine:
@@ -95,8 +95,8 @@ class Platform:
     def scratch(self) -> Path:
         """A folder for the run's temporary files."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="cltv-run-", ignore_cleanup_errors=True)
-        return Path(self._folder.name)
+            self._folder = ScratchFolder("run")
+        return self._folder.path
 
     def source(self) -> TransactionSource:
         """Return the source; the engine's machines, if it has some, read large deliveries and run its query."""
@@ -131,4 +131,4 @@ class Platform:
                 self._working_for.workers = None
             self._engine.close()
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.close()
