@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
 from cltv_assets.sources import Landing
-from cltv_assets.sources.delivered import GRAIN_OF_LINES, RAW_TRANSACTIONS
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.losses import WHOLE, Loss
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
@@ -122,8 +122,10 @@ def _published(run: MonthRun) -> ir.Table | None:
         return published
     # Somebody mends this delivery, which was landed and then refused. Nothing was made of more than these lines.
     made = [run.earlier(schema, 0) for schema in split]
-    places = [table.select(*GRAIN_OF_LINES) for table in made if table is not None]
-    return published.semi_join(ibis.union(*places), list(GRAIN_OF_LINES)) if len(places) == len(split) else None
+    places = [table.select("source_file", "source_line") for table in made if table is not None]
+    if len(places) < len(split):
+        return None
+    return published.semi_join(ibis.union(*places), ["source_file", "source_line"])
 
 
 def _lines_by_file(lines: ir.Table, run: MonthRun) -> dict[str, int]:
