@@ -16,7 +16,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 
@@ -42,6 +42,7 @@ def run_two_halves(
     months: Sequence[Month],
     instance: dg.DagsterInstance,
     after: Callable[[MonthResult], None] = lambda _result: None,
+    accepted: Collection[Month] = (),
 ) -> list[MonthResult]:
     """Materialise months of the whole graph, oldest first, in two processes.
 
@@ -55,6 +56,8 @@ def run_two_halves(
         Where the runs are recorded.
     after : callable
         Called with the result of each month when both halves have ended.
+    accepted : collection of Month
+        As `MonthRunner` takes them.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def run_two_halves(
 
     worker.start()
     try:
-        runner = MonthRunner(settings, instance, assets_of_half("preprocess"), months[-1])
+        runner = MonthRunner(settings, instance, assets_of_half("preprocess"), months[-1], accepted)
         with rare_collection():
             for month in months:
                 first = runner.run(month)
