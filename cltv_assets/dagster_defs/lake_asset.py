@@ -32,6 +32,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import made_by
 from cltv_assets.tables.check import audit
+from cltv_assets.tables.damage import damage_explained
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.refused_lines import Reason, explained, keep, reasons_of
 from cltv_assets.tables.table import Made, Table
@@ -90,7 +91,11 @@ def lake_asset(
         platform: Platform = getattr(context.resources, lake_key).platform
 
         def make(month: Month) -> MonthMade:
-            with faults_as_failures(platform.engine), platform.lake.opener.steady():
+            with (
+                faults_as_failures(platform.engine),
+                damage_explained(platform.settings, platform.lake),
+                platform.lake.opener.steady(),
+            ):
                 read = {name: window.of(month) for name, window in upstream.items()}
                 return _make(platform, names, tables, month, read)
 

@@ -19,6 +19,7 @@ from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError
 from cltv_assets.files.probe import CHOOSE_ROOT
 from cltv_assets.files.storage import Storage, month_folder
+from cltv_assets.lake.damage import digest_of
 from cltv_assets.lake.opening import column_differences
 from cltv_assets.months import Month
 
@@ -35,6 +36,8 @@ class StagedFile:
         Absolute path or URI.
     bytes : int
         Size of the file.
+    digest : str
+        Of its bytes, as `digest_of` gives it.
     rows : int
         Rows in the file.
     null_counts : dict
@@ -43,6 +46,7 @@ class StagedFile:
 
     path: str
     bytes: int
+    digest: str
     rows: int
     null_counts: dict[str, int]
 
@@ -220,7 +224,9 @@ class Staging:
         differences = column_differences(expected.arrow, actual, nullability=False)
         if differences:
             raise LakeError(f"{path}, written for {self._where}, has wrong columns ({differences}).", _ENGINE_FAULT)
-        return StagedFile(path, size, metadata.num_rows, _null_counts(metadata, schema.names))
+        # The file was written a moment ago: locally the system still holds it in memory.
+        digest = digest_of(self._storage, path)
+        return StagedFile(path, size, digest, metadata.num_rows, _null_counts(metadata, schema.names))
 
 
 def _null_counts(metadata: pq.FileMetaData, columns: list[str]) -> dict[str, int]:
