@@ -78,7 +78,7 @@ def look_at_log(storage: Storage, uri: str) -> LogDamage | None:
         number = standing + 1
         problem = f"entry {number:020}.json is " + ("missing" if number not in commits else "no whole JSON")
         rest = len(later) - (number in commits)
-        problem += f", and {rest} later one{'s' if rest > 1 else ''} stand on it" if rest else ""
+        problem += ("", ", and 1 later one stands on it", f", and {rest} later ones stand on it")[min(rest, 2)]
     elif torn:
         problem = f"checkpoint {checkpoints[torn[0]]} is no whole Parquet file"
     else:

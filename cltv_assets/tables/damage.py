@@ -19,9 +19,7 @@ from cltv_assets.tables.refused_lines import REFUSED_LINES
 #: Files that a message names.
 _SHOWN = 3
 #: How Arrow and the stores say that a file is gone or torn, where an error of ours wraps it.
-_TORN = re.compile(
-    r"No such file|[Pp]arquet|[Tt]hrift|magic|NO_SUCH_KEY|NoSuchKey|404|[Cc]orrupt|[Dd]ecompress|Unexpected end"
-)
+_TORN = re.compile(r"No such file|[Pp]arquet|[Tt]hrift|magic|NO_SUCH_KEY|NoSuchKey|404|[Cc]orrupt|[Dd]ecompress")
 
 
 class Lost(Protocol):

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from cltv_assets.columns import Column
-from cltv_assets.errors import CltvError, LakeError, LakeFormatError
+from cltv_assets.errors import LakeError, LakeFormatError
 from cltv_assets.lake import FORMAT_VERSION, Lake, LakeTable
 from cltv_assets_tests.lake.conftest import parquet_files
 from cltv_assets_tests.lake.place import Place
