@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -14,7 +15,7 @@ from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
 
 #: Bytes read at once: a request each on an object store.
-_CHUNK = 8 << 20
+CHUNK = 8 << 20
 
 
 @dataclass(frozen=True, order=True)
@@ -65,11 +66,16 @@ class Verified:
 
 
 def digest_of(storage: Storage, uri: str) -> str:
-    """Return the digest of a file's bytes, BLAKE2b of 16 bytes in hexadecimal."""
-    digest = hashlib.blake2b(digest_size=16)
+    """Return the digest of a file's bytes, as `digest_in` gives it."""
     with storage.asking(uri), storage.open(uri) as source:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
+        return digest_in(source)
+
+
+def digest_in(source: Any) -> str:
+    """Return the digest of all that can be read from an open file: BLAKE2b of 16 bytes in hexadecimal."""
+    digest = hashlib.blake2b(digest_size=16)
+    while chunk := source.read(CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
