@@ -16,6 +16,7 @@ from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE, is_drawn
 from cltv_assets.settings import Settings
+from cltv_assets.tables.damage import damage_explained
 
 
 def open_report(config: Path | None, month: str | None, show: bool) -> None:
@@ -44,7 +45,9 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
             f"Make it again: cltv run --from {wanted} --to {wanted} --select {REPORT.name}",
         ) from None
     if not drawn:
-        _draw(settings_as_made(settings, lake, wanted), wanted)
+        with damage_explained(settings, lake):
+            made = settings_as_made(settings, lake, wanted)
+        _draw(made, wanted)
         content = files.read(wanted, REPORT_FILE)
     typer.echo(files.path(wanted, REPORT_FILE))
     if not show:

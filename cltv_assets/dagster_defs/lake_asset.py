@@ -17,7 +17,6 @@ import dagster as dg
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH
-from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
@@ -32,7 +31,6 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import made_by
 from cltv_assets.tables.check import audit
-from cltv_assets.tables.damage import damage_explained
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.refused_lines import Reason, explained, keep, reasons_of
 from cltv_assets.tables.table import Made, Table
@@ -91,11 +89,7 @@ def lake_asset(
         platform: Platform = getattr(context.resources, lake_key).platform
 
         def make(month: Month) -> MonthMade:
-            with (
-                faults_as_failures(platform.engine),
-                damage_explained(platform.settings, platform.lake),
-                platform.lake.opener.steady(),
-            ):
+            with platform.step():
                 read = {name: window.of(month) for name, window in upstream.items()}
                 return _make(platform, names, tables, month, read)
 

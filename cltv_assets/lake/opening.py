@@ -32,6 +32,7 @@ _READER, _WRITER = 1, 2
 #: How delta-rs says that a table needs what it does not know.
 #: How it says that a file of the log is torn or missing.
 _DAMAGED_LOG = re.compile(r"Json error|Invalid JSON|contiguous commit|[Cc]heckpoint|[Pp]arquet|footer|EOF|Arrow error")
+_NO_ANSWER = re.compile(r"Generic S3 error|Error performing")
 _UNKNOWN_PROTOCOL = re.compile(r"Unsupported: (Feature '\w+' is not supported|Unsupported minimum reader version \d+)")
 
 _VERSION_KEY = "cltv_assets.formatVersion"
@@ -105,7 +106,8 @@ class Opener:
                     f"{uri} needs a newer Delta protocol than this version of cltv_assets reads ({unknown[1]}).",
                     "A newer cltv_assets or another program altered it: upgrade cltv_assets, or undo that there.",
                 ) from error
-            if _DAMAGED_LOG.search(str(error)) and (damage := look_at_log(self._storage, uri)):
+            damage = look_at_log(self._storage, uri) if _says_damage(str(error)) else None
+            if damage is not None:
                 raise LakeError(
                     f"The log of table {schema.name} ({uri}) is damaged: {damage.problem}.",
                     "Run cltv repair: it goes back to the version before, and says which months to run again.",
@@ -150,6 +152,11 @@ class Opener:
         if self._storage.size(f"{entry}.json") is not None:
             return True
         return checkpointed and self._storage.size(f"{entry}.checkpoint.parquet") is not None
+
+
+def _says_damage(text: str) -> bool:
+    """Return whether an error of delta-rs may be about a torn log, rather than a store that does not answer."""
+    return bool(_DAMAGED_LOG.search(text)) and not _NO_ANSWER.search(text)
 
 
 def configuration(graph: str = "") -> dict[str, str]:

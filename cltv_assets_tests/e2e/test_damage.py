@@ -21,7 +21,7 @@ from cltv_assets.months import Month
 from cltv_assets.settings import Settings, load_settings
 from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.conftest import SHOP_COLUMNS
-from cltv_assets_tests.e2e.reading import TABLES, contents, differences, rows_of
+from cltv_assets_tests.e2e.reading import REPORT, TABLES, contents, differences, rows_of
 from cltv_assets_tests.e2e.running import surroundings, write_config
 from cltv_assets_tests.e2e.shop import HEADER, deliver, lines_of_shop, months_of
 
@@ -192,6 +192,7 @@ def test_a_table_is_made_again_from_what_is_kept_without_the_source(made: Path, 
 
 READING = {
     "summary": ("summary",),
+    "forget": ("forget", "C001", "--dry-run"),
     "export": ("export", "--to", "rows.csv"),
     "sql": ("sql", "SELECT sum(expected_purchases_1m), max(customer_id) FROM current_cltv_predictions"),
     "scenario": ("scenario",),
@@ -209,6 +210,13 @@ def test_commands_that_read_a_damaged_file_say_so(
     said = capsys.readouterr().err
     assert f"Table cltv_predictions, month {LAST}: the file {path} " in said
     assert f"run cltv run --from {LAST} --to {LAST} --select cltv_predictions+" in said
+
+
+def test_a_damaged_report_says_so(home: Path, capsys: Said) -> None:
+    path = home / "lake" / REPORT / f"month={LAST.first_day}" / "report.html"
+    path.write_bytes(path.read_bytes()[:100] + b"\xff\xfe")
+    assert code_of("report", "--no-open") == 4
+    assert f"cltv run --from {LAST} --to {LAST} --select cltv_report" in capsys.readouterr().err
 
 
 def test_a_step_that_reads_a_damaged_file_says_so(home: Path, capsys: Said) -> None:
