@@ -56,7 +56,7 @@ def out_of_step(settings: Settings, lake: Lake, instance: dg.DagsterInstance) ->
     found = []
     for schema in all_schemas(settings.horizons_months):
         recorded = _recorded(instance, names.key(schema.name))
-        published = lake.table(schema).recorded() if recorded else {}
+        published = lake.table(schema).recorded(recorded) if recorded else {}
         found += [
             OutOfStep(schema.name, month, published.get(month, 0), number)
             for month, number in sorted(recorded.items())

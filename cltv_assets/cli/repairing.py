@@ -40,9 +40,13 @@ def repair_logs(config: Path | None) -> None:
     mended, lost = 0, list[Lost]()
     for schema in lake_schemas(settings.horizons_months):
         uri = lake.storage.uri(schema.name)
-        damage = look_at_log(lake.storage, uri)
-        if damage is None:
+        try:
+            lake.opener.newest(schema)
             continue
+        except LakeError:
+            damage = look_at_log(lake.storage, uri)
+            if damage is None:
+                raise
         if damage.standing is None:
             raise LakeError(
                 f"No version of table {schema.name} ({uri}) stands: {damage.problem}.",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -127,12 +126,6 @@ def transactions(storage: Storage, uri: str, version: int) -> dict[str, int]:
             if "txn" in action:
                 found[action["txn"]["appId"]] = action["txn"]["version"]
     return found
-
-
-def by_month(found: Mapping[str, int], name: str) -> dict[Month, int]:
-    """Return the transactions whose names are ``name`` and a month's folder."""
-    months = {app: month_of_folder(app.removeprefix(name)) for app in found if app.startswith(name)}
-    return {month: found[app] for app, month in months.items() if month is not None}
 
 
 def _numbered(pattern: re.Pattern[str], names: list[str]) -> dict[int, str]:

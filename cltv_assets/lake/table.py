@@ -18,7 +18,7 @@ from cltv_assets.files.storage import Storage, month_folder
 from cltv_assets.files.store_faults import fault_of
 from cltv_assets.lake import commit
 from cltv_assets.lake.damage import PublishedFile, Verified, compare, files_of
-from cltv_assets.lake.log import LOG, by_month, transactions
+from cltv_assets.lake.log import LOG, transactions
 from cltv_assets.lake.opening import Opener, adopt, check_table, configuration
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.months import Month
@@ -224,15 +224,21 @@ class LakeTable:
             found = replace(found, damage=[one for one in found.damage if one.file in still])
         return found
 
-    def recorded(self) -> dict[Month, int]:
-        """Return the newest publication of each month by a run that records it, as `PublishedMonth.publication`.
+    def recorded(self, months: Iterable[Month]) -> dict[Month, int]:
+        """Return the newest publication of months by a run that records it, as `PublishedMonth.publication`.
 
         Months that earlier releases published, and publications by ``cltv forget``, are not among them.
         """
         table = self._open()
         if table is None:
             return {}
-        return by_month(transactions(self._storage, self.uri, table.version()), commit.RECORDED)
+        names = {month: commit.RECORDED + month_folder(month) for month in months}
+        try:
+            found = transactions(self._storage, self.uri, table.version())
+        except FileNotFoundError:
+            # Another program made checkpoints of another form, and removed the entries before.
+            found = {name: table.transaction_version(name) or 0 for name in names.values()}
+        return {month: found[name] for month, name in names.items() if found.get(name)}
 
     def columns(self, month: Month) -> frozenset[str]:
         """Return the names of the columns that a month's files have; none of a month without rows."""
