@@ -312,6 +312,26 @@ def vacuum(
 
 
 @app.command()
+def verify(
+    table: Annotated[str | None, typer.Option(metavar="NAME", help="One table only.")] = None,
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="One month only.")] = None,
+    config: Config = None,
+) -> None:
+    """Read every published file and compare its bytes with what was published; exit with 1 if one is damaged."""
+    from cltv_assets.cli.verifying import verify_lake
+
+    verify_lake(config, table, month)
+
+
+@app.command()
+def repair(config: Config = None) -> None:
+    """Mend tables whose log is damaged: the version before stands again. Let runs end first."""
+    from cltv_assets.cli.repairing import repair_logs
+
+    repair_logs(config)
+
+
+@app.command()
 def adopt(config: Config = None) -> None:
     """Hand the lake over to the graph of this configuration, after asset_prefix was changed."""
     from cltv_assets.cli.housekeeping import adopt_lake

@@ -29,6 +29,7 @@ from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
 from cltv_assets.sources.meaning import fold
 from cltv_assets.tables import lake_schemas
+from cltv_assets.tables.damage import damage_explained
 
 _SHOWN_FILES = 10
 
@@ -65,7 +66,8 @@ def forget_customer(
             "Take the customer out of these files, then give the command again; with --source-cleaned-later it "
             "erases first. Nothing is erased yet.",
         )
-    _say_lake(console, lake, settings, who)
+    with damage_explained(settings, lake):
+        _say_lake(console, lake, settings, who)
     if dry_run:
         with open_instance(settings) as instance:
             shown = shown_in_history(instance, _keys(settings), who)
@@ -74,7 +76,8 @@ def forget_customer(
         return
     if ask:
         typer.confirm("Erase for good?", abort=True)
-    _erase(console, lake, settings, who)
+    with damage_explained(settings, lake):
+        _erase(console, lake, settings, who)
     if delivered:
         console.print(
             "The source still has the customer: until it is cleaned these months count as having late lines, and any "

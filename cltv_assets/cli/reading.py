@@ -23,6 +23,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, open_source
 from cltv_assets.tables import lake_schemas
 from cltv_assets.tables.cltv_predictions.columns import horizons_of, predictions_schema
+from cltv_assets.tables.damage import damage_explained
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,10 @@ def open_reader(settings: Settings) -> Iterator[LakeReader]:
     """Open an engine over the configured lake."""
     objects = object_store_for(settings)
     engine = DuckDBEngine(settings.duckdb_memory_limit, objects)
+    lake = Lake(settings.lake_root, objects, settings.asset_prefix)
     try:
-        yield LakeReader(settings, engine, Lake(settings.lake_root, objects, settings.asset_prefix))
+        with damage_explained(settings, lake):
+            yield LakeReader(settings, engine, lake)
     finally:
         engine.close()
 

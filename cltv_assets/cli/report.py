@@ -11,12 +11,13 @@ from cltv_assets.cli.reading import open_lake, settings_as_made
 from cltv_assets.cli.runner import parse_month, run_months
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.templates import load_settings
-from cltv_assets.errors import MissingMonthsError
+from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.files.scratch import kept_folder
 from cltv_assets.foreign import visible
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE, is_drawn
 from cltv_assets.settings import Settings
+from cltv_assets.tables.damage import damage_explained
 
 
 def open_report(config: Path | None, month: str | None, show: bool) -> None:
@@ -37,8 +38,17 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
         raise MissingMonthsError(f"There is no report under {files.uri}.", "Materialise a month first: cltv run")
     wanted = max(published) if month is None else parse_month(month)
     content = files.read(wanted, REPORT_FILE)
-    if not is_drawn(content.decode()):
-        _draw(settings_as_made(settings, lake, wanted), wanted)
+    try:
+        drawn = is_drawn(content.decode())
+    except UnicodeDecodeError as error:
+        raise LakeError(
+            f"The report of {wanted} ({files.path(wanted, REPORT_FILE)}) is damaged: {error}.",
+            f"Make it again: cltv run --from {wanted} --to {wanted} --select {REPORT.name}",
+        ) from None
+    if not drawn:
+        with damage_explained(settings, lake):
+            made = settings_as_made(settings, lake, wanted)
+        _draw(made, wanted)
         content = files.read(wanted, REPORT_FILE)
     typer.echo(files.path(wanted, REPORT_FILE))
     if not show:

@@ -10,6 +10,7 @@ import dagster as dg
 import typer
 from rich.table import Column, Table
 
+from cltv_assets.cli.damage import damage_lines
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.cli.runner import months_between
 from cltv_assets.cli.terminal import open_console
@@ -86,11 +87,17 @@ def show_status(config: Path | None, only: str | None = None) -> None:
     for month, state in found.items():
         for line in _explanations(lake, month, state, warnings=only is not None):
             console.print(line, soft_wrap=True)
+    with open_instance(settings) as instance:
+        damage = damage_lines(settings, lake, instance, None if only is None else found)
+    for line in damage:
+        console.print(line, soft_wrap=True)
     wrong = [month for month, state in found.items() if not state.in_order]
     if wrong:
         console.print(
             f"{len(wrong)} of {len(found)} months need a run: cltv run --from {wrong[0]} --to {wrong[-1]}",
         )
+        raise typer.Exit(1)
+    if damage:
         raise typer.Exit(1)
     console.print(f"All {len(found)} months are in order.")
 

@@ -31,6 +31,8 @@ from cltv_assets.tables.table import Input
 
 #: Tag of a run that is one of several by the same command: the newest of their months.
 NEWEST_MONTH = "cltv/newest_month"
+#: Metadata of a materialisation: how often the month was published, which the table knows, too.
+PUBLICATION = "publication"
 _END_OF_RANGE = "dagster/asset_partition_range_end"
 
 
@@ -79,7 +81,7 @@ def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, A
     """
     table = platform.lake.table(staged.schema)
     with faults_as_failures():
-        published = table.publish(staged, {"dagster_run_id": run_id})
+        published = table.publish(staged, {"dagster_run_id": run_id}, recorded=True)
         rows = table.rows()
     return {
         # Rows of the whole table, which the asset's page shows first.
@@ -87,6 +89,7 @@ def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, A
         "dagster/uri": published.uri,
         "dagster/partition_row_count": published.rows,
         "table_version": published.version,
+        PUBLICATION: published.publication,
         "bytes": published.bytes,
     }
 

@@ -18,7 +18,6 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH
 from cltv_assets.dagster_defs.accepting import CONFIG, accepts_loss
-from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
@@ -93,7 +92,7 @@ def lake_asset(
         platform: Platform = getattr(context.resources, lake_key).platform
 
         def make(month: Month) -> MonthMade:
-            with faults_as_failures(platform.engine), platform.lake.opener.steady():
+            with platform.step():
                 read = {name: window.of(month) for name, window in upstream.items()}
                 run = replace(platform.month_run(month, read), accept_loss=accepts_loss(context))
                 return _make(run, names, tables)

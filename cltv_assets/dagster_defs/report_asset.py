@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 import ibis.expr.types as ir
 
-from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.io_managers import LakeWindow
 from cltv_assets.dagster_defs.lake_asset import HALF
 from cltv_assets.dagster_defs.naming import Names
@@ -66,7 +65,7 @@ def report_asset(
         platform: Platform = getattr(context.resources, lake_key).platform
 
         def make(month: Month) -> MonthMade:
-            with faults_as_failures(platform.engine), platform.lake.opener.steady():
+            with platform.step():
                 return _make(platform, names, month, {name: window.of(month) for name, window in upstream.items()})
 
         if context.has_partition_key:

@@ -33,6 +33,7 @@ from cltv_assets.columns import MONTH
 from cltv_assets.errors import ConcurrentPublishError, LakeError
 from cltv_assets.files.storage import month_folder
 from cltv_assets.files.store_faults import fault_of
+from cltv_assets.lake.log import KEEP_LOG
 from cltv_assets.lake.staging import StagedFile, StagedMonth
 from cltv_assets.months import Month
 
@@ -43,6 +44,11 @@ _LONGEST_WAIT_SECONDS = 1.0
 
 #: In the commit's metadata: tells our commit from others when its outcome is unclear.
 _PUBLISH_ID = "cltv_assets.publishId"
+#: In the commit's metadata: the digest of each file that it adds. Delta's add action has a place for the size only;
+#: its tags cannot be set through deltalake 1.6.
+_DIGESTS = "cltv_assets.digests"
+#: Begins a month's other application transaction: the number of its newest publication by a run that records it.
+RECORDED = "recorded "
 
 
 @dataclass(frozen=True)
@@ -59,17 +65,32 @@ def publications(table: DeltaTable, month: Month) -> int:
     return table.transaction_version(month_folder(month)) or 0
 
 
+def digests(table: DeltaTable) -> dict[str, str]:
+    """Return the digests of files by their paths below the table; those of earlier releases have none."""
+    found: dict[str, str] = {}
+    try:
+        for made in table.history():
+            found |= made.get(_DIGESTS, {})
+    except DeltaError:
+        # An entry before the newest checkpoint is torn. The table can be read, its digests cannot.
+        return {}
+    return found
+
+
 def replace_month(
     load: Callable[[], DeltaTable],
     count: Callable[[DeltaTable, Month], int],
     folder: str,
     staged: StagedMonth,
     metadata: Mapping[str, str],
+    *,
+    recorded: bool = False,
 ) -> Commit:
     """Make the staged files the month's only files.
 
     ``load`` returns the newest version of the table that lies in ``folder``, ``count`` a month's
-    `publications` in it; ``metadata`` is kept in the commit.
+    `publications` in it; ``metadata`` is kept in the commit. With ``recorded`` the run
+    tells its orchestrator the number of the publication, and the table keeps that number.
 
     Raises
     ------
@@ -79,12 +100,14 @@ def replace_month(
         If the commit cannot be written, or other commits kept coming first.
     """
     publish_id = uuid.uuid4().hex
+    actions: list[AddAction | RemoveAction] = [_add_action(folder, staged, file) for file in staged.files]
+    digests = {_path_in(folder, file): file.digest for file in staged.files}
+    names = [month_folder(staged.month), *([RECORDED + month_folder(staged.month)] if recorded else [])]
     properties = CommitProperties(
-        custom_metadata={**metadata, _PUBLISH_ID: publish_id},
-        app_transactions=[Transaction(app_id=month_folder(staged.month), version=staged.base_version + 1)],
+        custom_metadata={**metadata, _PUBLISH_ID: publish_id, _DIGESTS: digests},
+        app_transactions=[Transaction(app_id=name, version=staged.base_version + 1) for name in names],
         max_commit_retries=100,
     )
-    actions: list[AddAction | RemoveAction] = [_add_action(folder, staged, file) for file in staged.files]
     table = load()
     error: Exception | None = None
     remote = "://" in folder
@@ -129,6 +152,7 @@ def _try(
             partition_by=[MONTH],
             partition_filters=[(MONTH, "=", staged.month.first_day.isoformat())],
             commit_properties=properties,
+            post_commithook_properties=KEEP_LOG,
         )
     except (DeltaError, OSError) as error:
         return error
@@ -144,10 +168,14 @@ def _version_of(table: DeltaTable, snapshot: int, publish_id: str) -> int | None
 
 def _add_action(folder: str, staged: StagedMonth, file: StagedFile) -> AddAction:
     return AddAction(
-        path=file.path.removeprefix(f"{folder}/"),
+        path=_path_in(folder, file),
         size=file.bytes,
         partition_values={MONTH: staged.month.first_day.isoformat()},
         modification_time=int(time.time() * 1000),
         data_change=True,
         stats=json.dumps(file.delta_statistics(len(staged.schema.columns))),
     )
+
+
+def _path_in(folder: str, file: StagedFile) -> str:
+    return file.path.removeprefix(f"{folder}/")

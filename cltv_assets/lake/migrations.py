@@ -38,6 +38,7 @@ from cltv_assets.files.storage import month_folder
 from cltv_assets.files.store_faults import fault_of, from_store
 from cltv_assets.lake.commit import publications
 from cltv_assets.lake.lake import Lake
+from cltv_assets.lake.log import KEEP_LOG
 from cltv_assets.lake.opening import FORMAT_VERSION, check_columns, configuration, format_of, stamp
 from cltv_assets.months import Month
 
@@ -247,6 +248,7 @@ def _declare(table: DeltaTable, schema: TableSchema) -> None:
         partition_by=[MONTH],
         partition_filters=[(MONTH, "=", dt.date.min.isoformat())],
         commit_properties=CommitProperties(custom_metadata=_OPERATION),
+        post_commithook_properties=KEEP_LOG,
     )
 
 

@@ -21,17 +21,18 @@ from cltv_assets.errors import LakeError, LakeFormatError
 from cltv_assets.files.probe import CHOOSE_ROOT
 from cltv_assets.files.storage import Storage
 from cltv_assets.files.store_faults import fault_of, from_store
+from cltv_assets.lake.log import KEEP_LOG, LOG, look_at_log
 
 #: Raise it when columns change, or when an older reader would misread what is written, and add a step to the
 #: list that ``cltv migrate`` follows. Release 0.1.0 wrote version 1.
 FORMAT_VERSION = 3
 
-#: Delta's folder inside a table.
-LOG = "_delta_log"
-
 #: What delta-rs creates, and what the commit protocol is written for.
 _READER, _WRITER = 1, 2
 #: How delta-rs says that a table needs what it does not know.
+#: How it says that a file of the log is torn or missing.
+_DAMAGED_LOG = re.compile(r"Json error|Invalid JSON|contiguous commit|[Cc]heckpoint|[Pp]arquet|footer|EOF|Arrow error")
+_NO_ANSWER = re.compile(r"Generic S3 error|Error performing")
 _UNKNOWN_PROTOCOL = re.compile(r"Unsupported: (Feature '\w+' is not supported|Unsupported minimum reader version \d+)")
 
 _VERSION_KEY = "cltv_assets.formatVersion"
@@ -57,6 +58,9 @@ class Opener:
         #: The tables that were looked at in a block of `steady`.
         self._steady: set[str] | None = None
         self._known: dict[str, tuple[DeltaTable, int, dict[Hashable, Any]]] = {}
+        #: The files that were handed out since the last block of `steady` began, by table: where to look for
+        #: damage if reading fails.
+        self.handed_out: dict[str, set[str]] = {}
 
     def known(self, table: DeltaTable, what: Hashable, look: Callable[[], T]) -> T:
         """Return what ``look`` finds in this version of a table, and look only once."""
@@ -76,6 +80,7 @@ class Opener:
         What reads several tables several times sees one version of each, with few requests.
         """
         self._steady = set()
+        self.handed_out.clear()
         try:
             yield
         finally:
@@ -100,6 +105,12 @@ class Opener:
                 raise LakeFormatError(
                     f"{uri} needs a newer Delta protocol than this version of cltv_assets reads ({unknown[1]}).",
                     "A newer cltv_assets or another program altered it: upgrade cltv_assets, or undo that there.",
+                ) from error
+            damage = look_at_log(self._storage, uri) if _says_damage(str(error)) else None
+            if damage is not None:
+                raise LakeError(
+                    f"The log of table {schema.name} ({uri}) is damaged: {damage.problem}.",
+                    "Run cltv repair: it goes back to the version before, and says which months to run again.",
                 ) from error
             if not self._storage.local and from_store(error):
                 raise fault_of(error, uri) from error
@@ -141,6 +152,11 @@ class Opener:
         if self._storage.size(f"{entry}.json") is not None:
             return True
         return checkpointed and self._storage.size(f"{entry}.checkpoint.parquet") is not None
+
+
+def _says_damage(text: str) -> bool:
+    """Return whether an error of delta-rs may be about a torn log, rather than a store that does not answer."""
+    return bool(_DAMAGED_LOG.search(text)) and not _NO_ANSWER.search(text)
 
 
 def configuration(graph: str = "") -> dict[str, str]:
@@ -257,15 +273,19 @@ def check_columns(table: DeltaTable, schema: TableSchema, uri: str, *, any_horiz
 
 def stamp(table: DeltaTable) -> None:
     """Say in the table that it has the current format version, in one commit."""
-    table.alter.set_table_properties({_VERSION_KEY: str(FORMAT_VERSION)}, raise_if_not_exists=False)
+    _set_property(table, _VERSION_KEY, str(FORMAT_VERSION))
 
 
 def adopt(table: DeltaTable, graph: str) -> bool:
     """Make a table the graph's; return whether it was another's."""
     if table.metadata().configuration.get(_GRAPH_KEY, "") == graph:
         return False
-    table.alter.set_table_properties({_GRAPH_KEY: graph}, raise_if_not_exists=False)
+    _set_property(table, _GRAPH_KEY, graph)
     return True
+
+
+def _set_property(table: DeltaTable, key: str, value: str) -> None:
+    table.alter.set_table_properties({key: value}, raise_if_not_exists=False, post_commithook_properties=KEEP_LOG)
 
 
 def _named(prefix: str) -> str:

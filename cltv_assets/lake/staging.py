@@ -19,6 +19,7 @@ from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.errors import LakeError
 from cltv_assets.files.probe import CHOOSE_ROOT
 from cltv_assets.files.storage import Storage, month_folder
+from cltv_assets.lake.damage import CHUNK, digest_in
 from cltv_assets.lake.opening import column_differences
 from cltv_assets.months import Month
 
@@ -35,6 +36,8 @@ class StagedFile:
         Absolute path or URI.
     bytes : int
         Size of the file.
+    digest : str
+        Of its bytes, as `digest_in` gives it.
     rows : int
         Rows in the file.
     null_counts : dict
@@ -43,6 +46,7 @@ class StagedFile:
 
     path: str
     bytes: int
+    digest: str
     rows: int
     null_counts: dict[str, int]
 
@@ -200,8 +204,13 @@ class Staging:
 
     def _inspect(self, path: str, *, copied: bool) -> StagedFile:
         try:
-            with self._storage.asking(path), self._storage.open(path) as source, pq.ParquetFile(source) as file:
-                size, metadata, schema = int(source.size()), file.metadata, file.schema_arrow
+            with self._storage.asking(path), self._storage.open(path) as source:
+                size = int(source.size())
+                # One request for digest and footer of a small file. Locally the system still holds it in memory.
+                whole = pa.BufferReader(source.read()) if size <= CHUNK else source
+                digest = digest_in(whole)
+                with pq.ParquetFile(whole) as file:
+                    metadata, schema = file.metadata, file.schema_arrow
         except (pa.ArrowException, OSError) as error:
             raise LakeError(
                 f"{path}, written for {self._where}, is not a whole parquet file ({error}).",
@@ -220,7 +229,7 @@ class Staging:
         differences = column_differences(expected.arrow, actual, nullability=False)
         if differences:
             raise LakeError(f"{path}, written for {self._where}, has wrong columns ({differences}).", _ENGINE_FAULT)
-        return StagedFile(path, size, metadata.num_rows, _null_counts(metadata, schema.names))
+        return StagedFile(path, size, digest, metadata.num_rows, _null_counts(metadata, schema.names))
 
 
 def _null_counts(metadata: pq.FileMetaData, columns: list[str]) -> dict[str, int]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -18,7 +17,9 @@ from cltv_assets.files.probe import CHOOSE_ROOT
 from cltv_assets.files.storage import Storage, month_folder
 from cltv_assets.files.store_faults import fault_of
 from cltv_assets.lake import commit
-from cltv_assets.lake.opening import LOG, Opener, adopt, check_table, configuration
+from cltv_assets.lake.damage import PublishedFile, Verified, compare, files_of
+from cltv_assets.lake.log import LOG, transactions
+from cltv_assets.lake.opening import Opener, adopt, check_table, configuration
 from cltv_assets.lake.staging import StagedMonth, Staging
 from cltv_assets.months import Month
 
@@ -42,6 +43,8 @@ class PublishedMonth:
         The table's version that this publication made.
     rows, bytes : int
         What it holds.
+    publication : int
+        How often the month was published, this time included.
     attempts : int
         Tries that the commit took; more than one where other months were
         committed at the same moment.
@@ -53,14 +56,8 @@ class PublishedMonth:
     version: int
     rows: int
     bytes: int
+    publication: int
     attempts: int
-
-
-@dataclass(frozen=True, order=True)
-class _File:
-    month: Month
-    path: str
-    rows: int
 
 
 class LakeTable:
@@ -103,11 +100,14 @@ class LakeTable:
         """
         return Staging(self._storage, self.schema, month, self._publications(self._ensured(), month))
 
-    def publish(self, staged: StagedMonth, commit_metadata: Mapping[str, str] | None = None) -> PublishedMonth:
+    def publish(
+        self, staged: StagedMonth, commit_metadata: Mapping[str, str] | None = None, *, recorded: bool = False
+    ) -> PublishedMonth:
         """Replace a month by what was staged for it, in one atomic commit.
 
         What is staged can be published once; without files it empties the month. Delta's log
-        keeps ``commit_metadata``: the run, the model, ….
+        keeps ``commit_metadata``: the run, the model, …. With ``recorded`` the caller records the
+        number of the publication elsewhere, and `recorded` gives it, so that both can be compared.
 
         Raises
         ------
@@ -122,7 +122,8 @@ class LakeTable:
             raise ValueError(f"{staged.month} of {staged.schema.name} is not for {self.schema.name}, or was published")
         try:
             self._check_staged(staged)
-            made = commit.replace_month(self._load, self._publications, self.uri, staged, commit_metadata or {})
+            metadata = commit_metadata or {}
+            made = commit.replace_month(self._load, self._publications, self.uri, staged, metadata, recorded=recorded)
         except BaseException:
             staged.discard()  # keeps the files where the commit's outcome is unknown
             raise
@@ -135,6 +136,7 @@ class LakeTable:
             made.version,
             staged.rows,
             staged.bytes,
+            staged.base_version + 1,
             made.attempts,
         )
 
@@ -184,7 +186,59 @@ class LakeTable:
         Read them as files (DuckDB, Spark, ``pyarrow.dataset``), with Hive
         partitioning for the column ``month``. An empty or missing month has none.
         """
-        return [f"{self.uri}/{file.path}" for file in self._files(months)]
+        found = [f"{self.uri}/{file.path}" for file in self._files(months)]
+        self._opener.handed_out.setdefault(self.schema.name, set()).update(found)
+        return found
+
+    def verify(
+        self,
+        months: Iterable[Month] | None = None,
+        *,
+        contents: bool = True,
+        files: Container[str] | None = None,
+        looking: Callable[[Month], object] = lambda _month: None,
+    ) -> Verified:
+        """Compare published files with what the newest version says of them.
+
+        Parameters
+        ----------
+        months : iterable of Month, optional
+            By default all.
+        contents : bool
+            Whether every file is read and its digest compared. Existence and size take one listing of the folder.
+        files : container of str, optional
+            Only these are read.
+        looking : callable
+            Called with the month before each of its files is read.
+        """
+        table = self._open()
+        wanted = None if months is None else set(months)
+        named = self._files(wanted, table)
+        if table is None or not named:
+            return Verified(0, 0, [])
+        digests = commit.digests(table) if contents else None
+        found = compare(self._storage, self.uri, self.schema.name, named, digests, files, looking)
+        if found.damage:
+            # Another run may have replaced the month since, and its old files may be gone.
+            still = {f"{self.uri}/{file.path}" for file in self._files(wanted)}
+            found = replace(found, damage=[one for one in found.damage if one.file in still])
+        return found
+
+    def recorded(self, months: Iterable[Month]) -> dict[Month, int]:
+        """Return the newest publication of months by a run that records it, as `PublishedMonth.publication`.
+
+        Months that earlier releases published, and publications by ``cltv forget``, are not among them.
+        """
+        table = self._open()
+        if table is None:
+            return {}
+        names = {month: commit.RECORDED + month_folder(month) for month in months}
+        try:
+            found = transactions(self._storage, self.uri, table.version())
+        except FileNotFoundError:
+            # Another program made checkpoints of another form, and removed the entries before.
+            found = {name: table.transaction_version(name) or 0 for name in names.values()}
+        return {month: found[name] for month, name in names.items() if found.get(name)}
 
     def columns(self, month: Month) -> frozenset[str]:
         """Return the names of the columns that a month's files have; none of a month without rows."""
@@ -293,12 +347,12 @@ class LakeTable:
         # Delta replays the log for this.
         return self._opener.known(table, month, lambda: commit.publications(table, month))
 
-    def _files(self, months: Iterable[Month] | None, table: DeltaTable | None = None) -> list[_File]:
+    def _files(self, months: Iterable[Month] | None, table: DeltaTable | None = None) -> list[PublishedFile]:
         table = table or self._open()
         if table is None:
             return []
         wanted = None if months is None else set(months)
-        files = self._opener.known(table, _File, lambda: _files_of(table))
+        files = self._opener.known(table, PublishedFile, lambda: files_of(table))
         return [file for file in files if wanted is None or file.month in wanted]
 
     def _refuse_foreign_folder(self) -> None:
@@ -341,12 +395,6 @@ class LakeTable:
         log = f"{self.uri}/{LOG}"
         written = (f"{log}/{name}" for name in names)
         return [path for path in written if self._storage.size(path) is not None] + [log]
-
-
-def _files_of(table: DeltaTable) -> list[_File]:
-    added = pa.table(table.get_add_actions(flatten=True))
-    columns = (added[name].to_pylist() for name in (f"partition.{MONTH}", "path", "num_records"))
-    return sorted(_File(Month(first_day), path, rows) for first_day, path, rows in zip(*columns, strict=True))
 
 
 def _ranges(months: Iterable[Month]) -> list[tuple[Month, Month]]:

@@ -187,9 +187,11 @@ def keep(lake: Lake, month: Month, tables: Collection[str], reasons: Iterable[Re
             return
         try:
             with table.begin(month) as staging:
-                held = _rows(lake, month)
+                # What is damaged is replaced by what is known now.
+                damaged = bool(table.verify([month]).damage)
+                held = [] if damaged else _rows(lake, month)
                 rows = [row for row in held if row["table_name"] not in tables] + fresh
-                if len(rows) == len(held) and not fresh:
+                if len(rows) == len(held) and not fresh and not damaged:
                     return
                 if rows:
                     file, schema = lake.storage.path(staging.new_file()), REFUSED_LINES.arrow
@@ -204,7 +206,9 @@ def keep(lake: Lake, month: Month, tables: Collection[str], reasons: Iterable[Re
 
 
 def reasons_kept(lake: Lake, month: Month) -> list[Reason]:
-    """Return why a month was refused, as the table says."""
+    """Return why a month was refused, as the table says; nothing where the table is damaged."""
+    if lake.table(REFUSED_LINES).verify([month]).damage:
+        return []
     found: dict[tuple[str, str, str | None], Reason] = {}
     rows = _rows(lake, month)
     for row in sorted(rows, key=lambda row: row["sample"]):

@@ -43,6 +43,22 @@ def test_what_is_kept_comes_back_and_goes(place: Place, lake: Lake) -> None:
     assert len(parquet_files(place, lake.table(REFUSED_LINES))) == 1
 
 
+@pytest.mark.parametrize("content", [b"", None, b"PAR1 no more"])
+def test_damaged_reasons_are_lost_until_a_step_of_the_month_writes_again(
+    place: Place, lake: Lake, content: bytes | None
+) -> None:
+    keep(lake, JAN, ["spend_model"], [REASON])
+    (file,) = lake.table(REFUSED_LINES).files([JAN])
+    place.storage.delete(file)
+    if content is not None:
+        place.write(file, content)
+    assert reasons_kept(lake, JAN) == []
+    keep(lake, JAN, ["purchase_model"], [])
+    assert lake.table(REFUSED_LINES).verify().damage == []
+    keep(lake, JAN, ["spend_model"], [REASON])
+    assert reasons_kept(lake, JAN) == [REASON]
+
+
 def test_steps_of_one_month_that_end_together_all_stand(place: Place) -> None:
     keep(place.lake(), JAN, ["first"], [Reason("first", "check", "No.")])
     names = [f"table_{number}" for number in range(3)]

@@ -15,6 +15,7 @@ from cltv_assets.cli.whole_file import check_ending, write_whole
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.foreign import visible
+from cltv_assets.tables.damage import damage_explained
 
 #: The form that people read; the others are for programs.
 TABLE = "table"
@@ -40,7 +41,10 @@ def answer(config: Path | None, query: str | None, file: Path | None, form: str,
     text = _text(query, file)
     settings = load_settings(config)
     lake = open_lake(settings)
-    with asked(text, published_tables(settings, lake), lake.storage, settings.duckdb_memory_limit) as rows:
+    with (
+        damage_explained(settings, lake),
+        asked(text, published_tables(settings, lake), lake.storage, settings.duckdb_memory_limit) as rows,
+    ):
         if to is not None:
             if to.endswith(".csv"):
                 refuse_for_csv(rows.schema)

@@ -13,6 +13,7 @@ from rich.console import Console
 from cltv_assets import __version__
 from cltv_assets.cli.doctor import Finding, State, failed, ok, warning
 from cltv_assets.cli.doctor.bucket import look_at_store
+from cltv_assets.cli.doctor.damage import look_for_damage
 from cltv_assets.cli.doctor.delivery import look_at_source
 from cltv_assets.cli.doctor.instance import look_at_instance
 from cltv_assets.cli.doctor.versions import look_at_versions
@@ -84,6 +85,7 @@ def findings(config: Path | None) -> Iterator[Finding]:
             yield warning("deprecated", str(one.message), "Use the new name.")
     yield from look_at_source(settings)
     yield _finding("lake", _lake, settings)
+    yield from look_for_damage(settings)
     yield from _store(settings)
     yield _finding("engine", _engine, settings)
     yield from look_at_instance(settings)

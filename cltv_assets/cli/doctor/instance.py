@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from cltv_assets.cli.doctor import Finding, failed, ok, warning
+from cltv_assets.cli.doctor.damage import look_at_records
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import dagster_home, open_instance
 from cltv_assets.dagster_defs.instance_state import chosen_in_the_ui
@@ -30,6 +31,7 @@ def look_at_instance(settings: Settings) -> Iterator[Finding]:
         with open_instance(settings) as instance:
             yield _database(instance, settings)
             yield _schema(instance)
+            yield from look_at_records(settings, instance)
             yield _daemon(instance, settings)
             yield from _automation(instance, settings)
     except ConfigError as error:

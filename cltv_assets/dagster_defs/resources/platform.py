@@ -7,12 +7,13 @@ before its first use; loading definitions opens nothing at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cltv_assets.dagster_defs.failures import FailedMonths
+from cltv_assets.dagster_defs.failures import FailedMonths, faults_as_failures
 from cltv_assets.engines import Engine, open_engine
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.scratch import ScratchFolder
@@ -21,6 +22,7 @@ from cltv_assets.lake.opening import Handles
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, Workers, open_source
+from cltv_assets.tables.damage import damage_explained
 from cltv_assets.tables.month_run import MonthRun
 
 #: Plain keys of the resources; `Names` puts the prefix before them.
@@ -122,6 +124,16 @@ class Platform:
             # Drawing takes a fifth of a small month's time, and of many months nobody looks at the older ones.
             pictures=self._newest in (None, month.key),
         )
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Make a month of a step: one look at each table, and failures that say what to do."""
+        with (
+            faults_as_failures(self.engine),
+            damage_explained(self.settings, self.lake),
+            self.lake.opener.steady(),
+        ):
+            yield
 
     def close(self) -> None:
         """Release what was opened."""
