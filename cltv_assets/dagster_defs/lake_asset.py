@@ -27,6 +27,7 @@ from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
 from cltv_assets.dagster_defs.upstream import upstream_deps
 from cltv_assets.errors import CltvError
 from cltv_assets.lake import Lake, StagedMonth, Staging
+from cltv_assets.lake.fence import Fence
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
@@ -91,8 +92,7 @@ def lake_asset(
 
         def make(month: Month) -> MonthMade:
             with faults_as_failures(platform.engine), platform.lake.opener.steady():
-                read = {name: window.of(month) for name, window in upstream.items()}
-                return _make(platform, names, tables, month, read)
+                return _make(platform, names, tables, month, upstream)
 
         if context.has_partition_key:
             month = month_of(context.partition_key)
@@ -108,7 +108,7 @@ def lake_asset(
 
 
 def _make(
-    platform: Platform, names: Names, tables: Sequence[Table], month: Month, inputs: Mapping[str, ir.Table]
+    platform: Platform, names: Names, tables: Sequence[Table], month: Month, upstream: Mapping[str, LakeWindow]
 ) -> MonthMade:
     """Stage a month's files and check them."""
     stagings: list[Staging] = []
@@ -119,11 +119,16 @@ def _make(
             staging.discard()
 
     with contextlib.ExitStack() as undo:
-        run = platform.month_run(month, inputs)
-        schemas = [table.schema_for(run.settings.horizons_months) for table in tables]
-        stagings.extend(undo.enter_context(run.lake.table(schema).begin(run.month)) for schema in schemas)
+        # Before anything is read: a customer who is erased meanwhile must not come back.
+        schemas = [table.schema_for(platform.settings.horizons_months) for table in tables]
+        stagings.extend(undo.enter_context(platform.lake.table(schema).begin(month)) for schema in schemas)
+        run = platform.month_run(month, {name: window.of(month) for name, window in upstream.items()})
         staged = _stage(run, made_by(tables[0], run), stagings)
         outcome = _audit(run, staged, tables, names)
+        # Dagster keeps rows of check results.
+        fences = [staging.fence for staging in stagings]
+        for fence in fences:
+            fence.check()
         made = [table.name for table in tables]
         if not outcome.reasons:
             return MonthMade(
@@ -133,16 +138,18 @@ def _make(
                 published=lambda: _keep(run.lake, month, made, ()),
                 discard=discard,
             )
-        unkept = _keep(run.lake, month, made, outcome.reasons)
+        unkept = _keep(run.lake, month, made, outcome.reasons, fences)
     refusal = f"{month} is not published; readers keep what they had. {explained(outcome.reasons)}{unkept}"
     metadata = refusal_metadata(outcome.reasons, run)
     return MonthMade(outcome.check_results, refusal, outcome.outputs, discard=discard, refusal_metadata=metadata)
 
 
-def _keep(lake: Lake, month: Month, tables: Sequence[str], reasons: Sequence[Reason]) -> str:
+def _keep(
+    lake: Lake, month: Month, tables: Sequence[str], reasons: Sequence[Reason], fences: Sequence[Fence] = ()
+) -> str:
     """Keep why the month is refused; return what went wrong, which must hide neither the reasons nor the month."""
     try:
-        keep(lake, month, tables, reasons)
+        keep(lake, month, tables, reasons, fences)
     except CltvError as error:
         logging.getLogger(__name__).warning("%s: what stands in refused_lines is not up to date: %s", month, error)
         return f" They could not be kept in refused_lines: {error.problem}"
