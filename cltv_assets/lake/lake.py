@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from pathlib import Path
-from urllib.parse import unquote
 
 from cltv_assets.columns import TableSchema
 from cltv_assets.errors import ErasedMeanwhileError, LakeError, MissingMonthsError
@@ -16,6 +16,8 @@ from cltv_assets.lake.fence import Fence
 from cltv_assets.lake.opening import Handles, Opener
 from cltv_assets.lake.table import LakeTable
 from cltv_assets.months import Month
+
+_INEXPRESSIBLE = re.compile(r"[#?\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 
 
 class Lake:
@@ -47,12 +49,12 @@ class Lake:
         self.root = self.storage.root
         self.opener = Opener(self.storage, handles)
         self._objects = objects
-        if self.storage.local and (unquote(self.root) != self.root or "#" in self.root or "?" in self.root):
+        if _INEXPRESSIBLE.search(self.root):
             # delta-rs treats paths as URLs in some places. It would write to one folder and read from another, or
             # find no history, so refuse such a name.
             raise LakeError(
-                f"The lake's folder {self.root} holds '#', '?' or a percent sign followed by two hexadecimal digits, "
-                "which Delta's paths cannot express.",
+                f"The lake's folder {self.root!r} holds '#', '?', a backslash, a control character or a percent sign "
+                "followed by two hexadecimal digits, which Delta's paths cannot express.",
                 f"Rename the folder, or {CHOOSE_ROOT}.",
             )
 

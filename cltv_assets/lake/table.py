@@ -192,8 +192,8 @@ class LakeTable:
         """Return the published files of just these months, all of one version.
 
         They stay readable, whatever is published meanwhile, until ``vacuum``.
-        Read them as files (DuckDB, Spark, ``pyarrow.dataset``), with Hive
-        partitioning for the column ``month``. An empty or missing month has none.
+        Read them as files (DuckDB, Spark, ``pyarrow.dataset``); the column ``month`` is in their
+        folders' names, below the table's own folder. An empty or missing month has none.
         """
         return [f"{self.uri}/{file.path}" for file in self._files(months)]
 
