@@ -60,6 +60,10 @@ class ConcurrentPublishError(LakeError):
     """Another process published the same month of the same table at the same time."""
 
 
+class ErasedMeanwhileError(LakeError):
+    """A customer was erased from the lake while a run was computing from it."""
+
+
 class LakeFormatError(LakeError):
     """The lake was written by a newer version of this package, or by an older one and was not migrated."""
 

@@ -55,6 +55,7 @@ OF_THE_SHOP_THAT_RAN = tuple(
         "e2e/test_again",
         "e2e/test_kill_run",
         "e2e/test_months",
+        "e2e/test_odd_folders",
         "e2e/test_presentation",
     )
 )

@@ -107,9 +107,10 @@ def _erase(console: Console, lake: Lake, settings: Settings, customer: Spellings
     tables = lake_schemas(settings.horizons_months)
     for holding in holdings(lake, tables, customer):
         erase(lake, holding, customer)
-    reports = reports_naming(lake, customer, replace=True)
-    # Without waiting for readers: one that still reads the old files must fail, or it could bring the customer back.
+    # Without waiting for readers: one that still reads the old files must fail. What runs have computed from them
+    # is refused from here on, so reports come after it.
     gone = delete_unread(lake, settings, older_than_hours=0)
+    reports = reports_naming(lake, customer, replace=True)
     again = holdings(lake, tables, customer) or reports_naming(lake, customer)
     if again:
         raise LakeError(

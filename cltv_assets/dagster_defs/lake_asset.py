@@ -27,6 +27,7 @@ from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
 from cltv_assets.dagster_defs.upstream import upstream_deps
 from cltv_assets.errors import CltvError
 from cltv_assets.lake import Lake, StagedMonth, Staging
+from cltv_assets.lake.fence import Fence
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
@@ -93,9 +94,7 @@ def lake_asset(
 
         def make(month: Month) -> MonthMade:
             with platform.step():
-                read = {name: window.of(month) for name, window in upstream.items()}
-                run = replace(platform.month_run(month, read), accept_loss=accepts_loss(context))
-                return _make(run, names, tables)
+                return _make(platform, names, tables, month, upstream, accept_loss=accepts_loss(context))
 
         if context.has_partition_key:
             month = month_of(context.partition_key)
@@ -110,9 +109,16 @@ def lake_asset(
     return asset
 
 
-def _make(run: MonthRun, names: Names, tables: Sequence[Table]) -> MonthMade:
+def _make(
+    platform: Platform,
+    names: Names,
+    tables: Sequence[Table],
+    month: Month,
+    upstream: Mapping[str, LakeWindow],
+    *,
+    accept_loss: bool,
+) -> MonthMade:
     """Stage a month's files and check them."""
-    month = run.month
     stagings: list[Staging] = []
 
     def discard() -> None:
@@ -121,10 +127,17 @@ def _make(run: MonthRun, names: Names, tables: Sequence[Table]) -> MonthMade:
             staging.discard()
 
     with contextlib.ExitStack() as undo:
-        schemas = [table.schema_for(run.settings.horizons_months) for table in tables]
-        stagings.extend(undo.enter_context(run.lake.table(schema).begin(run.month)) for schema in schemas)
+        # Before anything is read: a customer who is erased meanwhile must not come back.
+        schemas = [table.schema_for(platform.settings.horizons_months) for table in tables]
+        stagings.extend(undo.enter_context(platform.lake.table(schema).begin(month)) for schema in schemas)
+        read = {name: window.of(month) for name, window in upstream.items()}
+        run = replace(platform.month_run(month, read), accept_loss=accept_loss)
         staged = _stage(run, made_by(tables[0], run), stagings)
         outcome = _audit(run, staged, tables, names)
+        # Dagster keeps rows of check results.
+        fences = [staging.fence for staging in stagings]
+        for fence in fences:
+            fence.check()
         made = [table.name for table in tables]
         if not outcome.reasons:
             return MonthMade(
@@ -134,16 +147,18 @@ def _make(run: MonthRun, names: Names, tables: Sequence[Table]) -> MonthMade:
                 published=lambda: _keep(run.lake, month, made, ()),
                 discard=discard,
             )
-        unkept = _keep(run.lake, month, made, outcome.reasons)
+        unkept = _keep(run.lake, month, made, outcome.reasons, fences)
     refusal = f"{month} is not published; readers keep what they had. {explained(outcome.reasons)}{unkept}"
     metadata = refusal_metadata(outcome.reasons, run)
     return MonthMade(outcome.check_results, refusal, outcome.outputs, discard=discard, refusal_metadata=metadata)
 
 
-def _keep(lake: Lake, month: Month, tables: Sequence[str], reasons: Sequence[Reason]) -> str:
+def _keep(
+    lake: Lake, month: Month, tables: Sequence[str], reasons: Sequence[Reason], fences: Sequence[Fence] = ()
+) -> str:
     """Keep why the month is refused; return what went wrong, which must hide neither the reasons nor the month."""
     try:
-        keep(lake, month, tables, reasons)
+        keep(lake, month, tables, reasons, fences)
     except CltvError as error:
         logging.getLogger(__name__).warning("%s: what stands in refused_lines is not up to date: %s", month, error)
         return f" They could not be kept in refused_lines: {error.problem}"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-import ibis.expr.types as ir
 
+from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.io_managers import LakeWindow
 from cltv_assets.dagster_defs.lake_asset import HALF
 from cltv_assets.dagster_defs.naming import Names
@@ -66,7 +66,7 @@ def report_asset(
 
         def make(month: Month) -> MonthMade:
             with platform.step():
-                return _make(platform, names, month, {name: window.of(month) for name, window in upstream.items()})
+                return _make(platform, names, month, upstream)
 
         if context.has_partition_key:
             month = month_of(context.partition_key)
@@ -81,9 +81,12 @@ def report_asset(
     return cltv_report
 
 
-def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, ir.Table]) -> MonthMade:
+def _make(platform: Platform, names: Names, month: Month, upstream: Mapping[str, LakeWindow]) -> MonthMade:
     """Render a month's report and check it."""
-    run = platform.month_run(month, inputs)
+    # Before anything is read: a customer who is erased meanwhile must not come back.
+    schema = next(iter(upstream.values())).schema
+    fence = platform.lake.table(schema).fence(REPORT.name, month)
+    run = platform.month_run(month, {name: window.of(month) for name, window in upstream.items()})
     data = collect(run)
     html = render(data, run.pictures)
     found = problems(html, data)
@@ -94,7 +97,8 @@ def _make(platform: Platform, names: Names, month: Month, inputs: Mapping[str, i
     refusal = f"The report of {month} is not published; readers keep what they had. {message}" if found else ""
 
     def publish(_value: None) -> Mapping[str, Any]:
-        path = run.lake.files(REPORT.name).publish(month, REPORT_FILE, html.encode())
+        with faults_as_failures():
+            path = run.lake.files(REPORT.name).publish(month, REPORT_FILE, html.encode(), fence)
         return report_metadata(run, path, len(html.encode()), shown)
 
     return MonthMade([result], refusal, [dg.MaterializeResult(asset_key=key)], publish)

@@ -15,7 +15,8 @@ from pyarrow import fs
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.files.object_store import S3
 
-_MONTH_FOLDER = re.compile(rf"/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
+#: Inside a table a month's folder has no other one in it; above the table there may be folders of any name.
+_MONTH_FOLDER = re.compile(rf".*/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 
 
 def query_over(table: TableSchema, files: Sequence[str], *, hive: bool, filesystem: fs.FileSystem | None = None) -> str:
@@ -26,14 +27,20 @@ def query_over(table: TableSchema, files: Sequence[str], *, hive: bool, filesyst
     """
     schema = table.ibis_with_month if hive else table.ibis
     types = {name: DuckDBType.to_string(kind) for name, kind in schema.items()}
-    how = f", hive_partitioning = true, hive_types = {{'{MONTH}': DATE}}" if hive else ", hive_partitioning = false"
+    places = {name: f'"{name}"' for name in types}
+    if hive:
+        # DuckDB's hive_partitioning takes columns from all folders of the path, also from those above the lake.
+        # It skips files by this expression as well.
+        begins = len(files[0].rpartition(f"/{MONTH}=")[0]) + len(f"/{MONTH}=") + 1 if files else 0
+        places[MONTH] = f'CAST(substr(filename, {begins}, 10) AS DATE) AS "{MONTH}"'
     queries = []
     for lacking, alike in _by_lacking(table, files, filesystem).items():
         columns = ", ".join(
-            f'NULL::{kind} AS "{name}"' if name in lacking else f'"{name}"' for name, kind in types.items()
+            f'NULL::{kind} AS "{name}"' if name in lacking else places[name] for name, kind in types.items()
         )
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in alike)
-        queries.append(f"SELECT {columns} FROM read_parquet([{paths}]{how})")  # noqa: S608 - our own files
+        how = "hive_partitioning = false" + (", filename = true" if hive else "")
+        queries.append(f"SELECT {columns} FROM read_parquet([{paths}], {how})")  # noqa: S608 - our own files
     if not queries:
         columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in types.items())
         return f"SELECT {columns} WHERE false"
@@ -62,7 +69,7 @@ def dataset_over(files: Sequence[str], filesystem: fs.FileSystem, schema: pa.Sch
     form = ds.ParquetFileFormat()
     fragments = []
     for file in files:
-        month = _MONTH_FOLDER.search(file) if hive else None
+        month = _MONTH_FOLDER.match(file) if hive else None
         known = None
         if month is not None:
             known = ds.field(MONTH) == pa.scalar(dt.date.fromisoformat(month[1]), pa.date32())

@@ -90,7 +90,7 @@ class SparkEngine(Engine):
                 self._reach(file)
             reader = self._session.read.schema(_spark_schema(schema))
             if hive:
-                reader = reader.option("basePath", spark_path(files[0].partition(f"/{MONTH}=")[0]))
+                reader = reader.option("basePath", spark_path(files[0].rpartition(f"/{MONTH}=")[0]))
             else:
                 # Without this a folder's name would become a column.
                 reader = reader.option("recursiveFileLookup", "true")

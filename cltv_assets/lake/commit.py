@@ -80,6 +80,7 @@ def digests(table: DeltaTable) -> dict[str, str]:
 def replace_month(
     load: Callable[[], DeltaTable],
     count: Callable[[DeltaTable, Month], int],
+    check: Callable[[StagedMonth], None],
     folder: str,
     staged: StagedMonth,
     metadata: Mapping[str, str],
@@ -89,13 +90,15 @@ def replace_month(
     """Make the staged files the month's only files.
 
     ``load`` returns the newest version of the table that lies in ``folder``, ``count`` a month's
-    `publications` in it; ``metadata`` is kept in the commit. With ``recorded`` the run
-    tells its orchestrator the number of the publication, and the table keeps that number.
+    `publications` in it; ``check`` raises if the staged files cannot be committed; ``metadata`` is kept in the commit.
+    With ``recorded`` the run tells its orchestrator the number of the publication, and the table keeps that number.
 
     Raises
     ------
     ConcurrentPublishError
         If another process published the month since the writing began.
+    ErasedMeanwhileError
+        If a customer was erased since then: see ``fence``.
     LakeError
         If the commit cannot be written, or other commits kept coming first.
     """
@@ -112,12 +115,14 @@ def replace_month(
     error: Exception | None = None
     remote = "://" in folder
     for attempt in range(1, MAX_ATTEMPTS + 1):
+        staged.staging.fence.check(table)
         if count(table, staged.month) != staged.base_version:
             raise ConcurrentPublishError(
                 f"Another run published month {staged.month} of table {staged.schema.name} while this one was "
                 "writing it; that run's rows stand, this run's are dropped.",
                 f"If this run's were meant to stand, run month {staged.month} again.",
             )
+        check(staged)
         snapshot = table.version()
         staged.staging.maybe_published = True
         error = _try(table, staged, actions, properties)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from pathlib import Path
-from urllib.parse import unquote
 
 from cltv_assets.columns import TableSchema
-from cltv_assets.errors import LakeError, MissingMonthsError
+from cltv_assets.errors import ErasedMeanwhileError, LakeError, MissingMonthsError
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.probe import CHOOSE_ROOT, check_folder, check_object_store
 from cltv_assets.files.storage import LANDING_FOLDER, Storage, month_folder, month_of_folder
+from cltv_assets.lake.fence import Fence
 from cltv_assets.lake.opening import Handles, Opener
 from cltv_assets.lake.table import LakeTable
 from cltv_assets.months import Month
+
+_INEXPRESSIBLE = re.compile(r"[#?\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 
 
 class Lake:
@@ -46,12 +49,12 @@ class Lake:
         self.root = self.storage.root
         self.opener = Opener(self.storage, handles)
         self._objects = objects
-        if self.storage.local and (unquote(self.root) != self.root or "#" in self.root or "?" in self.root):
+        if _INEXPRESSIBLE.search(self.root):
             # delta-rs treats paths as URLs in some places. It would write to one folder and read from another, or
             # find no history, so refuse such a name.
             raise LakeError(
-                f"The lake's folder {self.root} holds '#', '?' or a percent sign followed by two hexadecimal digits, "
-                "which Delta's paths cannot express.",
+                f"The lake's folder {self.root!r} holds '#', '?', a backslash, a control character or a percent sign "
+                "followed by two hexadecimal digits, which Delta's paths cannot express.",
                 f"Rename the folder, or {CHOOSE_ROOT}.",
             )
 
@@ -91,9 +94,14 @@ class MonthlyFiles:
             raise ValueError(f"{filename!r} is not a plain file name")
         return f"{self.uri}/{month_folder(month)}/{filename}"
 
-    def publish(self, month: Month, filename: str, content: bytes) -> str:
-        """Write or replace a file whole and return its path; after a ``LakeError`` the old file stays."""
+    def publish(self, month: Month, filename: str, content: bytes, fence: Fence | None = None) -> str:
+        """Write or replace a file whole and return its path; after a ``LakeError`` the old file stays.
+
+        Only if a customer is erased while it is written, which the ``fence`` tells, neither stays.
+        """
         path = self.path(month, filename)
+        if fence is not None:
+            fence.check()
         try:
             self._storage.write(path, io.BytesIO(content))
         except OSError as error:
@@ -101,6 +109,13 @@ class MonthlyFiles:
                 f"Cannot write {path}: {error.strerror or error}.",
                 f"Give the user who runs this permission and room to write there, or {CHOOSE_ROOT}.",
             ) from error
+        if fence is not None:
+            try:
+                fence.check()
+            except ErasedMeanwhileError:
+                # The eraser has perhaps looked at the old file already.
+                self._storage.delete(path)
+                raise
         return path
 
     def read(self, month: Month, filename: str) -> bytes:

@@ -86,8 +86,10 @@ class Opener:
         finally:
             self._steady = None
 
-    def newest(self, schema: TableSchema) -> DeltaTable | None:
+    def newest(self, schema: TableSchema, *, fresh: bool = False) -> DeltaTable | None:
         """Return the newest version of a table of any format, or None if there is none.
+
+        With ``fresh`` it is looked at again in a block of `steady` too, as whoever commits must.
 
         Raises
         ------
@@ -95,6 +97,8 @@ class Opener:
             If it cannot be read.
         """
         uri = self._storage.uri(schema.name)
+        if fresh and self._steady is not None:
+            self._steady.discard(uri)
         try:
             return self._newest(uri)
         except TableNotFoundError:

@@ -20,6 +20,7 @@ from cltv_assets.errors import LakeError
 from cltv_assets.files.probe import CHOOSE_ROOT
 from cltv_assets.files.storage import Storage, month_folder
 from cltv_assets.lake.damage import CHUNK, digest_in
+from cltv_assets.lake.fence import Fence
 from cltv_assets.lake.opening import column_differences
 from cltv_assets.months import Month
 
@@ -110,9 +111,11 @@ class StagedMonth:
 class Staging:
     """A place for the files of one month. Get one from ``LakeTable.begin``."""
 
-    def __init__(self, storage: Storage, schema: TableSchema, month: Month, base_version: int) -> None:
+    def __init__(self, storage: Storage, schema: TableSchema, month: Month, base_version: int, fence: Fence) -> None:
         self.schema = schema
         self.month = month
+        #: As it was when the making of the month began.
+        self.fence = fence
         #: Absolute folder, which exists.
         self.directory = storage.uri(schema.name, month_folder(month))
         #: True from the first try to commit until it is certain that it failed.

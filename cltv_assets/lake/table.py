@@ -18,6 +18,7 @@ from cltv_assets.files.storage import Storage, month_folder
 from cltv_assets.files.store_faults import fault_of
 from cltv_assets.lake import commit
 from cltv_assets.lake.damage import PublishedFile, Verified, compare, files_of
+from cltv_assets.lake.fence import Fence, raise_fence, value_of
 from cltv_assets.lake.log import LOG, transactions
 from cltv_assets.lake.opening import Opener, adopt, check_table, configuration
 from cltv_assets.lake.staging import StagedMonth, Staging
@@ -96,9 +97,16 @@ class LakeTable:
     def begin(self, month: Month) -> Staging:
         """Open a place to write a month. Creates the table if it is missing.
 
-        Publishing fails if another process publishes the month after this call.
+        Call it before reading what the month is made from: publishing fails if another process publishes the
+        month after this call, or a customer is erased.
         """
-        return Staging(self._storage, self.schema, month, self._publications(self._ensured(), month))
+        table = self._ensured()
+        fence = self._fence(f"table {self.schema.name}", month, table)
+        return Staging(self._storage, self.schema, month, self._publications(table, month), fence)
+
+    def fence(self, making: str, month: Month) -> Fence:
+        """Note this table's fence for what is made from it and has no log of its own: ``making``, of a month."""
+        return self._fence(making, month, self._open())
 
     def publish(
         self, staged: StagedMonth, commit_metadata: Mapping[str, str] | None = None, *, recorded: bool = False
@@ -114,6 +122,8 @@ class LakeTable:
         ConcurrentPublishError
             If another process published the month since ``begin``. The staged
             files are deleted.
+        ErasedMeanwhileError
+            If a customer was erased since then. The staged files are deleted.
         LakeError
             If the staged files are gone or changed, hold null where the table
             must not, or the commit cannot be written.
@@ -121,9 +131,8 @@ class LakeTable:
         if staged.schema != self.schema or staged.staging.maybe_published:
             raise ValueError(f"{staged.month} of {staged.schema.name} is not for {self.schema.name}, or was published")
         try:
-            self._check_staged(staged)
-            metadata = commit_metadata or {}
-            made = commit.replace_month(self._load, self._publications, self.uri, staged, metadata, recorded=recorded)
+            metadata, look = commit_metadata or {}, (self._load, self._publications, self._check_staged)
+            made = commit.replace_month(*look, self.uri, staged, metadata, recorded=recorded)
         except BaseException:
             staged.discard()  # keeps the files where the commit's outcome is unknown
             raise
@@ -183,8 +192,8 @@ class LakeTable:
         """Return the published files of just these months, all of one version.
 
         They stay readable, whatever is published meanwhile, until ``vacuum``.
-        Read them as files (DuckDB, Spark, ``pyarrow.dataset``), with Hive
-        partitioning for the column ``month``. An empty or missing month has none.
+        Read them as files (DuckDB, Spark, ``pyarrow.dataset``); the column ``month`` is in their
+        folders' names, below the table's own folder. An empty or missing month has none.
         """
         found = [f"{self.uri}/{file.path}" for file in self._files(months)]
         self._opener.handed_out.setdefault(self.schema.name, set()).update(found)
@@ -270,6 +279,7 @@ class LakeTable:
         Those are replaced months' files, and what killed writers left behind. Files written or
         replaced more recently than ``older_than_hours`` are spared. That must be longer than the
         longest run and the longest query: a step that stages for longer finds its files gone and fails.
+        With 0 nothing is spared, and what was begun before cannot be published: see ``fence``.
         """
         table = self._open()
         if table is None:
@@ -284,6 +294,10 @@ class LakeTable:
             # A writer killed within the commit itself leaves its temporary name.
             if ".json#" in entry.name and entry.mtime_ns <= oldest
         ]
+        if not older_than_hours:
+            self._raise_fence()
+            published = {file.path for file in self._files(None)}
+            doomed = [path for path in doomed if path not in published]
         # Delta names replaced files again and again, long after they are gone: count what there was. On S3 it also
         # names the empty object that stands for a folder; deleting that would take the published files inside along.
         addresses = (f"{self.uri}/{path}" for path in doomed)
@@ -325,9 +339,9 @@ class LakeTable:
             f"Make that folder writable, or {CHOOSE_ROOT}.",
         ) from error
 
-    def _open(self, *, to_write: bool = False) -> DeltaTable | None:
+    def _open(self, *, to_write: bool = False, fresh: bool = False) -> DeltaTable | None:
         """Return the newest version of the table, or None if there is none."""
-        table = self._opener.newest(self.schema)
+        table = self._opener.newest(self.schema, fresh=fresh)
         if table is not None:
             # Metadata change with a new version only.
             checked = self.schema, self._graph, to_write
@@ -337,8 +351,22 @@ class LakeTable:
             )
         return table
 
+    def _fence(self, making: str, month: Month, table: DeltaTable | None) -> Fence:
+        return Fence(making, month, value_of(table), lambda: self._open(fresh=True))
+
+    def _raise_fence(self) -> None:
+        try:
+            raise_fence(lambda: self._open(fresh=True))
+        except (DeltaError, OSError) as error:
+            if not self._storage.local:
+                raise fault_of(error, self.uri) from error
+            raise LakeError(
+                f"Cannot write the log of table {self.schema.name} ({self.uri}): {error}.",
+                "Look whether the disk is full or read-only, then give the command again.",
+            ) from error
+
     def _load(self) -> DeltaTable:
-        table = self._open(to_write=True)
+        table = self._open(to_write=True, fresh=True)
         if table is None:
             raise LakeError(f"Table {self.schema.name} at {self.uri} is gone.", "Run the month again.")
         return table

@@ -58,7 +58,10 @@ def _union(run: MonthRun, landing: Landing) -> ir.Table:
     for part in landing.parts:
         table = run.engine.read_files(RAW_TRANSACTIONS, part.uris)
         tables.append(table if part.names is None else table.filter(table.source_file.isin(sorted(part.names))))
-    tables += [run.engine.from_arrow(pq.read_table(file, schema=RAW_TRANSACTIONS.arrow)) for file in landing.files]
+    tables += [
+        run.engine.from_arrow(pq.read_table(file, schema=RAW_TRANSACTIONS.arrow, partitioning=None))
+        for file in landing.files
+    ]
     return ibis.union(*tables) if len(tables) > 1 else tables[0]
 
 

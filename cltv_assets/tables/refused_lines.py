@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.errors import ConcurrentPublishError
 from cltv_assets.lake import Lake
+from cltv_assets.lake.fence import Fence
 from cltv_assets.months import Month
 from cltv_assets.sources.delivered import DELIVERED, NOT_COUNTED, SOURCE_TEXT
 from cltv_assets.tables.check import Finding
@@ -171,11 +172,17 @@ def explained(reasons: Sequence[Reason], *, values: bool = False) -> str:
     return " ".join(parts)
 
 
-def keep(lake: Lake, month: Month, tables: Collection[str], reasons: Iterable[Reason]) -> None:
+def keep(
+    lake: Lake, month: Month, tables: Collection[str], reasons: Iterable[Reason], fences: Sequence[Fence] = ()
+) -> None:
     """Replace what stands about some tables of a month; without reasons it is removed.
+
+    ``fences`` were noted before the reasons were found.
 
     Raises
     ------
+    ErasedMeanwhileError
+        If a customer was erased since then.
     LakeError
         If the lake cannot be written.
     """
@@ -189,6 +196,9 @@ def keep(lake: Lake, month: Month, tables: Collection[str], reasons: Iterable[Re
             with table.begin(month) as staging:
                 # What is damaged is replaced by what is known now.
                 damaged = bool(table.verify([month]).damage)
+                # In this order: this table is fenced last.
+                for fence in fences:
+                    fence.check()
                 held = [] if damaged else _rows(lake, month)
                 rows = [row for row in held if row["table_name"] not in tables] + fresh
                 if len(rows) == len(held) and not fresh and not damaged:

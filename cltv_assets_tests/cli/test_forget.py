@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -25,7 +27,8 @@ from cltv_assets.lake.spellings import Spellings
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings, load_settings
 from cltv_assets_tests.cli.commands import code_of
-from cltv_assets_tests.e2e.running import write_config
+from cltv_assets_tests.e2e.reading import contents
+from cltv_assets_tests.e2e.running import surroundings, write_config
 from cltv_assets_tests.e2e.shop import HEADER, deliver, lines_of_shop, months_of
 
 #: With what HTML, JSON and CSV each write in a way of their own.
@@ -34,6 +37,19 @@ MARK = b"ZEBRA-77"
 #: Stands on the customer's lines in a column that no setting uses.
 NOTE = "leave it with the Lion family"
 MONTHS = months_of("2011-01", 2)
+#: A command that stops, as by Ctrl-Z, when a month of one table is written and checked, right before it is committed.
+STOPPED = """
+import os, signal, sys
+from cltv_assets.cli import main
+from cltv_assets.lake import commit
+try_to_commit = commit._try
+def stop_and_try(table, staged, *rest):
+    if staged.schema.name == "segment_movement":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return try_to_commit(table, staged, *rest)
+commit._try = stop_and_try
+main(sys.argv[1:])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +169,33 @@ def test_a_crash_is_finished_by_the_next_try(
     assert naming(tmp_path / "shop"), "the source is its owner's to clean"
 
 
-def test_events_stay_as_they_are(shop: Path, tmp_path: Path) -> None:
+def test_a_run_that_goes_on_afterwards(shop: Path, tmp_path: Path) -> None:
+    clean_source(tmp_path / "shop")
+    command = ["run", "--to", "2011-02", "--from", "2011-02", "--select", "segment_movement", "--config", str(shop)]
+    run = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, *command],
+        env=surroundings(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        assert run.poll() is None, run.communicate()[0]
+        assert code_of("forget", ZEBRA, "--config", str(shop), "--yes") == 0
+    finally:
+        run.send_signal(signal.SIGCONT)
+        said, _ = run.communicate(timeout=120)
+    assert run.returncode != 0
+    assert "A customer was erased while this run was making month 2011-02 of table segment_movement" in " ".join(
+        said.split()
+    )
+    assert naming(tmp_path / "lake") | naming(tmp_path / ".dagster") == set()
+    # With nothing of ours: no log may name a file that is gone.
+    assert all(rows for (name, _), rows in contents(tmp_path / "lake").items() if name == "segment_movement")
+
+
+def test_events_keep_everything_but_the_rows(shop: Path, tmp_path: Path) -> None:
     index = tmp_path / ".dagster" / "history" / "runs" / "index.db"
 
     def events() -> list[tuple[object, ...]]:

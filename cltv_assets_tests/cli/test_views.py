@@ -18,14 +18,16 @@ from cltv_assets_tests.e2e.ran import Ran
 from cltv_assets_tests.e2e.reading import OPTIONAL, rows_of
 from cltv_assets_tests.e2e.running import write_config
 
+LAKE = "month=2010-01-01/customer_id=above/an analyst's [lake]"
 Said = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
 def config(ran: Ran, tmp_path: Path) -> Path:
-    """Settings of a copy of the lake that has run, in a folder that needs quoting."""
-    shutil.copytree(ran.lake, tmp_path / "an analyst's [lake]")
-    return write_config(tmp_path, lake_uri=str(tmp_path / "an analyst's [lake]"))
+    """Settings of a copy of the lake that has run; its folder needs quoting, and those above look like partitions."""
+    lake = tmp_path / LAKE
+    shutil.copytree(ran.lake, lake)
+    return write_config(tmp_path, lake_uri=str(lake))
 
 
 def in_another_process(file: Path, query: str) -> str:
@@ -66,7 +68,7 @@ def test_the_file_shows_one_state_until_it_is_written_again(ran: Ran, config: Pa
     assert code_of("views", "--config", str(config), "--to", str(file)) == 0
     before = in_another_process(file, count)
     with duckdb.connect(str(file), read_only=True) as open_meanwhile:
-        table = Lake(str(tmp_path / "an analyst's [lake]")).table(PURCHASE_DAYS)
+        table = Lake(str(tmp_path / LAKE)).table(PURCHASE_DAYS)
         with table.begin(table.months()[-1]) as staging:
             staged = staging.seal()
         table.publish(staged)

@@ -20,9 +20,10 @@ import duckdb
 from deltalake import DeltaTable
 
 from cltv_assets.errors import ConcurrentPublishError, LakeError
+from cltv_assets.lake import commit
 from cltv_assets.months import Month
 from cltv_assets_tests.lake.place import Place
-from cltv_assets_tests.lake.table_under_test import JAN, generation_of, orders_in, publish, read, stage
+from cltv_assets_tests.lake.table_under_test import FEB, JAN, generation_of, orders_in, publish, read, stage
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["cltv_assets_tests.lake.processes"])
@@ -76,6 +77,36 @@ def write_and_stop_at(phase: str, place: Place, month: Month, generation: int, p
     reach("sealed")
     table.publish(staged)
     reach("published")
+
+
+def copy_and_wait_at(phase: str, place: Place, pipe: Connection) -> None:
+    """Make February from January's rows, wait at ``phase`` to be told to go on, and say how it ended."""
+
+    def reach(here: str) -> None:
+        if here == phase:
+            pipe.send(here)
+            pipe.recv()
+
+    try_to_commit = commit._try
+
+    def wait_and_try(*arguments: Any) -> Exception | None:
+        reach("checked")
+        return try_to_commit(*arguments)
+
+    commit._try = wait_and_try  # in this process alone
+    table = orders_in(place)
+    staging = table.begin(FEB)
+    rows = read(table, JAN)
+    reach("read")
+    place.write_rows(staging.new_file(), rows)
+    staged = staging.seal()
+    reach("sealed")
+    try:
+        table.publish(staged)
+    except LakeError as error:
+        pipe.send(str(error))
+    else:
+        pipe.send("published")
 
 
 def publish_for_ever(place: Place, month: Month, first_generation: int, pipe: Connection) -> None:

@@ -12,10 +12,13 @@ import pytest
 from cltv_assets.cli.runner import MonthRunner
 from cltv_assets.dagster_defs import report_asset
 from cltv_assets.dagster_defs.graph import assets_of_half
+from cltv_assets.dagster_defs.io_managers import LakeWindow
+from cltv_assets.dagster_defs.resources import Platform
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.files.storage import Storage
-from cltv_assets.lake import LakeTable
+from cltv_assets.lake import Lake, LakeTable
 from cltv_assets.settings import Settings
+from cltv_assets.tables import lake_schemas
 from cltv_assets_tests.e2e.reading import contents, differences, rows_of, unfinished_files
 from cltv_assets_tests.e2e.running import run, settings_in
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
@@ -173,6 +176,46 @@ def test_a_report_with_a_problem_is_not_published(home: Path, monkeypatch: pytes
         assert _materialized(instance) == set()
     assert "report of 2011-01 is not published" in result.errors[0]
     assert differences(before, contents(settings.lake_root)) == []
+
+
+@pytest.mark.parametrize(
+    ("asset", "owner", "method"),
+    [
+        ("raw_transactions", Platform, "source"),
+        ("purchase_days", LakeWindow, "of"),
+        ("cltv_report", LakeWindow, "of"),
+    ],
+)
+def test_a_customer_is_erased_once_the_inputs_are_looked_at(
+    home: Path, monkeypatch: pytest.MonkeyPatch, asset: str, owner: type, method: str
+) -> None:
+    settings = settings_of(home)
+    before = contents(settings.lake_root)
+    look, raised = getattr(owner, method), []
+
+    def look_and_be_overtaken(*of: Any) -> Any:
+        found = look(*of)
+        # As far as an erasure comes before it deletes files: the run can still read what it looked at.
+        for schema in () if raised else lake_schemas(settings.horizons_months):
+            Lake(settings.lake_root).table(schema)._raise_fence()
+            raised.append(schema)
+        return found
+
+    monkeypatch.setattr(owner, method, look_and_be_overtaken)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = MonthRunner(settings, instance, [asset]).run(JAN)
+        recorded = _evaluations(instance)
+        assert _materialized(instance) == set()
+    (error,) = result.errors
+    assert "A customer was erased while this run was making month 2011-01" in error
+    assert asset in error
+    # Check results may hold rows; the report's has none.
+    assert set(recorded) <= {"cltv_report.report_whole"}
+    assert differences(before, contents(settings.lake_root)) == []
+    assert unfinished_files(settings.lake_root) == []
+    monkeypatch.undo()
+    (again,) = run(settings, [JAN], [asset])
+    assert again.errors == []
 
 
 def test_a_fault_of_the_source_is_one_paragraph(home: Path) -> None:
