@@ -33,7 +33,7 @@ from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import made_by
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.refused_lines import Reason, explained, keep, reasons_of
+from cltv_assets.tables.refused_lines import Reason, explained, keep, reasons_of, what_stays
 from cltv_assets.tables.table import Made, Table
 
 #: Tag that shows which command makes an asset.
@@ -134,8 +134,9 @@ def _make(
                 discard=discard,
             )
         unkept = _keep(run.lake, month, made, outcome.reasons)
-    refusal = f"{month} is not published; readers keep what they had. {explained(outcome.reasons)}{unkept}"
-    metadata = refusal_metadata(outcome.reasons, run)
+    stays = what_stays(run.lake, schemas[0], month, run.settings.zone)
+    refusal = f"{month} is not published; readers keep what they had: {stays}. {explained(outcome.reasons)}{unkept}"
+    metadata = refusal_metadata(outcome.reasons, run) | {"published": stays}
     return MonthMade(outcome.check_results, refusal, outcome.outputs, discard=discard, refusal_metadata=metadata)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -61,6 +62,8 @@ class _File:
     month: Month
     path: str
     rows: int
+    #: When it was committed, in milliseconds since 1970.
+    at: int
 
 
 class LakeTable:
@@ -156,6 +159,11 @@ class LakeTable:
         wanted = set(months)
         with_rows = {file.month for file in self._files(wanted, table)}
         return with_rows | {month for month in wanted - with_rows if self._publications(table, month)}
+
+    def published_at(self, month: Month) -> dt.datetime | None:
+        """Return when a month's rows were published, in UTC; None if it has none, or was never published."""
+        times = [file.at for file in self._files([month])]
+        return dt.datetime.fromtimestamp(max(times) / 1000, dt.UTC) if times else None
 
     def months(self) -> list[Month]:
         """Return every month that has rows, oldest first, whatever the settings say."""
@@ -345,8 +353,9 @@ class LakeTable:
 
 def _files_of(table: DeltaTable) -> list[_File]:
     added = pa.table(table.get_add_actions(flatten=True))
-    columns = (added[name].to_pylist() for name in (f"partition.{MONTH}", "path", "num_records"))
-    return sorted(_File(Month(first_day), path, rows) for first_day, path, rows in zip(*columns, strict=True))
+    names = f"partition.{MONTH}", "path", "num_records", "modification_time"
+    columns = (added[name].to_pylist() for name in names)
+    return sorted(_File(Month(first), *rest) for first, *rest in zip(*columns, strict=True))
 
 
 def _ranges(months: Iterable[Month]) -> list[tuple[Month, Month]]:

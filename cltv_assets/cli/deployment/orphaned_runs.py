@@ -85,6 +85,8 @@ def end_orphaned_runs(instance: dg.DagsterInstance, host: str, port: int, before
     """
     import dagster as dg
 
+    from cltv_assets.dagster_defs.instance_state import forget_checks_not_run
+
     ended = []
     for run in unfinished_runs(instance, host, port, before):
         message = "Its process ended without a report: with its code server, or while the database was unreachable."
@@ -92,6 +94,7 @@ def end_orphaned_runs(instance: dg.DagsterInstance, host: str, port: int, before
             instance.report_run_canceled(run, message)
         else:
             instance.report_run_failed(run, message)
+        forget_checks_not_run(instance, run.run_id)
         ended.append(run.run_id)
     return ended
 
