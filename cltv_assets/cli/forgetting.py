@@ -10,13 +10,13 @@ import typer
 from markupsafe import escape
 from rich.console import Console
 
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.history import shown_in_history
 from cltv_assets.cli.housekeeping import delete_unread
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, LakeError, SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.lake.erasing import erase, holdings, names_customer
@@ -45,7 +45,7 @@ def forget_customer(
     customer = customer.strip()
     if not customer:
         raise ConfigError("The customer's id is empty.", "Give it as it stands in cleaned_transactions.")
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     customer = fold(customer, settings.source.customer_id_folding)
     console = open_console(at_least=100)
     lake = open_lake(settings)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from cltv_assets.cli.configuration import settings_to_run
 from cltv_assets.cli.doctor.delivery import require_source
 from cltv_assets.cli.reading import check_lake
 from cltv_assets.cli.runner import MonthResult, look_on_time, months_between, run_months
@@ -32,13 +33,13 @@ _SHOWN_MONTHS = 6
 
 def run_and_report(config: Path | None, first: str | None, last: str | None, assets: Sequence[str] | None) -> None:
     """Run months and exit with 1 if any failed."""
-    settings = load_settings(config)
+    settings = settings_to_run(config)
     _run(settings, months_between(settings, first, last), assets)
 
 
 def run_half(half: Half, config: Path | None, first: str | None, last: str | None) -> None:
     """Run the assets of ``'preprocess'`` or ``'model'``."""
-    settings = load_settings(config)
+    settings = settings_to_run(config)
     _run(settings, months_between(settings, first, last), assets_of_half(half))
 
 
@@ -51,20 +52,26 @@ def run_demo(lake: Path | None, last: str | None = None) -> None:
             f"The demo would write into {settings.lake_root}, the lake of the cltv.yaml here.",
             "Give it one of its own: cltv demo --lake demo-lake.",
         )
-    _run(settings, months_between(settings, None, last), None)
-    show_summary(settings, None)
+    _run(settings, months_between(settings, None, last), None, lambda: show_summary(settings, None))
 
 
-def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
+def _run(
+    settings: Settings,
+    months: Sequence[Month],
+    assets: Sequence[str] | None,
+    sum_up: Callable[[], None] | None = None,
+) -> None:
     # Before the first month: otherwise every month would fail with the same error.
     check_lake(settings)
     with _kept_session(settings):
         if assets is None or RAW_TRANSACTIONS.name in assets:
             require_source(settings)
-        _run_months(settings, months, assets)
+        _run_months(settings, months, assets, sum_up)
 
 
-def _run_months(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
+def _run_months(
+    settings: Settings, months: Sequence[Month], assets: Sequence[str] | None, sum_up: Callable[[], None] | None
+) -> None:
     console = open_console()
     began = time.monotonic()
     what = "all assets" if assets is None else ", ".join(assets)
@@ -92,9 +99,10 @@ def _run_months(settings: Settings, months: Sequence[Month], assets: Sequence[st
         else:
             results = run_months(settings, months, instance, assets, after)
         look_on_time(settings, instance)
-    _say_warnings(console, results)
     failed = [result.month.key for result in results if not result.succeeded]
     elapsed = time.monotonic() - began
+    if failed or sum_up is None:
+        _say_warnings(console, results)
     if failed:
         console.print(
             f"{len(failed)} of {_months(len(results))} failed in {elapsed:.0f} s: {', '.join(failed)}. "
@@ -103,6 +111,10 @@ def _run_months(settings: Settings, months: Sequence[Month], assets: Sequence[st
         )
         raise typer.Exit(1)
     console.print(f"{_months(len(results))} done in {elapsed:.0f} s.")
+    if sum_up is not None:
+        sum_up()
+        # Before two pages of figures nobody would read them.
+        _say_warnings(console, results)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import dagster as dg
 import typer
 from rich.table import Column, Table
 
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.cli.runner import months_between
 from cltv_assets.cli.terminal import open_console
@@ -17,7 +18,6 @@ from cltv_assets.dagster_defs.automation.state import Upstream, latest, needs_of
 from cltv_assets.dagster_defs.build import build_assets
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
@@ -64,7 +64,7 @@ class MonthStatus:
 
 def show_status(config: Path | None, only: str | None = None) -> None:
     """Print a line for each month, or all that stands about one; exit with 1 unless every month shown is in order."""
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     found = month_statuses(settings)
     if only is not None:
         (month,) = months_between(settings, only, only)

@@ -10,9 +10,9 @@ import typer
 from cltv_assets.cli.analysis.asking import asked
 from cltv_assets.cli.analysis.printing import print_csv, print_json, print_table, refuse_for_csv, visible
 from cltv_assets.cli.analysis.published import published_tables
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.reading import open_lake
 from cltv_assets.cli.whole_file import check_ending, write_whole
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 
 #: The form that people read; the others are for programs.
@@ -37,7 +37,7 @@ def answer(config: Path | None, query: str | None, file: Path | None, form: str,
     if to is not None:
         check_ending(to)
     text = _text(query, file)
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     lake = open_lake(settings)
     with asked(text, published_tables(settings, lake), lake.storage, settings.duckdb_memory_limit) as rows:
         if to is not None:
