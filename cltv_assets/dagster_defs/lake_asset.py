@@ -34,6 +34,7 @@ from cltv_assets.tables import made_by
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.refused_lines import Reason, explained, keep, reasons_of, what_stays
+from cltv_assets.tables.same_rows import AS_BEFORE, CONTENT, NEW, has_same_rows
 from cltv_assets.tables.table import Made, Table
 
 #: Tag that shows which command makes an asset.
@@ -231,5 +232,7 @@ def _audit(run: MonthRun, staged: Sequence[StagedMonth], tables: Sequence[Table]
             outcome.check_results.append(check_result(key, finding, refusal_metadata(reasons, seen)))
             outcome.reasons.extend(reasons)
         metadata = metadata_of(table, written[table.name], seen)
+        if not outcome.reasons:
+            metadata[CONTENT] = AS_BEFORE if has_same_rows(seen, part) else NEW
         outcome.outputs.append(dg.MaterializeResult(asset_key=key, value=part, metadata=metadata))
     return outcome
