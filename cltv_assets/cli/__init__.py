@@ -1,10 +1,9 @@
 """The ``cltv`` command line.
 
 Exit codes: 0 all is well, 1 a month failed or is not in order, 2 the command or
-the configuration is wrong, 3 the source, 4 the lake, 5 a model, 6 the engine, 7 a
-process was killed, 70 a bug in
-this package. Errors are one paragraph; ``--debug`` adds the traceback. Every command takes
-``--environment NAME``, which sets the variable ``CLTV_ENVIRONMENT``.
+the configuration is wrong, 3 the source, or ``cltv status`` cannot know, 4 the lake, 5 a model, 6 the engine,
+7 a process was killed, 70 a bug in this package. Errors are one paragraph; ``--debug`` adds the traceback. Every
+command takes ``--environment NAME``, which sets the variable ``CLTV_ENVIRONMENT``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ app = typer.Typer(
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Settings; by default $CLTV_CONFIG, else ./cltv.yaml, else the CDNOW demo."),
+    typer.Option("--config", "-c", help="Settings; by default $CLTV_CONFIG, else ./cltv.yaml."),
 ]
 First = Annotated[
     str | None, typer.Option("--from", metavar="YYYY-MM", help="First month, or latest; by default the first.")
@@ -142,10 +142,10 @@ def demo(
 @app.command()
 def summary(config: Config = None, month: Annotated[str | None, typer.Option(metavar="YYYY-MM")] = None) -> None:
     """Sum up a published month: lines, models, holdout error, the most valuable customers."""
+    from cltv_assets.cli.configuration import settings_to_read
     from cltv_assets.cli.summary import show_summary
-    from cltv_assets.dagster_defs.templates import load_settings
 
-    show_summary(load_settings(config), month)
+    show_summary(settings_to_read(config), month)
 
 
 @app.command()

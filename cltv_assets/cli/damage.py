@@ -18,12 +18,17 @@ _SHOWN = 20
 
 
 def damage_lines(
-    settings: Settings, lake: Lake, instance: dg.DagsterInstance, months: Collection[Month] | None = None
+    settings: Settings,
+    lake: Lake,
+    instance: dg.DagsterInstance,
+    months: Collection[Month] | None = None,
+    given: str = "",
 ) -> list[str]:
     """Return what is damaged, a sentence each, and then the commands that mend it; nothing if nothing is.
 
     Every file that the tables' newest versions name is looked for, with one listing of each table; ``cltv verify``
-    reads them, too. ``months`` are all by default.
+    reads them, too. ``months`` are all by default. ``given`` are the options that the
+    commands must repeat.
     """
     lost: list[Lost] = []
     said: list[str] = []
@@ -37,4 +42,4 @@ def damage_lines(
     if not said:
         return []
     more = [f"And {len(said) - _SHOWN} more."] if len(said) > _SHOWN else []
-    return [*said[:_SHOWN], *more, *(f"To make it again: {command}" for command in commands(settings, lost))]
+    return [*said[:_SHOWN], *more, *(f"To make it again: {command}" for command in commands(settings, lost, given))]

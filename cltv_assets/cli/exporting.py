@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import typer
 
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.export_databases import is_database, write_table
 from cltv_assets.cli.reading import named_or_newest, open_reader, settings_as_made
 from cltv_assets.cli.whole_file import ENDINGS, write_whole
 from cltv_assets.columns import MONTH, TableSchema
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 from cltv_assets.tables import all_schemas
@@ -71,7 +71,7 @@ def export_rows(
         )
     if delete_missing and not database:
         raise ConfigError("--delete-missing is for databases.", "A file holds the selected rows only; leave it out.")
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     schema = _schema_of(settings, table)
     wanted_segments = _segments_of(schema, segments)
     with open_reader(settings) as reader:

@@ -11,13 +11,13 @@ import typer
 from markupsafe import escape
 from rich.console import Console
 
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.history import ERASED, shown_in_history
 from cltv_assets.cli.housekeeping import delete_unread
 from cltv_assets.cli.reading import configured_source, open_lake
 from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.instance import open_instance
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError, LakeError, SourceError
 from cltv_assets.files.scratch import remove_orphans
 from cltv_assets.foreign import visible
@@ -49,7 +49,7 @@ def forget_customer(
     customer = customer.strip()
     if not customer:
         raise ConfigError("The customer's id is empty.", "Give it as it stands in cleaned_transactions.")
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     folding = settings.source.customer_id_folding
     # As `customer_key` reads it: somebody may have the id from the delivery.
     customer = re.sub(r"^(\d+)\.0+$", r"\1", fold(customer, folding))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import typer
 
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.reading import open_lake
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.lake import Lake
 from cltv_assets.report import REPORT
 from cltv_assets.settings import Settings
@@ -16,7 +16,7 @@ from cltv_assets.tables import lake_schemas
 
 def vacuum_lake(config: Path | None, keep_days: int) -> None:
     """Delete files that no reader needs, and print how many."""
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     lake = open_lake(settings)
     lake.check_writable()
     typer.echo(f"{_count(delete_unread(lake, settings, 24 * keep_days))} deleted from {lake.root}")
@@ -30,7 +30,7 @@ def delete_unread(lake: Lake, settings: Settings, older_than_hours: int) -> int:
 
 def adopt_lake(config: Path | None) -> None:
     """Hand every table of the lake over to the configured graph."""
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     lake = open_lake(settings)
     lake.check_writable()
     adopted = sum(lake.table(schema).adopt() for schema in lake_schemas(settings.horizons_months))

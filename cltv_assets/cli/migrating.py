@@ -9,13 +9,13 @@ from pathlib import Path
 import typer
 from rich.table import Column, Table
 
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.format_steps import STEPS
 from cltv_assets.cli.reading import open_lake
 from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.automation.state import latest
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.lake import FORMAT_VERSION
 from cltv_assets.lake.migrations import Fate, TablePlan, carry_out, plan
 from cltv_assets.months import Month
@@ -31,7 +31,7 @@ def migrate_lake(config: Path | None, dry_run: bool) -> None:
     LakeError
         If a table is of a newer release, not ours, or cannot be written.
     """
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     lake = open_lake(settings)
     # Also months without rows, and months after an `end_month` that was set since.
     today = Month.of(dt.datetime.now(settings.zone).date())

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import typer
 
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.reading import open_lake, settings_as_made
 from cltv_assets.cli.runner import parse_month, run_months
 from cltv_assets.dagster_defs.instance import open_instance
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import LakeError, MissingMonthsError
 from cltv_assets.files.scratch import kept_folder
 from cltv_assets.foreign import visible
@@ -30,7 +30,7 @@ def open_report(config: Path | None, month: str | None, show: bool) -> None:
     MissingMonthsError
         If there is no such report.
     """
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     lake = open_lake(settings)
     files = lake.files(REPORT.name)
     published = files.months(REPORT_FILE) if month is None else ()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from cltv_assets.cli.configuration import settings_to_run
 from cltv_assets.cli.doctor.delivery import require_source
 from cltv_assets.cli.reading import check_lake
 from cltv_assets.cli.runner import MonthResult, look_on_time, months_between, parse_month, run_months
@@ -38,7 +39,7 @@ def run_and_report(
     accept_loss: Sequence[str] = (),
 ) -> None:
     """Run months and exit with 1 if any failed; of some of them published lines may vanish."""
-    settings = load_settings(config)
+    settings = settings_to_run(config)
     months = months_between(settings, first, last)
     accepted = {parse_month(name) for name in accept_loss}
     if others := sorted(accepted.difference(months)):
@@ -52,7 +53,7 @@ def run_and_report(
 
 def run_half(half: Half, config: Path | None, first: str | None, last: str | None) -> None:
     """Run the assets of ``'preprocess'`` or ``'model'``."""
-    settings = load_settings(config)
+    settings = settings_to_run(config)
     _run(settings, months_between(settings, first, last), assets_of_half(half))
 
 
@@ -65,23 +66,30 @@ def run_demo(lake: Path | None, last: str | None = None) -> None:
             f"The demo would write into {settings.lake_root}, the lake of the cltv.yaml here.",
             "Give it one of its own: cltv demo --lake demo-lake.",
         )
-    _run(settings, months_between(settings, None, last), None)
-    show_summary(settings, None)
+    _run(settings, months_between(settings, None, last), None, sum_up=lambda: show_summary(settings, None))
 
 
 def _run(
-    settings: Settings, months: Sequence[Month], assets: Sequence[str] | None, accepted: Collection[Month] = ()
+    settings: Settings,
+    months: Sequence[Month],
+    assets: Sequence[str] | None,
+    accepted: Collection[Month] = (),
+    sum_up: Callable[[], None] | None = None,
 ) -> None:
     # Before the first month: otherwise every month would fail with the same error.
     check_lake(settings)
     with _kept_session(settings):
         if assets is None or RAW_TRANSACTIONS.name in assets:
             require_source(settings)
-        _run_months(settings, months, assets, accepted)
+        _run_months(settings, months, assets, accepted, sum_up)
 
 
 def _run_months(
-    settings: Settings, months: Sequence[Month], assets: Sequence[str] | None, accepted: Collection[Month]
+    settings: Settings,
+    months: Sequence[Month],
+    assets: Sequence[str] | None,
+    accepted: Collection[Month],
+    sum_up: Callable[[], None] | None,
 ) -> None:
     console = open_console()
     began = time.monotonic()
@@ -112,9 +120,10 @@ def _run_months(
         else:
             results = run_months(settings, months, instance, assets, after, accepted)
         look_on_time(settings, instance)
-    _say_warnings(console, results)
     failed = [result.month.key for result in results if not result.succeeded]
     elapsed = time.monotonic() - began
+    if failed or sum_up is None:
+        _say_warnings(console, results)
     if failed:
         console.print(
             f"{len(failed)} of {_months(len(results))} failed in {elapsed:.0f} s: {', '.join(failed)}. "
@@ -123,6 +132,10 @@ def _run_months(
         )
         raise typer.Exit(1)
     console.print(f"{_months(len(results))} done in {elapsed:.0f} s.")
+    if sum_up is not None:
+        sum_up()
+        # Before two pages of figures nobody would read them.
+        _say_warnings(console, results)
 
 
 @contextlib.contextmanager

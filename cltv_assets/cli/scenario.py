@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.reading import LakeReader, configured_source, named_or_newest, open_reader
 from cltv_assets.cli.terminal import open_console
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -54,7 +54,7 @@ def show_scenarios(
     """
     if to is not None and to.suffix != ".csv":
         raise ConfigError(f"--to {to} does not end in .csv.", "Give it this ending.")
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     with open_reader(settings) as reader:
         wanted = named_or_newest(reader, predictions_schema(settings.horizons_months), month)
         rows = rows_of_month(reader, wanted, discount_rates, margins, horizons)

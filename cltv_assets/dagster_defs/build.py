@@ -12,7 +12,7 @@ import dagster as dg
 from cltv_assets.dagster_defs.automation import automate, monthly_schedule, sensors_of
 from cltv_assets.dagster_defs.executor import cltv_executor
 from cltv_assets.dagster_defs.graph import all_assets
-from cltv_assets.dagster_defs.io_managers import lake_io_manager
+from cltv_assets.dagster_defs.io_managers import DEMO, lake_io_manager
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.remote.pipes_resource import pipes_resource
 from cltv_assets.dagster_defs.resources import LAKE, PIPES, S3, SPARK, s3_resource
@@ -67,13 +67,15 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
     names = Names(settings.asset_prefix)
     automated = automate(settings, all_assets(settings))
     assets = automated.assets
+    # Whoever opens the UI must see whose data these are.
+    demo = DEMO if settings.source.kind == "cdnow" else ""
     month = dg.define_asset_job(
         names.name(MONTH_JOB),
         # Not all(): a deployment may hold other graphs.
         # Not `on_time` either: it says nothing about the month being made.
         selection=dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys))
         - dg.AssetSelection.checks(*automated.checks),
-        description="A month of the whole graph, from delivered lines to predictions and report.",
+        description=f"{demo}A month of the whole graph, from delivered lines to predictions and report.",
     )
     on_time = dg.define_asset_job(
         names.name(ON_TIME_JOB),

@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from cltv_assets.dagster_defs.collection import rare_collection
-from cltv_assets.dagster_defs.instance_state import calm_sqlite
+from cltv_assets.dagster_defs.instance_state import calm_sqlite, forget_checks_not_run
 
 
 class _CalmExecutor(dg.Executor):
@@ -35,7 +35,11 @@ class _CalmExecutor(dg.Executor):
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Execute the plan."""
         with calm_sqlite(), rare_collection():
-            yield from self._usual.execute(plan_context, execution_plan)
+            try:
+                yield from self._usual.execute(plan_context, execution_plan)
+            finally:
+                # What comes after a step that failed has not run, and must not look as if it had failed too.
+                forget_checks_not_run(plan_context.instance, plan_context.run_id)
 
 
 @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)  # type: ignore[call-overload,untyped-decorator]

@@ -24,6 +24,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from dagster._core.errors import DagsterDefinitionChangedDeserializationError, DagsterUserCodeUnreachableError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     AssetKeyTable,
@@ -259,6 +260,37 @@ def _revisions(database: Path) -> list[str]:
             return [name for (name,) in connection.execute("SELECT version_num FROM alembic_version ORDER BY 1")]
     except sqlite3.Error:
         return []
+
+
+# --- Checks of a run that failed ----------------------------------------------------
+
+
+def forget_checks_not_run(instance: dg.DagsterInstance, run_id: str) -> int:
+    """Take back that checks were planned which a run that has ended never evaluated.
+
+    A run plans all its checks at its beginning. Once it has failed, Dagster shows each that was not evaluated as
+    "execution failed", as if something were wrong with it; without the plan it shows the result of before, or none.
+    There is no public way to take a plan back.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+        Where the run is recorded.
+    run_id : str
+        The run. Nothing of it may be running any more.
+
+    Returns
+    -------
+    int
+        How many were taken back.
+    """
+    storage: Any = instance.event_log_storage
+    if not is_sql(instance) or not storage.supports_asset_checks:
+        return 0
+    table = AssetCheckExecutionsTable
+    never = (table.c.run_id == run_id) & (table.c.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value)
+    with storage.index_connection() as connection:
+        return int(connection.execute(table.delete().where(never)).rowcount)
 
 
 # --- SQLite -------------------------------------------------------------------------

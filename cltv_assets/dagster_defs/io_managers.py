@@ -33,6 +33,8 @@ from cltv_assets.tables.table import Input
 NEWEST_MONTH = "cltv/newest_month"
 #: Metadata of a materialisation: how often the month was published, which the table knows, too.
 PUBLICATION = "publication"
+#: Stands before what the UI says of a graph with the demo's transactions, which it has where nobody named others.
+DEMO = "These are the settings of the demo (CDNOW): `cltv init` makes a cltv.yaml for your own data. "
 _END_OF_RANGE = "dagster/asset_partition_range_end"
 
 
@@ -196,6 +198,7 @@ def lake_io_manager(settings: Settings, **needed: Any) -> LakeIOManager:
     chosen = IO_MANAGERS[settings.engine, uses_s3(settings)]
     schemas = {schema.name: schema for schema in all_schemas(settings.horizons_months)}
     source = " ".join(filter(None, (settings.source.kind, settings.source.path or settings.source.url_variable)))
-    return bound(chosen, settings=settings, schemas=schemas, handles={})(
+    about = f"{DEMO if settings.source.kind == 'cdnow' else ''}{chosen.__doc__}"
+    return bound(chosen, settings=settings, schemas=schemas, handles={}, __doc__=about)(
         engine=settings.engine, lake_uri=settings.lake_root, source=source, time_zone=settings.time_zone, **needed
     )

@@ -34,7 +34,8 @@ from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables import made_by
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.refused_lines import Reason, explained, keep, reasons_of
+from cltv_assets.tables.refused_lines import Reason, explained, keep, reasons_of, what_stays
+from cltv_assets.tables.same_rows import AS_BEFORE, CONTENT, NEW, has_same_rows
 from cltv_assets.tables.table import Made, Table
 
 #: Tag that shows which command makes an asset.
@@ -148,8 +149,9 @@ def _make(
                 discard=discard,
             )
         unkept = _keep(run.lake, month, made, outcome.reasons, fences)
-    refusal = f"{month} is not published; readers keep what they had. {explained(outcome.reasons)}{unkept}"
-    metadata = refusal_metadata(outcome.reasons, run)
+    stays = what_stays(run.lake, schemas[0], month, run.settings.zone)
+    refusal = f"{month} is not published; readers keep what they had: {stays}. {explained(outcome.reasons)}{unkept}"
+    metadata = refusal_metadata(outcome.reasons, run) | {"published": stays}
     return MonthMade(outcome.check_results, refusal, outcome.outputs, discard=discard, refusal_metadata=metadata)
 
 
@@ -246,5 +248,7 @@ def _audit(run: MonthRun, staged: Sequence[StagedMonth], tables: Sequence[Table]
             outcome.check_results.append(check_result(key, finding, refusal_metadata(reasons, seen)))
             outcome.reasons.extend(reasons)
         metadata = metadata_of(table, written[table.name], seen)
+        if not outcome.reasons:
+            metadata[CONTENT] = AS_BEFORE if has_same_rows(seen, part) else NEW
         outcome.outputs.append(dg.MaterializeResult(asset_key=key, value=part, metadata=metadata))
     return outcome

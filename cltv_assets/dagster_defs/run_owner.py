@@ -20,7 +20,7 @@ from typing import IO
 
 import dagster as dg
 
-from cltv_assets.dagster_defs.instance_state import free_slots
+from cltv_assets.dagster_defs.instance_state import forget_checks_not_run, free_slots
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.errors import ConfigError
 from cltv_assets.files.locks import hold, hold_if_free
@@ -141,6 +141,7 @@ def report_ended(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str)
         instance.report_run_canceled(run, message)
     else:
         instance.report_run_failed(run, message)
+    forget_checks_not_run(instance, run.run_id)
 
 
 def killed_runs_sensor(settings: Settings) -> dg.SensorDefinition:

@@ -90,6 +90,11 @@ def month_name(month: Month) -> str:
     return f"{MONTHS[month.first_day.month - 1]}{_NBSP}{month.first_day.year}"
 
 
+def moment(at: dt.datetime) -> str:
+    """Return ``3 November 2026, 14:05``, in the zone that ``at`` is given in."""
+    return f"{at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M}"
+
+
 def short_month(month: Month) -> str:
     """Return ``Jun 1998``."""
     return f"{MONTHS[month.first_day.month - 1][:3]} {month.first_day.year}"

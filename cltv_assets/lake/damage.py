@@ -26,6 +26,8 @@ class PublishedFile:
     path: str
     rows: int
     bytes: int
+    #: When it was committed, in milliseconds since 1970.
+    at: int
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def digest_in(source: Any) -> str:
 def files_of(table: DeltaTable) -> list[PublishedFile]:
     """Return the files that a version of a table names, by month."""
     added = pa.table(table.get_add_actions(flatten=True))
-    columns = (added[name].to_pylist() for name in (f"partition.{MONTH}", "path", "num_records", "size_bytes"))
+    names = f"partition.{MONTH}", "path", "num_records", "size_bytes", "modification_time"
+    columns = (added[name].to_pylist() for name in names)
     return sorted(PublishedFile(Month(first_day), *rest) for first_day, *rest in zip(*columns, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -167,6 +168,11 @@ class LakeTable:
         wanted = set(months)
         with_rows = {file.month for file in self._files(wanted, table)}
         return with_rows | {month for month in wanted - with_rows if self._publications(table, month)}
+
+    def published_at(self, month: Month) -> dt.datetime | None:
+        """Return when a month's rows were published, in UTC; None if it has none, or was never published."""
+        times = [file.at for file in self._files([month])]
+        return dt.datetime.fromtimestamp(max(times) / 1000, dt.UTC) if times else None
 
     def months(self) -> list[Month]:
         """Return every month that has rows, oldest first, whatever the settings say."""

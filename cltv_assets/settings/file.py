@@ -22,7 +22,13 @@ import yaml
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings.component_file import COMPONENT_FILES, Renderer, settings_of_component_file
 from cltv_assets.settings.deprecations import with_new_names
-from cltv_assets.settings.layers import chosen_environment, environment_file, lay_over, refuse_misnamed
+from cltv_assets.settings.layers import (
+    ENVIRONMENT_VARIABLE,
+    chosen_environment,
+    environment_file,
+    lay_over,
+    refuse_misnamed,
+)
 from cltv_assets.settings.model import Settings
 from cltv_assets.settings.validating import validated
 from cltv_assets.settings.yaml_file import Places, read_settings_file, read_text, shown
@@ -68,7 +74,7 @@ def load_settings(
         return settings_of_component_file(path, renderer)
     if not path.is_file() and (config or environ.get("CLTV_CONFIG")):
         raise ConfigError(
-            f"The configuration file {path} does not exist.", "Give the right path, or leave it out to run the demo."
+            f"The configuration file {path} does not exist.", "Give the right path; `cltv demo` runs the demo."
         )
     refuse_misnamed(path)
     values, places = read_settings_file(path) if path.is_file() else ({}, {})
@@ -89,6 +95,27 @@ def load_settings(
     with_new_names(values, places)
     values.setdefault("home", path.resolve().parent if files else Path.cwd())
     return validated(values, files[0] if files else None, places)
+
+
+def nothing_given(config: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> bool:
+    """Return whether neither a file nor a variable gives a setting, so that all are the demo's.
+
+    Parameters
+    ----------
+    config : path, optional
+        The file, as `load_settings` takes it.
+    environ : mapping, optional
+        The variables, ``os.environ`` by default.
+    """
+    environ = os.environ if environ is None else environ
+    if config or environ.get("CLTV_CONFIG"):
+        return False
+    # Naming an environment says nothing about the data.
+    others = {*_OTHER_VARIABLES, ENVIRONMENT_VARIABLE}
+    environment, _ = chosen_environment({}, environ, {})
+    files = [path := _settings_path(config, environ), environment_file(path, environment)]
+    by_variable = any(name.startswith("CLTV_") and name not in others for name in environ)
+    return not by_variable and not any(file.is_file() for file in files)
 
 
 def _settings_path(config: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path:

@@ -31,7 +31,7 @@ class Lost(Protocol):
     def month(self) -> Month: ...  # noqa: D102
 
 
-def commands(settings: Settings, lost: Iterable[Lost]) -> list[str]:
+def commands(settings: Settings, lost: Iterable[Lost], given: str = "") -> list[str]:
     """Return what to run, in order: a command for each stretch of months that have lost the same tables.
 
     What is made from kept tables is made from them, with what is made from it; ``raw_transactions`` from the source.
@@ -46,7 +46,7 @@ def commands(settings: Settings, lost: Iterable[Lost]) -> list[str]:
             stretches[-1] = stretches[-1][0], month, select
         else:
             stretches.append((month, month, select))
-    return [f"cltv run --from {first} --to {last}{select}" for first, last, select in stretches]
+    return [f"cltv run --from {first} --to {last}{select}{given}" for first, last, select in stretches]
 
 
 def sentences(damage: Sequence[Damage]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.errors import ConcurrentPublishError
+from cltv_assets.figures.wording import moment
 from cltv_assets.lake import Lake
 from cltv_assets.lake.fence import Fence
 from cltv_assets.months import Month
@@ -170,6 +172,15 @@ def explained(reasons: Sequence[Reason], *, values: bool = False) -> str:
         counted += f"; and {more} rarer reason{'s' if more > 1 else ''}" if more > 0 else ""
         parts.append(f"{table}.{check}: {own[0].message}" + (f" Found: {counted}." if counted else ""))
     return " ".join(parts)
+
+
+def what_stays(lake: Lake, schema: TableSchema, month: Month, zone: ZoneInfo) -> str:
+    """Return what readers see of a month that was refused, such as ``2026-09 as of 3 November 2026, 14:05 stays``."""
+    table = lake.table(schema)
+    at = table.published_at(month)
+    if at is not None:
+        return f"{month} as of {moment(at.astimezone(zone))} stays"
+    return f"{month} stays without rows" if table.is_published(month) else f"there is no earlier {month}"
 
 
 def keep(

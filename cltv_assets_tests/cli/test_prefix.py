@@ -24,7 +24,8 @@ def another_graph_s() -> dg.MaterializeResult:  # type: ignore[type-arg]
 
 
 def test_commands_on_a_prefixed_graph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    deliver(tmp_path / "shop", lines_of_shop(months_of("2011-01", 1)))
+    (month,) = months_of("2011-01", 1)
+    deliver(tmp_path / "shop", lines_of_shop([month]))
     config = write_config(tmp_path, end_month="2011-01", asset_prefix="acme")
     assert code_of("run", "--config", str(config)) == 0
     with open_instance(load_settings(config)) as instance:
@@ -34,6 +35,10 @@ def test_commands_on_a_prefixed_graph(tmp_path: Path, capsys: pytest.CaptureFixt
     assert code_of("run", "--config", str(config), "--select", "holdout_evaluation+") == 0
     assert code_of("status", "--config", str(config)) == 0, capsys.readouterr().out
     assert code_of("run", "--config", str(config), "--select", "purchase_days") == 0
+    assert code_of("status", "--config", str(config)) == 0, "the same rows make nothing stale"
+    deliver(tmp_path / "shop", {month: [("L1", "C888", "2011-01-20 12:00:00", "3", "7.00")]}, "late.csv")
+    again = "raw_transactions,cleaned_transactions,rejected_transactions,purchase_days"
+    assert code_of("run", "--config", str(config), "--select", again) == 0
     capsys.readouterr()
     assert code_of("status", "--config", str(config)) == 1
     assert "stale: " in (said := capsys.readouterr().out)

@@ -52,7 +52,8 @@ def test_a_bucket_that_is_read_only(case_on: Callable[..., Case], s3_server: Rad
     ]
     assert_refused(case, sentences, reader)
     with Run(case.home, "status", keys=reader, name="status") as status:
-        assert status.ended() == 1, status.said[-3000:]
+        # The lake was made elsewhere, so nobody knows here whether something of it is stale.
+        assert status.ended() == 3, status.said[-3000:]
         assert "1 of 1 months need a run" in status.said, "reading needs no right to write"
     assert s3_server.keys(bucket) == before
     assert case.seen() == case.old

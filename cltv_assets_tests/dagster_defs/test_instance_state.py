@@ -20,6 +20,7 @@ from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from cltv_assets.cli.deployment import orphaned_runs
 from cltv_assets.dagster_defs import instance_state
 from cltv_assets.dagster_defs.automation import landed
+from cltv_assets.dagster_defs.executor import cltv_executor
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.settings import Settings
 
@@ -78,6 +79,65 @@ def test_recorded_events_can_be_found_and_rewritten() -> None:
         for connect, _file in instance_state.event_databases(instance):
             with connect() as connection:
                 assert instance_state.rewrite_events(connection, without) == 0
+
+
+@dg.asset(partitions_def=PARTITIONS, deps=["made"], check_specs=[dg.AssetCheckSpec("looked_at", asset="later")])
+def later() -> Any:
+    yield dg.AssetCheckResult(passed=True)
+    yield dg.MaterializeResult()
+
+
+def made_and_later() -> dg.JobDefinition:
+    definitions = dg.Definitions([made, later], jobs=[dg.define_asset_job("both")], executor=cltv_executor)
+    return definitions.resolve_job_def("both")
+
+
+def plans(instance: dg.DagsterInstance) -> dict[str, list[str]]:
+    """Return the statuses of all recorded executions of the two checks."""
+    found = {}
+    for name in ("made", "later"):
+        key = dg.AssetCheckKey(dg.AssetKey(name), "looked_at")
+        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+        found[name] = [record.status.value for record in records]
+    return found
+
+
+def in_files(_home: Path) -> Any:
+    return open_instance(Settings())
+
+
+def in_memory(_home: Path) -> Any:
+    return dg.DagsterInstance.ephemeral()
+
+
+def uncalmed(home: Path) -> Any:
+    return dg.DagsterInstance.local_temp(str(home))
+
+
+@pytest.mark.parametrize("opened", [in_files, in_memory, uncalmed])
+def test_a_check_that_a_failed_run_did_not_reach_is_no_failed_check(opened: Any, tmp_path: Path) -> None:
+    with opened(tmp_path) as instance:
+        job = made_and_later()
+        assert job.execute_in_process(instance=instance, partition_key=KEYS[0]).success
+        failed = job.execute_in_process(instance=instance, partition_key=KEYS[2], raise_on_error=False)
+        assert not failed.success
+        other = job.execute_in_process(instance=instance, partition_key=KEYS[2], raise_on_error=False)
+        assert plans(instance) == {name: ["PLANNED", "PLANNED", "SUCCEEDED"] for name in ("made", "later")}
+        assert instance_state.forget_checks_not_run(instance, failed.run_id) == 2
+        # Neither what was evaluated goes, nor the plan of a run that may still be at it.
+        assert plans(instance) == {name: ["PLANNED", "SUCCEEDED"] for name in ("made", "later")}
+        assert instance_state.forget_checks_not_run(instance, other.run_id) == 2
+        assert instance_state.forget_checks_not_run(instance, other.run_id) == 0
+        assert plans(instance) == {"made": ["SUCCEEDED"], "later": ["SUCCEEDED"]}
+
+
+def test_a_run_of_our_executor_takes_its_unreached_checks_back() -> None:
+    with open_instance(Settings()) as instance:
+        job = dg.reconstructable(made_and_later)
+        for key in (KEYS[0], KEYS[2]):
+            dg.execute_job(job, instance, tags={"dagster/partition": key}).__enter__()
+        assert {run.status.value for run in instance.get_runs()} == {"SUCCESS", "FAILURE"}
+        assert plans(instance) == {"made": ["SUCCEEDED"], "later": ["SUCCEEDED"]}
 
 
 def test_the_storages_are_dagsters_own_again_afterwards() -> None:

@@ -168,6 +168,12 @@ def test_months_close_fail_and_are_mended_with_nobody_there(live: Live) -> None:
     again = {at for at, times in made.items() if times > 1}
     assert again == {("raw_transactions", live.newest.key)}
     assert set(made) == older | newest
+    # In the UI red is what failed: the run took back the plans of checks that it did not reach.
+    checks = live.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [dg.AssetCheckKey(dg.AssetKey(name), "unique_grain") for name in ("purchase_days", "rfm_summary")]
+    )
+    assert {record.status.value for record in checks.values()} == {"SUCCEEDED"}
+    assert len(checks) == 2
 
     # Stopped in between, as for an upgrade: what happens meanwhile is not missed.
     live.stop()

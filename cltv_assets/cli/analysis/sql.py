@@ -10,9 +10,9 @@ import typer
 from cltv_assets.cli.analysis.asking import asked
 from cltv_assets.cli.analysis.printing import print_csv, print_json, print_table, refuse_for_csv
 from cltv_assets.cli.analysis.published import published_tables
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.reading import open_lake
 from cltv_assets.cli.whole_file import check_ending, write_whole
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.foreign import visible
 from cltv_assets.tables.damage import damage_explained
@@ -39,7 +39,7 @@ def answer(config: Path | None, query: str | None, file: Path | None, form: str,
     if to is not None:
         check_ending(to)
     text = _text(query, file)
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     lake = open_lake(settings)
     with (
         damage_explained(settings, lake),

@@ -13,10 +13,10 @@ import duckdb
 import typer
 
 from cltv_assets.cli.analysis.published import CATALOGUE, PublishedTable, catalogue, published_tables
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.reading import open_lake
 from cltv_assets.cli.whole_file import replacing_whole
 from cltv_assets.columns import MONTH
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.engines.duckdb_files import query_over
 from cltv_assets.errors import ConfigError
 from cltv_assets.files.storage import Storage
@@ -35,7 +35,7 @@ def write_views(config: Path | None, to: Path) -> None:
     LakeError
         If the lake cannot be read, or holds nothing yet.
     """
-    settings = load_settings(config)
+    settings = settings_to_read(config)
     lake = open_lake(settings)
     if "://" in str(to).replace(":/", "://"):
         raise ConfigError(f"--to {to} is an address.", "Name a file of this machine.")

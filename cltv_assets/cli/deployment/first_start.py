@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from cltv_assets.dagster_defs.templates import load_settings
+from cltv_assets.cli.configuration import settings_to_run
 from cltv_assets.errors import CltvError, LakeError
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     """Create buckets and tables."""
     import boto3
 
-    lake = urlsplit(load_settings().lake_uri)
+    lake = urlsplit(settings_to_run(None).lake_uri)
     buckets = {lake.netloc if lake.scheme == "s3" else "", os.environ.get("CLTV_LOGS_BUCKET", "")} - {""}
     client = boto3.client("s3")
     for name in sorted(buckets):

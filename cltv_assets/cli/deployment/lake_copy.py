@@ -24,8 +24,8 @@ from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
+from cltv_assets.cli.configuration import settings_to_run
 from cltv_assets.dagster_defs.resources import object_store_for
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError, LakeError
 from cltv_assets.files.storage import LANDING_FOLDER, Storage
 from cltv_assets.lake import Lake
@@ -175,7 +175,7 @@ def _add(archive: tarfile.TarFile, name: str, content: BinaryIO, size: int) -> N
 
 def main(action: str) -> None:
     """Save to the standard output, or load from the standard input."""
-    settings = load_settings()
+    settings = settings_to_run(None)
     storage = open_storage(settings)
     if action == "save":
         versions = save(storage, [schema.name for schema in lake_schemas(settings.horizons_months)], sys.stdout.buffer)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cltv_assets import __version__
+from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.doctor import Finding, State, failed, ok, warning
 from cltv_assets.cli.doctor.bucket import look_at_store
 from cltv_assets.cli.doctor.damage import look_for_damage
@@ -21,7 +22,6 @@ from cltv_assets.cli.reading import check_lake
 from cltv_assets.cli.runner import months_between
 from cltv_assets.cli.terminal import open_console
 from cltv_assets.dagster_defs.resources import object_store_for
-from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import CltvError
 from cltv_assets.files.object_store import is_s3
 from cltv_assets.lake import FORMAT_VERSION
@@ -70,7 +70,7 @@ def findings(config: Path | None) -> Iterator[Finding]:
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always", CltvDeprecation)
-            settings = load_settings(config)
+            settings = settings_to_read(config)
         months_between(settings, None, None)
     except CltvError as error:
         yield failed("configuration", error)

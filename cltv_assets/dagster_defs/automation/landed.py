@@ -85,7 +85,7 @@ class LandedMonths:
             found = instance.fetch_materializations(dg.AssetRecordsFilter(self._key, storage_ids=page), limit=len(page))
             for record in found.records:
                 assert record.asset_materialization is not None
-                self._records[record.storage_id] = _landed(record.storage_id, record.asset_materialization.metadata)
+                self._records[record.storage_id] = landed_of(record.storage_id, record.asset_materialization.metadata)
         return {month: self._records[number] for month, number in made.items() if number in self._records}
 
     def _running(self, instance: dg.DagsterInstance) -> dict[Month, float]:
@@ -150,7 +150,8 @@ def ranges(months: Iterable[Month]) -> list[tuple[Month, Month]]:
     return found
 
 
-def _landed(number: int, metadata: Mapping[str, dg.MetadataValue[Any]]) -> Landed:
+def landed_of(number: int, metadata: Mapping[str, dg.MetadataValue[Any]]) -> Landed:
+    """Return what a materialisation of ``raw_transactions`` records; ``number`` is its place among all events."""
     recorded, lines = metadata.get(SOURCE_FILES), metadata.get("lines")
     files = None
     if isinstance(recorded, dg.JsonMetadataValue) and isinstance(recorded.value, Mapping):

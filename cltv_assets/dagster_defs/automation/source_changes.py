@@ -238,7 +238,7 @@ def decide(
         content, there = contents.get(month), state.landed.get(month)
         now = digest_of(content)
         known = _tried(month, now, state, newest_change, tried)
-        if month not in state.busy and there is not None and content is not None and _is_landed(content, there):
+        if month not in state.busy and there is not None and content is not None and is_landed(content, there):
             continue
         if known is not None:
             kept[month] = known
@@ -264,7 +264,8 @@ def _tried(
     return now if newest_change.get(month, 0.0) <= began else _UNKNOWN
 
 
-def _is_landed(content: Content, there: Landed) -> bool:
+def is_landed(content: Content, there: Landed) -> bool:
+    """Return whether a month was landed with this content."""
     if there.files is None:
         return sum(part.lines for part in content.values()) == there.lines
     return dict(content) == {name: record.content for name, record in there.files.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import pytest
 
 from cltv_assets.cli.runner import MonthRunner
 from cltv_assets.dagster_defs import report_asset
+from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.io_managers import LakeWindow
 from cltv_assets.dagster_defs.resources import Platform
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.files.storage import Storage
 from cltv_assets.lake import Lake, LakeTable
+from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.tables import lake_schemas
 from cltv_assets_tests.e2e.reading import contents, differences, rows_of, unfinished_files
@@ -60,8 +64,12 @@ def test_a_failed_check_keeps_the_published_month_and_stops_what_follows(home: P
         assert not result.succeeded
         evaluated = _evaluations(instance)
         materialized = _materialized(instance)
+        unfinished = _planned(settings, instance)
     (error,) = result.errors
-    assert "2011-01 is not published; readers keep what they had" in error
+    kept = f"2011-01 as of {_published(settings, 'cleaned_transactions', JAN):%-d %B %Y, %H:%M} stays."
+    assert f"2011-01 is not published; readers keep what they had: {kept}" in error
+    # In the UI red is what failed, and not what was never reached.
+    assert unfinished == []
     assert "rejected_transactions.reject_share" in error
     assert "checks.reject_share" in error
 
@@ -246,3 +254,21 @@ def _materialized(instance: dg.DagsterInstance) -> set[str]:
             assert event.dagster_event.asset_key is not None
             found.add(event.dagster_event.asset_key.to_user_string())
     return found
+
+
+def _planned(settings: Settings, instance: dg.DagsterInstance) -> list[str]:
+    """Name the checks that stand as planned, which Dagster shows as failed once their run has failed."""
+    keys = list(build_definitions(settings).resolve_asset_graph().asset_check_keys)
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert len(latest) > 1
+    return [key.name for key, record in latest.items() if record.status.value == "PLANNED"]
+
+
+def _published(settings: Settings, table: str, month: Month) -> dt.datetime:
+    """Return when a month was last committed, by Delta's log, in the shop's time zone."""
+    times = []
+    for entry in Path(settings.lake_root, table, "_delta_log").glob("*.json"):
+        actions = [json.loads(line) for line in entry.read_text().splitlines()]
+        if any(f"month={month.first_day}" in action.get("add", {}).get("path", "") for action in actions):
+            times += [action["commitInfo"]["timestamp"] for action in actions if "commitInfo" in action]
+    return dt.datetime.fromtimestamp(max(times) / 1000, settings.zone)
