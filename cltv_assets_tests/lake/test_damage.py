@@ -14,6 +14,7 @@ from cltv_assets.errors import LakeError
 from cltv_assets.lake import LakeTable
 from cltv_assets.lake.erasing import erase, holdings
 from cltv_assets.lake.log import DAMAGED_LOG, gaps, look_at_log, set_aside
+from cltv_assets.lake.spellings import Spellings
 from cltv_assets_tests.lake.place import Place
 from cltv_assets_tests.lake.table_under_test import (
     FEB,
@@ -87,8 +88,8 @@ def test_an_erasure_has_digests_and_leaves_the_recorded_number(place: Place, tab
     made = table.publish(stage(table, JAN, 1), recorded=True)
     assert (made.publication, table.recorded([JAN, FEB])) == (1, {JAN: 1})
     lake = place.lake()
-    (holding,) = holdings(lake, [ORDERS], "c5")
-    erase(lake, holding, "c5")
+    (holding,) = holdings(lake, [ORDERS], Spellings("c5"))
+    erase(lake, holding, Spellings("c5"))
     assert (table.verify().undigested, table.verify().damage, table.recorded([JAN, FEB])) == (0, [], {JAN: 1})
     assert table.publish(stage(table, JAN, 2), recorded=True).publication == 3
 

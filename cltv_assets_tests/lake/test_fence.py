@@ -11,6 +11,7 @@ from cltv_assets.errors import ErasedMeanwhileError
 from cltv_assets.files.storage import Storage
 from cltv_assets.lake import Lake, LakeTable, commit, fence
 from cltv_assets.lake.erasing import erase, holdings
+from cltv_assets.lake.spellings import Spellings
 from cltv_assets.tables.refused_lines import REFUSED_LINES, Reason, keep
 from cltv_assets_tests.lake.conftest import parquet_files
 from cltv_assets_tests.lake.place import Place
@@ -34,10 +35,10 @@ FILE = "report.html"
 
 def forget(lake: Lake) -> None:
     """Erase as the command does."""
-    for holding in holdings(lake, [ORDERS], CUSTOMER):
-        erase(lake, holding, CUSTOMER)
+    for holding in holdings(lake, [ORDERS], Spellings(CUSTOMER)):
+        erase(lake, holding, Spellings(CUSTOMER))
     lake.table(ORDERS).vacuum(0)
-    assert holdings(lake, [ORDERS], CUSTOMER) == []
+    assert holdings(lake, [ORDERS], Spellings(CUSTOMER)) == []
 
 
 @pytest.mark.parametrize("month_is_new", [True, False], ids=["new month", "existing month"])
@@ -78,7 +79,9 @@ def test_a_commit_that_the_eraser_had_not_seen_keeps_its_files(
     monkeypatch.setattr(LakeTable, "_raise_fence", commit_first)
     assert orders_in(place).vacuum(0) == 0
     assert generation_of(read(table, FEB)) == 2
-    assert [holding.month for holding in holdings(lake, [ORDERS], CUSTOMER)] == [JAN, FEB], "the eraser must see it"
+    assert [holding.month for holding in holdings(lake, [ORDERS], Spellings(CUSTOMER))] == [JAN, FEB], (
+        "the eraser must see it"
+    )
 
 
 def test_a_run_that_begins_during_an_erasure_keeps_its_files(
@@ -208,7 +211,7 @@ def test_reasons_from_before_an_erasure_are_not_kept(
     table.vacuum(0)
     with pytest.raises(ErasedMeanwhileError):
         keep(lake, MAR, ["orders"], reasons, [noted])
-    assert [holding.month for holding in holdings(lake, [REFUSED_LINES], CUSTOMER)] == [FEB]
+    assert [holding.month for holding in holdings(lake, [REFUSED_LINES], Spellings(CUSTOMER))] == [FEB]
     # Its own fence is raised between its beginning and its commit.
     noted = table.begin(MAR).fence
     check = fence.Fence.check
@@ -221,4 +224,4 @@ def test_reasons_from_before_an_erasure_are_not_kept(
     monkeypatch.setattr(fence.Fence, "check", raise_after)
     with pytest.raises(ErasedMeanwhileError):
         keep(lake, MAR, ["orders"], reasons, [noted])
-    assert [holding.month for holding in holdings(lake, [REFUSED_LINES], CUSTOMER)] == [FEB]
+    assert [holding.month for holding in holdings(lake, [REFUSED_LINES], Spellings(CUSTOMER))] == [FEB]

@@ -10,6 +10,7 @@ import pytest
 from cltv_assets.errors import ConcurrentPublishError
 from cltv_assets.lake import Lake, LakeTable
 from cltv_assets.lake.erasing import erase, holdings
+from cltv_assets.lake.spellings import Spellings
 from cltv_assets.tables import lake_schemas
 from cltv_assets.tables.refused_lines import REFUSED_LINES, Reason, keep, reasons_kept
 from cltv_assets_tests.lake.conftest import parquet_files
@@ -31,8 +32,8 @@ def test_what_is_kept_comes_back_and_goes(place: Place, lake: Lake) -> None:
     keep(lake, JAN, ["purchase_model"], [])
     assert lake.table(REFUSED_LINES).version() == version
 
-    (january, _) = holdings(lake, lake_schemas([1]), "c1")
-    erase(lake, january, "c1")
+    (january, _) = holdings(lake, lake_schemas([1]), Spellings("c1"))
+    erase(lake, january, Spellings("c1"))
     (kept,) = reasons_kept(lake, JAN)
     assert (kept.reason, kept.lines, kept.samples) == ("odd", 3, [])
     keep(lake, JAN, ["spend_model"], [])
