@@ -67,6 +67,8 @@ class Check:
         From the written table to the offending rows; called only on failure.
     of_sample : bool
         Whether it also tells something of a sample of a delivery; ``cltv doctor`` runs such checks.
+    names_customers : bool
+        Whether its message names customers: such a message is not sent to the webhook.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Check:
     blocking: bool = True
     examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None
     of_sample: bool = False
+    names_customers: bool = False
 
 
 def check(
@@ -85,11 +88,12 @@ def check(
     blocking: bool = True,
     examples: Callable[[ir.Table, MonthRun], ir.Table] | None = None,
     of_sample: bool = False,
+    names_customers: bool = False,
 ) -> Callable[[Callable[[Values, MonthRun], Verdict]], Check]:
     """Turn a judging function into a `Check` of the same name; the parameters are those of `Check`."""
 
     def made(judge: Callable[[Values, MonthRun], Verdict]) -> Check:
-        return Check(judge.__name__, description, judge, measures, blocking, examples, of_sample)
+        return Check(judge.__name__, description, judge, measures, blocking, examples, of_sample, names_customers)
 
     return made
 

@@ -147,7 +147,12 @@ def _orders_that_changed(raw: ir.Table) -> dict[str, ir.Scalar]:
 
 
 @check(
-    "No delivery is there twice, and none overlaps another.", measures=_orders_in_files, blocking=False, of_sample=True
+    "No delivery is there twice, and none overlaps another.",
+    measures=_orders_in_files,
+    blocking=False,
+    of_sample=True,
+    # Where the source has no order ids.
+    names_customers=True,
 )
 def delivered_once(values: Values, run: MonthRun) -> Verdict:
     """Warn when the same orders are in several files."""

@@ -94,6 +94,7 @@ def _of_customers(cleaned: ir.Table, run: MonthRun) -> dict[str, ir.Scalar]:
     measures=_of_customers,
     blocking=False,
     of_sample=True,
+    names_customers=True,
 )
 def customer_ids(values: Values, run: MonthRun) -> Verdict:
     """Warn about ids that cannot be those of single customers."""

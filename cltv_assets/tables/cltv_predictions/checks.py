@@ -183,6 +183,7 @@ def _measures_of_no_outlier_carries(table: ir.Table, run: MonthRun) -> dict[str,
     "No customer who has hardly come back carries the predicted value.",
     measures=_measures_of_no_outlier_carries,
     blocking=False,
+    names_customers=True,
 )
 def no_outlier_carries(values: Values, run: MonthRun) -> Verdict:
     """Warn of an order that is so large that one customer's prediction weighs on the total."""
