@@ -17,6 +17,7 @@ import dagster as dg
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH
+from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
 from cltv_assets.dagster_defs.naming import Names
@@ -48,6 +49,7 @@ def lake_asset(
     partitions: dg.PartitionsDefinition[str],
     names: Names,
     backfills: dg.BackfillPolicy,
+    custom: Custom,
 ) -> dg.AssetsDefinition:
     """Return the asset, or the assets of one step, for ``tables``.
 
@@ -63,6 +65,8 @@ def lake_asset(
         What assets and resources are called in this graph.
     backfills : BackfillPolicy
         How many months one run makes.
+    custom : Custom
+        What a project changes of the step.
     """
     lake_key = names.name(LAKE)
 
@@ -77,13 +81,17 @@ def lake_asset(
             )
             for given in tables[0].inputs(settings)
         },
-        deps=upstream_deps(settings) if tables[0].name == RAW_TRANSACTIONS.name else (),
+        deps=[
+            *(upstream_deps(settings) if tables[0].name == RAW_TRANSACTIONS.name else ()),
+            *custom.deps_of([table.name for table in tables]),
+        ],
         check_specs=check_specs(tables, settings, names, partitions),
         partitions_def=partitions,
         required_resource_keys={lake_key},
         # A step that makes two tables makes both or none.
         can_subset=False,
-        pool=names.name(POOL),
+        pool=custom.pool or names.name(POOL),
+        op_tags=custom.op_tags,
         backfill_policy=backfills,
     )
     def asset(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Events:
@@ -94,15 +102,18 @@ def lake_asset(
                 read = {name: window.of(month) for name, window in upstream.items()}
                 return _make(platform, names, tables, month, read)
 
-        if context.has_partition_key:
-            month = month_of(context.partition_key)
-            yield from _yield_one(context, make(month), month)
-            return
-
         def make_in_range(month: Month) -> MonthMade:
             return replace(make(month), publish=lambda staged: publish(platform, staged, context.run.run_id))
 
-        yield from make_months(context, [table.name for table in tables], names, platform.failed, make_in_range)
+        def step() -> Events:
+            if context.has_partition_key:
+                month = month_of(context.partition_key)
+                yield from _yield_one(context, make(month), month)
+            else:
+                made = [table.name for table in tables]
+                yield from make_months(context, made, names, platform.failed, make_in_range)
+
+        yield from custom.execute(context, step)
 
     return asset
 
