@@ -201,6 +201,8 @@ class CltvComponent(dg.Component):
             raise ConfigError(
                 "op names a step or describes it, and the graph has many.", "Keep op.tags, op.pool, op.backfill_policy."
             )
+        if op.backfill_policy and self.settings.pipes.kind:
+            raise ConfigError("op.backfill_policy is set, and a remote job makes one month.", "Take it out, or pipes.")
         tables = {asset.name: asset for asset in ASSETS}
         return Custom(
             spec=lambda spec: self.get_asset_spec(spec, tables[Names.table(spec.key)]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cltv_assets.dagster_defs.build import build_definitions
+from cltv_assets.dagster_defs.customising import Custom
+from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.instance_state import calm_sqlite
 from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
+from cltv_assets.settings import Settings
 from cltv_assets.tables import cltv_predictions
 from cltv_assets_tests.dagster_defs.component.conftest import Project
+from cltv_assets_tests.dagster_defs.remote.test_remote import SERVERLESS
 
 _TRANSLATION = """\
   translation:
@@ -168,6 +174,10 @@ def test_a_subclass_changes_specs_and_surrounds_the_steps(project: Project, monk
             "has another key or other partitions",
         ),
         ("  op: {name: mine}\n", "Keep op.tags, op.pool, op.backfill_policy"),
+        (
+            f"  op: {{backfill_policy: {{type: single_run}}}}\n  pipes: {json.dumps(SERVERLESS)}\n",
+            "a remote job makes one month",
+        ),
     ],
 )
 def test_what_says_where_the_months_are_cannot_be_changed(
@@ -178,6 +188,25 @@ def test_what_says_where_the_months_are_cannot_be_changed(
         project.load(monkeypatch)
     assert isinstance(refused.value.__cause__, ConfigError)
     assert told in str(refused.value.__cause__)
+
+
+@pytest.mark.parametrize("pipes", [{}, SERVERLESS])
+def test_more_dependencies_leave_what_tables_are_made_from(pipes: dict[str, Any]) -> None:
+    settings = Settings.model_validate({"pipes": pipes})
+    own = {spec.key: spec for made in all_assets(settings) for spec in made.specs}
+
+    def changing(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(deps=[ORDERS]) if spec.key.path[-1] == "rfm_summary" else spec
+
+    assets = build_definitions(settings, custom=Custom(spec=changing)).assets or ()
+    made = next(
+        made for made in assets if isinstance(made, dg.AssetsDefinition) and dg.AssetKey("rfm_summary") in made.keys
+    )
+    for spec in made.specs:
+        more = {ORDERS} if spec.key.path[-1] == "rfm_summary" else set()
+        assert {dep.asset_key for dep in spec.deps} == {dep.asset_key for dep in own[spec.key].deps} | more
+    inputs = {name: made.op.input_dict[name].dagster_type.is_nothing for name in made.keys_by_input_name}
+    assert inputs == ({"warehouse_orders": True} if pipes else {"purchase_days": False, "warehouse_orders": True})
 
 
 def test_dg_knows_the_attributes_that_are_no_settings(project: Project) -> None:
