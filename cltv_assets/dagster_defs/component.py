@@ -7,7 +7,7 @@ attributes:
   start_month: 2024-01
   lake_uri: "{{ context.project_root }}/lakes/acme"
   translation: {group_name: "acme_{{ spec.group_name }}", tags: {domain: customers}}
-  op: {pool: warehouse, tags: {dagster-k8s/config: {…}}}
+  op: {pool: warehouse, tags: {cost: crm}}
 ```
 """
 

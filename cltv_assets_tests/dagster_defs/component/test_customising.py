@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,24 @@ def test_a_subclass_changes_specs_and_surrounds_the_steps(project: Project, monk
     assert done.success
     assert {event.metadata["cost"].value for event in made} == {3}
     assert load_settings(project.file("acme")).asset_prefix == "acme"
+
+
+def test_what_the_document_shows_loads(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = (Path(__file__).parents[3] / "docs" / "project.md").read_text()
+    demo, attributes, after = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    (project.root / "src" / "shops" / "components.py").write_text(code)
+    changed(project, attributes.removeprefix("attributes:\n  # ...\n") + after)
+    project.add("shown")
+    project.file("shown").write_text(demo.replace("cltv_assets.", "shops.components.Acme").replace("/acme", "/shown"))
+    defs = project.load(monkeypatch)
+    found = spec(defs, "cltv_predictions")
+    assert found.tags["tier"] == "gold"
+    assert list(found.owners) == ["team:crm"]
+    assert list(spec(defs, "cltv_report").owners) == ["team:crm", "ana@acme.example"]
+    assert definition(defs, "cltv_report").op.tags["cost"] == "crm"
+    shown = defs.resolve_asset_graph().get(dg.AssetKey(["shown", "cltv_report"]))
+    assert shown.tags["half"] == "model"
 
 
 @pytest.mark.parametrize(
