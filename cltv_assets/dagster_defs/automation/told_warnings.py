@@ -26,8 +26,8 @@ from cltv_assets.tables.check import Check
 End = Literal[dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED]
 #: How a run ends. One that failed or was cancelled may have published some of its months.
 _ENDS: tuple[End, ...] = get_args(End)
-#: The most runs that one look reads; the next one reads the others.
-_RUNS = 20
+#: The most ended runs, others' too, that one look goes through; the next one goes on.
+_RUNS = 200
 #: Of how many months it is remembered what was told of a check. An older one that is made again is told again.
 _REMEMBERED = 60
 
