@@ -10,6 +10,7 @@ SPARK_JARS := .cache/spark-jars
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' cltv_assets/__init__.py)
 AUDIT := .cache/audit-tools
 TERRAFORM_TOOLS := .cache/terraform-tools
+NEWEST := .cache/newest-dagster
 DASHBOARD := .cache/dashboard
 # One instance for the demo, `make dev` and the command line alike.
 export DAGSTER_HOME := $(CURDIR)/.dagster
@@ -17,7 +18,7 @@ export DAGSTER_HOME := $(CURDIR)/.dagster
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
 
 # $(1): lock file, $(2): stamp. The lock is complete, so nothing is resolved anew (pip would refuse
 # a pinned package that another one wants with extras); the package itself adds no dependency either.
@@ -71,6 +72,16 @@ dashboard: $(VENV)/.installed $(DASHBOARD)/.installed ## Open the example dashbo
 test: $(VENV)/.installed-dev ## Install what the tests need and run them
 # In the order of the folders: sorted by the number of their tests, the longest modules would come last and alone.
 	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
+
+# The other packages stay as they were tested, so that a failure is Dagster's doing.
+NEWEST_TESTS ?= $(addprefix cltv_assets_tests/dagster_defs/,component assets test_instance_state.py test_upstream.py)
+test-newest-dagster: $(VENV)/.installed-dev ## Test component, assets and what is private of Dagster on the newest Dagster that resolves; needs network
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(NEWEST)
+	@$(BIN)/cltv constraints | grep -v '^dagster' > $(NEWEST)/constraints.txt
+	@$(BIN)/uv pip install --quiet --upgrade --python $(NEWEST)/bin/python -c $(NEWEST)/constraints.txt -e . \
+		dagster-dg-cli hypothesis pytest pytest-xdist
+	@$(NEWEST)/bin/python -c 'import dagster; print("Dagster", dagster.__version__)'
+	@$(NEWEST)/bin/python -m pytest -n auto --durations=5 $(NEWEST_TESTS)
 
 # One process after the other: two Sparks at once would take turns on the memory of a small machine.
 test-spark: $(VENV)/.installed-all ## Test transformations and checks on Spark in this process
@@ -206,4 +217,4 @@ clean: ## Remove the demo's lake and instance, and what tools left behind
 	rm -rf lake .dagster build dist artifacts/sbom .cache/sbom *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
 
-.PHONY: help install demo dev dashboard test test-spark test-browser test-production test-soak test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean
+.PHONY: help install demo dev dashboard test test-newest-dagster test-spark test-browser test-production test-soak test-cluster test-delivery test-image terraform-check terraform-format terraform-plan terraform-apply wheel sbom audit lint format lock image image-push release-check release-page doctor clean

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from cltv_assets.dagster_defs.automation import automate, monthly_schedule, sensors_of
+from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.dagster_defs.executor import cltv_executor
 from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.dagster_defs.io_managers import DEMO, lake_io_manager
@@ -25,13 +26,15 @@ MONTH_JOB = "cltv_month"
 ON_TIME_JOB = "cltv_on_time"
 
 
-def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
+def build_definitions(settings: Settings, *, custom: Custom | None = None, **overrides: Any) -> dg.Definitions:
     """Return the graph for ``settings``.
 
     Parameters
     ----------
     settings : Settings
         They choose assets, resources, sensors and names.
+    custom : Custom, optional
+        What a project changes of the graph.
     **overrides
         Resources that replace the usual ones, by plain key (``lake``, ``s3``,
         ``spark``, ``pipes``).
@@ -41,7 +44,7 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
     dagster.Definitions
     """
     with _settled_on():
-        return _build(settings, overrides)
+        return _build(settings, custom or Custom(), overrides)
 
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -63,12 +66,14 @@ def _settled_on() -> Iterator[None]:
         yield
 
 
-def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
+def _build(settings: Settings, custom: Custom, overrides: Mapping[str, Any]) -> dg.Definitions:
     names = Names(settings.asset_prefix)
-    automated = automate(settings, all_assets(settings))
-    assets = automated.assets
     # Whoever opens the UI must see whose data these are.
     demo = DEMO if settings.source.kind == "cdnow" else ""
+    assets = all_assets(settings, custom)
+    custom = custom.with_deps(assets)
+    automated = automate(settings, all_assets(settings, custom) if custom.deps else assets)
+    assets = [definition.map_asset_specs(custom.finished) for definition in automated.assets]
     month = dg.define_asset_job(
         names.name(MONTH_JOB),
         # Not all(): a deployment may hold other graphs.

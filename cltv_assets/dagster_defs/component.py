@@ -6,24 +6,33 @@ attributes:
   source: {kind: csv, path: "{{ context.project_root }}/data/acme/*.csv", columns: {…}}
   start_month: 2024-01
   lake_uri: "{{ context.project_root }}/lakes/acme"
+  translation: {group_name: "acme_{{ spec.group_name }}", tags: {domain: customers}}
+  op: {pool: warehouse, tags: {cost: crm}}
 ```
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Dagster reads the annotations of `ForDagster` as types.
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Annotated, Any, Self, cast
 
 import dagster as dg
-from pydantic import BaseModel, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from dagster.components.resolved.core_models import OpSpec
+from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
+from pydantic import BaseModel, Field, ModelWrapValidatorHandler, PrivateAttr, create_model, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from cltv_assets.dagster_defs.build import build_definitions
+from cltv_assets.dagster_defs.customising import Custom, Step
+from cltv_assets.dagster_defs.graph import ASSETS
+from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
-from cltv_assets.settings.component_file import component_settings, prefix_for
+from cltv_assets.settings.component_file import FOR_DAGSTER, component_settings, prefix_for
+from cltv_assets.tables.table import Asset
 
 _TEMPLATE = """\
 type: {type}
@@ -83,25 +92,52 @@ class CltvAttributes(Settings):
         return self._written
 
 
+@dataclass
+class ForDagster(dg.Resolvable):
+    """The attributes that are no settings, in the form of Dagster's own components.
+
+    Parameters
+    ----------
+    translation : callable, optional
+        Attributes of the specs: ``spec`` in a template is the asset's spec, ``table`` what the graph says of it
+        (``table.name``, ``table.half``).
+    op : OpSpec, optional
+        Tags, pool and backfill policy of the steps.
+    """
+
+    translation: Annotated[
+        TranslationFn[Asset] | None, TranslationFnResolver[Asset](lambda asset: {"table": asset})
+    ] = None
+    op: OpSpec | None = None
+
+
+#: What ``attributes`` may hold, for editors and ``dg check yaml``.
+_FIELDS: dict[str, Any] = {name: (info.annotation, info) for name, info in ForDagster.model().model_fields.items()}
+_Attributes = create_model("CltvAttributes", __base__=CltvAttributes, **_FIELDS)
+
+
 @dg.scaffold_with(_Scaffolder)
 class CltvComponent(dg.Component):
-    """Customer lifetime value of one brand, every month: eleven assets, their checks and a job.
+    """Customer lifetime value of one brand, every month: the assets, their checks, a job and sensors.
 
-    Attributes are the keys of ``cltv.yaml``. Relative paths start from the folder of
-    ``defs.yaml``; ``asset_prefix`` is that folder's name unless it is given.
+    Attributes are the keys of ``cltv.yaml``, and `ForDagster`'s. Relative paths start from the folder of
+    ``defs.yaml``; ``asset_prefix`` is that folder's name unless it is given. The name of a subclass should end with
+    ``CltvComponent``, so that ``cltv --config`` knows its file.
 
     Parameters
     ----------
     settings : Settings
+    for_dagster : ForDagster, optional
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, for_dagster: ForDagster | None = None) -> None:
         self.settings = settings
+        self.for_dagster = for_dagster or ForDagster()
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
         """Return the model of the attributes."""
-        return CltvAttributes
+        return _Attributes
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
@@ -118,7 +154,35 @@ class CltvComponent(dg.Component):
         inner = tree.children.get("attributes") if tree else None
         path = Path(tree.position.filename) if tree else context.path / "defs.yaml"
         places = {keys: f"{path}, line {line}" for keys, line in _lines(inner, ())}
-        return cls(component_settings(written, path, places, scope.resolve_value))
+        given = {name: written[name] for name in FOR_DAGSTER if name in written}
+        for_dagster = ForDagster.resolve_from_model(scope.at_path("attributes"), ForDagster.model()(**given))
+        return cls(component_settings(written, path, places, scope.resolve_value), for_dagster)
+
+    def get_asset_spec(self, spec: dg.AssetSpec, table: Asset) -> dg.AssetSpec:
+        """Return the spec of an asset; a subclass may change all but its key and partitions.
+
+        Parameters
+        ----------
+        spec : AssetSpec
+            As the graph declares it.
+        table : Asset
+            What the graph knows of it: name, group, half.
+        """
+        translation = self.for_dagster.translation
+        return translation(spec, table) if translation else spec
+
+    def execute(self, context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
+        """Run a step; a subclass may do something before and after it, or with what it yields.
+
+        Parameters
+        ----------
+        context : AssetExecutionContext
+            Of the step.
+        step : callable
+            Makes the months of the run, and yields what Dagster is told.
+        """
+        del context
+        yield from step()
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the graph.
@@ -126,10 +190,27 @@ class CltvComponent(dg.Component):
         Raises
         ------
         ConfigError
-            If another component of the project uses the same lake.
+            If another component of the project uses the same lake, or a spec is changed that must not be.
         """
         _claim(self.settings, context)
-        return build_definitions(self.settings)
+        return build_definitions(self.settings, custom=self._custom())
+
+    def _custom(self) -> Custom:
+        op = self.for_dagster.op or OpSpec()
+        if op.name or op.description:
+            raise ConfigError(
+                "op names a step or describes it, and the graph has many.", "Keep op.tags, op.pool, op.backfill_policy."
+            )
+        if op.backfill_policy and self.settings.pipes.kind:
+            raise ConfigError("op.backfill_policy is set, and a remote job makes one month.", "Take it out, or pipes.")
+        tables = {asset.name: asset for asset in ASSETS}
+        return Custom(
+            spec=lambda spec: self.get_asset_spec(spec, tables[Names.table(spec.key)]),
+            execute=self.execute,
+            op_tags=op.tags or {},
+            pool=op.pool or "",
+            backfills=op.backfill_policy,
+        )
 
 
 class _Scope:

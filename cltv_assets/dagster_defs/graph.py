@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
+from cltv_assets.dagster_defs.catalogue import catalogue_metadata
+from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.dagster_defs.lake_asset import lake_asset
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import monthly_partitions
@@ -19,22 +21,36 @@ from cltv_assets.tables.table import ENGINE, SOURCE, Asset, Half
 ASSETS: tuple[Asset, ...] = (*TABLES, REPORT)
 
 
-def all_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Return every asset, in the order of the graph."""
+def all_assets(settings: Settings, custom: Custom | None = None) -> list[dg.AssetsDefinition]:
+    """Return every asset, in the order of the graph.
+
+    Parameters
+    ----------
+    settings : Settings
+        They choose columns, inputs and checks.
+    custom : Custom, optional
+        What a project changes of the steps. The specs are as they are without it.
+    """
+    custom = custom or Custom()
     names = Names(settings.asset_prefix)
     partitions = monthly_partitions(settings)
     remote = bool(settings.pipes.kind)
-    assets = [remote_preparation(settings, partitions, names)] if remote else []
+    assets = [remote_preparation(settings, partitions, names, custom)] if remote else []
     # A remote job makes one month, and all assets of a Dagster job share one backfill policy.
-    backfills = dg.BackfillPolicy.multi_run(1) if remote else dg.BackfillPolicy.single_run()
+    backfills = dg.BackfillPolicy.multi_run(1) if remote else custom.backfills or dg.BackfillPolicy.single_run()
     assets += [
-        lake_asset(settings, tables, partitions, names, backfills)
+        lake_asset(settings, tables, partitions, names, backfills, custom)
         for tables in steps()
         if not (remote and tables[0].half == "preprocess")
     ]
-    assets.append(report_asset(settings, partitions, names, backfills))
-    kinds = {asset.name: _kinds(asset, settings) for asset in ASSETS}
-    return list(dg.map_asset_specs(lambda spec: spec.merge_attributes(kinds=kinds[names.table(spec.key)]), assets))
+    assets.append(report_asset(settings, partitions, names, backfills, custom))
+    by_name = {asset.name: asset for asset in ASSETS}
+
+    def described(spec: dg.AssetSpec) -> dg.AssetSpec:
+        asset = by_name[names.table(spec.key)]
+        return spec.merge_attributes(kinds=_kinds(asset, settings), metadata=catalogue_metadata(asset, settings, names))
+
+    return list(dg.map_asset_specs(described, assets))
 
 
 def assets_of_half(half: Half) -> list[str]:

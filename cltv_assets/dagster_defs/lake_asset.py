@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH
 from cltv_assets.dagster_defs.accepting import CONFIG, accepts_loss
+from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
@@ -50,6 +51,7 @@ def lake_asset(
     partitions: dg.PartitionsDefinition[str],
     names: Names,
     backfills: dg.BackfillPolicy,
+    custom: Custom,
 ) -> dg.AssetsDefinition:
     """Return the asset, or the assets of one step, for ``tables``.
 
@@ -65,6 +67,8 @@ def lake_asset(
         What assets and resources are called in this graph.
     backfills : BackfillPolicy
         How many months one run makes.
+    custom : Custom
+        What a project changes of the step.
     """
     lake_key = names.name(LAKE)
     lands = tables[0].name == RAW_TRANSACTIONS.name
@@ -80,14 +84,18 @@ def lake_asset(
             )
             for given in tables[0].inputs(settings)
         },
-        deps=upstream_deps(settings) if lands else (),
         config_schema=CONFIG if lands else None,
+        deps=[
+            *(upstream_deps(settings) if lands else ()),
+            *custom.deps_of([table.name for table in tables]),
+        ],
         check_specs=check_specs(tables, settings, names, partitions),
         partitions_def=partitions,
         required_resource_keys={lake_key},
         # A step that makes two tables makes both or none.
         can_subset=False,
-        pool=names.name(POOL),
+        pool=custom.pool or names.name(POOL),
+        op_tags=custom.op_tags,
         backfill_policy=backfills,
     )
     def asset(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Events:
@@ -97,15 +105,18 @@ def lake_asset(
             with platform.step():
                 return _make(platform, names, tables, month, upstream, accept_loss=accepts_loss(context))
 
-        if context.has_partition_key:
-            month = month_of(context.partition_key)
-            yield from _yield_one(context, make(month), month)
-            return
-
         def make_in_range(month: Month) -> MonthMade:
             return replace(make(month), publish=lambda staged: publish(platform, staged, context.run.run_id))
 
-        yield from make_months(context, [table.name for table in tables], names, platform.failed, make_in_range)
+        def step() -> Events:
+            if context.has_partition_key:
+                month = month_of(context.partition_key)
+                yield from _yield_one(context, make(month), month)
+            else:
+                made = [table.name for table in tables]
+                yield from make_months(context, made, names, platform.failed, make_in_range)
+
+        yield from custom.execute(context, step)
 
     return asset
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import dagster as dg
 
 from cltv_assets.dagster_defs.accepting import CONFIG, REMOTE_PREPARATION
+from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.lake_asset import asset_out, check_specs
 from cltv_assets.dagster_defs.naming import Names
@@ -28,7 +29,7 @@ Events: TypeAlias = Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]
 
 
 def remote_preparation(
-    settings: Settings, partitions: dg.PartitionsDefinition[str], names: Names
+    settings: Settings, partitions: dg.PartitionsDefinition[str], names: Names, custom: Custom
 ) -> dg.AssetsDefinition:
     """Return the step that makes every table of the first half elsewhere.
 
@@ -40,17 +41,21 @@ def remote_preparation(
         The months.
     names : Names
         What assets and resources are called in this graph.
+    custom : Custom
+        What a project changes of the step.
     """
     tables = tables_of_half("preprocess")
     upstream = upstream_deps(settings)
     above = {table.name: {names.key(given.table) for given in table.inputs(settings)} for table in tables}
     above[RAW_TRANSACTIONS.name] |= {dep.asset_key for dep in upstream}
+    for table, keys in above.items():
+        keys |= {dep.asset_key for dep in custom.deps_of([table])}
     pipes_key = names.name(PIPES)
 
     @dg.multi_asset(
         name=names.name(REMOTE_PREPARATION),
         outs={table.name: asset_out(table, settings, names) for table in tables},
-        deps=upstream,
+        deps=[*upstream, *custom.deps_of(list(above))],
         config_schema=CONFIG,
         internal_asset_deps=above,
         check_specs=check_specs(tables, settings, names, partitions),
@@ -58,16 +63,21 @@ def remote_preparation(
         required_resource_keys={pipes_key},
         # The job always runs the whole half.
         can_subset=False,
-        pool=names.name(POOL),
+        pool=custom.pool or names.name(POOL),
+        op_tags=custom.op_tags,
         backfill_policy=dg.BackfillPolicy.multi_run(1),
     )
     def remote_preparation(context: dg.AssetExecutionContext) -> Events:
         launcher: Launcher = getattr(context.resources, pipes_key)
-        with faults_as_failures():
-            told = launcher.launch(context, month_of(context.partition_key))
-        for result in told.results:
-            yield _described(result) if isinstance(result, dg.AssetCheckResult) else result
-        _raise_unless_whole(context.partition_key, told)
+
+        def step() -> Events:
+            with faults_as_failures():
+                told = launcher.launch(context, month_of(context.partition_key))
+            for result in told.results:
+                yield _described(result) if isinstance(result, dg.AssetCheckResult) else result
+            _raise_unless_whole(context.partition_key, told)
+
+        yield from custom.execute(context, step)
 
     return remote_preparation
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.io_managers import LakeWindow
 from cltv_assets.dagster_defs.lake_asset import HALF
@@ -24,7 +25,11 @@ _CHECK = "report_whole"
 
 
 def report_asset(
-    settings: Settings, partitions: dg.PartitionsDefinition[str], names: Names, backfills: dg.BackfillPolicy
+    settings: Settings,
+    partitions: dg.PartitionsDefinition[str],
+    names: Names,
+    backfills: dg.BackfillPolicy,
+    custom: Custom,
 ) -> dg.AssetsDefinition:
     """Return ``cltv_report``; the parameters are those of `lake_asset`."""
     lake_key = names.name(LAKE)
@@ -37,6 +42,7 @@ def report_asset(
             )
             for given in REPORT.inputs(settings)
         },
+        deps=custom.deps_of([REPORT.name]),
         partitions_def=partitions,
         description=REPORT.description,
         group_name=names.name(REPORT.group),
@@ -58,7 +64,8 @@ def report_asset(
             )
         ],
         required_resource_keys={lake_key},
-        pool=names.name(POOL),
+        pool=custom.pool or names.name(POOL),
+        op_tags=custom.op_tags,
         backfill_policy=backfills,
     )
     def cltv_report(context: dg.AssetExecutionContext, **upstream: LakeWindow) -> Iterator[Event]:
@@ -68,15 +75,17 @@ def report_asset(
             with platform.step():
                 return _make(platform, names, month, upstream)
 
-        if context.has_partition_key:
-            month = month_of(context.partition_key)
-            made = make(month)
-            record_checks(context, made, month)
-            yield dg.MaterializeResult(metadata=made.publish(None))
-            yield from outputs_of_checks(context)
-            return
+        def step() -> Iterator[Event]:
+            if context.has_partition_key:
+                month = month_of(context.partition_key)
+                made = make(month)
+                record_checks(context, made, month)
+                yield dg.MaterializeResult(metadata=made.publish(None))
+                yield from outputs_of_checks(context)
+            else:
+                yield from make_months(context, [REPORT.name], names, platform.failed, make)
 
-        yield from make_months(context, [REPORT.name], names, platform.failed, make)
+        yield from custom.execute(context, step)
 
     return cltv_report
 

@@ -19,10 +19,19 @@ def upstream_keys(settings: Settings) -> dict[str, dg.AssetKey]:
 def upstream_deps(settings: Settings) -> list[dg.AssetDep]:
     """Return what ``raw_transactions`` depends on beyond the graph.
 
-    To Dagster a month depends on every partition of them; which days or months it waits for is decided in
-    ``automation``. Dagster refuses a mapping by time windows wherever both definitions are known, that is for every
-    backfill from the UI, if the partitions are of another time zone, and a shop's zone often differs from that of a
-    warehouse. It reports no such problem when one of the two code locations is loaded.
+    Which days or months a month waits for is decided in ``automation``; the mapping is what the UI shows, and what its
+    backfills go by. A month depends on its own days or months where the settings say that both are of one time zone,
+    else on every partition. Dagster refuses a mapping by time windows wherever both definitions are known, that is for
+    every backfill from the UI, if the partitions are of another time zone, and a shop's zone often differs from that of
+    a warehouse. It reports no such problem when one of the two code locations is loaded. A mapping of our own would not
+    help: the webserver and the daemon know Dagster's own only.
     """
-    every = dg.AllPartitionMapping()
-    return [dg.AssetDep(key, partition_mapping=every) for key in upstream_keys(settings).values()]
+    return [dg.AssetDep(key, partition_mapping=_mapping(settings)) for key in upstream_keys(settings).values()]
+
+
+def _mapping(settings: Settings) -> dg.PartitionMapping:
+    source = settings.source
+    if source.asset_partitions == "none" or source.asset_time_zone != settings.time_zone:
+        return dg.AllPartitionMapping()
+    # Their partitions may begin later than ours.
+    return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)

@@ -20,8 +20,10 @@ from cltv_assets.settings.yaml_file import Places, read_documents, shorter
 
 #: Files in which Dagster's components keep their settings, under `attributes`.
 COMPONENT_FILES = ("defs.yaml", "defs.yml")
-#: The component's name in ``type``, after its module.
+#: The component's name in ``type``, after its module; the name of a subclass ends so.
 COMPONENT = "CltvComponent"
+#: Attributes that are no settings: they change what Dagster shows and how it runs, and Dagster resolves them.
+FOR_DAGSTER = ("translation", "op")
 _ATTRIBUTES = "attributes"
 
 #: Takes the project's root folder and returns a function that renders one template.
@@ -51,7 +53,8 @@ def component_settings(
         If a setting or template is wrong. The message names file, line and remedy.
     """
     folder = path.resolve().parent
-    values = _rendered(attributes, (), path, places, render)
+    settings = {key: value for key, value in attributes.items() if key not in FOR_DAGSTER}
+    values = _rendered(settings, (), path, places, render)
     values.setdefault("asset_prefix", prefix_for(folder))
     with_new_names(values, places)
     return validated({**values, "home": folder}, path, places)
@@ -75,7 +78,7 @@ def settings_of_component_file(path: Path, renderer: Renderer | None) -> Setting
     found = [
         (values, places)
         for values, places in read_documents(path)
-        if isinstance(values, dict) and str(values.get("type", "")).rpartition(".")[2] == COMPONENT
+        if isinstance(values, dict) and str(values.get("type", "")).endswith(COMPONENT)
     ]
     if len(found) != 1:
         raise ConfigError(

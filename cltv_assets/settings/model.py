@@ -255,6 +255,12 @@ class Automation(Section):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="Environment variable that holds the address of a Slack-compatible webhook.",
     )
+    webhook_warnings: tuple[str, ...] = Field(
+        (),
+        description="Checks whose warnings the webhook is told, each once for its month, named as in the UI: "
+        "`[bias_within_bounds, no_outlier_carries]`, or `asset.check`: `[cltv_predictions.prediction_drift]`. Failures "
+        "are always told.",
+    )
 
 
 class Settings(Section):

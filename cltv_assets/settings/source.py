@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import model_validator
 
+from cltv_assets.settings.section import require_zone
 from cltv_assets.settings.source_fields import SourceFields
 
 #: Settings of the form of files, and the kinds that know them.
@@ -76,6 +77,10 @@ class Source(SourceFields):
                 raise ValueError(f"{setting} is for kind {' and '.join(kinds)}, not for {self.kind}")
         if self.asset_partitions != "none" and not self.asset_key:
             raise ValueError("asset_partitions needs asset_key: the assets that are partitioned so")
+        if self.asset_time_zone is not None:
+            require_zone("asset_time_zone", self.asset_time_zone)
+            if self.asset_partitions == "none":
+                raise ValueError("asset_time_zone is that of partitions: set asset_partitions to daily or monthly")
         if self.kind == "cdnow":
             if self.counted:
                 raise ValueError("amounts: none is not for kind 'cdnow', which has amounts; take amounts out")

@@ -142,6 +142,11 @@ class SourceFields(Section):
     asset_partitions: Literal["none", "daily", "monthly"] = Field(
         "none", description="How the assets of `asset_key` are partitioned."
     )
+    asset_time_zone: str | None = Field(
+        None,
+        description="Time zone of these partitions. If it is `time_zone`, the UI pairs each month with its own days or "
+        "months; else it pairs a month with all, because Dagster refuses to pair different zones.",
+    )
     query: str | None = Field(
         None,
         min_length=1,

@@ -139,12 +139,51 @@ def test_only_raw_transactions_depends_on_it_and_nothing_defines_it(prefix: str,
 
 
 @pytest.mark.parametrize(
+    ("partitions", "zone", "paired"),
+    [
+        ("daily", "UTC", ["2024-01-01", "2024-01-31"]),
+        ("monthly", "UTC", ["2024-01-01", "2024-01-01"]),
+        ("daily", "America/New_York", ["2023-12-15", "2024-03-01"]),
+        ("daily", None, ["2023-12-15", "2024-03-01"]),
+        ("none", None, None),
+    ],
+)
+def test_a_month_is_paired_with_its_own_days_in_one_zone_and_else_with_all(
+    partitions: str, zone: str | None, paired: list[str] | None
+) -> None:
+    """Dagster resolves both graphs together without an error."""
+    there = {
+        "daily": dg.DailyPartitionsDefinition("2023-12-15", end_date="2024-03-02", timezone=zone or "Asia/Tokyo"),
+        "monthly": dg.MonthlyPartitionsDefinition("2023-12-01", end_date="2024-04-01", timezone=zone or "Asia/Tokyo"),
+        "none": None,
+    }[partitions]
+
+    @dg.asset(key=ORDERS, partitions_def=there)
+    def orders() -> None:
+        pass
+
+    ours = build_definitions(settings(partitions, asset_time_zone=zone))
+    graph = dg.Definitions.merge(dg.Definitions([orders]), ours).resolve_asset_graph()
+    raw = graph.get(dg.AssetKey("raw_transactions"))
+    mapping = raw.partition_mappings[ORDERS]
+    assert raw.partitions_def is not None
+    mapping.validate_partition_mapping(there, raw.partitions_def) if there else None
+    if there is not None and paired is not None:
+        subset = raw.partitions_def.subset_with_partition_keys(["2024-01"])
+        found = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, raw.partitions_def, there)
+        keys = sorted(found.partitions_subset.get_partition_keys())
+        assert [keys[0], keys[-1]] == paired
+
+
+@pytest.mark.parametrize(
     ("source", "told"),
     [
         ({"kind": "cdnow", "path": None, "columns": {}}, "asset_key is not for kind 'cdnow'"),
         ({"asset_key": "dbt//orders"}, "asset_key 'dbt//orders' is no key"),
         ({"asset_key": ["a", "a"]}, "asset_key names one asset twice"),
         ({"asset_key": [], "asset_partitions": "daily"}, "asset_partitions needs asset_key"),
+        ({"asset_time_zone": "UTC"}, "asset_time_zone is that of partitions"),
+        ({"asset_partitions": "daily", "asset_time_zone": "London"}, "asset_time_zone 'London' is not an IANA zone"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(source: dict[str, Any], told: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import yaml
 from cltv_assets_tests.e2e.running import surroundings, write_config
 
 #: Its partitions are of another time zone than the shop's.
+NEW_YORK, LONDON = "America/New_York", "Europe/London"
 WAREHOUSE = """
 from pathlib import Path
 import dagster as dg
@@ -33,6 +35,25 @@ def orders(context: dg.AssetExecutionContext) -> None:
 
 defs = dg.Definitions([orders])
 """
+#: One run makes all its days, or the whole.
+DAYS = 'dg.DailyPartitionsDefinition("2011-01-01", end_date="2011-03-01", timezone="{zone}")'
+OTHER_WAREHOUSE = """
+from pathlib import Path
+import dagster as dg
+
+PARTITIONS = {partitions}
+
+@dg.asset(key=["dbt", "orders"], partitions_def=PARTITIONS, backfill_policy=dg.BackfillPolicy.single_run())
+def orders(context: dg.AssetExecutionContext) -> None:
+    for month in {{day[:7] for day in context.partition_keys}} if PARTITIONS else ("2011-01", "2011-02"):
+        lines = (f"{{n}},c{{n}},{{month}}-15 10:00:00,1,{{n + 1}}.00" for n in range(40))
+        Path(__file__).with_name("shop").joinpath(f"{{month}}.csv").write_text(
+            "\\n".join(["invoice,customer,time,quantity,price", *lines])
+        )
+
+defs = dg.Definitions([orders])
+"""
+JANUARY = [f"2011-01-{day:02}" for day in range(1, 32)]
 RAW, ORDERS = dg.AssetKey("raw_transactions"), dg.AssetKey(["dbt", "orders"])
 LAUNCH = """mutation ($p: ExecutionParams!) { launchRun(executionParams: $p) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
@@ -47,14 +68,17 @@ class Workspace:
     ----------
     home : Path
         An empty folder.
+    warehouse : str
+        The code of the other location.
+    source : dict
+        What the settings say of its asset.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, warehouse: str, source: dict[str, str]) -> None:
         self.home = home
-        source = {"asset_key": "dbt/orders", "asset_partitions": "monthly"}
-        config = write_config(home, source=source)
+        config = write_config(home, end_month="2011-02", source={"asset_key": "dbt/orders", **source})
         (home / "shop").mkdir()
-        (home / "warehouse.py").write_text(WAREHOUSE)
+        (home / "warehouse.py").write_text(warehouse)
         locations = [
             {"python_file": {"relative_path": "warehouse.py", "location_name": "warehouse"}},
             {"python_module": {"module_name": "cltv_assets.definitions", "location_name": "cltv"}},
@@ -83,7 +107,7 @@ class Workspace:
 
     def wait(self, runs: int) -> None:
         """Wait until so many runs have succeeded."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while time.monotonic() < end:
             found = [run.status for run in self.instance.get_runs()]
             assert dg.DagsterRunStatus.FAILURE not in found
@@ -92,16 +116,65 @@ class Workspace:
             time.sleep(0.5)
         raise AssertionError((self.home / "dagster-daemon.log").read_text()[-3000:])
 
+    def run_backfills(self, runs: int) -> None:
+        """Run the daemon until so many runs have succeeded.
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    opened = Workspace(tmp_path)
+        It looks for backfills as it starts, and then every half minute.
+        """
+        daemon = self.process("dagster-daemon", "run", "-w", "workspace.yaml")
+        try:
+            self.wait(runs)
+        finally:
+            daemon.terminate()
+            daemon.communicate(timeout=120)
+
+
+@contextlib.contextmanager
+def workspace(home: Path, warehouse: str, **source: str) -> Iterator[Workspace]:
+    opened = Workspace(home, warehouse, source)
     yield opened
     opened.instance.dispose()
 
 
 @pytest.mark.slow
-def test_the_ui_launches_months_below_an_asset_of_another_location(workspace: Workspace) -> None:
+@pytest.mark.parametrize(
+    ("partitions", "source", "chosen", "made"),
+    [
+        # "Materialize all" of both graphs.
+        (DAYS.format(zone=NEW_YORK), {"asset_partitions": "daily"}, {"allPartitions": True}, {"2011-01", "2011-02"}),
+        ("None", {}, {"allPartitions": True}, {"2011-01", "2011-02"}),
+        # Days of the parent are chosen, and their month follows.
+        (
+            DAYS.format(zone=LONDON),
+            {"asset_partitions": "daily", "asset_time_zone": LONDON},
+            {"partitionNames": JANUARY},
+            {"2011-01"},
+        ),
+    ],
+)
+def test_a_backfill_of_both_makes_what_is_upstream_and_then_the_months(
+    tmp_path: Path, partitions: str, source: dict[str, str], chosen: dict[str, Any], made: set[str]
+) -> None:
+    with workspace(tmp_path, OTHER_WAREHOUSE.format(partitions=partitions), **source) as both:
+        backfill = {"assetSelection": [{"path": ORDERS.path}, {"path": RAW.path}], **chosen}
+        assert both.ask(BACKFILL, backfill) == "LaunchBackfillSuccess"
+        both.run_backfills(runs=2)
+        assert both.instance.get_materialized_partitions(RAW) == made
+        records = both.instance.fetch_materializations(ORDERS, limit=100).records
+        assert {record.partition_key[:7] for record in records if record.partition_key} == (
+            made if "Daily" in partitions else set()
+        )
+        newest = both.instance.fetch_materializations(RAW, limit=1).records[0].storage_id
+        assert max(record.storage_id for record in records) < newest
+
+
+@pytest.mark.slow
+def test_the_ui_launches_months_below_an_asset_of_another_location(tmp_path: Path) -> None:
+    with workspace(tmp_path, WAREHOUSE, asset_partitions="monthly") as opened:
+        _launch_both_ways(opened)
+
+
+def _launch_both_ways(workspace: Workspace) -> None:
     orders = ("asset", "materialize", "--select", "dbt/orders", "--partition", "2011-01-01", "-f", "warehouse.py")
     assert workspace.process("dagster", *orders).wait(timeout=180) == 0
 
@@ -120,13 +193,7 @@ def test_the_ui_launches_months_below_an_asset_of_another_location(workspace: Wo
     }
     assert workspace.ask(LAUNCH, one) == "LaunchRunSuccess"
 
-    # It looks for backfills as it starts, and then every half minute.
-    daemon = workspace.process("dagster-daemon", "run", "-w", "workspace.yaml")
-    try:
-        workspace.wait(runs=3)
-    finally:
-        daemon.terminate()
-        daemon.communicate(timeout=30)
+    workspace.run_backfills(runs=3)
     records = workspace.instance.fetch_materializations(RAW, limit=10).records
     assert [record.partition_key for record in records] == ["2011-01", "2011-01"]
     assert workspace.instance.get_materialized_partitions(ORDERS) == {"2011-01-01"}

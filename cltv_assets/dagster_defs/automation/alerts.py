@@ -1,9 +1,10 @@
-"""The sensor ``cltv_alerts``: reports failed runs and overdue months to a webhook.
+"""The sensor ``cltv_alerts``: reports failed runs, overdue months and chosen warnings to a webhook.
 
 Each failed run is reported once. An overdue month is reported once, and again when it has
-arrived. One message has all the news; without news there is none. If the webhook does not
-accept the message, the tick fails and the cursor stays, so the next tick sends the same. A
-daemon that dies before it saves the cursor sends the message twice rather than never.
+arrived. Which warnings are told is in `told_warnings`. One message has all the news; without
+news there is none. If the webhook does not accept the message, the tick fails and the cursor
+stays, so the next tick sends the same. A daemon that dies before it saves the cursor sends the
+message twice rather than never.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from cltv_assets.dagster_defs.automation.expectations import Expectation, closes
 from cltv_assets.dagster_defs.automation.landed import months_of_tags, ranges
+from cltv_assets.dagster_defs.automation.told_warnings import Memory, Warned, WarningsWatch, last_place
 from cltv_assets.dagster_defs.automation.webhook import Webhook, escaped
 from cltv_assets.dagster_defs.instance_state import forget_checks_not_run
 from cltv_assets.dagster_defs.naming import Names
@@ -50,24 +52,35 @@ class Cursor:
         Place of the last examined failure in the order of all events; -1 before the first look.
     overdue : mapping of str to list of (str, str)
         For each asset, the stretches of months that were reported as overdue.
+    warnings : Memory
+        What was reported of warnings.
     """
 
     failures: int = -1
     overdue: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    warnings: Memory = field(default_factory=Memory)
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor | None:
         """Read a cursor; None if there is none, or one of another version."""
         try:
-            found = cls(**json.loads(text)) if text else None
-            return found and cls(found.failures, {asset: _parsed(told) for asset, told in found.overdue.items()})
+            if not text:
+                return None
+            found = cls(**json.loads(text))
+            overdue = {asset: _parsed(told) for asset, told in found.overdue.items()}
+            # Release 0.2.0 told no warnings.
+            return cls(
+                found.failures, overdue, Memory(**found.warnings) if isinstance(found.warnings, dict) else Memory()
+            )
         except (ValueError, TypeError, AttributeError):
             return None
 
     def text(self) -> str:
         """Return the cursor as Dagster keeps it."""
         overdue = {asset: " ".join(map("/".join, stretches)) for asset, stretches in self.overdue.items()}
-        return json.dumps({"failures": self.failures, "overdue": overdue}, sort_keys=True)
+        return json.dumps(
+            {"failures": self.failures, "overdue": overdue, "warnings": asdict(self.warnings)}, sort_keys=True
+        )
 
     def told(self) -> set[tuple[str, Month]]:
         """Return the months that were reported as overdue, with their assets."""
@@ -119,6 +132,7 @@ class Watchman:
         self._job = job
         self._expected = expected
         self._keys = {self._names.key(asset) for asset in expected}
+        self._warnings = WarningsWatch(settings)
 
     def look(
         self, instance: dg.DagsterInstance, cursor: Cursor | None, now: dt.datetime, location: str | None
@@ -136,16 +150,18 @@ class Watchman:
         location : str or None
             Name of the code location that the sensor is in.
         """
-        before = cursor or Cursor(_last_failure(instance))
+        before = cursor or Cursor(last_place(instance, dg.DagsterEventType.RUN_FAILURE))
         runs, place = self._failed_runs(instance, before.failures, location)
         made = {asset: instance.get_materialized_partitions(self._names.key(asset)) for asset in self._expected}
         overdue = {(asset, month) for asset in self._expected for month in self._late(asset, made[asset], now)}
         told = before.told()
+        warned, memory = self._warnings.look(instance, before.warnings, lambda run: self._is_ours(run, location))
         arrived = {(asset, month) for asset, month in told - overdue if month.key in made.get(asset, ())}
         lines = [
             *_told_runs(instance, runs),
             *(f":hourglass: Overdue: {group}" for group in self._grouped(overdue - told)),
             *(f":white_check_mark: There now: {group}" for group in self._grouped(arrived)),
+            *map(_told_warning, warned),
         ]
         by_asset: dict[str, list[Month]] = defaultdict(list)
         for asset, month in overdue:
@@ -155,7 +171,7 @@ class Watchman:
             for asset, months in sorted(by_asset.items())
         }
         title = f"*{escaped(self._names.name('cltv'))}*"
-        return Message("\n".join([title, *lines]) if lines else "", Cursor(place, stretches))
+        return Message("\n".join([title, *lines]) if lines else "", Cursor(place, stretches, memory))
 
     def _failed_runs(
         self, instance: dg.DagsterInstance, after: int, location: str | None
@@ -201,7 +217,7 @@ class Watchman:
 
 
 def alerts_sensor(settings: Settings, job: Any, expected: Mapping[str, Expectation]) -> dg.SensorDefinition:
-    """Return the sensor that reports failed runs and overdue months to a webhook.
+    """Return the sensor that reports failed runs, overdue months and chosen warnings to a webhook.
 
     Parameters
     ----------
@@ -220,7 +236,8 @@ def alerts_sensor(settings: Settings, job: Any, expected: Mapping[str, Expectati
         name=Names(settings.asset_prefix).name(ALERTS_SENSOR),
         minimum_interval_seconds=_INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
-        description=f"Tells the webhook of {settings.automation.webhook_variable} of failed runs and overdue months.",
+        description=f"Tells the webhook of {settings.automation.webhook_variable} of failed runs, overdue months and "
+        "the warnings that automation.webhook_warnings names.",
     )
     def alert(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         if not webhook.is_set:
@@ -267,22 +284,27 @@ def causes_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     return [entry.dagster_event.message for entry in ended if entry.dagster_event and entry.dagster_event.message]
 
 
-def _last_failure(instance: dg.DagsterInstance) -> int:
-    wanted = dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE)
-    records = instance.fetch_run_status_changes(wanted, limit=1).records
-    return records[0].storage_id if records else 0
-
-
 def _told_runs(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> list[str]:
-    ui = os.environ.get(UI_VARIABLE, "").rstrip("/")
     lines = []
     for run in runs:
         months = _stretches(ranges(months_of_tags(run.tags))) or "A run"
-        where = f"{ui}/runs/{run.run_id}" if ui else f"run {run.run_id}"
         causes = [_shortened(cause) for cause in causes_of(instance, run.run_id)] or ["no reason was recorded"]
         more = f" And {len(causes) - _SHOWN_CAUSES} more causes." if len(causes) > _SHOWN_CAUSES else ""
-        lines.append(f":x: {months} failed. {escaped(' '.join(causes[:_SHOWN_CAUSES]) + more)} {where}")
+        lines.append(f":x: {months} failed. {escaped(' '.join(causes[:_SHOWN_CAUSES]) + more)} {_where(run.run_id)}")
     return lines
+
+
+def _told_warning(warned: Warned) -> str:
+    """Return a line for a check: its months, and what it says of the newest."""
+    months = _stretches(warned.months)
+    of = "" if months == warned.newest.key else f"of {warned.newest}: "
+    says = escaped(f"{of}{_shortened(warned.says)}")
+    return f":warning: {months}: {warned.name} warns: {says} {_where(warned.run_id)}"
+
+
+def _where(run_id: str) -> str:
+    ui = os.environ.get(UI_VARIABLE, "").rstrip("/")
+    return f"{ui}/runs/{run_id}" if ui else f"run {run_id}"
 
 
 def _shortened(text: str) -> str:
