@@ -33,6 +33,11 @@ class CltvError(Exception):
         self.remedy = remedy
         self.quoted = quoted
 
+    @property
+    def recorded(self) -> str:
+        """The message without what it quotes, as Dagster may record it."""
+        return f"{self.problem} {self.remedy}"
+
 
 class ConfigError(CltvError):
     """``cltv.yaml`` or a ``CLTV_*`` variable is wrong."""

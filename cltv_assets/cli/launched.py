@@ -65,7 +65,7 @@ def run_launched(first: str | None, last: str | None) -> None:
         try:
             errors = _run(pipes, settings_from(pipes.extras))
         except CltvError as error:
-            errors = [str(error)]
+            errors = [error.recorded]
         if errors:
             pipes.report_custom_message({ERRORS: errors})
     if errors:

@@ -38,7 +38,7 @@ def faults_as_failures(engine: Engine | None = None) -> Iterator[None]:
     except CltvError as error:
         # The cause is recorded with its message, too.
         cause = None if error.quoted else error
-        raise dg.Failure(description=f"{error.problem} {error.remedy}", allow_retries=False) from cause
+        raise dg.Failure(description=error.recorded, allow_retries=False) from cause
     except Exception as error:
         # Python, Arrow and DuckDB each have an error of their own for it.
         if not any(sign in str(error) for sign in _FULL):

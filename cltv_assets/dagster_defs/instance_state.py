@@ -151,7 +151,9 @@ def event_databases(instance: dg.DagsterInstance) -> Iterator[tuple[Callable[[],
     """
     storage: Any = instance.event_log_storage
     if isinstance(storage, SqliteEventLogStorage):
-        for run_id in storage.get_all_run_ids():
+        # Events that somebody reported without a run have a file too, whose name a search for files passes over.
+        runless = [""] if Path(storage.path_for_shard("")).exists() else []
+        for run_id in [*storage.get_all_run_ids(), *runless]:
             yield partial(storage.run_connection, run_id), storage.path_for_shard(run_id)
         yield storage.index_connection, storage.path_for_shard("index")
     else:

@@ -62,7 +62,7 @@ def test_a_file_of_other_times_is_not_landed(tmp_path: Path, open_at: Opener) ->
     deliver(tmp_path, *("2024-01-02",) * 9, *("01/25/2024",) * 11)
     expected = (
         r"a\.csv, column 'when': 11 of its 20 lines \(55%\) have no time that source\.timestamp_format 'iso' can read; "
-        r"line 11 holds '01/25/2024', line 12 holds '01/25/2024', line 13 holds '01/25/2024'\. "
+        r"see line 11\. Line 11 holds '01/25/2024', line 12 holds '01/25/2024', line 13 holds '01/25/2024'\. "
         r"Set source\.timestamp_format: \['iso', '%m/%d/%Y'\], which reads all of them\."
     )
     for act in (lambda: open_at("a.csv").land(JAN, tmp_path / "into"), lambda: open_at("a.csv").inspect()):
@@ -92,5 +92,5 @@ def test_day_and_month_that_could_be_swapped(tmp_path: Path, open_at: Opener) ->
 
 def test_lines_without_any_time(tmp_path: Path, open_at: Opener) -> None:
     deliver(tmp_path, *("",) * 20)
-    with pytest.raises(SourceError, match=r"none of its 20 lines has a time.*line 2 holds nothing.*transacted_at"):
+    with pytest.raises(SourceError, match=r"none of its 20 lines has a time.*Line 2 holds nothing.*transacted_at"):
         open_at("a.csv").land(JAN, tmp_path / "into")
