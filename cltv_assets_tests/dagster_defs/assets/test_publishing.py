@@ -157,11 +157,11 @@ def test_a_failed_commit_keeps_the_published_month(home: Path, monkeypatch: pyte
     before = contents(settings.lake_root)
     publish = LakeTable.publish
 
-    def refuse(self: LakeTable, staged: Any, *rest: Any) -> Any:
+    def refuse(self: LakeTable, staged: Any, *rest: Any, **named: Any) -> Any:
         if self.schema.name == table:
             staged.discard()
             raise OSError(5, "Input/output error")
-        return publish(self, staged, *rest)
+        return publish(self, staged, *rest, **named)
 
     monkeypatch.setattr(LakeTable, "publish", refuse)
     (failed,) = run(settings, [JAN])
