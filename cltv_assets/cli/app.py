@@ -74,11 +74,25 @@ def init(
 
 
 @app.command()
-def run(config: Config = None, first: First = None, last: Last = None, select: Select = None) -> None:
+def run(
+    config: Config = None,
+    first: First = None,
+    last: Last = None,
+    select: Select = None,
+    accept_loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept-loss",
+            metavar="YYYY-MM",
+            help="Publish this month although lines of it that are published are not delivered any more; repeatable.",
+        ),
+    ] = None,
+) -> None:
     """Materialise months, oldest first."""
     from cltv_assets.cli.running import run_and_report
 
-    run_and_report(config, first, last, None if select is None else [name.strip() for name in select.split(",")])
+    assets = None if select is None else [name.strip() for name in select.split(",")]
+    run_and_report(config, first, last, assets, accept_loss or ())
 
 
 #: Where Dagster Pipes exchanges its messages: in variables, or in arguments where variables cannot be set.

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from cltv_assets import __version__
 from cltv_assets.cli.runner import MonthRunner
+from cltv_assets.dagster_defs.accepting import ACCEPT_LOSS
 from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.remote.job import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import far_ends, params_loader
@@ -99,7 +100,9 @@ def _run(pipes: PipesContext, settings: Settings) -> list[str]:
     with dg.DagsterInstance.ephemeral() as instance:
         # The orchestrator's own run id: the lake's commits then name the run that its UI shows.
         instance.add_event_listener(pipes.run_id, lambda entry: _report(pipes, entry))
-        return MonthRunner(settings, instance, assets_of_half("preprocess")).run(month, pipes.run_id).errors
+        accepted = [month] if pipes.extras.get(ACCEPT_LOSS) else []
+        runner = MonthRunner(settings, instance, assets_of_half("preprocess"), accepted=accepted)
+        return runner.run(month, pipes.run_id).errors
 
 
 def _report(pipes: PipesContext, entry: dg.EventLogEntry) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
+from cltv_assets.dagster_defs.accepting import accepting
 from cltv_assets.dagster_defs.build import MONTH_JOB, ON_TIME_JOB, build_definitions
 from cltv_assets.dagster_defs.collection import rare_collection
 from cltv_assets.dagster_defs.io_managers import NEWEST_MONTH
@@ -20,6 +21,7 @@ from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.errors import ConfigError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
+from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 
 #: A single plus. In Dagster it means one step further, here everything before or after.
 _ALL_BEYOND = re.compile(r"^\+(?!\+)|(?<!\+)\+$")
@@ -121,11 +123,13 @@ class MonthRunner:
         upstream of it (``rfm_summary+``). All by default.
     newest : Month, optional
         The newest month, if several are made: the older ones have no pictures.
+    accepted : collection of Month
+        Months whose published lines may vanish.
 
     Raises
     ------
     ConfigError
-        If the selection names no asset.
+        If the selection names no asset, or a loss is accepted and it leaves out ``raw_transactions``.
     """
 
     def __init__(
@@ -134,13 +138,22 @@ class MonthRunner:
         instance: dg.DagsterInstance,
         assets: Sequence[str] | None = None,
         newest: Month | None = None,
+        accepted: Collection[Month] = (),
     ) -> None:
         definitions = build_definitions(settings)
         names = Names(settings.asset_prefix)
         whole = definitions.resolve_job_def(names.name(MONTH_JOB))
-        self._job = part_of(whole, _selected(definitions, assets, names)) if assets else whole
+        selected = _selected(definitions, assets, names) if assets else None
+        if accepted and selected is not None and names.key(RAW_TRANSACTIONS.name) not in selected:
+            raise ConfigError(
+                f"--accept-loss is about {RAW_TRANSACTIONS.name}, which --select leaves out.",
+                f"Add {RAW_TRANSACTIONS.name} to the selection.",
+            )
+        self._job = whole if selected is None else part_of(whole, selected)
         self._instance = instance
         self._tags = {NEWEST_MONTH: newest.key} if newest else {}
+        self._accepted = accepted
+        self._accepting = QUIET | accepting(settings)
 
     def run(self, month: Month, run_id: str | None = None) -> MonthResult:
         """Materialise one month; a failure is in the result, not raised.
@@ -154,7 +167,7 @@ class MonthRunner:
         """
         began = time.monotonic()
         result = self._job.execute_in_process(
-            run_config=QUIET,
+            run_config=self._accepting if month in self._accepted else QUIET,
             instance=self._instance,
             partition_key=month.key,
             raise_on_error=False,
@@ -175,6 +188,7 @@ def run_months(
     instance: dg.DagsterInstance,
     assets: Sequence[str] | None = None,
     after: Callable[[MonthResult], None] = lambda _result: None,
+    accepted: Collection[Month] = (),
 ) -> list[MonthResult]:
     """Materialise months one after the other, oldest first.
 
@@ -192,8 +206,10 @@ def run_months(
         As `MonthRunner` takes them.
     after : callable
         Called with the result of each month when it has ended.
+    accepted : collection of Month
+        As `MonthRunner` takes them.
     """
-    runner = MonthRunner(settings, instance, assets, max(months, default=None))
+    runner = MonthRunner(settings, instance, assets, max(months, default=None), accepted)
     results = []
     with rare_collection():
         for month in months:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import typer
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cltv_assets.cli.doctor.delivery import require_source
 from cltv_assets.cli.reading import check_lake
-from cltv_assets.cli.runner import MonthResult, look_on_time, months_between, run_months
+from cltv_assets.cli.runner import MonthResult, look_on_time, months_between, parse_month, run_months
 from cltv_assets.cli.summary import show_summary
 from cltv_assets.cli.terminal import open_console
 from cltv_assets.cli.two_halves import WORTH_IT, run_two_halves
@@ -30,10 +30,24 @@ from cltv_assets.tables.table import Half
 _SHOWN_MONTHS = 6
 
 
-def run_and_report(config: Path | None, first: str | None, last: str | None, assets: Sequence[str] | None) -> None:
-    """Run months and exit with 1 if any failed."""
+def run_and_report(
+    config: Path | None,
+    first: str | None,
+    last: str | None,
+    assets: Sequence[str] | None,
+    accept_loss: Sequence[str] = (),
+) -> None:
+    """Run months and exit with 1 if any failed; of some of them published lines may vanish."""
     settings = load_settings(config)
-    _run(settings, months_between(settings, first, last), assets)
+    months = months_between(settings, first, last)
+    accepted = {parse_month(name) for name in accept_loss}
+    if others := sorted(accepted.difference(months)):
+        raise ConfigError(
+            f"--accept-loss names {', '.join(month.key for month in others)}, and the run is of {months[0]} to "
+            f"{months[-1]}.",
+            "Name months of the run, or change --from and --to.",
+        )
+    _run(settings, months, assets, accepted)
 
 
 def run_half(half: Half, config: Path | None, first: str | None, last: str | None) -> None:
@@ -55,16 +69,20 @@ def run_demo(lake: Path | None, last: str | None = None) -> None:
     show_summary(settings, None)
 
 
-def _run(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
+def _run(
+    settings: Settings, months: Sequence[Month], assets: Sequence[str] | None, accepted: Collection[Month] = ()
+) -> None:
     # Before the first month: otherwise every month would fail with the same error.
     check_lake(settings)
     with _kept_session(settings):
         if assets is None or RAW_TRANSACTIONS.name in assets:
             require_source(settings)
-        _run_months(settings, months, assets)
+        _run_months(settings, months, assets, accepted)
 
 
-def _run_months(settings: Settings, months: Sequence[Month], assets: Sequence[str] | None) -> None:
+def _run_months(
+    settings: Settings, months: Sequence[Month], assets: Sequence[str] | None, accepted: Collection[Month]
+) -> None:
     console = open_console()
     began = time.monotonic()
     what = "all assets" if assets is None else ", ".join(assets)
@@ -88,9 +106,9 @@ def _run_months(settings: Settings, months: Sequence[Month], assets: Sequence[st
         # On Spark the cluster does the work; a second process would only add a second driver.
         embedded = settings.engine == "duckdb" and (os.cpu_count() or 1) > 1
         if assets is None and len(months) >= WORTH_IT and embedded:
-            results = run_two_halves(settings, months, instance, after)
+            results = run_two_halves(settings, months, instance, after, accepted)
         else:
-            results = run_months(settings, months, instance, assets, after)
+            results = run_months(settings, months, instance, assets, after, accepted)
         look_on_time(settings, instance)
     _say_warnings(console, results)
     failed = [result.month.key for result in results if not result.succeeded]

@@ -15,7 +15,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 
@@ -38,6 +38,7 @@ def run_two_halves(
     months: Sequence[Month],
     instance: dg.DagsterInstance,
     after: Callable[[MonthResult], None] = lambda _result: None,
+    accepted: Collection[Month] = (),
 ) -> list[MonthResult]:
     """Materialise months of the whole graph, oldest first, in two processes.
 
@@ -51,6 +52,8 @@ def run_two_halves(
         Where the runs are recorded.
     after : callable
         Called with the result of each month when both halves have ended.
+    accepted : collection of Month
+        As `MonthRunner` takes them.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def run_two_halves(
 
     worker.start()
     try:
-        runner = MonthRunner(settings, instance, assets_of_half("preprocess"), months[-1])
+        runner = MonthRunner(settings, instance, assets_of_half("preprocess"), months[-1], accepted)
         with rare_collection():
             for month in months:
                 first = runner.run(month)

@@ -17,6 +17,7 @@ import dagster as dg
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH
+from cltv_assets.dagster_defs.accepting import CONFIG, accepts_loss
 from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
 from cltv_assets.dagster_defs.naming import Names
@@ -65,6 +66,7 @@ def lake_asset(
         How many months one run makes.
     """
     lake_key = names.name(LAKE)
+    lands = tables[0].name == RAW_TRANSACTIONS.name
 
     @dg.multi_asset(
         name=names.name("_and_".join(table.name for table in tables)),
@@ -77,7 +79,8 @@ def lake_asset(
             )
             for given in tables[0].inputs(settings)
         },
-        deps=upstream_deps(settings) if tables[0].name == RAW_TRANSACTIONS.name else (),
+        deps=upstream_deps(settings) if lands else (),
+        config_schema=CONFIG if lands else None,
         check_specs=check_specs(tables, settings, names, partitions),
         partitions_def=partitions,
         required_resource_keys={lake_key},
@@ -92,7 +95,8 @@ def lake_asset(
         def make(month: Month) -> MonthMade:
             with faults_as_failures(platform.engine), platform.lake.opener.steady():
                 read = {name: window.of(month) for name, window in upstream.items()}
-                return _make(platform, names, tables, month, read)
+                run = replace(platform.month_run(month, read), accept_loss=accepts_loss(context))
+                return _make(run, names, tables)
 
         if context.has_partition_key:
             month = month_of(context.partition_key)
@@ -107,10 +111,9 @@ def lake_asset(
     return asset
 
 
-def _make(
-    platform: Platform, names: Names, tables: Sequence[Table], month: Month, inputs: Mapping[str, ir.Table]
-) -> MonthMade:
+def _make(run: MonthRun, names: Names, tables: Sequence[Table]) -> MonthMade:
     """Stage a month's files and check them."""
+    month = run.month
     stagings: list[Staging] = []
 
     def discard() -> None:
@@ -119,7 +122,6 @@ def _make(
             staging.discard()
 
     with contextlib.ExitStack() as undo:
-        run = platform.month_run(month, inputs)
         schemas = [table.schema_for(run.settings.horizons_months) for table in tables]
         stagings.extend(undo.enter_context(run.lake.table(schema).begin(run.month)) for schema in schemas)
         staged = _stage(run, made_by(tables[0], run), stagings)

@@ -64,7 +64,7 @@ def check_result(asset: dg.AssetKey, finding: Finding, more: Mapping[str, Any] |
         passed=finding.verdict.passed,
         asset_key=asset,
         check_name=finding.check.name,
-        severity=dg.AssetCheckSeverity.ERROR if finding.check.blocking else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if finding.is_error else dg.AssetCheckSeverity.WARN,
         description=finding.verdict.message,
         metadata=metadata,
     )

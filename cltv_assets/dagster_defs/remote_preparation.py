@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
+from cltv_assets.dagster_defs.accepting import CONFIG, REMOTE_PREPARATION
 from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.lake_asset import asset_out, check_specs
 from cltv_assets.dagster_defs.naming import Names
@@ -47,9 +48,10 @@ def remote_preparation(
     pipes_key = names.name(PIPES)
 
     @dg.multi_asset(
-        name=names.name("remote_preparation"),
+        name=names.name(REMOTE_PREPARATION),
         outs={table.name: asset_out(table, settings, names) for table in tables},
         deps=upstream,
+        config_schema=CONFIG,
         internal_asset_deps=above,
         check_specs=check_specs(tables, settings, names, partitions),
         partitions_def=partitions,

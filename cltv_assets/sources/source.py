@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -198,6 +198,13 @@ class TransactionSource:
                 found[file] = FileContent(self._lines_of_months(file), months)
             return found
 
+    def file_lines(self, names: Collection[str]) -> dict[str, int]:
+        """Count the lines of those of some files that are there, of whatever month that is or will be made."""
+        with self._lock:
+            files = [file for file in self.list_files() if file.name in names]
+            self._parsed(files)
+            return {file.name: self._lines_of_months(file) for file in files}
+
     def inspect(self) -> SourceReport:
         """Inspect the source without landing it: the files, their headers, a sample.
 
@@ -274,7 +281,7 @@ class TransactionSource:
 
     def skipped_files(self) -> list[str]:
         """List what lies in the source's folders, archives and workbooks and is not read."""
-        if isinstance(self.reader, ListingReader | SingleReader):
+        if not self.has_files:
             return []
         files = list_files(self.storage, self.path, self.reader.suffixes)
         found = list_others(self.storage, self.path, files)
@@ -285,6 +292,11 @@ class TransactionSource:
     def transactions(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
         """Yield all lines of a file, of whatever month, in the schema of ``raw_transactions``."""
         return read_transactions(self.settings.source, self.reader, file)
+
+    @property
+    def has_files(self) -> bool:
+        """Whether lines come from files that are delivered, and not from a table or a query over several."""
+        return not isinstance(self.reader, ListingReader | SingleReader)
 
     @property
     def by_month(self) -> bool:

@@ -35,11 +35,14 @@ class Verdict:
         One sentence with the numbers, and the remedy if it failed.
     facts : dict
         Numbers shown beside the message.
+    accepted : bool
+        Whether somebody has said that the failure is meant: then it warns only.
     """
 
     passed: bool
     message: str
     facts: dict[str, Any] = field(default_factory=dict)
+    accepted: bool = False
 
 
 def _no_measures(_table: ir.Table, _run: MonthRun) -> dict[str, ir.Scalar]:
@@ -103,9 +106,14 @@ class Finding:
     examples: list[dict[str, Any]]
 
     @property
+    def is_error(self) -> bool:
+        """Whether a failure is more than a warning."""
+        return self.check.blocking and not self.verdict.accepted
+
+    @property
     def blocks(self) -> bool:
         """Whether this finding keeps the month from being published."""
-        return self.check.blocking and not self.verdict.passed
+        return self.is_error and not self.verdict.passed
 
 
 class _RunNeededError(Exception):

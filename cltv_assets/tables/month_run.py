@@ -40,6 +40,8 @@ class MonthRun:
         Returns a local folder for temporary files; the system's own by default.
     pictures : bool
         Whether the month's metadata and report have pictures.
+    accept_loss : bool
+        Whether it is meant that published lines of the month are not delivered any more.
     """
 
     month: Month
@@ -51,6 +53,7 @@ class MonthRun:
     notes: dict[str, object] = field(default_factory=dict)
     scratch: Callable[[], Path] | None = None
     pictures: bool = True
+    accept_loss: bool = False
 
     def earlier(self, schema: TableSchema, months_back: int = 1) -> ir.Table | None:
         """Return an earlier month of a table, None if it was not published."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from cltv_assets.cli.runner import QUIET, errors_of
+from cltv_assets.dagster_defs.accepting import accepting
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
 from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.remote.launching import PipesLauncher
@@ -50,10 +51,12 @@ class Shop:
     bucket: str
     folder: Path
 
-    def run(self, assets: Sequence[str] = FIRST_HALF, **stand_in: Any) -> tuple[Any, dg.DagsterInstance]:
+    def run(
+        self, assets: Sequence[str] = FIRST_HALF, accept_loss: bool = False, **stand_in: Any
+    ) -> tuple[Any, dg.DagsterInstance]:
         launcher = PipesLauncher(self.settings, StandIn(self.folder, dict(os.environ), **stand_in))
         definitions = build_definitions(self.settings, pipes=dg.ResourceDefinition.hardcoded_resource(launcher))
-        return execute(definitions, assets)
+        return execute(definitions, assets, accepting(self.settings) if accept_loss else {})
 
     def names(self) -> list[str]:
         """Return the names of everything in the bucket."""
@@ -70,10 +73,12 @@ class Shop:
         return [key for key in self.names() if f"/{table}/" in key and "/month=" in key and not key.endswith("/")]
 
 
-def execute(definitions: dg.Definitions, assets: Sequence[str]) -> tuple[Any, dg.DagsterInstance]:
+def execute(
+    definitions: dg.Definitions, assets: Sequence[str], config: Mapping[str, Any] | None = None
+) -> tuple[Any, dg.DagsterInstance]:
     instance = dg.DagsterInstance.ephemeral()
     result = definitions.resolve_job_def(MONTH_JOB).execute_in_process(
-        run_config=QUIET,
+        run_config=QUIET | dict(config or {}),
         instance=instance,
         partition_key=JANUARY.key,
         asset_selection=[dg.AssetKey(name) for name in assets],
@@ -225,6 +230,24 @@ def test_a_process_killed_in_the_middle_fails_the_step_and_says_what_stands(
     assert not remote.published("rfm_summary")
     again, _ = remote.run()
     assert again.success, errors_of(again)
+
+
+def test_a_loss_is_refused_there_and_accepted_from_here(shop: Callable[..., Shop]) -> None:
+    lines = lines_of_shop(MONTHS)
+    remote = shop(lines)
+    result, _ = remote.run()
+    assert result.success, errors_of(result)
+    folder = Path(remote.settings.source_path)
+    deliver(folder, {JANUARY: lines[JANUARY][: len(lines[JANUARY]) // 2]})
+    result, _ = remote.run()
+    (error,) = errors_of(result)
+    assert f"2011-01.csv has {len(lines[JANUARY]) // 2} of {len(lines[JANUARY])} lines" in error
+    result, _ = remote.run(accept_loss=True)
+    assert result.success, errors_of(result)
+    passed, severity, description, facts = checks_of(result)["raw_transactions.nothing_lost"]
+    assert (passed, severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert description.endswith("The loss is accepted.")
+    assert facts["accepted"].value is True
 
 
 def test_settings_that_do_not_fit_there_are_told(shop: Callable[..., Shop]) -> None:

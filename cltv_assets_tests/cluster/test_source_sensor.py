@@ -46,7 +46,7 @@ def test_objects_below_a_prefix(
         deliver(tmp_path, {months_of(JAN, 1)[0]: lines}, name)
         client.upload_file(str(tmp_path / name), bucket, f"deliveries/{name}")
 
-    upload("january.csv", sales(JAN, "A", "B"))
+    upload("january.csv", sales(JAN, *"ABCDEFGHIJ"))
     upload("february.csv", sales(FEB, "A"))
     definitions = build_definitions(settings)
     job = definitions.resolve_job_def(MONTH_JOB)
@@ -84,9 +84,10 @@ def test_objects_below_a_prefix(
         # The same content again, with a new time.
         upload("late.csv", sales(FEB, "L"))
         assert requested() == []
+        # A file that is gone is told, and asked for by nobody; without the cursor, too.
         client.delete_object(Bucket=bucket, Key="deliveries/late.csv")
-        assert requested() == [FEB]
-        run(FEB)
+        assert requested() == []
+        assert "2011-02: late.csv is gone (had 1 line)" in cursor
         cursor = None
         assert requested() == []
 

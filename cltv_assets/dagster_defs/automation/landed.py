@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from cltv_assets.dagster_defs.automation.planning import History
 from cltv_assets.dagster_defs.automation.source_changes import Landed, State
 from cltv_assets.dagster_defs.automation.state import read_history
 from cltv_assets.dagster_defs.instance_state import keys_of_backfill, requested_backfills
@@ -15,6 +16,7 @@ from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.months import Month
 from cltv_assets.sources.contents import FileRecord
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
+from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
 from cltv_assets.tables.raw_transactions import SOURCE_FILES
 
 #: Events fetched at once.
@@ -59,7 +61,7 @@ class LandedMonths:
         # The running ones first: a run that ends meanwhile then still counts as running until the next
         # look, and not as one that ended without landing anything.
         busy = self._running(instance) | dict.fromkeys(self._claimed(instance, repository), math.inf)
-        history = read_history(instance, self._names, [RAW_TRANSACTIONS.name])
+        history = read_history(instance, self._names, [RAW_TRANSACTIONS.name, CLEANED_TRANSACTIONS.name])
         failed: dict[Month, float] = {}
         for month, attempt in history.attempts[RAW_TRANSACTIONS.name].items():
             if (record := instance.get_run_record_by_id(attempt.run_id)) is not None:
@@ -71,6 +73,7 @@ class LandedMonths:
             {month: there for month, there in landed.items() if month in exist},
             {month: began for month, began in busy.items() if month in exist},
             {month: at for month, at in failed.items() if month in exist},
+            exist & _refused(history),
         )
 
     def _landed(self, instance: dg.DagsterInstance, made: Mapping[Month, int]) -> dict[Month, Landed]:
@@ -104,6 +107,19 @@ class LandedMonths:
             for backfill in requested_backfills(instance)
             for key in keys_of_backfill(backfill, self._key, repository)
         }
+
+
+def _refused(history: History) -> set[Month]:
+    """Return the months whose lines were landed, and then came to nothing in the same run or a later one."""
+    raw, split = RAW_TRANSACTIONS.name, history.attempts[CLEANED_TRANSACTIONS.name]
+    return {
+        month
+        for month, attempt in split.items()
+        if not attempt.running
+        and month not in history.attempts[raw]
+        and (at := history.at(raw, month)) is not None
+        and (attempt.number > at or history.run_of(raw, at) == attempt.run_id)
+    }
 
 
 def months_of_tags(tags: Mapping[str, str]) -> list[Month]:

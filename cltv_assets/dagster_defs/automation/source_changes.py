@@ -11,7 +11,11 @@ size, its time of change, and a digest of the lines that belong to the month. Th
 4. The automation or the schedule makes a month that was neither landed nor tried. With
    ``trigger: cron`` it is requested here an hour after it was due, because the schedule makes
    only the newest month.
-5. A month that was never landed waits for the one before it, because its history would have a gap.
+5. A month whose files are gone, empty or far smaller than they were landed is not requested: nobody
+   knows whether that is meant. Where other files brought as many lines it is, and the month's
+   check ``nothing_lost`` looks whether they are the same. So is a month whose lines were landed
+   and then refused: somebody mends it.
+6. A month that was never landed waits for the one before it, because its history would have a gap.
 
 So nothing is requested twice: the record shows what was landed, and the cursor remembers what
 was tried in vain. If the cursor does not know an attempt (it was lost, or somebody else made
@@ -24,12 +28,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 from cltv_assets.months import Month
 from cltv_assets.sources.contents import FileContent, FileRecord, MonthContent
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.losses import WHOLE, Loss
 
 #: Stands for tried content that is known to differ from the current one.
 _UNKNOWN = "?"
@@ -72,12 +77,15 @@ class State:
         infinity for a run that has not begun.
     failed : mapping of Month to float
         Months whose last attempt failed, and when it began.
+    refused : set of Month
+        Months whose lines were landed, and refused afterwards.
     """
 
     months: Sequence[Month]
     landed: Mapping[Month, Landed]
     busy: Mapping[Month, float]
     failed: Mapping[Month, float]
+    refused: Set[Month] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -90,10 +98,13 @@ class Decision:
         Month to the digest of its content, oldest first.
     tried : mapping of Month to str
         What to remember: content that was requested or tried but is not landed.
+    losses : mapping of Month to Loss
+        Months that are not requested because they would lose lines.
     """
 
     requests: Mapping[Month, str]
     tried: Mapping[Month, str]
+    losses: Mapping[Month, Loss] = field(default_factory=dict)
 
 
 def unknown_files(files: Sequence[SourceFile], landed: Mapping[Month, Landed]) -> list[SourceFile]:
@@ -150,6 +161,44 @@ def contents_now(
     return {month: found for month, found in content.items() if month in delivered}
 
 
+def losses_of(
+    files: Sequence[SourceFile],
+    read: Mapping[SourceFile, FileContent],
+    state: State,
+    contents: Mapping[Month, Content],
+    share: float,
+    by_file: bool,
+) -> dict[Month, Loss]:
+    """Return what landed months would lose, if they were landed now.
+
+    Parameters
+    ----------
+    files, read, state
+        As `contents_now` takes them.
+    contents : mapping of Month to Content
+        What that returned.
+    share : float
+        The largest share of its lines that a month may lose.
+    by_file : bool
+        Whether files count; if not, a month is compared as a whole.
+    """
+    records = (there.files or {} for there in state.landed.values())
+    recorded = {name: record.file_lines for held in records for name, record in held.items()}
+    left = {file.name: read[file].lines if file in read else recorded.get(file.name, 0) for file in files}
+    found: dict[Month, Loss] = {}
+    for month, there in state.landed.items():
+        if there.files is None or month in state.refused:
+            continue
+        had = {name: record.lines for name, record in there.files.items()}
+        has = {name: content.lines for name, content in contents.get(month, {}).items()}
+        if not by_file:
+            had, has = ({WHOLE: sum(lines.values())} for lines in (had, has))
+        loss = Loss.of(had, has, left if by_file else has, share)
+        if loss is not None and not loss.may_be_elsewhere(share):
+            found[month] = loss
+    return found
+
+
 def digest_of(content: Content | None) -> str:
     """Return a digest of a month's content; ``None`` stands for a month that cannot be landed."""
     if content is None:
@@ -164,6 +213,7 @@ def decide(
     newest_change: Mapping[Month, float],
     tried: Mapping[Month, str],
     is_ours: Callable[[Month], bool],
+    losses: Mapping[Month, Loss],
 ) -> Decision:
     """Decide which months to request.
 
@@ -179,6 +229,8 @@ def decide(
         What the cursor remembers.
     is_ours : callable
         Says whether a month that was neither landed nor tried is requested here.
+    losses : mapping of Month to Loss
+        What landed months would lose.
     """
     requests: dict[Month, str] = {}
     kept: dict[Month, str] = {}
@@ -190,14 +242,14 @@ def decide(
             continue
         if known is not None:
             kept[month] = known
-        if month in state.busy or known == now or content is None:
+        if month in state.busy or known == now or content is None or month in losses:
             continue
         if there is None:
             made_by_others = known is None and not is_ours(month)
             if made_by_others or not content or _waits(month, state, requests):
                 continue
         requests[month] = kept[month] = now
-    return Decision(requests, kept)
+    return Decision(requests, kept, {month: loss for month, loss in losses.items() if month not in state.busy})
 
 
 def _tried(

@@ -21,7 +21,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -35,6 +35,7 @@ from cltv_assets.dagster_defs.automation.source_changes import (
     State,
     contents_now,
     decide,
+    losses_of,
     unknown_files,
 )
 from cltv_assets.dagster_defs.naming import Names
@@ -44,6 +45,7 @@ from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, new_source
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
+from cltv_assets.sources.losses import Loss
 from cltv_assets.sources.watching import ContentReader
 
 #: Plain name; ``Names`` adds the prefix.
@@ -75,12 +77,15 @@ class Cursor:
         Digest of listing and state at the last completed look.
     tried : mapping of str to str
         For each month, the digest of content that was requested or tried but is not landed.
+    lost : str
+        What the last completed look said of months that would lose lines.
     """
 
     seen: str = ""
     restless_since: float | None = None
     done: str = ""
     tried: Mapping[str, str] = field(default_factory=dict)
+    lost: str = ""
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
@@ -107,7 +112,7 @@ class Look:
     requests : list of (Month, str, str)
         Month, run key, and the files that touch the month.
     reason : str
-        Why nothing is requested.
+        Why nothing is requested, or why some months are not.
     """
 
     cursor: Cursor
@@ -158,7 +163,7 @@ class SourceWatch:
         files = source.list_files()
         listing = _digest([[file.name, file.size, file.mtime_ns] for file in files])
         since = (cursor.restless_since or now.timestamp()) if listing != cursor.seen else None
-        seen = Cursor(listing, since, cursor.done, cursor.tried)
+        seen = replace(cursor, seen=listing, restless_since=since)
         restless: set[SourceFile] = set()
         if since is not None:
             if now.timestamp() - since < _PATIENCE.total_seconds():
@@ -171,7 +176,7 @@ class SourceWatch:
         ours = [month for month in months if self._is_ours(month, now)]
         at = _digest([listing, _summary(state), [month.key for month in ours]])
         if at == cursor.done:
-            return Look(seen, reason="No file has changed.")
+            return Look(seen, reason=cursor.lost or "No file has changed.")
 
         unknown = []
         # If no month is landed, failed or ours, nothing is requested and no file need be read.
@@ -184,10 +189,13 @@ class SourceWatch:
 
         contents = contents_now(files, read, state, source.by_month)
         tried = {Month.parse(key): value for key, value in cursor.tried.items()}
-        decision = decide(state, contents, self._newest(source, files, contents), tried, frozenset(ours).__contains__)
+        losses = losses_of(files, read, state, contents, settings.checks.max_lost_share, source.has_files)
+        newest = self._newest(source, files, contents)
+        decision = decide(state, contents, newest, tried, frozenset(ours).__contains__, losses)
         kept = {month.key: value for month, value in decision.tried.items()}
-        done = Cursor(listing, since, cursor.done if restless else at, kept)
-        reason = "" if decision.requests else "The files hold what was landed, or what is being made or was tried."
+        lost = _lost(decision.losses)
+        done = Cursor(listing, since, cursor.done if restless else at, kept, lost)
+        reason = lost or "The files hold what was landed, or what is being made or was tried."
         return Look(done, _requests(decision, state, contents), reason)
 
     def _open(self, day: dt.date) -> TransactionSource:
@@ -241,6 +249,9 @@ def source_sensor(settings: Settings, job: Any) -> dg.SensorDefinition | None:
     def watch_source_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = dt.datetime.now(dt.UTC)
         look = watch.look(context.instance, Cursor.parse(context.cursor), now, context.repository_def)
+        if look.requests and look.cursor.lost:
+            # Otherwise it is why the tick is skipped.
+            context.log.warning(look.cursor.lost)
         return dg.SensorResult(
             [
                 dg.RunRequest(run_key=run_key, partition_key=month.key, tags={"cltv/source_files": why})
@@ -264,6 +275,19 @@ def _requests(decision: Decision, state: State, contents: Mapping[Month, Content
     return found
 
 
+def _lost(losses: Mapping[Month, Loss]) -> str:
+    """Say which months are not requested, because files of them are gone, empty or far smaller."""
+    if not losses:
+        return ""
+    months = sorted(losses)
+    named = "; ".join(f"{month}: {losses[month].sentence()}" for month in months[:_SHOWN])
+    more = f"; and {len(months) - _SHOWN} more months" if len(months) > _SHOWN else ""
+    return (
+        f"Not requested, because published lines are not delivered any more: {named}{more}. Bring them back. If the "
+        f"loss is meant: cltv run --from {months[0]} --accept-loss {months[0]}."
+    )
+
+
 def _why(content: Content, there: Landed | None) -> str:
     """Return the names of the files that touch a month."""
     before = {name: record.content for name, record in (there.files or {}).items()} if there else {}
@@ -278,6 +302,7 @@ def _summary(state: State) -> list[Any]:
         sorted((month.key, there.number) for month, there in state.landed.items()),
         sorted((month.key, at) for month, at in state.busy.items()),
         sorted((month.key, at) for month, at in state.failed.items()),
+        sorted(month.key for month in state.refused),
         [month.key for month in state.months],
     ]
 

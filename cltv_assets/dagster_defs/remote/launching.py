@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import dagster as dg
 
 from cltv_assets import __version__
+from cltv_assets.dagster_defs.accepting import ACCEPT_LOSS, accepts_loss
 from cltv_assets.dagster_defs.remote.job import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import Heard, s3_ends
 from cltv_assets.months import Month
@@ -110,8 +111,9 @@ class PipesLauncher:
         ends = self._ends()
         reader: Heard = ends[1]
         fault = None
+        extras = extras_for(self._settings) | ({ACCEPT_LOSS: True} if accepts_loss(context) else {})
         try:
-            self._service.run(context, month, extras_for(self._settings), ends)
+            self._service.run(context, month, extras, ends)
         except dg.DagsterExecutionInterruptedError:
             raise
         except Exception as error:

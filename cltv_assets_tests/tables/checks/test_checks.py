@@ -44,6 +44,7 @@ from cltv_assets_tests.tables.checks.good_month import (
     move,
     payback,
     prediction,
+    publish,
     score,
     two_months,
 )
@@ -64,11 +65,14 @@ def findings(engine, shop_settings, tmp_path):
             **({"cleaned_transactions": LINES_OF_DAYS} if name == "purchase_days" else {}),
             **(changed or {}),
         }
+        lake = Lake(str(tmp_path / "lake"))
+        if before := rows.pop(PUBLISHED, None):
+            publish(engine, lake, TABLES[name], before)
         inputs = {table: engine.from_arrow(arrow(TABLES[table], rows[table])) for table in rows}
         if name.startswith(("segment_", "customer_scores")):
             inputs["cltv_predictions"] = engine.from_arrow(two_months(rows["cltv_predictions"]))
         settings = shop_settings(start_month=start_month)
-        run = MonthRun(month, settings, engine, Lake(str(tmp_path / "lake")), NoSource(), inputs)
+        run = MonthRun(month, settings, engine, lake, NoSource(), inputs)
         return audited(name, inputs, run)
 
     return look
@@ -115,10 +119,14 @@ def test_one_order_that_carries_the_total_is_told(findings, frequency, value, pa
 
 
 NAN, INF = math.nan, math.inf
+#: Stands for the version of the table itself that readers have.
+PUBLISHED = "published"
 PLANTED: list[tuple[str, str, bool, dict[str, list[dict[str, Any]]]]] = [
     # table, check that must fail, whether it blocks, replaced tables
     ("raw_transactions", "unique_grain", True, {"raw_transactions": [RAW, RAW]}),
     ("raw_transactions", "month_has_lines", False, {"raw_transactions": []}),
+    ("raw_transactions", "nothing_lost", True, {PUBLISHED: GOOD["raw_transactions"], "raw_transactions": []}),
+    ("raw_transactions", "nothing_lost", True, {PUBLISHED: [*GOOD["raw_transactions"], {**RAW, "source_file": "late", "customer_id": "z"}]}),
     ("cleaned_transactions", "column_schema", True, {"cleaned_transactions": [{**LINE, "customer_id": None}]}),
     ("cleaned_transactions", "within_month", True, {"cleaned_transactions": [{**LINE, "purchase_day": dt.date(2011, 4, 1)}]}),
     ("cleaned_transactions", "lines_reconcile", True, {"rejected_transactions": []}),
