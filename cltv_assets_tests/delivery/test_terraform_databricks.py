@@ -11,7 +11,7 @@ from cltv_assets.dagster_defs.remote import databricks
 from cltv_assets.dagster_defs.remote.job import ENTRY_POINT, arguments_for
 from cltv_assets.engines.spark_config import PINNED
 from cltv_assets.months import Month
-from cltv_assets_tests.delivery.terraform.workspace import DATABRICKS, REPOSITORY
+from cltv_assets_tests.delivery.terraform.workspace import DATABRICKS, DATABRICKS_ADMINISTRATION, REPOSITORY
 
 NAME = "acme-cltv-production"
 VOLUME = "/Volumes/main/cltv/wheels"
@@ -127,8 +127,12 @@ def test_serverless_has_an_environment_in_place_of_a_cluster(serverless):
 def test_the_job_runs_as_a_service_principal_and_others_start_it_or_look(job, production):
     assert job["run_as"][0]["service_principal_name"] == DATABRICKS["job_principal"]
     permissions = production.one("databricks_permissions")
-    granted = {entry["group_name"]: entry["permission_level"] for entry in permissions["access_control"]}
-    assert granted == {"platform-engineers": "CAN_MANAGE_RUN", "analysts": "CAN_VIEW"}
+    granted = {
+        entry["group_name"] or entry["service_principal_name"]: entry["permission_level"]
+        for entry in permissions["access_control"]
+    }
+    planner = DATABRICKS["plan_principal"]
+    assert granted == {"platform-engineers": "CAN_MANAGE_RUN", "analysts": "CAN_VIEW", planner: "CAN_VIEW"}
 
 
 def grants(production, name):
@@ -137,13 +141,80 @@ def grants(production, name):
 
 
 def test_who_may_do_what_in_the_catalog(production):
-    runner, deployer = DATABRICKS["job_principal"], DATABRICKS["deployer"]
-    assert grants(production, "lake") == {runner: {"READ_FILES", "WRITE_FILES"}, "analysts": {"READ_FILES"}}
+    runner, deployer, planner = (DATABRICKS[who] for who in ("job_principal", "deployer", "plan_principal"))
+    expected = {runner: {"READ_FILES", "WRITE_FILES"}, "analysts": {"READ_FILES"}, planner: {"BROWSE"}}
+    assert grants(production, "lake") == expected
     # The job cannot change the wheel that it runs.
-    assert grants(production, "volume") == {runner: {"READ_VOLUME"}, deployer: {"READ_VOLUME", "WRITE_VOLUME"}}
-    assert grants(production, "schema") == {runner: {"USE_SCHEMA"}, deployer: {"USE_SCHEMA"}}
-    catalog = production.one("databricks_grant")
-    assert (catalog["catalog"], catalog["principal"], catalog["privileges"]) == ("main", runner, ["USE_CATALOG"])
+    expected = {runner: {"READ_VOLUME"}, deployer: {"READ_VOLUME", "WRITE_VOLUME"}, planner: {"READ_VOLUME"}}
+    assert grants(production, "volume") == expected
+    assert grants(production, "schema") == {who: {"USE_SCHEMA"} for who in (runner, deployer, planner)}
+
+
+#: Rights that show what is there; none of them reads the lake or changes anything. The one on the credential makes
+#: an external location only together with the same right on the metastore.
+LOOKS = {"USE_CATALOG", "USE_SCHEMA", "BROWSE", "READ_VOLUME", "CREATE_EXTERNAL_LOCATION", "CAN_VIEW", "USER"}
+
+
+def test_who_plans_looks_and_no_more(production, bootstrap):
+    planner = bootstrap.outputs["databricks_client_ids"]["plan"]
+    given = []
+    for state, principal in (production, DATABRICKS["plan_principal"]), (bootstrap, planner):
+        for granted in state.of("databricks_grants").values():
+            given += [p for grant in granted["grant"] if grant["principal"] == principal for p in grant["privileges"]]
+        for grant in state.of("databricks_grant").values():
+            assert principal != grant["principal"] or grant["metastore"] is None
+            given += grant["privileges"] if grant["principal"] == principal else []
+        for permissions in state.of("databricks_permissions").values():
+            entries = permissions["access_control"]
+            given += [e["permission_level"] for e in entries if e["service_principal_name"] == principal]
+    for assigned in bootstrap.of("databricks_mws_permission_assignment").values():
+        given += assigned["permissions"]
+    assert set(given) == LOOKS
+
+
+def test_who_applies_is_no_metastore_administrator(bootstrap):
+    applier = bootstrap.outputs["databricks_client_ids"]["apply"]
+    granted = [g for g in bootstrap.of("databricks_grant").values() if g["principal"] == applier]
+    assert {g["metastore"] or g["catalog"]: set(g["privileges"]) for g in granted} == {
+        DATABRICKS_ADMINISTRATION["metastore_id"]: {"CREATE_STORAGE_CREDENTIAL", "CREATE_EXTERNAL_LOCATION"},
+        "main": {"USE_CATALOG", "CREATE_SCHEMA"},
+    }
+
+
+#: What makes each kind of thing, and on what: metastore, catalog, or what was made here and is one's own.
+MADE_BY = {
+    "databricks_storage_credential": ("CREATE_STORAGE_CREDENTIAL", "metastore"),
+    "databricks_external_location": ("CREATE_EXTERNAL_LOCATION", "metastore"),
+    "databricks_schema": ("CREATE_SCHEMA", "catalog"),
+    "databricks_volume": ("", "its own schema and location"),
+    "databricks_grants": ("", "its own"),
+    "databricks_job": ("", "the workspace"),
+    "databricks_permissions": ("", "its own"),
+}
+
+
+def test_the_environment_needs_no_right_on_what_others_own(production, bootstrap):
+    applier = bootstrap.outputs["databricks_client_ids"]["apply"]
+    granted = [g for g in bootstrap.of("databricks_grant").values() if g["principal"] == applier]
+    # A right on the catalog itself would be its owner's to give.
+    assert {type_ for type_ in production.types() if type_.startswith("databricks_")} == set(MADE_BY)
+    for type_, (privilege, on) in MADE_BY.items():
+        assert not privilege or any(privilege in g["privileges"] and g[on] for g in granted), type_
+    for grants_ in production.of("databricks_grants").values():
+        assert grants_["catalog"] is None
+        assert grants_["metastore"] is None
+    # Who else uses the catalog got that from whoever administers it.
+    users = {g["principal"] for g in bootstrap.of("databricks_grant").values() if g["catalog"] == "main"}
+    assert users >= {DATABRICKS["job_principal"], DATABRICKS["deployer"]}
+
+
+def test_without_a_principal_that_plans_nobody_gets_its_rights(workspace):
+    state = workspace(databricks={**DATABRICKS, "plan_principal": None}).applied()
+    assert not state.of("databricks_grants", "databricks_grants.credential")
+    assert all(
+        e["permission_level"] != "CAN_VIEW" or e["group_name"]
+        for e in state.one("databricks_permissions")["access_control"]
+    )
 
 
 def test_without_databricks_nothing_of_it_is_made(workspace):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cltv_assets_tests.delivery.terraform.rights import Rights, listed, statements, takes, trust_of
-from cltv_assets_tests.delivery.terraform.workspace import ACCOUNT, KEYS, REGION, State
+from cltv_assets_tests.delivery.terraform.workspace import ACCOUNT, DATABRICKS_ADMINISTRATION, KEYS, REGION, State
 
 NAME = "acme-cltv-production"
 LAKE, LOGS = f"arn:aws:s3:::{NAME}-lake", f"arn:aws:s3:::{NAME}-logs"
@@ -75,20 +75,20 @@ def workflow(bootstrap: State, role: str) -> tuple[dict[str, Any], Rights]:
     return statement, Rights((policy,))
 
 
-@pytest.mark.parametrize(
-    ("role", "subject", "let_in"),
-    [
-        ("plan", "repo:acme/cltv:pull_request", True),
-        ("plan", "repo:acme/cltv:ref:refs/heads/main", True),
-        ("plan", "repo:acme/cltv:ref:refs/heads/other", False),
-        ("plan", "repo:acme/other:pull_request", False),
-        ("apply", "repo:acme/cltv:environment:production", True),
-        ("apply", "repo:acme/cltv:environment:staging", False),
-        ("apply", "repo:acme/cltv:pull_request", False),
-        ("apply", "repo:acme/cltv:ref:refs/heads/main", False),
-        ("apply", "repo:evil/cltv:environment:production", False),
-    ],
-)
+KINDS_OF_RUNS = [
+    ("plan", "repo:acme/cltv:pull_request", True),
+    ("plan", "repo:acme/cltv:ref:refs/heads/main", True),
+    ("plan", "repo:acme/cltv:ref:refs/heads/other", False),
+    ("plan", "repo:acme/other:pull_request", False),
+    ("apply", "repo:acme/cltv:environment:production", True),
+    ("apply", "repo:acme/cltv:environment:staging", False),
+    ("apply", "repo:acme/cltv:pull_request", False),
+    ("apply", "repo:acme/cltv:ref:refs/heads/main", False),
+    ("apply", "repo:evil/cltv:environment:production", False),
+]
+
+
+@pytest.mark.parametrize(("role", "subject", "let_in"), KINDS_OF_RUNS)
 def test_a_workflow_takes_a_role_only_for_its_own_kind_of_run(bootstrap, role, subject, let_in):
     statement, _ = workflow(bootstrap, role)
     token = {
@@ -102,6 +102,23 @@ def test_a_workflow_takes_a_role_only_for_its_own_kind_of_run(bootstrap, role, s
     )
 
 
+@pytest.mark.parametrize(("who", "subject", "let_in"), KINDS_OF_RUNS)
+def test_on_databricks_a_service_principal_takes_the_same_runs(bootstrap, who, subject, let_in):
+    principal = bootstrap.one("databricks_service_principal", f'["{who}"]')
+    assert principal["display_name"] == f"github-{who}-{NAME}"
+    policies = [
+        policy["oidc_policy"]
+        for policy in bootstrap.of("databricks_service_principal_federation_policy").values()
+        if str(policy["service_principal_id"]) == principal["id"]
+    ]
+    for policy in policies:
+        assert policy["issuer"] == "https://token.actions.githubusercontent.com"
+        # A token that was made out to Amazon opens nothing here.
+        assert policy["audiences"] == [DATABRICKS_ADMINISTRATION["account_id"]]
+    # Databricks compares the whole subject.
+    assert (subject in {policy["subject"] for policy in policies}) == let_in
+
+
 def test_a_plan_reads_and_changes_nothing(bootstrap):
     policy = bootstrap.one("aws_iam_role_policy", '["plan"]')["policy"]
     actions = {action for statement in statements(policy) for action in listed(statement["Action"])}
@@ -112,13 +129,29 @@ def test_a_plan_reads_and_changes_nothing(bootstrap):
         assert not rights.may(action, f"arn:aws:s3:::{NAME}-state/production.tfstate")
 
 
+def test_an_entry_is_made_under_the_key_that_no_workflow_may_use_and_never_deleted_at_once(bootstrap, production):
+    _, rights = workflow(bootstrap, "apply")
+    for entry in production.of("aws_secretsmanager_secret").values():
+        # As the provider asks for it.
+        assert rights.may("secretsmanager:CreateSecret", entry["arn"], {"secretsmanager:KmsKeyId": entry["kms_key_id"]})
+        days = {"secretsmanager:RecoveryWindowInDays": str(entry["recovery_window_in_days"])}
+        assert rights.may("secretsmanager:DeleteSecret", entry["arn"], days)
+        # Amazon's own key, and one that carries a value: what encrypts it needs a right on the key.
+        assert not rights.may("secretsmanager:CreateSecret", entry["arn"])
+        assert not rights.may("secretsmanager:CreateSecret", entry["arn"], {"secretsmanager:KmsKeyId": "alias/mine"})
+        for action in "kms:GenerateDataKey", "kms:Encrypt":
+            assert not rights.may(action, entry["kms_key_id"])
+        forced = {"secretsmanager:ForceDeleteWithoutRecovery": "true"}
+        assert not rights.may("secretsmanager:DeleteSecret", entry["arn"], forced)
+
+
 @pytest.mark.parametrize("role", ["plan", "apply"])
 def test_who_deploys_sees_neither_data_nor_secrets(bootstrap, role):
     _, rights = workflow(bootstrap, role)
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{NAME}/webhook_url-AbCdEf"
     assert rights.may("secretsmanager:DescribeSecret", secret)
-    for action in "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue":
-        assert not rights.may(action, secret)
+    for action in "GetSecretValue", "PutSecretValue", "UpdateSecret", "UpdateSecretVersionStage":
+        assert not rights.may(f"secretsmanager:{action}", secret)
     for action in "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteBucket":
         for resource in TABLE, LAKE, f"{LOGS}/runs/a":
             assert not rights.may(action, resource)
@@ -155,10 +188,11 @@ def test_the_apply_role_may_make_all_that_the_environment_has(bootstrap, product
         "aws_secretsmanager_secret": ("secretsmanager:CreateSecret", "arn"),
         "aws_cloudwatch_log_group": ("logs:CreateLogGroup", "arn"),
     }
-    boundary = bootstrap.one("aws_iam_policy")["arn"]
+    asked = {"iam:PermissionsBoundary": bootstrap.one("aws_iam_policy")["arn"]}
+    asked |= {"secretsmanager:KmsKeyId": KEYS["operations"]}
     for type_, (action, key) in made.items():
         for item in production.of(type_).values():
-            assert rights.may(action, item[key], {"iam:PermissionsBoundary": boundary}), (action, item[key])
+            assert rights.may(action, item[key], asked), (action, item[key])
     # Keys are the administrator's: one that was deleted takes with it what is encrypted.
     actions = {a for s in statements(rights.identity[0]) for a in listed(s["Action"])}
     assert not {action for action in actions if action.startswith("kms:")}

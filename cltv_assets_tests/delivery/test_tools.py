@@ -43,3 +43,29 @@ def test_every_command_of_a_workflow_is_a_target_of_the_makefile():
         # No shell, no variables: they come from the environment.
         assert goals, command
         assert set(goals) <= targets, command
+
+
+def test_a_secret_is_handed_to_the_step_that_needs_it_and_to_no_foreign_action_besides():
+    handed = 0
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text())
+        for name, job in workflow["jobs"].items():
+            for step in job.get("steps", []):
+                # A foreign action gets a secret as an input of its own; a variable is for commands of ours.
+                assert "run" in step or "secrets." not in str(step.get("env", "")), (path.name, name)
+                handed += "secrets." in str(step)
+            rest = {key: value for key, value in job.items() if key != "steps"} | {"of all": workflow.get("env")}
+            assert "secrets." not in str(rest), (path.name, name)
+    assert handed
+
+
+def test_only_jobs_of_an_environment_name_the_identities_that_change_something():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())["jobs"]
+    changing = {"vars.APPLY_ROLE", "vars.DATABRICKS_CLIENT_ID"}
+    for name, job in jobs.items():
+        named = {identity for identity in changing if identity in str(job)}
+        assert not named or job["environment"] in ("staging", "production"), name
+        # A plan has both of its own.
+        planning = {identity for identity in ("_PLAN_ROLE", "_PLAN_CLIENT_ID") if identity in str(job)}
+        assert bool(planning) == ("terraform-plan" in str(job["steps"])), name
+        assert len(planning) in (0, 2), name

@@ -169,7 +169,7 @@ def pods(given: Values) -> dict[str, dict[str, Any]]:
     made = {}
     for component, part, line in (
         ("dagster-webserver", web, listen),
-        ("dagster-webserver-read-only", web, f"{listen} --read-only"),
+        *([("dagster-webserver-read-only", web, f"{listen} --read-only")] if web["enableReadOnly"] else []),
         ("dagster-daemon", given["dagsterDaemon"], f"dagster-daemon run {workspace}"),
     ):
         command: dict[str, Any] = {"command": ["/bin/bash", "-c", line]}

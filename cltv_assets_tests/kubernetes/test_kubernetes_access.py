@@ -54,12 +54,12 @@ def allowed(way: str, source: str, target: str, port: int) -> bool:
 
 @pytest.mark.parametrize("way", ["Ingress", "Egress"])
 def test_nobody_reaches_anybody_but_those_who_must(way: str):
-    ports = {"dagster-webserver": 8080, "dagster-webserver-read-only": 8080, "cltv-assets": 4000}
+    ports = {"dagster-webserver": 8080, "cltv-viewers": 8080, "cltv-assets": 4000}
     ports |= dict.fromkeys(("cltv-access-operators", "cltv-access-viewers"), 4180)
-    services = ("dagster-webserver", "dagster-webserver-read-only", "dagster-daemon")
+    services = ("dagster-webserver", "cltv-viewers", "dagster-daemon")
     expected = {(name, "cltv-assets") for name in services} | {
         ("cltv-access-operators", "dagster-webserver"),
-        ("cltv-access-viewers", "dagster-webserver-read-only"),
+        ("cltv-access-viewers", "cltv-viewers"),
     }
     found = {
         (source, target)
@@ -85,7 +85,7 @@ def outside(pod: str) -> set[int]:
 
 
 def test_what_is_ours_reaches_database_and_store_and_the_proxies_only_the_login():
-    for name in ("dagster-webserver", "dagster-webserver-read-only", "dagster-daemon", "cltv-assets", "run"):
+    for name in ("dagster-webserver", "cltv-viewers", "dagster-daemon", "cltv-assets", "run"):
         assert outside(name) == {443, 5432}
     for name in ("cltv-access-operators", "cltv-access-viewers"):
         assert outside(name) == {443}
@@ -103,7 +103,7 @@ def test_only_the_controller_reaches_the_proxies_from_outside():
     ("name", "groups", "upstream", "host"),
     [
         ("operators", ["cltv-operators"], "cltv-dagster-webserver", "cltv.example.com"),
-        ("viewers", ["cltv-viewers", "cltv-operators"], "cltv-dagster-webserver-read-only", "cltv-view.example.com"),
+        ("viewers", ["cltv-viewers", "cltv-operators"], "cltv-viewers", "cltv-view.example.com"),
     ],
 )
 def test_each_name_lets_its_groups_in_to_its_webserver(name: str, groups: list[str], upstream: str, host: str):
@@ -136,8 +136,7 @@ def test_budgets_leave_one_of_what_has_two():
         (name,) = [name for name, given in labels().items() if selects(budget["selector"], given)]
         chosen.add(name)
     replicas = {name: made["spec"]["replicas"] for (kind, name), made in manifests().items() if kind == "Deployment"}
-    webservers = ("dagster-webserver", "dagster-webserver-read-only")
-    replicas |= dict.fromkeys(webservers, values()["dagsterWebserver"]["replicaCount"])
+    replicas["dagster-webserver"] = values()["dagsterWebserver"]["replicaCount"]
     # A budget for what there is one of would forbid every drain.
     assert chosen == {name for name, count in replicas.items() if count > 1} == set(replicas)
 

@@ -12,6 +12,7 @@ import yaml
 from dagster._core.instance.config import PoolGranularity
 
 import cltv_assets
+from cltv_assets.cli.deployment.viewers_database import ROLE
 from cltv_assets_tests.kubernetes.rendered import FOLDER, code_server, instance, launcher, manifests, values
 from cltv_assets_tests.test_deploy import composed
 
@@ -33,6 +34,41 @@ def test_the_instance_is_the_one_of_compose_but_for_what_a_cluster_needs():
     logs = values()["computeLogManager"]["config"]["s3ComputeLogManager"]
     assert {name: logs[name] for name in ("bucket", "prefix")}.items() <= there.pop("compute_logs")["config"].items()
     assert here == there
+
+
+def test_the_viewers_webserver_sees_the_instance_by_a_role_and_an_account_of_its_own():
+    config = manifests()["ConfigMap", "cltv-viewers"]["data"]
+    here, there = (
+        yaml.safe_load(text) for text in (config["dagster.yaml"], (DEPLOY / "dagster-production.yaml").read_text())
+    )
+    given, wanted = values()["postgresql"], here.pop("storage")["postgres"]["postgres_db"]
+    assert wanted["username"] == ROLE != given["postgresqlUsername"]
+    assert wanted["hostname"] == given["postgresqlHost"]
+    assert wanted["params"] == given["postgresqlParams"]
+    assert wanted["scheme"] == given["postgresqlScheme"]
+    logs = here.pop("compute_logs")
+    assert logs["class"] == there["compute_logs"]["class"]
+    assert logs["config"].items() <= there["compute_logs"]["config"].items()
+    # What it shows is what the daemon does.
+    assert here.items() <= there.items()
+    (server,) = yaml.safe_load(config["workspace.yaml"])["load_from"]
+    code = code_server(values())
+    assert (server["grpc_server"]["host"], server["grpc_server"]["port"]) == (code["name"], code["port"])
+    assert server["grpc_server"]["location_name"] == code["codeServerArgs"][-1]
+
+    spec = manifests()["Deployment", "cltv-viewers"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["image"].endswith(f":{cltv_assets.__version__}")
+    assert "--read-only" in container["args"]
+    secrets = {each["valueFrom"]["secretKeyRef"]["name"] for each in container["env"] if "secretKeyRef" in str(each)}
+    assert secrets == {"cltv-postgresql-viewer"}
+    assert "envFrom" not in container
+    other = {values()["serviceAccount"]["name"], "cltv-runs"}
+    account = manifests()["ServiceAccount", spec["serviceAccountName"]]
+    assert spec["serviceAccountName"] not in other
+    assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].endswith(":role/cltv-viewers")
+    # The chart's own would have the operators'.
+    assert not values()["dagsterWebserver"]["enableReadOnly"]
 
 
 def test_both_let_a_backfill_wait_for_a_code_server_that_is_being_started():

@@ -97,10 +97,14 @@ class LocalDeployment:
         shown = self._init()
         #: Login to password, as deploy/init showed them.
         self.passwords = {line.split()[1].rstrip(","): line.split()[-1] for line in shown if ", password " in line}
-        keys = store.owner
-        (self.secrets / "store_credentials").write_text(
-            f"[default]\naws_access_key_id = {keys.access_key}\naws_secret_access_key = {keys.secret_key}\n"
-        )
+        #: Whose key the viewers' webserver has: in this store, somebody who may do nothing yet.
+        self.viewers_keys = store.make_user(f"viewer-of-{folder.name}")
+        for file, keys in ("store_credentials", store.owner), ("store_viewer_credentials", self.viewers_keys):
+            (self.secrets / file).write_text(
+                f"[default]\naws_access_key_id = {keys.access_key}\naws_secret_access_key = {keys.secret_key}\n"
+            )
+        # As this store's policies name a key's owner; the one of compose.yaml names the key.
+        (self.secrets / "store_viewer_access_key").write_text(f"arn:aws:iam:::user/{self.viewers_keys.user}\n")
         self.processes: dict[str, ServerProcess] = {}
 
     # --- where things are --------------------------------------------------------------------
@@ -187,6 +191,7 @@ class LocalDeployment:
         """Start all services in the order of compose.yaml."""
         self.start_postgres()
         self.run_once("setup")
+        self.run_once("store-rights")
         self.start("code")
         self.start("daemon")
         self.start("webserver")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -63,8 +64,28 @@ def test_a_bucket_whose_public_access_is_blocked() -> None:
     assert seen(get_public_access_block="NoSuchPublicAccessBlockConfiguration")["public access"].state is State.WARNING
 
 
-def test_a_policy_or_access_list_that_is_public_fails() -> None:
-    assert seen(get_bucket_policy_status={"PolicyStatus": {"IsPublic": True}})["public access"].state is State.FAILED
+@pytest.mark.parametrize(
+    ("allows", "state"),
+    [
+        ({"Principal": "*"}, State.FAILED),
+        ({"Principal": {"AWS": ["arn:aws:iam:::user/one", "*"]}}, State.FAILED),
+        ({"NotPrincipal": {"AWS": "arn:aws:iam:::user/one"}}, State.FAILED),
+        # Ceph calls that public, too.
+        ({"Principal": {"AWS": ["arn:aws:iam:::user/one"]}}, State.OK),
+    ],
+)
+def test_a_policy_is_public_that_lets_in_more_than_it_names(allows: dict[str, Any], state: State) -> None:
+    policy = {"Statement": [{"Effect": "Deny", "Principal": "*"}, {"Effect": "Allow", **allows}]}
+    answers = {
+        "get_bucket_policy_status": {"PolicyStatus": {"IsPublic": True}},
+        "get_bucket_policy": {"Policy": json.dumps(policy)},
+    }
+    assert seen(**answers)["public access"].state is state
+    # Where the policy may not be read, the store's word holds.
+    assert seen(**answers | {"get_bucket_policy": "AccessDenied"})["public access"].state is State.FAILED
+
+
+def test_an_access_list_that_is_public_fails() -> None:
     everybody = {"Grantee": {"URI": "http://acs.amazonaws.com/groups/global/AllUsers"}, "Permission": "READ"}
     found = seen(get_bucket_acl={"Grants": [everybody]})["public access"]
     assert found.state is State.FAILED

@@ -115,6 +115,9 @@ def _public(objects: ObjectStore, bucket: str, prefix: str, root: str) -> Findin
     client = objects.client()
     opened = _read_by_a_stranger(objects, client, bucket, prefix)
     status, status_known = _ask(lambda: client.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"])
+    # Ceph calls a policy public that lets in one user by name.
+    policy, _ = _ask(lambda: client.get_bucket_policy(Bucket=bucket)["Policy"])
+    status = status and (policy is None or _lets_anybody_in(json.loads(policy)))
     grants, acl_known = _ask(lambda: client.get_bucket_acl(Bucket=bucket)["Grants"])
     granted = [g for g in grants or () if str(g.get("Grantee", {}).get("URI", "")).endswith(_EVERYBODY)]
     block, block_known = _ask(lambda: client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"])
@@ -165,6 +168,12 @@ def _read_by_a_stranger(objects: ObjectStore, client: Any, bucket: str, prefix: 
     finally:
         client.delete_object(Bucket=bucket, Key=key)
     return "anybody can read its objects"
+
+
+def _lets_anybody_in(policy: dict[str, Any]) -> bool:
+    """Tell whether a statement of a policy allows something to more than those that it names."""
+    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
+    return any("*" in json.dumps(one.get("Principal", "*")) for one in statements if one["Effect"] == "Allow")
 
 
 def _kept(client: Any, bucket: str) -> Finding:

@@ -48,6 +48,8 @@ def _holds(operator: str, key: str, wanted: list[str], context: Mapping[str, str
         return value in wanted
     if operator in ("StringLike", "ArnLike", "ArnEquals"):
         return any(matches(pattern, value) for pattern in wanted)
+    if operator == "NumericGreaterThanEquals":
+        return any(float(value) >= float(bound) for bound in wanted)
     if operator == "NumericLessThan":
         return any(float(value) < float(bound) for bound in wanted)
     raise AssertionError(f"an operator that is not known here: {operator}")

@@ -19,7 +19,7 @@ PACKAGES = {"aws": "cdktf_cdktf_provider_aws", "databricks": "cdktf_cdktf_provid
 
 #: Attributes that may be set and are computed where they are not. The packages do not tell these from optional ones; a
 #: reference to one that is missing here is null, and fails.
-ALSO_COMPUTED = {"id", "external_id", "unity_catalog_iam_arn"}
+ALSO_COMPUTED = {"application_id", "id", "external_id", "unity_catalog_iam_arn"}
 
 _INTERFACE = re.compile(r"^export interface (\w+)[^{]*\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _PROPERTY = re.compile(
@@ -190,5 +190,6 @@ class _Whole:
             return "bool"
         if plain in self.interfaces:
             inner = self.block(plain, {})
-            return ["object", {name: attribute["type"] for name, attribute in inner.attributes.items()}]
+            optional = [name for name, attribute in inner.attributes.items() if attribute["optional"]]
+            return ["object", {name: attribute["type"] for name, attribute in inner.attributes.items()}, optional]
         return "dynamic"

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import zlib
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,14 @@ class StandIn:
 
     def _made(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Give what is unknown a value."""
-        own = next((value[key] for key in ("name", "bucket", "description") if isinstance(value.get(key), str)), name)
+        own = next(
+            (
+                value[key]
+                for key in ("name", "display_name", "bucket", "description")
+                if isinstance(value.get(key), str)
+            ),
+            name,
+        )
         if name == "aws_kms_key":
             # A key has an id for a name; here the word that its description begins with.
             own = own.split(": ")[-1].split()[0]
@@ -99,6 +107,8 @@ class StandIn:
                     return f"/Volumes/{value['catalog_name']}/{value['schema_name']}/{value['name']}"
                 empty: dict[str, Any] = {"number": 0, "bool": False}
                 text = own if key == "id" else f"{key}-of-{own}"
+                if (name, key) == ("databricks_service_principal", "id"):
+                    text = str(zlib.crc32(own.encode()))  # numbers, in Databricks
                 return empty.get(type_, text) if isinstance(type_, str) else {} if type_[0] == "map" else []
             if isinstance(inner, dict):
                 return {name: made(name, value) for name, value in inner.items()}

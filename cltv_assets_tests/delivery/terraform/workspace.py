@@ -27,11 +27,20 @@ DATABRICKS = {
     "catalog_name": "main",
     "job_principal": "11111111-2222-3333-4444-555555555555",
     "deployer": "platform-engineers",
+    "plan_principal": "44444444-5555-6666-7777-888888888888",
     "analyst_groups": ["analysts"],
     "managers": ["platform-engineers"],
     "viewers": ["analysts"],
     "failure_emails": ["data@example.com"],
     "wheel": "cltv_assets-1.0.0-py3-none-any.whl",
+}
+DATABRICKS_ADMINISTRATION = {
+    "host": "https://acme.cloud.databricks.com",
+    "account_id": "22222222-3333-4444-5555-666666666666",
+    "workspace_id": 1234567890123456,
+    "metastore_id": "33333333-4444-5555-6666-777777777777",
+    "catalog_name": DATABRICKS["catalog_name"],
+    "catalog_users": [DATABRICKS["job_principal"], DATABRICKS["deployer"]],
 }
 
 
@@ -46,6 +55,7 @@ def values(root: str) -> dict[str, Any]:
             "github_repository": "acme/cltv",
             "source_bucket_arns": ["arn:aws:s3:::acme-orders"],
             "source_key_arns": [KEYS["orders"]],
+            "databricks": DATABRICKS_ADMINISTRATION,
         }
     name = "acme-cltv-production"
     return {

@@ -38,5 +38,24 @@ module "github" {
   state_bucket_arn   = module.state.arn
   state_key          = "${var.environment}.tfstate"
   source_bucket_arns = var.source_bucket_arns
+  operations_key_arn = module.keys.operations_key_arn
   key_arns           = concat([module.keys.lake_key_arn, module.keys.operations_key_arn], var.source_key_arns)
+}
+
+module "databricks_workflows" {
+  source = "../modules/databricks_workflows"
+  count  = var.databricks == null ? 0 : 1
+
+  name                  = var.name
+  subjects              = module.github.subjects
+  databricks_account_id = var.databricks.account_id
+  workspace_id          = var.databricks.workspace_id
+  metastore_id          = var.databricks.metastore_id
+  catalog_name          = var.databricks.catalog_name
+  catalog_users         = var.databricks.catalog_users
+
+  providers = {
+    databricks         = databricks
+    databricks.account = databricks.account
+  }
 }

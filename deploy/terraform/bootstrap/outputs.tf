@@ -22,3 +22,8 @@ output "role_arns" {
   description = "Roles of the workflows: `plan` and `apply`."
   value       = module.github.role_arns
 }
+
+output "databricks_client_ids" {
+  description = "Service principals of the workflows, `plan` and `apply`; null without Databricks."
+  value       = one(module.databricks_workflows[*].application_ids)
+}

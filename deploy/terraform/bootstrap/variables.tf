@@ -54,3 +54,21 @@ variable "source_key_arns" {
   type        = list(string)
   default     = []
 }
+
+variable "databricks" {
+  description = "Where the workflows' service principals are made: the workspace's address, account, workspace and metastore by their ids, the catalog, and in `catalog_users` who else uses it (the job's principal, the deployer). Null for none."
+  type = object({
+    host          = string
+    account_id    = string
+    workspace_id  = number
+    metastore_id  = string
+    catalog_name  = string
+    catalog_users = optional(set(string), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.databricks == null || length(setintersection(try(var.databricks.catalog_users, []), ["plan", "apply"])) == 0
+    error_message = "plan and apply are the workflows' own names: they cannot be users of the catalog."
+  }
+}

@@ -130,6 +130,7 @@ variable "databricks" {
     schema_name                    = optional(string, "cltv")
     job_principal                  = string
     deployer                       = string
+    plan_principal                 = optional(string)
     analyst_groups                 = optional(set(string), [])
     managers                       = optional(set(string), [])
     viewers                        = optional(set(string), [])

@@ -5,6 +5,9 @@ locals {
   # By name: the credential needs the role's ARN, and the role's trust the credential's external id.
   role_arn = "arn:aws:iam::${var.account_id}:role/${local.role_name}"
 
+  # Whoever plans sees that things are there and how they are, by the least right that shows each.
+  planners = var.plan_principal == null ? [] : [var.plan_principal]
+
   locations = {
     lake   = trimsuffix(var.lake.prefix, "/")
     wheels = trimsuffix(var.lake.wheels_prefix, "/")
@@ -122,6 +125,18 @@ resource "databricks_volume" "wheels" {
   comment          = "Wheels of cltv-assets, their requirements and the settings"
 }
 
+# A credential has no right that only shows it. This one makes nothing without the same right on the metastore.
+resource "databricks_grants" "credential" {
+  count = length(local.planners)
+
+  storage_credential = databricks_storage_credential.this.id
+
+  grant {
+    principal  = local.planners[count.index]
+    privileges = ["CREATE_EXTERNAL_LOCATION"]
+  }
+}
+
 # The whole list of who may do what: a right given by hand is taken back by the next apply.
 resource "databricks_grants" "lake" {
   external_location = databricks_external_location.this["lake"].id
@@ -139,6 +154,26 @@ resource "databricks_grants" "lake" {
       privileges = ["READ_FILES"]
     }
   }
+
+  dynamic "grant" {
+    for_each = local.planners
+
+    content {
+      principal  = grant.value
+      privileges = ["BROWSE"]
+    }
+  }
+}
+
+resource "databricks_grants" "wheels" {
+  count = length(local.planners)
+
+  external_location = databricks_external_location.this["wheels"].id
+
+  grant {
+    principal  = local.planners[count.index]
+    privileges = ["BROWSE"]
+  }
 }
 
 resource "databricks_grants" "schema" {
@@ -152,6 +187,15 @@ resource "databricks_grants" "schema" {
   grant {
     principal  = var.deployer
     privileges = ["USE_SCHEMA"]
+  }
+
+  dynamic "grant" {
+    for_each = local.planners
+
+    content {
+      principal  = grant.value
+      privileges = ["USE_SCHEMA"]
+    }
   }
 }
 
@@ -167,11 +211,22 @@ resource "databricks_grants" "volume" {
     principal  = var.deployer
     privileges = ["READ_VOLUME", "WRITE_VOLUME"]
   }
+
+  dynamic "grant" {
+    for_each = local.planners
+
+    content {
+      principal  = grant.value
+      privileges = ["READ_VOLUME"]
+    }
+  }
 }
 
-# One principal's rights on a catalog that others use too: `databricks_grants` would take theirs away.
-resource "databricks_grant" "catalog" {
-  catalog    = var.catalog_name
-  principal  = var.job_principal
-  privileges = ["USE_CATALOG"]
+# Who may use the catalog is its owner's to say (module databricks_workflows); the right that stood here stays in force.
+removed {
+  from = databricks_grant.catalog
+
+  lifecycle {
+    destroy = false
+  }
 }

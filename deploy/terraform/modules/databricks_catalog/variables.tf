@@ -52,3 +52,8 @@ variable "analyst_groups" {
   description = "Groups that may read the lake's files in Databricks."
   type        = set(string)
 }
+
+variable "plan_principal" {
+  description = "Application id of the service principal that plans pull requests: it looks at everything here and reads no file of the lake. Null for none."
+  type        = string
+}

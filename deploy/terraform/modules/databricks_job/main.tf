@@ -7,6 +7,7 @@ locals {
   # What the wheel's entry points are given. The second half of a month takes the same.
   months     = ["--from", "{{job.parameters.month}}", "--to", "{{job.parameters.month}}"]
   parameters = concat(["--config", var.config_path], local.months)
+  planners   = var.plan_principal == null ? [] : [var.plan_principal]
 
   # In order: a month's models are made from its first half.
   tasks = {
@@ -173,6 +174,15 @@ resource "databricks_permissions" "job" {
     content {
       group_name       = access_control.value
       permission_level = "CAN_VIEW"
+    }
+  }
+
+  dynamic "access_control" {
+    for_each = local.planners
+
+    content {
+      service_principal_name = access_control.value
+      permission_level       = "CAN_VIEW"
     }
   }
 

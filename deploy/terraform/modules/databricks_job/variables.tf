@@ -94,3 +94,8 @@ variable "tags" {
   description = "Tags of the job and of its cluster's machines."
   type        = map(string)
 }
+
+variable "plan_principal" {
+  description = "Application id of the service principal that plans pull requests: it looks at everything here and reads no file of the lake. Null for none."
+  type        = string
+}

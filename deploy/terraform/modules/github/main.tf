@@ -118,11 +118,28 @@ locals {
       Condition = { StringEquals = { "iam:PassedToService" = "ec2.amazonaws.com" } }
     },
     {
-      # Entries, never values. Secrets Manager makes the data key when a value is put, not now.
+      # Entries, never values. Creating can carry a value, and what encrypts it under this key needs kms:GenerateDataKey,
+      # which no workflow has; under Amazon's own key it would need nothing. Updating can replace a value: an administrator
+      # changes descriptions and keys.
+      Sid       = "MakeSecretsWithoutValues"
+      Effect    = "Allow"
+      Action    = ["secretsmanager:CreateSecret"]
+      Resource  = local.secrets
+      Condition = { StringEquals = { "secretsmanager:KmsKeyId" = var.operations_key_arn } }
+    },
+    {
       Sid      = "ChangeSecretsWithoutValues"
       Effect   = "Allow"
-      Action   = ["secretsmanager:CreateSecret", "secretsmanager:DeleteSecret", "secretsmanager:RestoreSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret"]
+      Action   = ["secretsmanager:RestoreSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource"]
       Resource = local.secrets
+    },
+    {
+      # Never at once: a value that is gone could be replaced by another under its name.
+      Sid       = "DeleteSecretsInDays"
+      Effect    = "Allow"
+      Action    = ["secretsmanager:DeleteSecret"]
+      Resource  = local.secrets
+      Condition = { NumericGreaterThanEquals = { "secretsmanager:RecoveryWindowInDays" = 7 } }
     },
     {
       Sid      = "ChangeLogGroups"

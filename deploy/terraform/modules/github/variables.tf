@@ -52,3 +52,8 @@ variable "key_arns" {
   description = "Keys of lake, logs and secrets, and of those buckets: what roles made by the deployment may use."
   type        = list(string)
 }
+
+variable "operations_key_arn" {
+  description = "Key of the secrets: entries are made under it only."
+  type        = string
+}

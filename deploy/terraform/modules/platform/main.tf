@@ -89,6 +89,7 @@ module "databricks_catalog" {
   schema_name              = var.databricks.schema_name
   job_principal            = var.databricks.job_principal
   deployer                 = var.databricks.deployer
+  plan_principal           = var.databricks.plan_principal
   analyst_groups           = var.databricks.analyst_groups
 }
 
@@ -111,5 +112,6 @@ module "databricks_job" {
   failure_emails                 = var.databricks.failure_emails
   managers                       = var.databricks.managers
   viewers                        = var.databricks.viewers
+  plan_principal                 = var.databricks.plan_principal
   tags                           = local.tags
 }

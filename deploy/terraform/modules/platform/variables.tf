@@ -96,6 +96,7 @@ variable "databricks" {
     schema_name                    = string
     job_principal                  = string
     deployer                       = string
+    plan_principal                 = string
     analyst_groups                 = set(string)
     managers                       = set(string)
     viewers                        = set(string)
