@@ -5,7 +5,8 @@ size, its time of change, and a digest of the lines that belong to the month. Th
 
 1. A file is not opened if all its records have its current size and time and together account
    for all its lines. The others are read.
-2. A month is touched if the digests of its files differ from its record.
+2. A month is touched if the digests of its files differ from its record, or if they are as
+   recorded again after an attempt with others failed: made once more, it is no longer red.
 3. A touched month is requested, unless somebody is making it (then it is looked at again
    afterwards) or exactly this content was tried and failed.
 4. The automation or the schedule makes a month that was neither landed nor tried. With
@@ -238,7 +239,8 @@ def decide(
         content, there = contents.get(month), state.landed.get(month)
         now = digest_of(content)
         known = _tried(month, now, state, newest_change, tried)
-        if month not in state.busy and there is not None and content is not None and is_landed(content, there):
+        whole = there is not None and content is not None and is_landed(content, there)
+        if whole and month not in state.busy and (month not in state.failed or known == now):
             continue
         if known is not None:
             kept[month] = known

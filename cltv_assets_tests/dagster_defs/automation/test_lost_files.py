@@ -73,6 +73,20 @@ def test_a_file_that_is_gone_is_named_until_it_is_back(landed: WatchedShop, tmp_
     assert said(landed) == "No file has changed."
 
 
+def test_a_month_that_was_refused_is_made_again_when_its_file_is_back(landed: WatchedShop, tmp_path: Path) -> None:
+    file, away = landed.folder / "2011-02.csv", tmp_path / "away.csv"
+    shutil.move(file, away)
+    # By hand: the sensor does not ask for it.
+    assert landed.run(FEB) == [False]
+    assert landed.requested() == []
+    shutil.move(away, file)
+    assert landed.requested() == [FEB]
+    assert landed.requested() == [], "once"
+    assert landed.run(FEB) == [True]
+    assert landed.requested() == []
+    assert said(landed) == "No file has changed."
+
+
 def test_other_months_are_requested_in_the_same_look(landed: WatchedShop) -> None:
     (landed.folder / "2011-02.csv").unlink()
     landed.deliver("2011-03.csv", sales(MAR, *"ABCDEFGHIJK"), age=1800)
