@@ -275,7 +275,7 @@ def _part(
             try:
                 yield from part(number)
             except CltvError as error:
-                told = json.dumps([type(error).__name__, error.problem, error.remedy])
+                told = json.dumps([type(error).__name__, error.problem, error.remedy, error.quoted])
                 # Of an error Spark passes on a text, which it may quote and break.
                 raise RuntimeError(f"cltv-error:{base64.b64encode(told.encode()).decode()};") from None
 
@@ -288,8 +288,8 @@ def _of_executors() -> Iterator[None]:
     except Exception as error:
         text = str(error) if is_sparks(error) else ""
         if carried := re.search(r"cltv-error:([A-Za-z0-9+/=]+);", text):
-            kind, problem, remedy = json.loads(base64.b64decode(carried[1]))
-            raise getattr(errors, kind)(problem, remedy) from None
+            kind, problem, remedy, quoted = json.loads(base64.b64decode(carried[1]))
+            raise getattr(errors, kind)(problem, remedy, quoted=quoted) from None
         if lacking := _LACKING.search(text):
             raise NoWorkersError(f"Spark's executors cannot run this package ({lacking[0]}).", _INSTALL) from None
         raise

@@ -247,7 +247,7 @@ def _run(workers: Workers, task: Callable[[int], bytes], count: int) -> list[dic
             raise NotSpreadError(answer["refused"])
     for answer in answers:
         if "error" in answer:
-            raise getattr(errors, answer["error"])(answer["problem"], answer["remedy"])
+            raise getattr(errors, answer["error"])(answer["problem"], answer["remedy"], quoted=answer["quoted"])
     return [answer["found"] for answer in answers]
 
 
@@ -283,7 +283,8 @@ def _answer(sight: Sight, files: Iterable[SourceFile], work: Callable[[], dict[s
     try:
         answer = {"refused": refusal} if refusal else {"found": work()}
     except errors.CltvError as error:
-        answer = {"error": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
+        told = {"problem": error.problem, "remedy": error.remedy, "quoted": error.quoted}
+        answer = {"error": type(error).__name__, **told}
     return json.dumps(answer).encode()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import tarfile
 from pathlib import Path
@@ -65,6 +67,14 @@ def test_a_backup_taken_at_work_is_restored(
         ]
         assert counts[0] == counts[1]
         status = fresh.run_once("code", ["cltv", "status"], check=False, capture_output=True, text=True)
+        if status.returncode:
+            # The lake is copied after the records: the run under way may have published between the two.
+            assert f"raw_transactions of {MONTHS[0]} was published, and Dagster has no record of it" in status.stdout
+            assert status.returncode == 1
+            command = re.search(r"^To make it again: (.*)$", status.stdout, re.MULTILINE)
+            assert command, status.stdout
+            fresh.run_once("code", shlex.split(command[1]))
+            status = fresh.run_once("code", ["cltv", "status"], check=False, capture_output=True, text=True)
         assert status.returncode == 0, status.stdout + status.stderr
         assert f"All {len(MONTHS)} months are in order." in status.stdout
 
