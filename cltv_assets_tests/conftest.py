@@ -140,6 +140,13 @@ def _surroundings_of_all() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _surroundings_of_a_module() -> Iterator[None]:
+    """Keep the instance that a module's fixture opened from the fixtures of the next."""
+    with _nobodys_settings():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _surroundings_of_one(tmp_path: Path) -> Iterator[None]:
     """Keep every test's settings, instance and current folder its own: a command leaves variables behind."""

@@ -82,20 +82,26 @@ _SAYS = ("transaction_id", "customer_id", "transacted_at", "quantity", "unit_pri
 @check("No published line is lost: no file is gone, empty or far smaller than it was.")
 def nothing_lost(_values: Values, run: MonthRun) -> Verdict:
     """Refuse a month whose delivery lacks lines that are published, unless that is accepted."""
-    published = _published(run)
-    if published is None:
+    table = run.lake.table(RAW_TRANSACTIONS)
+    damaged = bool(table.verify([run.month]).damage)
+    published = None if damaged else _published(run)
+    if published is None and not damaged:
         return Verdict(True, f"{run.month} was not published before.")
     written, share = run.inputs[RAW_TRANSACTIONS.name], run.settings.checks.max_lost_share
-    if not run.source.has_files:
+    by_file = run.source.has_files and not damaged
+    if not by_file:
         # A table has no files of its own; how its rows lie in units is not the user's.
         whole = ibis.literal(WHOLE)
-        published, written = published.mutate(source_file=whole), written.mutate(source_file=whole)
-    had, has = (_lines_by_file(table, run) for table in (published, written))
+        written = written.mutate(source_file=whole)
+        published = None if published is None else published.mutate(source_file=whole)
+    # Of a damaged month the log still knows how many lines it had.
+    had = {WHOLE: table.row_counts([run.month])[run.month]} if published is None else _lines_by_file(published, run)
+    has = _lines_by_file(written, run)
     smaller = {name for name, lines in had.items() if has.get(name, 0) < lines}
     # A table is there, whatever it holds.
-    left = has | run.source.file_lines(smaller) if run.source.has_files else dict.fromkeys(had, 0) | has
+    left = has | run.source.file_lines(smaller) if by_file else dict.fromkeys(had, 0) | has
     loss = Loss.of(had, has, left, share)
-    if loss is not None and run.source.has_files:
+    if loss is not None and by_file and published is not None:
         # Renamed, delivered again in another file, or delivered twice before: counted by what the lines say.
         missing = _missing_by_file(published.filter(published.source_file.isin(sorted(smaller))), written, run)
         found = {name: max(has.get(name, 0), had[name] - missing[name]) for name in smaller}

@@ -28,7 +28,8 @@ _MODULUS = 2_147_483_647
 def has_same_rows(run: MonthRun, staged: StagedMonth) -> bool:
     """Return whether what was staged has just the rows of the published month, in any order.
 
-    False where that is not looked at: for the tables of single lines, and for months with other columns.
+    False where that is not looked at: for the tables of single lines, for months with other columns, and where what is
+    published is damaged.
     """
     table = run.lake.table(staged.schema)
     if staged.schema.name in _OF_LINES or not table.is_published(run.month):
@@ -37,6 +38,8 @@ def has_same_rows(run: MonthRun, staged: StagedMonth) -> bool:
         return False
     if not staged.rows:
         return True
+    if table.verify([run.month]).damage:
+        return False
     if table.columns(run.month) != frozenset(staged.schema.column_names):
         return False
     before, now = (_digest(run, staged.schema, files) for files in (table.files([run.month]), staged.paths))

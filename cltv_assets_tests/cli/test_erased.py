@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -148,8 +149,8 @@ def test_no_byte_of_any_kind_of_id_is_left(home: Path, capsys: pytest.CaptureFix
         assert naming(home / "tmp", kind.mark) == set(), kind
     assert any(naming(home / "lake" / "refused_lines", kind.mark) for kind in KINDS.values())
     # What a killed run had parsed.
-    killed = home / "tmp" / "cltv-landing-killed"
-    killed.mkdir()
+    killed = home / "tmp" / f"cltv-{os.getuid()}" / "1-killed"
+    killed.mkdir(mode=0o700, parents=True, exist_ok=True)
     (killed / "lock").touch()
     (killed / "lines.csv").write_text(str(KINDS))
 

@@ -29,11 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop with two months, run in an instance beside it."""
     home = tmp_path_factory.mktemp("made")
     deliver(home / "shop", lines_of_shop([JAN, FEB], customers=40))
-    settings = settings_in(home, end_month="2011-02")
-    with pytest.MonkeyPatch.context() as surroundings:
-        # A test before may have left another instance's name.
-        surroundings.setenv("DAGSTER_HOME", str(home / ".dagster"))
-        _run(settings)
+    _run(settings_in(home, end_month="2011-02"))
     write_config(home, end_month="2011-02")
     return home
 

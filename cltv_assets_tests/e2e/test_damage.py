@@ -182,7 +182,8 @@ def test_a_table_is_made_again_from_what_is_kept_without_the_source(made: Path, 
     shutil.rmtree(home / "shop")
     for table in ("purchase_days", "cltv_predictions"):
         delete(home, table)
-    assert code_of("status") == 1
+    # Of a source that is not there nothing can be known.
+    assert code_of("status") == 3
     (command,) = advised(capsys.readouterr().out)
     assert command[-2:] == ["--select", "purchase_days+"]
     assert code_of(*command) == 0, capsys.readouterr().out

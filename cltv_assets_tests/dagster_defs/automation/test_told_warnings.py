@@ -166,13 +166,10 @@ def test_no_customer_is_named(tmp_path: Path, instance: dg.DagsterInstance, webh
     whale = ("W1", "anna@example.org", "2011-01-05 10:00:00", "1", "90000.00")
     shop.deliver(MONTHS[0], [*sold(MONTHS[0]), whale])
     shop.tick()
-    run_id = shop.run(MONTHS[0], assets=("raw_transactions", "cleaned_transactions", "rejected_transactions"))
+    shop.run(MONTHS[0], assets=("raw_transactions", "cleaned_transactions", "rejected_transactions"))
     shop.tick()
-    found = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    said = [entry.get_dagster_event().asset_check_evaluation_data for entry in found]
-    assert any("anna@example.org" in (check.description or "") for check in said if check.check_name == "customer_ids")
     (text,) = webhook.texts
-    assert ":warning: 2011-01: cleaned_transactions.customer_ids warns: This does not hold: Customers are who" in text
+    assert ":warning: 2011-01: cleaned_transactions.customer_ids warns: One customer has" in text
     assert "anna" not in text
     assert "anna" not in (shop.cursor or "")
 
