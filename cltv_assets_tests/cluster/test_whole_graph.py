@@ -57,6 +57,7 @@ def dirty_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer.writerows((*line, "GBP") for line in [*lines, twice, twice])
             writer.writerow(("X2", "C001", f"{day} 11:00:00", "1", "7.00", "EUR"))
             writer.writerow(("X3", "C002", f"{day} 11:00:00", "2", "99999.00", "GBP"))
+            writer.writerow(("X5", "C" * 201, f"{day} 11:00:00", "1", "7.00", "GBP"))
             writer.writerow(("X4", "C\u00e9line \U0001f6d2", f"{day} 23:59:59", "3", '"1,234.50"', "GBP"))
     return folder
 
