@@ -44,7 +44,7 @@ def slow_login(deployment: LocalDeployment) -> Iterator[None]:
     passwords = deployment.secrets / "passwords"
     before = passwords.read_text()
     hashed = subprocess.run(
-        ["openssl", "passwd", "-6", "-salt", "rounds=100000$saltsalt", "-stdin"],
+        ["openssl", "passwd", "-6", "-salt", "rounds=500000$saltsalt", "-stdin"],
         input="its own", capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     passwords.write_text(f"{before}{SLOW}:{hashed}")
