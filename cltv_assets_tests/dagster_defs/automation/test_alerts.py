@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,19 +70,6 @@ class Alerted:
         for asset in self.expected:
             for month in months:
                 self.instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=month))
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServer]:
-    with WebhookServer() as server:
-        monkeypatch.setenv("CLTV_WEBHOOK_URL", server.address)
-        yield server
 
 
 def test_nothing_is_said_while_nothing_is_wrong(

@@ -27,12 +27,6 @@ PREPARED = {"raw_transactions", "cleaned_transactions", "rejected_transactions",
 BROKEN = [(f"B{i}", "", "2011-02-05 10:00:00", "1", "5.00") for i in range(2000)]
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as opened:
-        yield opened
-
-
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Daemon:
     """A shop whose lake was empty and is filled. Tests must not write to it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -21,12 +20,6 @@ SAID = "Not requested, because published lines are not delivered any more: "
 SPLIT = (RAW, dg.AssetKey("cleaned_transactions"), dg.AssetKey("rejected_transactions"))
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
 @pytest.fixture(scope="module")
 def at_rest(tmp_path_factory: pytest.TempPathFactory) -> WatchedShop:
     """A shop with a file of ten lines for each month, all landed. Tests must not touch it."""
@@ -38,16 +31,6 @@ def at_rest(tmp_path_factory: pytest.TempPathFactory) -> WatchedShop:
         assert made.run(*MONTHS) == [True] * 3
         assert made.requested() == []
     return made
-
-
-@pytest.fixture
-def landed(at_rest: WatchedShop, tmp_path: Path) -> Iterator[WatchedShop]:
-    """A copy of that shop, its instance and the sensor's cursor."""
-    shutil.copytree(at_rest.settings.home, tmp_path, dirs_exist_ok=True)
-    with instance_below(tmp_path) as opened:
-        made = WatchedShop(tmp_path, opened)
-        made.cursor = at_rest.cursor
-        yield made
 
 
 def said(shop: WatchedShop) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,6 @@ from cltv_assets_tests.e2e.running import instance_below
 
 JAN, FEB, MAR = MONTHS = ("2011-01", "2011-02", "2011-03")
 Opener = Callable[..., WatchedShop]
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
 
 
 @pytest.fixture
@@ -50,16 +43,6 @@ def at_rest(tmp_path_factory: pytest.TempPathFactory) -> WatchedShop:
         assert made.run(*MONTHS) == [True] * 3
         assert made.requested() == []
     return made
-
-
-@pytest.fixture
-def landed(at_rest: WatchedShop, tmp_path: Path) -> Iterator[WatchedShop]:
-    """A copy of that shop, its instance and the sensor's cursor."""
-    shutil.copytree(at_rest.settings.home, tmp_path, dirs_exist_ok=True)
-    with instance_below(tmp_path) as opened:
-        made = WatchedShop(tmp_path, opened)
-        made.cursor = at_rest.cursor
-        yield made
 
 
 @pytest.fixture

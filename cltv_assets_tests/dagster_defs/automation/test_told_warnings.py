@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +65,6 @@ class Shop:
             raise_on_error=False,
         )
         return done.run_id
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServer]:
-    with WebhookServer() as server:
-        monkeypatch.setenv("CLTV_WEBHOOK_URL", server.address)
-        yield server
 
 
 def test_a_warning_is_told_once_for_its_month_and_again_when_it_says_something_else(
