@@ -15,6 +15,9 @@ from pyarrow import fs
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.files.object_store import S3
 
+#: Up to so many months are a query each, with the month as a constant. DuckDB then knows how many rows a month has, and
+#: builds hash tables of the smaller side of a join. With more months, planning would take longer than that saves.
+_APART = 12
 #: Inside a table a month's folder has no other one in it; above the table there may be folders of any name.
 _MONTH_FOLDER = re.compile(rf".*/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 
@@ -27,16 +30,15 @@ def query_over(table: TableSchema, files: Sequence[str], *, hive: bool, filesyst
     """
     schema = table.ibis_with_month if hive else table.ibis
     types = {name: DuckDBType.to_string(kind) for name, kind in schema.items()}
-    places = {name: f'"{name}"' for name in types}
-    if hive:
-        # DuckDB's hive_partitioning takes columns from all folders of the path, also from those above the lake.
-        # It skips files by this expression as well.
-        begins = len(files[0].rpartition(f"/{MONTH}=")[0]) + len(f"/{MONTH}=") + 1 if files else 0
-        places[MONTH] = f'CAST(substr(filename, {begins}, 10) AS DATE) AS "{MONTH}"'
+    forms: dict[tuple[frozenset[str], str], list[str]] = {}
+    for file, month in zip(files, _months(files) if hive else [""] * len(files), strict=True):
+        forms.setdefault((_lacking(table, file, filesystem), month), []).append(file)
     queries = []
-    for lacking, alike in _by_lacking(table, files, filesystem).items():
+    for (lacking, month), alike in forms.items():
+        computed = dict.fromkeys(lacking, "NULL") | ({MONTH: month} if hive else {})
         columns = ", ".join(
-            f'NULL::{kind} AS "{name}"' if name in lacking else places[name] for name, kind in types.items()
+            f'CAST({computed[name]} AS {kind}) AS "{name}"' if name in computed else f'"{name}"'
+            for name, kind in types.items()
         )
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in alike)
         how = "hive_partitioning = false" + (", filename = true" if hive else "")
@@ -47,17 +49,24 @@ def query_over(table: TableSchema, files: Sequence[str], *, hive: bool, filesyst
     return " UNION ALL ".join(queries)
 
 
-def _by_lacking(
-    table: TableSchema, files: Sequence[str], filesystem: fs.FileSystem | None
-) -> dict[frozenset[str], list[str]]:
-    """Group files by the columns of later releases that they do not have."""
-    found: dict[frozenset[str], list[str]] = {}
-    for file in files:
-        lacking = table.added
-        if lacking:
-            lacking = lacking.difference(pq.read_schema(file.removeprefix(S3), filesystem=filesystem).names)
-        found.setdefault(lacking, []).append(file)
-    return found
+def _months(files: Sequence[str]) -> list[str]:
+    """Return in SQL the first day of each file's month.
+
+    DuckDB's hive_partitioning would take columns from all folders of the path, also from those above the lake.
+    """
+    begins = [len(file.rpartition(f"/{MONTH}=")[0]) + len(f"/{MONTH}=") for file in files]
+    days = [file[begin : begin + 10] for file, begin in zip(files, begins, strict=True)]
+    if len(set(days)) <= _APART:
+        return [f"'{day}'" for day in days]
+    # DuckDB skips files by this expression as well.
+    return [f"substr(filename, {begin + 1}, 10)" for begin in begins]
+
+
+def _lacking(table: TableSchema, file: str, filesystem: fs.FileSystem | None) -> frozenset[str]:
+    """Return the columns of later releases that a file does not have."""
+    if not table.added:
+        return frozenset()
+    return table.added.difference(pq.read_schema(file.removeprefix(S3), filesystem=filesystem).names)
 
 
 def dataset_over(files: Sequence[str], filesystem: fs.FileSystem, schema: pa.Schema, *, hive: bool) -> ds.Dataset:

@@ -17,6 +17,7 @@ import pytest
 
 from cltv_assets.engines import duckdb_engine, open_engine
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
+from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets_tests.engines import contract
 from cltv_assets_tests.engines.contract import EVERY_TYPE, ROWS
@@ -39,19 +40,25 @@ def test_no_files_are_an_empty_table(engine):
     assert engine.collect(engine.read_lake(EVERY_TYPE, [])).schema.equals(EVERY_TYPE.arrow_with_month)
 
 
-def test_only_the_files_named_are_read(engine, tmp_path):
-    for month, value in ((1, "a"), (2, "b"), (3, "c")):
-        folder = tmp_path / "every_type" / f"month=2011-0{month}-01"
+# DuckDB reads a window of up to a year otherwise than a longer one.
+@pytest.mark.parametrize("months", [3, 27])
+def test_only_the_files_named_are_read(engine, tmp_path, months):
+    first = Month.parse("2011-01")
+    table = tmp_path / "month=2010-01-01" / "every_type"
+    for back in range(months):
+        folder = table / f"month={first.shift(back)}-01"
         folder.mkdir(parents=True)
         for copy in ("published", "left_behind"):
-            rows = contract.table([{"text": f"{value} {copy}"}])
+            rows = contract.table([{"text": f"{back} {copy}"}])
             pq.write_table(rows, folder / f"{copy}.parquet")
-    files = [str(tmp_path / "every_type" / f"month=2011-0{m}-01" / "published.parquet") for m in (1, 3)]
-    found = engine.collect(engine.read_lake(EVERY_TYPE, files)).to_pylist()
-    assert {(row["text"], row["month"]) for row in found} == {
-        ("a published", dt.date(2011, 1, 1)),
-        ("c published", dt.date(2011, 3, 1)),
-    }
+    named = range(0, months, 2)
+    files = [str(table / f"month={first.shift(n)}-01" / "published.parquet") for n in named]
+    found = engine.read_lake(EVERY_TYPE, files)
+    expected = {(f"{n} published", first.shift(n).first_day) for n in named}
+    assert {(row["text"], row["month"]) for row in engine.collect(found).to_pylist()} == expected
+    newest = first.shift(months - 1).first_day
+    of_newest = engine.collect(found.filter(found.month == ibis.literal(newest))).to_pylist()
+    assert {(row["text"], row["month"]) for row in of_newest} == {(f"{months - 1} published", newest)}
 
 
 def test_columns_are_found_by_name_whatever_their_order(engine, tmp_path):

@@ -25,6 +25,7 @@ from cltv_assets.tables.customer_scores.columns import ACTIVE, AT_RISK, LAPSED
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.reading import predicting, staying_weight
+from cltv_assets.tables.segmentation import month_rows
 
 #: Months of predictions that are looked at, the month itself included.
 MEMORY_MONTHS = 6
@@ -71,30 +72,34 @@ def _of_others(window: ir.Table, staying: Mapping[Month, float]) -> ir.FloatingV
     return (p - share) / (1.0 - share)
 
 
-def with_churn_state(now: ir.Table, window: ir.Table, scores: Scores, staying: Mapping[Month, float]) -> ir.Table:
-    """Add ``churn_state`` to a month's predictions.
+def with_churn_state(window: ir.Table, month: Month, scores: Scores, staying: Mapping[Month, float]) -> ir.Table:
+    """Return a month's predictions with ``churn_state``.
 
     The months before are looked at for those customers only whose P(alive) lies between the bounds of a trigger now:
     they are few, and six months of all customers are many rows.
 
     Parameters
     ----------
-    now : ibis table
-        ``cltv_predictions`` of the month.
-    window, scores, staying
-        As `churn_sides` takes them; ``window`` holds the month, too.
+    window : ibis table
+        ``cltv_predictions`` of some months, the month among them.
+    month : Month
+        The month.
+    scores, staying
+        As `churn_sides` takes them.
     """
-    now = now.mutate(of_others=_of_others(now, staying))
-    p = now.of_others
+    # Narrowed before it is filtered: DuckDB holds the whole of an expression that a query has twice.
+    asked = month_rows(window.select("customer_id", "p_alive", MONTH), month.first_day)
+    p = _of_others(asked, staying)
     between = p.between(scores.at_risk_below, scores.active_above) | p.between(
         scores.lapsed_below, scores.recovered_above
     )
-    few = window.semi_join(now.filter(between), "customer_id")
+    few = window.semi_join(asked.filter(between), "customer_id")
     sides = few.group_by("customer_id").aggregate(**churn_sides(few, scores, staying))
+    now = month_rows(window, month.first_day)
     both = now.left_join(sides.select("customer_id", by_history=churn_state(sides)), "customer_id")
-    p = both.of_others
+    p = _of_others(both, staying)
     alone = ibis.cases((p < scores.lapsed_below, LAPSED), (p < scores.at_risk_below, AT_RISK), else_=ACTIVE)
-    return both.mutate(churn_state=both.by_history.coalesce(alone)).drop("customer_id_right", "by_history", "of_others")
+    return both.mutate(churn_state=both.by_history.coalesce(alone)).drop("customer_id_right", "by_history")
 
 
 def churn_state(sides: ir.Table) -> ir.StringValue:

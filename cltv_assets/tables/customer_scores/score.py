@@ -124,7 +124,7 @@ def joined(
         previous_rfm_segment="rfm_segment",
         previous_value=f"cltv_{settings.horizons_months[-1]}m",
     )
-    now = with_churn_state(month_rows(predictions, month.first_day), predictions, settings.scores, staying)
+    now = with_churn_state(predictions, month, settings.scores, staying)
     of_model = [f"{name}_{h}m" for h in settings.horizons_months for name in ("expected_purchases", "cltv")]
     now = now.select(
         "customer_id", "frequency", "p_alive", "gross_margin", "value_segment", "rfm_segment", "churn_state", *of_model
