@@ -355,10 +355,10 @@ class Settings(Section):
             )
         if twice := [name for name in self.customers.attributes if name in self.source.attributes]:
             raise ValueError(
-                f"customers.attributes names {twice[0]}, which source.columns.attributes has too: keep one of them"
+                f"customers.attributes names '{twice[0]}', which source.columns.attributes has too: keep one of them"
             )
         if self.end_month is not None and self.end_month < self.first_month.key:
-            raise ValueError(f"end_month {self.end_month} is before start_month {self.first_month}")
+            raise ValueError("end_month is before start_month")
         if self.seasonality == "monthly" and self.purchase_model == "pareto_nbd":
             raise ValueError(
                 "seasonality 'monthly' needs a model whose customers drop out at purchases: with pareto_nbd they drop "

@@ -12,7 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 class Section(BaseModel):
     """A group of settings. An unknown key is an error, and nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # pydantic's own errors show the values otherwise, and a template may have put a password there.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _text(value: object) -> object:
