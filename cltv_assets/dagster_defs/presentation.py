@@ -12,6 +12,7 @@ import dagster as dg
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.dagster_defs.failures import recordable as recordable_error
 from cltv_assets.files.storage import month_folder
 from cltv_assets.foreign import for_markdown
 from cltv_assets.tables.check import Finding
@@ -113,8 +114,9 @@ def _highlights(table: Table, run: MonthRun) -> dict[str, Any]:
     try:
         return highlights_metadata(table.highlights(run), run)
     except Exception as error:
-        logging.getLogger(__name__).exception("No highlights of %s, %s", table.name, run.month)
-        return {"highlights": f"could not be made: {type(error).__name__}: {error}"}
+        told = recordable_error(error)
+        logging.getLogger(__name__).warning("No highlights of %s, %s: %s", table.name, run.month, told)
+        return {"highlights": f"could not be made: {told}"}
 
 
 def report_metadata(run: MonthRun, path: str, size: int, essentials: Highlights) -> dict[str, Any]:

@@ -33,10 +33,12 @@ from cltv_assets.settings.model import Settings
 from cltv_assets.settings.validating import validated
 from cltv_assets.settings.yaml_file import FromEnvironment, Places, read_settings_file, read_text, shown
 
+#: Has commands and runs print the whole text of errors; `cltv --debug` sets it.
+DEBUG_VARIABLE = "CLTV_DEBUG"
 #: Variables that belong to the command line and the deployment, not to the settings.
 _OTHER_VARIABLES = {
     "CLTV_CONFIG",
-    "CLTV_DEBUG",
+    DEBUG_VARIABLE,
     "CLTV_LOGS_BUCKET",
     "CLTV_LOGS_PREFIX",
     "CLTV_REPORT_URL",

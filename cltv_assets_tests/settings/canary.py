@@ -11,6 +11,6 @@ def assert_hides(canary: str, error: BaseException) -> None:
     link: BaseException | None = error
     while link is not None:
         told += [str(link), repr(link), *map(str, getattr(link, "__notes__", ()))]
-        link = link.__cause__ or link.__context__
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     for text in told:
         assert canary not in text, text
