@@ -96,6 +96,9 @@ def recordable(error: Exception) -> Exception:
         _texts.append("".join(traceback.format_exception(error)))
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(error, OSError) and error.errno:
+        # The system's words, without the file.
+        name += f" ({os.strerror(error.errno)})"
     return UnforeseenError(
         f"{name}{_place(error)}. Its text is not recorded, because it may quote a customer: `cltv run --debug` prints "
         f"it, and so does the process of a run with {DEBUG_VARIABLE}=1 in its environment when it ends."

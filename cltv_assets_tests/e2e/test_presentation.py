@@ -185,7 +185,9 @@ def test_a_served_report_is_linked_and_what_cannot_be_drawn_keeps_no_month_back(
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_months(settings_in(tmp_path, end_month="2011-01"), months, instance)[0].errors == []
         shown = told(instance, "cltv_report", "2011-01")
-        assert told(instance, "purchase_model", "2011-01")["highlights"] == "could not be made: RuntimeError: no ink"
+        assert told(instance, "purchase_model", "2011-01")["highlights"].startswith(
+            "could not be made: RuntimeError in "
+        )
     assert shown["report"] == "https://reports.example/cltv/month=2011-01-01/report.html"
     assert "open_with" not in shown
 
