@@ -20,12 +20,15 @@ from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.recording import places, recordable, recordable_rows
 from cltv_assets.tables.refused_lines import REFUSED_LINES, Reason
+from cltv_assets.tables.segmentation import ALL
 from cltv_assets.tables.table import Table
 
 #: Variable with the address that serves the reports, if any: the UI serves no files, and browsers refuse file:// links.
 REPORT_URL_VARIABLE = "CLTV_REPORT_URL"
 
 _PREVIEW_ROWS = 5
+#: Column of tables that have rows for each value of an attribute, and for all customers.
+_BY_ATTRIBUTE = "attribute_value"
 #: The most characters in a cell, because one long text makes a whole table hard to read.
 _CELL = 80
 #: The command that opens a month's report.
@@ -103,6 +106,9 @@ def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any
     if recordable(written.columns) != list(written.columns):
         # Its rows are customers or lines: highlights and counts tell of all of them together.
         return metadata
+    if _BY_ATTRIBUTE in written.columns:
+        # A value that one customer has may tell who that is.
+        written = written.filter(written.attribute == ALL)
     preview = run.engine.collect(written.limit(_PREVIEW_ROWS)).to_pylist()
     return metadata | {"preview": dg.MetadataValue.md(markdown_table(preview))}
 
