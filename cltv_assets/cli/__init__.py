@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from cltv_assets.cli.app import app
 from cltv_assets.errors import CltvError, ConfigError
-from cltv_assets.foreign import visible_lines
+from cltv_assets.foreign import visible_lines, without_credentials
 from cltv_assets.settings import deprecations
 from cltv_assets.settings.deprecations import CltvDeprecation
 from cltv_assets.settings.file import DEBUG_VARIABLE
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         _stop("Stopped. Months that were published stay; the one under way was not.", 130, debug=False)
     except Exception as error:
-        _stop(f"Something unforeseen went wrong: {type(error).__name__}: {error}", _OUR_FAULT, debug)
+        told = without_credentials(str(error))
+        _stop(f"Something unforeseen went wrong: {type(error).__name__}: {told}", _OUR_FAULT, debug)
 
 
 def preprocess_main() -> None:

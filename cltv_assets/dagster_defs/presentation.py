@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.dagster_defs.failures import recordable as recordable_error
 from cltv_assets.files.storage import month_folder
-from cltv_assets.foreign import for_markdown
+from cltv_assets.foreign import for_markdown, without_credentials
 from cltv_assets.tables.check import Finding
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
@@ -139,7 +139,7 @@ def report_metadata(run: MonthRun, path: str, size: int, essentials: Highlights)
     essentials : Highlights
         The report's main figures.
     """
-    base = os.environ.get(REPORT_URL_VARIABLE, "").rstrip("/")
+    base = without_credentials(os.environ.get(REPORT_URL_VARIABLE, ""), "").rstrip("/")
     name = path.rsplit("/", 1)[-1]
     report = (
         {"report": dg.MetadataValue.url(f"{base}/{month_folder(run.month)}/{name}")}

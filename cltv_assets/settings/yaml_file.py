@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from cltv_assets.errors import ConfigError
+from cltv_assets.foreign import without_credentials
 
 #: The keys that lead to a value.
 Keys = tuple[str, ...]
@@ -41,7 +42,7 @@ _shortened.maxlist = _shortened.maxdict = _SHOWN_ITEMS
 
 def shown(value: object) -> str:
     """Return a value as a message shows it: as Python writes it, and not at any length."""
-    return shorter(_shortened.repr(value))
+    return shorter(without_credentials(_shortened.repr(value)))
 
 
 def shorter(text: str, most: int = 2 * _SHOWN) -> str:

@@ -179,7 +179,7 @@ def test_a_served_report_is_linked_and_what_cannot_be_drawn_keeps_no_month_back(
         raise RuntimeError("no ink")
 
     monkeypatch.setattr("cltv_assets.tables.purchase_model.highlights.png", torn)
-    monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reports.example/cltv/")
+    monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reader:s3cr3t@reports.example/cltv/")
     months = months_of("2011-01", 1)
     deliver(tmp_path / "shop", lines_of_shop(months, customers=30))
     with dg.DagsterInstance.ephemeral() as instance:

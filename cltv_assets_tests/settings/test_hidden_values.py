@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +83,40 @@ def test_rules_between_settings() -> None:
             load_settings(environ=more)
         assert_hides(CANARY, refused.value)
         assert "2023-11" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"lake_uri": f"s3://AKIA:{CANARY}@bucket/lake"},
+        {"lake_uri": f"s3://AKIA:ab/{CANARY}@bucket/lake"},
+        {"lake_uri": f"file://u:{CANARY}@host/lake"},
+        {"s3": {"endpoint_url": f"https://u:{CANARY}@host"}},
+        {"customers": {"path": f"s3://u:{CANARY}@b/c.csv", "attributes": ["z"]}},
+        {"acquisition_costs": {"path": f"s3://u:{CANARY}@b/c.csv", "columns": {"month": "m", "spend": "s"}}},
+        {"spark": {"remote": f"sc://u:{CANARY}@host"}},
+        # The key itself in place of the variable that holds it.
+        {"s3": {"access_key_id_variable": "A", "secret_access_key_variable": f"{CANARY}/+"}},
+    ],
+)
+def test_addresses_with_credentials_are_refused(given: dict[str, object]) -> None:
+    """They would stand in metadata, logs and errors; the first error would be the last place to show one."""
+    Path("cltv.yaml").write_text(json.dumps(given))
+    with pytest.raises(ConfigError, match=r"holds a password|takes the name of an environment") as refused:
+        load_settings(environ={})
+    assert_hides(CANARY, refused.value)
+
+
+def test_an_at_sign_is_no_password() -> None:
+    for address in ("s3://bucket:80/a@b", "/data/a:b@c", "file:///a:b@c", "s3://bucket/x:y@z"):
+        assert load_settings(environ={"CLTV_LAKE_URI": address}).lake_uri == address
+
+
+def test_a_credential_in_a_wrong_place_of_a_file_is_not_shown_either() -> None:
+    Path("cltv.yaml").write_text(f"currency: postgresql://u:{CANARY}@host/db\n")
+    with pytest.raises(ConfigError, match=r"got 'postgresql://…@host/db'") as refused:
+        load_settings(environ={})
+    assert_hides(CANARY, refused.value)
 
 
 def test_of_a_file_the_value_is_shown() -> None:

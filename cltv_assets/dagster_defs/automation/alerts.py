@@ -25,6 +25,7 @@ from cltv_assets.dagster_defs.automation.told_warnings import Memory, Warned, Wa
 from cltv_assets.dagster_defs.automation.webhook import Webhook, escaped
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.run_owner import is_of_graph
+from cltv_assets.foreign import without_credentials
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
@@ -298,7 +299,7 @@ def _told_warning(warned: Warned) -> str:
 
 
 def _where(run_id: str) -> str:
-    ui = os.environ.get(UI_VARIABLE, "").rstrip("/")
+    ui = without_credentials(os.environ.get(UI_VARIABLE, ""), "").rstrip("/")
     return f"{ui}/runs/{run_id}" if ui else f"run {run_id}"
 
 
