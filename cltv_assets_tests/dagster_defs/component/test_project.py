@@ -15,6 +15,7 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.tables import all_schemas
 from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.dagster_defs.component.conftest import BRANDS, Project
+from cltv_assets_tests.settings.canary import assert_hides
 
 TABLES = [schema.name for schema in all_schemas((3,))]
 
@@ -93,6 +94,16 @@ def test_a_typo_names_file_line_and_the_right_key(
     yaml = project.run("dg", "check", "yaml", str(project.file("acme").parent))
     assert yaml.returncode != 0
     assert "start_monht" in yaml.stdout + yaml.stderr
+
+
+def test_what_a_template_became_is_in_no_error_of_dagster(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_ACME", "CANARY-7391")
+    project.file("acme").write_text(project.file("acme").read_text() + '  currency: "{{ env.SECRET_OF_ACME }}"\n')
+    with pytest.raises(Exception, match=r"building definitions for acme|loading component acme") as refused:
+        project.load(monkeypatch)
+    assert isinstance(refused.value.__cause__, ConfigError)
+    assert "currency" in str(refused.value.__cause__)
+    assert_hides("CANARY-7391", refused.value)
 
 
 def test_commands_render_the_project_s_own_template_variables_as_dagster_does(
