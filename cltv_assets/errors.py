@@ -3,7 +3,7 @@
 Each has a message that names the file, line, column, setting or month, and a remedy that
 says what to do. The command line prints both as one paragraph and exits
 with ``exit_code``; Dagster shows them as a failure without retries. Programming errors
-are not here: they keep their traceback.
+are not here: they keep their traceback, and Dagster is not told their text.
 """
 
 from __future__ import annotations
@@ -92,8 +92,10 @@ class NoWorkersError(EngineError):
 class StatementError(EngineError):
     """The engine cannot run a query; ``place`` is the line, column and length of what it means, where it says so."""
 
-    def __init__(self, problem: str, remedy: str, place: tuple[int, int, int] | None = None) -> None:
-        super().__init__(problem, remedy)
+    def __init__(
+        self, problem: str, remedy: str, place: tuple[int, int, int] | None = None, *, quoted: str = ""
+    ) -> None:
+        super().__init__(problem, remedy, quoted=quoted)
         self.place = place
 
 

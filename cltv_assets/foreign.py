@@ -22,6 +22,12 @@ _ESCAPED = re.compile(r"\\([\\`*\[\]<>&~$|_#=+.)-])")
 _SPACES = "\u00a0\u202f\u3000"
 
 
+def without_credentials(text: str, instead: str = "…@") -> str:
+    """Return text without the users and passwords of addresses in it."""
+    # Up to the last @ of a word: passwords may hold one, and slashes.
+    return re.sub(r"://[^\s'\"]*@", f"://{instead}", text)
+
+
 def visible(text: str) -> str:
     r"""Return text with every character that a terminal would obey, or not show, spelled as ``\x1b``."""
     if text.isprintable():

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 
 from cltv_assets.cli.app import app
 from cltv_assets.errors import CltvError, ConfigError
-from cltv_assets.foreign import visible_lines
+from cltv_assets.foreign import visible_lines, without_credentials
 from cltv_assets.settings import deprecations
 from cltv_assets.settings.deprecations import CltvDeprecation
+from cltv_assets.settings.file import DEBUG_VARIABLE
 from cltv_assets.settings.layers import ENVIRONMENT_VARIABLE, ENVIRONMENTS
 
 __all__ = ["main", "model_main", "preprocess_main"]
@@ -29,18 +30,23 @@ _OUR_FAULT = 70
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``cltv``."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given or bool(os.environ.get("CLTV_DEBUG"))
+    debug = "--debug" in given or bool(os.environ.get(DEBUG_VARIABLE))
     given = [argument for argument in given if argument != "--debug"]
     try:
         given, environment = _without_environment(given)
-        with _variable(ENVIRONMENT_VARIABLE, environment), _deprecations_on_stderr():
+        with (
+            _variable(ENVIRONMENT_VARIABLE, environment),
+            _variable(DEBUG_VARIABLE, "1" if debug else None),
+            _deprecations_on_stderr(),
+        ):
             app(args=_with_new_command(given), prog_name="cltv")
     except CltvError as error:
         _stop(str(error), error.exit_code, debug)
     except KeyboardInterrupt:
         _stop("Stopped. Months that were published stay; the one under way was not.", 130, debug=False)
     except Exception as error:
-        _stop(f"Something unforeseen went wrong: {type(error).__name__}: {error}", _OUR_FAULT, debug)
+        told = without_credentials(str(error))
+        _stop(f"Something unforeseen went wrong: {type(error).__name__}: {told}", _OUR_FAULT, debug)
 
 
 def preprocess_main() -> None:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from cltv_assets import __version__
 from cltv_assets.cli.runner import MonthRunner
 from cltv_assets.dagster_defs.accepting import ACCEPT_LOSS
+from cltv_assets.dagster_defs.failures import nothing_quoted
 from cltv_assets.dagster_defs.graph import assets_of_half
 from cltv_assets.dagster_defs.remote.job import ERRORS, SETTINGS, VERSION
 from cltv_assets.dagster_defs.remote.sessions import far_ends, params_loader
@@ -63,7 +64,9 @@ def run_launched(first: str | None, last: str | None) -> None:
     loader, writer = far_ends(params)
     with open_dagster_pipes(context_loader=loader, message_writer=writer, params_loader=params) as pipes:
         try:
-            errors = _run(pipes, settings_from(pipes.extras))
+            # Pipes would send the text of an error to Dagster's log.
+            with nothing_quoted():
+                errors = _run(pipes, settings_from(pipes.extras))
         except CltvError as error:
             errors = [error.recorded]
         if errors:

@@ -16,6 +16,7 @@ import dagster as dg
 from cltv_assets.dagster_defs.accepting import accepting
 from cltv_assets.dagster_defs.build import MONTH_JOB, ON_TIME_JOB, build_definitions
 from cltv_assets.dagster_defs.collection import rare_collection
+from cltv_assets.dagster_defs.failures import print_texts
 from cltv_assets.dagster_defs.instance_state import forget_checks_not_run
 from cltv_assets.dagster_defs.io_managers import NEWEST_MONTH
 from cltv_assets.dagster_defs.naming import Names
@@ -177,6 +178,7 @@ class MonthRunner:
             run_id=run_id,
             tags=self._tags,
         )
+        print_texts()
         forget_checks_not_run(self._instance, result.run_id)
         warnings = [
             f"{Names.table(found.asset_key)}.{found.check_name}: {from_markdown(found.description or '')}"

@@ -29,6 +29,7 @@ from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.customising import Custom, Step
 from cltv_assets.dagster_defs.graph import ASSETS
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.templates import in_project, rendering
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 from cltv_assets.settings.component_file import FOR_DAGSTER, component_settings, prefix_for
@@ -149,14 +150,14 @@ class CltvComponent(dg.Component):
             If a setting is wrong. The message names file and line.
         """
         written = attributes.written if isinstance(attributes, CltvAttributes) else {}
-        scope = context.resolution_context.with_scope(context=_Scope(str(context.project_root.resolve())))
+        scope = in_project(context.resolution_context, context.project_root)
         tree = context.resolution_context.source_position_tree
         inner = tree.children.get("attributes") if tree else None
         path = Path(tree.position.filename) if tree else context.path / "defs.yaml"
         places = {keys: f"{path}, line {line}" for keys, line in _lines(inner, ())}
         given = {name: written[name] for name in FOR_DAGSTER if name in written}
         for_dagster = ForDagster.resolve_from_model(scope.at_path("attributes"), ForDagster.model()(**given))
-        return cls(component_settings(written, path, places, scope.resolve_value), for_dagster)
+        return cls(component_settings(written, path, places, rendering(scope)), for_dagster)
 
     def get_asset_spec(self, spec: dg.AssetSpec, table: Asset) -> dg.AssetSpec:
         """Return the spec of an asset; a subclass may change all but its key and partitions.
@@ -211,13 +212,6 @@ class CltvComponent(dg.Component):
             pool=op.pool or "",
             backfills=op.backfill_policy,
         )
-
-
-class _Scope:
-    """What ``context`` offers in templates."""
-
-    def __init__(self, project_root: str) -> None:
-        self.project_root = project_root
 
 
 def _lines(tree: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:

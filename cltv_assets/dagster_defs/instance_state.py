@@ -195,6 +195,27 @@ def rewrite_events(connection: Any, rewrite: Callable[[str | None, Any], Any | N
     return count
 
 
+# --- A project's template variables -------------------------------------------------
+
+
+def scope_of_component(file: Path, number: int) -> dg.ResolutionContext:
+    """Return what the templates of a component see when Dagster loads it.
+
+    That is also what ``template_vars_module`` names, in its file or in one of a folder above, and the template
+    variables of its class. The tree of components is public; what is injected into one of them is not.
+
+    Parameters
+    ----------
+    file : Path
+        The component's ``defs.yaml``.
+    number : int
+        Which of the file's documents it is, from 0.
+    """
+    declared: Any = dg.ComponentTree.for_project(file.parent).find_decl_at_path(file.parent)
+    scope: dg.ResolutionContext = declared.decls[number].context_with_component_injected_scope.resolution_context
+    return scope
+
+
 # --- The first start on SQLite --------------------------------------------------------
 
 #: Where the databases lie below the instance's folder if ``dagster.yaml`` names no storage, and what each holds.

@@ -81,8 +81,8 @@ def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, A
     dagster.Failure
         If the lake refused it.
     """
-    table = platform.lake.table(staged.schema)
     with faults_as_failures():
+        table = platform.lake.table(staged.schema)
         published = table.publish(staged, {"dagster_run_id": run_id}, recorded=True)
         rows = table.rows()
     return {

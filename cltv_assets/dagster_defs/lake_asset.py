@@ -116,7 +116,7 @@ def lake_asset(
                 made = [table.name for table in tables]
                 yield from make_months(context, made, names, platform.failed, make_in_range)
 
-        yield from custom.execute(context, step)
+        yield from custom.steps(context, step)
 
     return asset
 
@@ -173,7 +173,9 @@ def _keep(
     try:
         keep(lake, month, tables, reasons, fences)
     except CltvError as error:
-        logging.getLogger(__name__).warning("%s: what stands in refused_lines is not up to date: %s", month, error)
+        logging.getLogger(__name__).warning(
+            "%s: what stands in refused_lines is not up to date: %s", month, error.recorded
+        )
         return f" They could not be kept in refused_lines: {error.problem}"
     return ""
 

@@ -12,19 +12,23 @@ import dagster as dg
 import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH, TableSchema
+from cltv_assets.dagster_defs.failures import recordable as recordable_error
 from cltv_assets.files.storage import month_folder
-from cltv_assets.foreign import for_markdown
+from cltv_assets.foreign import for_markdown, without_credentials
 from cltv_assets.tables.check import Finding
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.recording import places, recordable, recordable_rows
 from cltv_assets.tables.refused_lines import REFUSED_LINES, Reason
+from cltv_assets.tables.segmentation import ALL
 from cltv_assets.tables.table import Table
 
 #: Variable with the address that serves the reports, if any: the UI serves no files, and browsers refuse file:// links.
 REPORT_URL_VARIABLE = "CLTV_REPORT_URL"
 
 _PREVIEW_ROWS = 5
+#: Column of tables that have rows for each value of an attribute, and for all customers.
+_BY_ATTRIBUTE = "attribute_value"
 #: The most characters in a cell, because one long text makes a whole table hard to read.
 _CELL = 80
 #: The command that opens a month's report.
@@ -102,6 +106,9 @@ def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any
     if recordable(written.columns) != list(written.columns):
         # Its rows are customers or lines: highlights and counts tell of all of them together.
         return metadata
+    if _BY_ATTRIBUTE in written.columns:
+        # A value that one customer has may tell who that is.
+        written = written.filter(written.attribute == ALL)
     preview = run.engine.collect(written.limit(_PREVIEW_ROWS)).to_pylist()
     return metadata | {"preview": dg.MetadataValue.md(markdown_table(preview))}
 
@@ -113,8 +120,9 @@ def _highlights(table: Table, run: MonthRun) -> dict[str, Any]:
     try:
         return highlights_metadata(table.highlights(run), run)
     except Exception as error:
-        logging.getLogger(__name__).exception("No highlights of %s, %s", table.name, run.month)
-        return {"highlights": f"could not be made: {type(error).__name__}: {error}"}
+        told = recordable_error(error)
+        logging.getLogger(__name__).warning("No highlights of %s, %s: %s", table.name, run.month, told)
+        return {"highlights": f"could not be made: {told}"}
 
 
 def report_metadata(run: MonthRun, path: str, size: int, essentials: Highlights) -> dict[str, Any]:
@@ -131,7 +139,7 @@ def report_metadata(run: MonthRun, path: str, size: int, essentials: Highlights)
     essentials : Highlights
         The report's main figures.
     """
-    base = os.environ.get(REPORT_URL_VARIABLE, "").rstrip("/")
+    base = without_credentials(os.environ.get(REPORT_URL_VARIABLE, ""), "").rstrip("/")
     name = path.rsplit("/", 1)[-1]
     report = (
         {"report": dg.MetadataValue.url(f"{base}/{month_folder(run.month)}/{name}")}

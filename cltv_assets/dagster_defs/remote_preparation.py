@@ -77,7 +77,7 @@ def remote_preparation(
                 yield _described(result) if isinstance(result, dg.AssetCheckResult) else result
             _raise_unless_whole(context.partition_key, told)
 
-        yield from custom.execute(context, step)
+        yield from custom.steps(context, step)
 
     return remote_preparation
 

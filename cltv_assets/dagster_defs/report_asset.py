@@ -85,7 +85,7 @@ def report_asset(
             else:
                 yield from make_months(context, [REPORT.name], names, platform.failed, make)
 
-        yield from custom.execute(context, step)
+        yield from custom.steps(context, step)
 
     return cltv_report
 

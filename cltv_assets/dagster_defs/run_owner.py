@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 import weakref
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +33,8 @@ OWNER = "cltv/owner"
 KILLED_RUNS_SENSOR = "cltv_killed_runs"
 
 _INTERVAL = 30
+#: The most failed runs that a tick looks at; the next one looks at the others.
+_FAILURES = 50
 _MESSAGE = "The process that ran this was killed. Nothing of a month that it had not published is seen by readers."
 #: The daemon could not try such a run again: it knows no code location of it.
 _NO_RETRIES = {"dagster/max_retries": "0"}
@@ -144,17 +147,79 @@ def report_ended(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str)
     forget_checks_not_run(instance, run.run_id)
 
 
-def killed_runs_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Return the sensor that ends killed runs while nobody gives commands."""
+def is_of_graph(run: dg.DagsterRun, job: str, keys: Collection[dg.AssetKey], location: str | None) -> bool:
+    """Return whether a run makes or checks something of a graph.
+
+    Parameters
+    ----------
+    run : DagsterRun
+        The run.
+    job : str
+        Name of the job that makes a month.
+    keys : collection of AssetKey
+        The graph's assets.
+    location : str or None
+        Name of the graph's code location.
+    """
+    origin = run.remote_job_origin
+    if origin is not None and location is not None and origin.location_name != location:
+        return False
+    assets = set(run.asset_selection or ()) | {check.asset_key for check in run.asset_check_selection or ()}
+    return run.job_name == job or not assets.isdisjoint(keys)
+
+
+def tidy_failed_runs(
+    instance: dg.DagsterInstance, job: str, keys: Collection[dg.AssetKey], location: str | None, after: int | None
+) -> int:
+    """Take back the checks that failed runs planned and never reached, which a killed one could not do itself.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+        Where the runs are recorded.
+    job, keys, location
+        As `is_of_graph` takes them.
+    after : int or None
+        What an earlier look returned; None looks at the newest failures.
+
+    Returns
+    -------
+    int
+        The place of the last examined failure in the order of all events.
+    """
+    wanted = dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=after)
+    found = instance.fetch_run_status_changes(wanted, limit=_FAILURES, ascending=after is not None).records
+    for record in found:
+        run = instance.get_run_by_id(record.run_id)
+        if run is not None and is_of_graph(run, job, keys, location):
+            forget_checks_not_run(instance, run.run_id)
+    return max((record.storage_id for record in found), default=after or 0)
+
+
+def killed_runs_sensor(settings: Settings, job: str, keys: Collection[dg.AssetKey]) -> dg.SensorDefinition:
+    """Return the sensor that ends killed runs of commands, and tidies after those of the daemon.
+
+    Parameters
+    ----------
+    settings : Settings
+        They give the prefix of names.
+    job, keys
+        As `is_of_graph` takes them.
+    """
 
     @dg.sensor(
         name=Names(settings.asset_prefix).name(KILLED_RUNS_SENSOR),
         minimum_interval_seconds=_INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Marks runs of the command line as failed when their process was killed, so that others can start.",
+        description="Marks runs of the command line as failed when their process was killed, so that others can start, "
+        "and shows checks that a failed run did not reach as before it.",
     )
     def end(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         ended = end_killed_runs(context.instance)
+        origin, after = context.code_location_origin, context.cursor
+        location = origin.location_name if origin is not None else None
+        place = tidy_failed_runs(context.instance, job, keys, location, int(after) if after else None)
+        context.update_cursor(str(place))
         return dg.SkipReason(f"Marked as failed: {', '.join(ended)}." if ended else "No run lost its process.")
 
     return end

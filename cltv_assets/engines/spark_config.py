@@ -119,7 +119,7 @@ def _refuse(own: dict[str, str]) -> None:
         pinned = PINNED.get(key)
         if pinned is not None and value.strip().lower() != pinned.lower():
             raise ConfigError(
-                f"spark.conf sets {key} to '{value}', which would change the numbers; it has to be '{pinned}'.",
+                f"spark.conf sets {key} so that the numbers would change; it has to be '{pinned}'.",
                 "Remove it from spark.conf in cltv.yaml.",
             )
         if key.startswith(_REFUSED_PREFIXES):

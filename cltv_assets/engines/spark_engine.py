@@ -311,9 +311,10 @@ def _of_the_query() -> Iterator[None]:
             place = int(at[1]) - 1, int(at[2]), len(at[3])
         elif at := re.search(r"line (\d+),? pos (\d+)", text):
             place = int(at[1]) - 1, int(at[2]) + 1, 0
-        remedy = "Spark cannot run that as DuckDB does: write it in another way, or set engine: duckdb."
         if said[1].startswith(("CAST_", "CANNOT_PARSE", "NUMERIC_")):
             remedy = "Mend the value, or use TRY_CAST: a line without a value is rejected, and counted."
+            raise StatementError(f"{said[1]}.", remedy, place, quoted=f"It says: {problem}.") from None
+        remedy = "Spark cannot run that as DuckDB does: write it in another way, or set engine: duckdb."
         raise StatementError(f"{problem}.", remedy, place) from None
 
 

@@ -2,7 +2,8 @@
 
 The keys are those of ``cltv.yaml``. Strings may hold Dagster's templates, such as
 ``{{ env.ACME_LAKE }}`` and ``{{ context.project_root }}``. ``CLTV_*`` variables are
-ignored here, because they would change every brand of a deployment.
+ignored here, because they would change every brand of a deployment. No message shows what
+a template became: it may be a password.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cltv_assets.errors import ConfigError
 from cltv_assets.settings.deprecations import with_new_names
 from cltv_assets.settings.model import Settings
 from cltv_assets.settings.validating import validated
-from cltv_assets.settings.yaml_file import Places, read_documents, shorter
+from cltv_assets.settings.yaml_file import FromEnvironment, Places, read_documents, shorter
 
 #: Files in which Dagster's components keep their settings, under `attributes`.
 COMPONENT_FILES = ("defs.yaml", "defs.yml")
@@ -26,13 +27,20 @@ COMPONENT = "CltvComponent"
 FOR_DAGSTER = ("translation", "op")
 _ATTRIBUTES = "attributes"
 
-#: Takes the project's root folder and returns a function that renders one template.
-Renderer = Callable[[Path], Callable[[str], Any]]
+#: What Jinja takes for a template: ``{{ … }}`` and ``{% … %}``.
+_TEMPLATE = re.compile(r"\{\{|\{%.*%\}", re.DOTALL)
+
+#: Renders one template, or raises a `TemplateError`.
+Render = Callable[[str], Any]
+#: Takes a component's file and the number of its document there, from 0.
+Renderer = Callable[[Path, int], Render]
 
 
-def component_settings(
-    attributes: Mapping[str, Any], path: Path, places: Places, render: Callable[[str], Any]
-) -> Settings:
+class TemplateError(Exception):
+    """Why a template cannot be rendered, without any value that it has."""
+
+
+def component_settings(attributes: Mapping[str, Any], path: Path, places: Places, render: Render) -> Settings:
     """Return the settings of a component.
 
     Parameters
@@ -76,8 +84,8 @@ def settings_of_component_file(path: Path, renderer: Renderer | None) -> Setting
         If the file holds no such component or several, or a setting is wrong.
     """
     found = [
-        (values, places)
-        for values, places in read_documents(path)
+        (number, values, places)
+        for number, (values, places) in enumerate(read_documents(path))
         if isinstance(values, dict) and str(values.get("type", "")).endswith(COMPONENT)
     ]
     if len(found) != 1:
@@ -85,12 +93,12 @@ def settings_of_component_file(path: Path, renderer: Renderer | None) -> Setting
             f"{path} holds {len(found) or 'no'} component{'s' if found else ''} of type cltv_assets.{COMPONENT}.",
             "Name a file that holds one.",
         )
-    values, places = found[0]
+    number, values, places = found[0]
     attributes = values.get(_ATTRIBUTES) or {}
     if not isinstance(attributes, dict):
         raise ConfigError(f"{path}: attributes holds no settings.", "Write 'key: value' lines below it.")
     inner = {keys[1:]: where for keys, where in places.items() if keys[0] == _ATTRIBUTES and len(keys) > 1}
-    render = renderer(project_root(path.resolve().parent)) if renderer else _refuse
+    render = renderer(path.resolve(), number) if renderer else _refuse
     return component_settings(attributes, path, inner, render)
 
 
@@ -106,26 +114,26 @@ def project_root(folder: Path) -> Path:
 
 
 def _refuse(_template: str) -> Any:
-    raise ValueError("only Dagster renders templates, see cltv_assets.dagster_defs.templates")
+    raise TemplateError("only Dagster renders templates, see cltv_assets.dagster_defs.templates")
 
 
-def _rendered(value: Any, at: tuple[str, ...], path: Path, places: Places, render: Callable[[str], Any]) -> Any:
+def _rendered(value: Any, at: tuple[str, ...], path: Path, places: Places, render: Render) -> Any:
     if isinstance(value, Mapping):
         return {key: _rendered(inner, (*at, str(key)), path, places, render) for key, inner in value.items()}
     if isinstance(value, list):
         return [_rendered(inner, at, path, places, render) for inner in value]
     # Only templates are rendered: Jinja would read other text as Python where it can, and '7' as a number.
-    if not isinstance(value, str) or "{{" not in value:
+    if not isinstance(value, str) or not _TEMPLATE.search(value):
         return value
-    reason = "a variable that it names is not set"
+    places[at] = FromEnvironment(places.get(at, path))
+    reason = "what it names is not set"
     try:
         rendered = render(value)
         if rendered is not None:
             return rendered
-    except Exception as error:
-        # A template may call functions, and they may fail with errors of any type.
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    except TemplateError as fault:
+        reason = str(fault)
     raise ConfigError(
-        f"{places.get(at, path)}: {'.'.join(at)}: {shorter(value)} cannot be rendered: {shorter(reason)}.",
+        f"{places[at]}: {'.'.join(at)}: {shorter(value)} cannot be rendered: {shorter(reason)}.",
         "Set the variable that it names, or mend the template.",
     )

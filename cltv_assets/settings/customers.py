@@ -38,7 +38,7 @@ class Customers(Section):
         if not self.attributes:
             raise ValueError("customers.path needs customers.attributes: the columns to take from it")
         if twice := [name for name in self.attributes if self.attributes.count(name) > 1 or name == self.id]:
-            raise ValueError(f"customers names the column {twice[0]} twice")
+            raise ValueError(f"customers names the column '{twice[0]}' twice")
         if "all" in self.attributes:
             raise ValueError("customers.attributes: 'all' stands for all customers; rename the column in the file")
         return self

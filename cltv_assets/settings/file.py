@@ -31,12 +31,14 @@ from cltv_assets.settings.layers import (
 )
 from cltv_assets.settings.model import Settings
 from cltv_assets.settings.validating import validated
-from cltv_assets.settings.yaml_file import Places, read_settings_file, read_text, shown
+from cltv_assets.settings.yaml_file import FromEnvironment, Places, read_settings_file, read_text, shown
 
+#: Has commands and runs print the whole text of errors; `cltv --debug` sets it.
+DEBUG_VARIABLE = "CLTV_DEBUG"
 #: Variables that belong to the command line and the deployment, not to the settings.
 _OTHER_VARIABLES = {
     "CLTV_CONFIG",
-    "CLTV_DEBUG",
+    DEBUG_VARIABLE,
     "CLTV_LOGS_BUCKET",
     "CLTV_LOGS_PREFIX",
     "CLTV_REPORT_URL",
@@ -70,14 +72,17 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     path = _settings_path(config, environ)
-    if path.name in COMPONENT_FILES and path.is_file():
+    # Not Path.is_file(), which fails with a name that is too long, and quotes it.
+    is_file = os.path.isfile(path)  # noqa: PTH113
+    if path.name in COMPONENT_FILES and is_file:
         return settings_of_component_file(path, renderer)
-    if not path.is_file() and (config or environ.get("CLTV_CONFIG")):
+    if not is_file and (config or environ.get("CLTV_CONFIG")):
+        named = path if config else "that CLTV_CONFIG names"
         raise ConfigError(
-            f"The configuration file {path} does not exist.", "Give the right path; `cltv demo` runs the demo."
+            f"The configuration file {named} does not exist.", "Give the right path; `cltv demo` runs the demo."
         )
     refuse_misnamed(path)
-    values, places = read_settings_file(path) if path.is_file() else ({}, {})
+    values, places = read_settings_file(path) if is_file else ({}, {})
     environment, where = chosen_environment(values, environ, places)
     special = environment_file(path, environment)
     if special.is_file():
@@ -136,8 +141,9 @@ def _apply_variables(values: dict[str, Any], places: Places, environ: Mapping[st
         if not name.startswith("CLTV_") or name in _OTHER_VARIABLES:
             continue
         keys = tuple(name.removeprefix("CLTV_").lower().split("__"))
+        where = FromEnvironment(f"variable {name}")
         try:
-            found = read_text(text, f"variable {name}")
+            found = read_text(text, where)
         except (yaml.YAMLError, ValueError, OverflowError):
             found = [(text, {})]
         # Several documents are no value: the text is taken as it is.
@@ -151,4 +157,4 @@ def _apply_variables(values: dict[str, Any], places: Places, environ: Mapping[st
         section[keys[-1]] = value
         for place in [place for place in places if place[: len(keys)] == keys]:
             del places[place]
-        places[keys] = f"variable {name}"
+        places[keys] = where

@@ -43,8 +43,9 @@ def chosen_environment(values: Mapping[str, Any], environ: Mapping[str, str], pl
     if named in ENVIRONMENTS:
         return str(named), where
     near = _meant(str(named)) if isinstance(named, str) else None
+    problem = f"{where}: there is no {'such environment' if variable else f'environment {shown(named)}'}"
     raise ConfigError(
-        f"{where}: there is no environment {shown(named)}" + (f"; did you mean '{near}'?" if near else "."),
+        problem + (f"; did you mean '{near}'?" if near else "."),
         f"The environments are {', '.join(ENVIRONMENTS)}.",
     )
 

@@ -26,7 +26,7 @@ from cltv_assets.settings.costs import AcquisitionCosts
 from cltv_assets.settings.customers import Customers
 from cltv_assets.settings.pipes import Pipes
 from cltv_assets.settings.scores import Scores
-from cltv_assets.settings.section import Section, require_zone
+from cltv_assets.settings.section import Section, refuse_credentials, require_zone
 from cltv_assets.settings.source import Source, zone_of_source
 
 #: Where the platform runs. ``cltv.<environment>.yaml`` beside ``cltv.yaml`` holds an environment's changes.
@@ -150,6 +150,11 @@ class S3(Section):
             raise ValueError("s3 needs access_key_id_variable and secret_access_key_variable together")
         if self.profile and self.access_key_id_variable:
             raise ValueError("s3 names both a profile and variables for the key: keep one of them")
+        for name in ("access_key_id_variable", "secret_access_key_variable", "session_token_variable"):
+            variable = getattr(self, name)
+            # The value is in no message, because it may be the key itself.
+            if variable is not None and not re.fullmatch(r"[A-Za-z_]\w*", variable):
+                raise ValueError(f"{name} takes the name of an environment variable; put the key there, not here")
         return self
 
 
@@ -341,6 +346,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         require_zone("time_zone", self.time_zone)
+        for setting, address in self._addresses:
+            refuse_credentials(setting, address)
         if "://" in self.lake_uri and not re.match(r"file://|s3://[^/]+(/|$)", self.lake_uri):
             raise ValueError(f"lake_uri '{self.lake_uri}' is neither a folder nor s3://bucket/prefix")
         if self.source.kind != "cdnow" and self.start_month is None:
@@ -355,10 +362,10 @@ class Settings(Section):
             )
         if twice := [name for name in self.customers.attributes if name in self.source.attributes]:
             raise ValueError(
-                f"customers.attributes names {twice[0]}, which source.columns.attributes has too: keep one of them"
+                f"customers.attributes names '{twice[0]}', which source.columns.attributes has too: keep one of them"
             )
         if self.end_month is not None and self.end_month < self.first_month.key:
-            raise ValueError(f"end_month {self.end_month} is before start_month {self.first_month}")
+            raise ValueError("end_month is before start_month")
         if self.seasonality == "monthly" and self.purchase_model == "pareto_nbd":
             raise ValueError(
                 "seasonality 'monthly' needs a model whose customers drop out at purchases: with pareto_nbd they drop "
@@ -373,6 +380,21 @@ class Settings(Section):
         if not self.horizons_months or list(self.horizons_months) != sorted(set(self.horizons_months)):
             raise ValueError("horizons_months must be distinct and rising, for example [3, 6, 12]")
         return self
+
+    @property
+    def _addresses(self) -> list[tuple[str, str | None]]:
+        """What runs, errors and the UI show as it stands."""
+        source = self.source
+        return [
+            ("lake_uri", self.lake_uri),
+            ("s3.endpoint_url", self.s3.endpoint_url),
+            ("source.path", source.path),
+            *((f"a path of source.paths ('{name}')", path) for name, path in source.paths.items()),
+            ("customers.path", self.customers.path),
+            ("acquisition_costs.path", self.acquisition_costs.path),
+            ("spark.master", self.spark.master),
+            ("spark.remote", self.spark.remote),
+        ]
 
     @property
     def zone(self) -> ZoneInfo:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from cltv_assets.settings.section import Section
 
 #: Parameters that Amazon requires for RunJobFlow.
 _JOB_FLOW = ("ReleaseLabel", "Instances", "JobFlowRole", "ServiceRole")
 
 
-class Pipes(BaseModel):
+class Pipes(Section):
     """Runs the first half of each month as a job of another service: docs/remote.md."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["databricks", "emr", "emr_serverless"] | None = Field(
         None, description="The service. Empty: everything runs in one place."

@@ -65,8 +65,7 @@ class Scores(Section):
     def _rising(self) -> Self:
         if not self.lapsed_below < self.recovered_above <= self.at_risk_below < self.active_above:
             raise ValueError(
-                f"the bounds of P(alive) are {self.lapsed_below}, {self.recovered_above}, {self.at_risk_below} and "
-                f"{self.active_above}: make them rise in the order lapsed_below < recovered_above <= at_risk_below < "
+                "the bounds of P(alive) must rise in the order lapsed_below < recovered_above <= at_risk_below < "
                 "active_above, for example 0.2, 0.3, 0.5 and 0.6"
             )
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
@@ -12,7 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 class Section(BaseModel):
     """A group of settings. An unknown key is an error, and nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # pydantic's own errors show the values otherwise, and a template may have put a password there.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _text(value: object) -> object:
@@ -32,6 +34,13 @@ _ONE: dict[str, Any] = {"type": ["string", "number"]}
 SOME_TEXTS: dict[str, Any] = {"anyOf": [_ONE, {"type": "array", "items": _ONE}]}
 #: One text or several.
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), WithJsonSchema(SOME_TEXTS)]
+
+
+def refuse_credentials(setting: str, address: str | None) -> None:
+    """Raise a ``ValueError`` for an address with a password in it: addresses are shown everywhere."""
+    # A key may hold slashes; digits before one are a port.
+    if re.search(r"://[^/@]*:(?!\d+/)[^@;]*@", address or ""):
+        raise ValueError(f"{setting} holds a password; take it out, credentials come from variables: see s3")
 
 
 def require_zone(setting: str, name: str | None) -> None:

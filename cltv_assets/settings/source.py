@@ -117,7 +117,7 @@ class Source(SourceFields):
                 r"://[^/@]*:[^/@]*@", text
             )
             if secret and not text.startswith("env:"):
-                raise ValueError(f"catalog.{name} must not be in a file: put it into a variable and write env:NAME")
+                raise ValueError(f"catalog: '{name}' must not be in a file: put it into a variable and write env:NAME")
         if self.kind != "sql":
             return
         # The value is in no message, because it may be a URL with a password.
@@ -147,7 +147,7 @@ class Source(SourceFields):
             if not name.isidentifier():
                 raise ValueError(f"paths: '{name}' cannot be a table's name; use letters, digits and underscores")
             if "{month}" in self.paths[name]:
-                raise ValueError(f"paths.{name}: {{month}} has no meaning with query; name all files")
+                raise ValueError(f"paths: {{month}} in '{name}' has no meaning with query; name all files")
 
     def _check_columns(self) -> None:
         missing = [name for name in ("customer_id", "transacted_at") if name not in self.columns]
@@ -187,12 +187,12 @@ class Source(SourceFields):
         self._check_attributes()
         kept = self.keep_other_columns
         if twice := [name for name in kept if name in self._stored] if isinstance(kept, tuple) else []:
-            raise ValueError(f"keep_other_columns names {twice[0]}, which columns keeps already")
+            raise ValueError(f"keep_other_columns names '{twice[0]}', which columns keeps already")
         mapped = [name for there in self.mapping.values() for name in there]
         if len(set(mapped)) < len(mapped):
             raise ValueError("columns maps two names to one source column")
         if unknown := [name for name in self.fill_down if name not in self.wanted]:
-            raise ValueError(f"fill_down names {unknown[0]}, which no other setting of the source uses")
+            raise ValueError(f"fill_down names '{unknown[0]}', which no other setting of the source uses")
 
     def _check_attributes(self) -> None:
         if len(set(self.attributes)) < len(self.attributes):
@@ -203,7 +203,7 @@ class Source(SourceFields):
             if re.search(r'["\\]|[^\x20-\U0010ffff]', name):
                 raise ValueError(f"columns.attributes: {name!r} has a quote, a backslash or a control character")
         if unknown := [name for name in self.latest_attributes if name not in self.attributes]:
-            raise ValueError(f"latest_attributes names {unknown[0]}, which columns.attributes does not")
+            raise ValueError(f"latest_attributes names '{unknown[0]}', which columns.attributes does not")
 
     def _check_counted(self) -> None:
         asked = [f"columns.{name}" for name in _OF_MONEY if name in self.columns]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings.model import Settings
 from cltv_assets.settings.source_fields import CanonicalName
-from cltv_assets.settings.yaml_file import Places, shorter, shown
+from cltv_assets.settings.yaml_file import FromEnvironment, Keys, Places, shorter, shown
 
 #: What people call a setting, or a canonical column, elsewhere.
 _USUAL_WORDS = {
@@ -35,6 +35,8 @@ _USUAL_WORDS = {
 
 #: The most that one message lists.
 _SHOWN_PROBLEMS = 10
+#: Stands for a value that came from the environment.
+_HIDDEN = "(not shown)"
 
 
 def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> Settings:
@@ -52,30 +54,54 @@ def validated(values: Mapping[str, Any], path: Path | None, places: Places) -> S
     Raises
     ------
     ConfigError
-        If any setting is wrong. The message names file, line and remedy.
+        If any setting is wrong. The message names file and line, or the variable, and remedy.
     """
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, path, places) from None
-
-
-def _explain(error: ValidationError, path: Path | None, places: Places) -> ConfigError:
-    """Return everything that pydantic found, as one paragraph."""
-    found = error.errors()
-    problems = [_problem(item, path, places) for item in found[:_SHOWN_PROBLEMS]]
+        found = error.errors()
+    hidden = {keys: _at(values, keys) for keys, place in places.items() if isinstance(place, FromEnvironment)}
+    problems = [_problem(item, path, places, hidden) for item in found[:_SHOWN_PROBLEMS]]
     if len(found) > _SHOWN_PROBLEMS:
         problems.append(f"And {len(found) - _SHOWN_PROBLEMS} more.")
-    remedy = "Mend these and try again." if len(problems) > 1 else "Mend it and try again."
-    return ConfigError(" ".join(problems), remedy)
+    # Raised here, pydantic's error, which holds every value, is not in its chain.
+    raise ConfigError(" ".join(problems), f"Mend {'these' if len(problems) > 1 else 'it'} and try again.")
 
 
-def _problem(item: Mapping[str, Any], path: Path | None, places: Places) -> str:
+def _at(values: Any, keys: Keys) -> Any:
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Yield every text in a value, names of keys too."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner)
+    elif value is not None:
+        yield str(value)
+
+
+def _without(text: str, values: Iterable[Any]) -> str:
+    """Return a message without what it quotes of some values: a rule between settings says what both are."""
+    leaves = {leaf for value in values for leaf in _leaves(value)}
+    for leaf in sorted(leaves, key=len, reverse=True):
+        text = text.replace(f"'{leaf}'", _HIDDEN).replace(repr(leaf), _HIDDEN)
+    return text
+
+
+def _problem(item: Mapping[str, Any], path: Path | None, places: Places, hidden: Mapping[Keys, Any]) -> str:
     keys = tuple(str(part) for part in item["loc"] if part != "[key]")
     # One text in place of a list is an item that nobody wrote.
     while keys and keys not in places and keys[-1].isdecimal():
         keys = keys[:-1]
-    name = shorter(".".join(keys)) or "the settings"
+    by = next((one for one in hidden if one == keys[: len(one)]), None)
+    name = shorter(".".join(keys if by is None else by)) or "the settings"
     # A missing key has no line, so the line of its section is named.
     known = next((places[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in places), path)
     where = f"{known}: " if known else ""
@@ -84,11 +110,11 @@ def _problem(item: Mapping[str, Any], path: Path | None, places: Places) -> str:
         usual = _USUAL_WORDS.get(keys[-1].lower())
         near = [usual] if usual in allowed else difflib.get_close_matches(keys[-1], allowed, 1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"the keys there are {', '.join(allowed)}."
-        return f"{where}unknown key '{name}'; {hint}"
-    message = re.sub(r"^Value error, ", "", item["msg"])
+        return f"{where}unknown key {'in ' if by and len(keys) > len(by) else ''}'{name}'; {hint}"
+    message = _without(re.sub(r"^Value error, ", "", item["msg"]), hidden.values())
     if item["type"] == "string_type" and isinstance(item["input"], bool):
         message += "; YAML reads a bare Yes, No, On or Off as true or false: put it in quotes"
-    got = f" (got {shown(item['input'])})" if keys and not isinstance(item["input"], dict) else ""
+    got = f" (got {shown(item['input'])})" if keys and not by and not isinstance(item["input"], dict) else ""
     return f"{where}{name}: {shorter(message, 1_000)}{got}."
 
 

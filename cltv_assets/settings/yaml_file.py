@@ -13,9 +13,20 @@ from typing import Any
 import yaml
 
 from cltv_assets.errors import ConfigError
+from cltv_assets.foreign import without_credentials
 
+#: The keys that lead to a value.
+Keys = tuple[str, ...]
 #: Where each key is (``cltv.yaml, line 3``), by the path of keys that leads to it.
-Places = dict[tuple[str, ...], str]
+Places = dict[Keys, str]
+
+
+class FromEnvironment(str):
+    """The place of a value that came from the environment, by a variable or a template: no message shows the value.
+
+    It may be a password, or the address of a database with one, in the wrong variable.
+    """
+
 
 #: The plain kinds of values. Others, such as ``!!python/object``, stand for things that no setting is.
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map")} | {"!"}
@@ -31,7 +42,7 @@ _shortened.maxlist = _shortened.maxdict = _SHOWN_ITEMS
 
 def shown(value: object) -> str:
     """Return a value as a message shows it: as Python writes it, and not at any length."""
-    return shorter(_shortened.repr(value))
+    return shorter(without_credentials(_shortened.repr(value)))
 
 
 def shorter(text: str, most: int = 2 * _SHOWN) -> str:
@@ -105,7 +116,8 @@ def _refuse_odd(text: str, where: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = f"{where}, line {event.start_mark.line + 1 if event.start_mark else 1}"
         if (tag := getattr(event, "tag", None)) is not None and tag not in _TAGS:
-            raise ConfigError(f"{line}: the tag {shorter(tag)} stands for no setting.", "Take it out.")
+            named = "a tag (!)" if isinstance(where, FromEnvironment) else f"the tag {shorter(tag)}"
+            raise ConfigError(f"{line}: {named} stands for no setting.", "Take it out, or put the value in quotes.")
         if isinstance(event, yaml.CollectionStartEvent | yaml.CollectionEndEvent):
             depth += 1 if isinstance(event, yaml.CollectionStartEvent) else -1
         if depth > _DEEPEST:
@@ -144,7 +156,8 @@ def _places_in(where: str, node: yaml.Node | None) -> Places:
             keys = (*at, str(key.value))
             line = f"{where}, line {key.start_mark.line + 1}"
             if keys in places:
-                raise ConfigError(f"{line}: {shorter('.'.join(keys))} is there twice.", "Keep one of the two.")
+                named = "a key" if isinstance(where, FromEnvironment) else shorter(".".join(keys))
+                raise ConfigError(f"{line}: {named} is there twice.", "Keep one of the two.")
             places[keys] = line
             walk(value, keys)
 

@@ -100,7 +100,8 @@ def _secrets(url: str) -> tuple[str, ...]:
     user, at, _ = url.partition("://")[2].rpartition("@")
     if at and (password := user.partition(":")[2]):
         found |= {password, unquote(password)}
-    found |= {value for key, value in re.findall(r"[?&](\w*(?:pass|token|secret|key)\w*)=([^&]*)", url) if value}
+    told = re.findall(r"(?i)[?&;]\w*(?:pass|pwd|token|secret|key|credential)\w*=([^&;]*)", url)
+    found |= {*told, *map(unquote, told)}
     return tuple(sorted(filter(None, found), key=len, reverse=True))
 
 

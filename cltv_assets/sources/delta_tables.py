@@ -80,6 +80,11 @@ class DeltaEngine(Engine):
             remedy = "See whether source.version is still there, and whether the folder may be read."
             if "nsupported" in said or isinstance(error, DeltaProtocolError):
                 remedy = "Turn that feature off and rewrite the table, or export its current rows as Parquet."
+            if isinstance(error, duckdb.Error):
+                # It may be about a value.
+                raise SourceError(
+                    f"{self._path} cannot be read ({type(error).__name__}).", remedy, quoted=f"It says: {said}."
+                ) from None
             raise SourceError(f"{self._path} cannot be read: {said}.", remedy) from None
 
 

@@ -91,6 +91,9 @@ class IcebergEngine(Engine):
                 ) from None
             # A URL with a password may be anywhere in a foreign message, so only its kind is told.
             said = str(error) if isinstance(error, ValueError) and "://" not in str(error) else type(error).__name__
+            for text in self._catalog.values():
+                if secret := os.environ.get(text.removeprefix(FROM_VARIABLE)) if text.startswith(FROM_VARIABLE) else "":
+                    said = said.replace(secret, "***")
             raise SourceError(
                 f"{self.name} cannot be read: {' '.join(said.split())}.",
                 "See whether source.catalog is right, source.snapshot still there, and the files may be read.",

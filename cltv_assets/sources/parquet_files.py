@@ -128,9 +128,9 @@ class ParquetReader:
             if self._source.wanted.get(name, LOOKED_AT) == LOOKED_AT:
                 return pa.nulls(len(values), pa.string())
             raise SourceError(
-                f"{file.path}, column '{name}' ({self._source.wanted[name]}): values that are no text: "
-                f"{' '.join(str(error).split())}.",
+                f"{file.path}, column '{name}' ({self._source.wanted[name]}): values that are no text.",
                 "Write that column as text, number, date or timestamp.",
+                quoted=f"It says: {' '.join(str(error).split())}.",
             ) from None
 
 

@@ -76,4 +76,8 @@ class Place:
                     raise SourceError(
                         f"{self.name}: {problem} ({text}).", remedy.format(variable=self.variable)
                     ) from None
-            raise SourceError(f"{self.name} cannot be read: {text}.", "See the database's log.") from None
+            # It may be about a value.
+            kind = " ".join(filter(None, (type(error).__name__, code)))
+            raise SourceError(
+                f"{self.name} cannot be read ({kind}).", "See the database's log.", quoted=f"It says: {text}."
+            ) from None

@@ -214,9 +214,13 @@ def _explained(above: int = 1) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         said = said_in(str(error), above)
-        if isinstance(error, duckdb.ConversionException):
-            remedy = "Mend the value, or use TRY_CAST: a line without a value is rejected, and counted."
-        else:
-            remedy = said.near or "Correct the query; its tables are those of source.paths."
         where = f", {said.place}" if said.place else ""
-        raise SourceError(f"{QUERY}{where}: {said.problem}.", remedy) from None
+        # These are about the query's own words, others may be about a value.
+        if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
+            remedy = said.near or "Correct the query; its tables are those of source.paths."
+            raise SourceError(f"{QUERY}{where}: {said.problem}.", remedy) from None
+        remedy = "Mend the value, or use TRY_CAST: a line without a value is rejected, and counted."
+        if not isinstance(error, duckdb.ConversionException):
+            remedy = said.near or "Correct the query, or the value."
+        kind = type(error).__name__
+        raise SourceError(f"{QUERY}{where}: {kind}.", remedy, quoted=f"It says: {said.problem}.") from None

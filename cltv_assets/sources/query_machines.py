@@ -67,7 +67,7 @@ class QueryMachines:
                 workers.query(spark.sql, rows, kept.types, kept.folder)
             except StatementError as error:
                 where = spark.where(*error.place) if error.place else ""
-                raise SourceError(f"{QUERY}{where}: {error.problem}", error.remedy) from None
+                raise SourceError(f"{QUERY}{where}: {error.problem}", error.remedy, quoted=error.quoted) from None
             except (NotSpreadError, NoWorkersError) as reason:
                 log.warning("%s is run by the driver alone: %s", QUERY, reason)
                 return None

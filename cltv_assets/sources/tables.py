@@ -259,8 +259,9 @@ class MonthsOfTable(ABC):
             if self._source.wanted.get(name, LOOKED_AT) == LOOKED_AT:
                 return pa.nulls(len(values), pa.string())
             raise SourceError(
-                f"{self._name}, column '{name}': values that are no text: {' '.join(str(error).split())}.",
+                f"{self._name}, column '{name}': values that are no text.",
                 "Cast it to text in source.query.",
+                quoted=f"It says: {' '.join(str(error).split())}.",
             ) from None
 
 

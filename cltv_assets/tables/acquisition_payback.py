@@ -17,6 +17,7 @@ from cltv_assets.tables.cohort_value.columns import COHORT_VALUE, PREDICTED, REA
 from cltv_assets.tables.common_checks import no_rows
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets.tables.recording import FEW
 from cltv_assets.tables.segmentation import ALL
 from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Input, Table
 
@@ -280,9 +281,10 @@ def costs_have_customers(values: Values, run: MonthRun) -> Verdict:
 
 
 def month_highlights(run: MonthRun) -> Highlights:
-    """Return the newest cohorts at the longest horizon."""
+    """Return the newest cohorts at the longest horizon, without values that only a few customers have."""
     table = run.inputs[ACQUISITION_PAYBACK.name]
-    longest = table.filter(table.horizon_months == run.settings.horizons_months[-1])
+    told = (table.attribute == ALL) | (table.customers == 0) | (table.customers >= FEW)
+    longest = table.filter(told & (table.horizon_months == run.settings.horizons_months[-1]))
     rows = run.engine.collect(longest).to_pylist()
     rows.sort(key=lambda row: (row["cohort"], row["attribute"] == ALL, row["attribute_value"]), reverse=True)
 

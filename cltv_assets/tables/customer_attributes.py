@@ -20,6 +20,7 @@ from cltv_assets.tables.cleaned_and_rejected.parsing import customer_key
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.recording import FEW
 from cltv_assets.tables.table import ALL_HISTORY, DATA_PLATFORM, ENGINE, PREPARATION, Input, Table
 
 #: The value of customers for whom none was delivered, and of those whose value few others have.
@@ -288,9 +289,11 @@ def told_once(_values: Values, run: MonthRun) -> Verdict:
 
 
 def month_highlights(run: MonthRun) -> Highlights:
-    """Return the values that most customers have."""
+    """Return the values that most customers have; those that only a few have count as one."""
     table = run.inputs[CUSTOMER_ATTRIBUTES.name]
-    counts = table.group_by("attribute", "value").aggregate(customers=table.count())
+    every = table.group_by("attribute", "value").aggregate(customers=table.count())
+    told = every.mutate(value=ibis.ifelse(every.customers < FEW, ibis.literal(OTHER), every.value))
+    counts = told.group_by("attribute", "value").aggregate(customers=told.customers.sum())
     order = ibis.window(group_by="attribute", order_by=[ibis.desc("customers"), "value"])
     ranked = counts.mutate(place=ibis.row_number().over(order))
     rows = run.engine.collect(ranked.filter(ranked.place < _SHOWN).order_by("attribute", "place")).to_pylist()

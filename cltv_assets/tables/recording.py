@@ -16,6 +16,8 @@ _OF_ONE = frozenset({"customer_id", "transaction_id", "source_line", "source_tex
 _TOLD = frozenset(
     {"source_file", "source_line", "column", "finding", "reason", "table_name", "check_name", "sample", "lines", "rows"}
 )
+#: Customers from which a value of an attribute may be recorded: one that fewer have may tell who they are.
+FEW = 10
 #: Lines that a message names.
 _NAMED = 3
 

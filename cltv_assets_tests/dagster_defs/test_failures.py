@@ -1,4 +1,4 @@
-"""What a step's exceptions become: a sentence for what a user can mend, the traceback for the rest."""
+"""What a step's exceptions become: a sentence for what a user can mend, type and place for the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cltv_assets.dagster_defs.failures import faults_as_failures
+from cltv_assets.dagster_defs.failures import UnforeseenError, faults_as_failures
 from cltv_assets.errors import LakeError
 from cltv_assets.files.scratch import process_folder
 
@@ -45,8 +45,11 @@ def test_a_full_disk_is_named(write) -> None:
     assert not failed.value.allow_retries
 
 
-def test_a_fault_of_data_is_a_failure_and_a_fault_of_ours_keeps_its_traceback() -> None:
+def test_a_fault_of_data_is_a_failure_and_one_of_the_program_says_where() -> None:
     with pytest.raises(dg.Failure, match=r"It is wrong\. Mend it\."), faults_as_failures():
         raise LakeError("It is wrong.", "Mend it.")
-    with pytest.raises(ZeroDivisionError), faults_as_failures():
+    with (
+        pytest.raises(UnforeseenError, match=r"^ZeroDivisionError in test_failures\.py, line \d+"),
+        faults_as_failures(),
+    ):
         _ = 1 / 0

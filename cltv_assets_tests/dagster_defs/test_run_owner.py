@@ -22,6 +22,7 @@ from cltv_assets.settings import Settings
 
 KEYS = dg.StaticPartitionsDefinition(["1997-01", "1997-02"])
 
+JOB = "cltv_month"
 #: A process that dies in the middle of a month.
 DYING = """
 import os, signal
@@ -92,7 +93,7 @@ def test_the_sensor_ends_it_while_nobody_gives_commands() -> None:
     kill_a_run()
     with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:
         (run,) = instance.get_runs()
-        sensor = killed_runs_sensor(settings)
+        sensor = killed_runs_sensor(settings, JOB, ())
         said = sensor(dg.build_sensor_context(instance=instance))
         assert isinstance(said, dg.SkipReason)
         assert said.skip_message == f"Marked as failed: {run.run_id}."
@@ -102,6 +103,41 @@ def test_the_sensor_ends_it_while_nobody_gives_commands() -> None:
         assert isinstance(said, dg.SkipReason)
         assert said.skip_message == "No run lost its process."
         assert len(causes_of(instance, run.run_id)) == 1
+
+
+def test_the_sensor_takes_back_the_checks_that_a_killed_run_of_the_daemon_planned() -> None:
+    @dg.asset(check_specs=[dg.AssetCheckSpec("looked_at", asset="made")])
+    def made() -> Any:
+        yield dg.MaterializeResult()
+
+    looked_at = dg.AssetCheckKey(dg.AssetKey("made"), "looked_at")
+    settings = Settings()
+    sensor = killed_runs_sensor(settings, JOB, {dg.AssetKey("made")})
+    with open_instance(settings) as instance:
+
+        def planned_and_killed(name: str) -> None:
+            """Leave what a run of the daemon does, once its monitor has found its process gone."""
+            job = dg.Definitions([made], jobs=[dg.define_asset_job(name)]).resolve_job_def(name)
+            run = instance.create_run_for_job(job)
+            instance.report_run_failed(run, "The process is gone.")
+
+        def planned() -> int:
+            return len(instance.event_log_storage.get_asset_check_execution_history(looked_at, limit=9))
+
+        planned_and_killed(JOB)
+        planned_and_killed("of_others")
+        assert planned() == 2
+        context = dg.build_sensor_context(instance=instance)
+        sensor(context)
+        assert planned() == 1
+        # Later ones too, and nothing is looked at twice.
+        planned_and_killed(JOB)
+        again = dg.build_sensor_context(instance=instance, cursor=context.cursor)
+        sensor(again)
+        assert planned() == 1
+        assert int(again.cursor or 0) > int(context.cursor or 0) > 0
+        sensor(last := dg.build_sensor_context(instance=instance, cursor=again.cursor))
+        assert last.cursor == again.cursor
 
 
 def test_the_place_of_a_killed_run_in_a_pool_is_free_at_once() -> None:

@@ -179,13 +179,15 @@ def test_a_served_report_is_linked_and_what_cannot_be_drawn_keeps_no_month_back(
         raise RuntimeError("no ink")
 
     monkeypatch.setattr("cltv_assets.tables.purchase_model.highlights.png", torn)
-    monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reports.example/cltv/")
+    monkeypatch.setenv(REPORT_URL_VARIABLE, "https://reader:s3cr3t@reports.example/cltv/")
     months = months_of("2011-01", 1)
     deliver(tmp_path / "shop", lines_of_shop(months, customers=30))
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_months(settings_in(tmp_path, end_month="2011-01"), months, instance)[0].errors == []
         shown = told(instance, "cltv_report", "2011-01")
-        assert told(instance, "purchase_model", "2011-01")["highlights"] == "could not be made: RuntimeError: no ink"
+        assert told(instance, "purchase_model", "2011-01")["highlights"].startswith(
+            "could not be made: RuntimeError in "
+        )
     assert shown["report"] == "https://reports.example/cltv/month=2011-01-01/report.html"
     assert "open_with" not in shown
 

@@ -51,7 +51,9 @@ def in_a_dagster_run() -> dict[str, Any]:
         seen["rows of the run's"] = made.spark_session.range(7).count()
         seen["one in a run"] = made.spark_session is made.spark_session
 
-    resource = spark_resource(settings(**{"spark.my.password": "hidden"}))
+    resource = spark_resource(
+        settings(**{"spark.my.password": "hidden", "spark.my.url": "jdbc:postgresql://u:hidden@host/db"})
+    )
     for asset in (idle, busy):
         dg.materialize([asset], resources={"spark": resource}, raise_on_error=True)
     seen["stopped after the run"] = SparkContext._active_spark_context is None

@@ -83,7 +83,7 @@ def test_variables_override_the_file_and_reach_nested_keys():
 def test_the_file_can_be_named_by_a_variable():
     Path("other.yaml").write_text(FULL)
     assert load_settings(environ={"CLTV_CONFIG": "other.yaml"}).currency == "GBP"
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):
+    with pytest.raises(ConfigError, match="that CLTV_CONFIG names does not exist"):
         load_settings(environ={"CLTV_CONFIG": "nowhere.yaml"})
 
 
@@ -151,8 +151,8 @@ def test_a_template_needs_a_function_that_renders_it():
     Path("defs.yaml").write_text('type: cltv_assets.CltvComponent\nattributes: {lake_uri: "{{ env.LAKE }}"}\n')
     with pytest.raises(ConfigError, match=r"defs\.yaml, line 2: lake_uri: .* only Dagster renders templates"):
         load_settings("defs.yaml", {})
-    rendered = load_settings("defs.yaml", {}, renderer=lambda root: lambda text: f"{root}/rendered")
-    assert rendered.lake_root == str(Path.cwd() / "rendered")
+    rendered = load_settings("defs.yaml", {}, renderer=lambda file, number: lambda text: f"{file.parent}/{number}")
+    assert rendered.lake_root == str(Path.cwd() / "0")
 
 
 def test_variables_of_the_deployment_are_no_settings():
@@ -210,7 +210,7 @@ def test_a_query_without_amounts_names_no_amount():
     ("scores", "says"),
     [
         ("{lapsed_below: 0.4}", "lapsed_below < recovered_above <= at_risk_below < active_above"),
-        ("{at_risk_below: 0.25, active_above: 0.9}", "0.2, 0.3, 0.25 and 0.9"),
+        ("{at_risk_below: 0.25, active_above: 0.9}", "must rise in the order"),
         ("{active_above: 0.5}", "for example 0.2, 0.3, 0.5 and 0.6"),
         ("{actions: {at_risk: Call}}", "'at_risk': the segments are champions, loyal, potential loyalists"),
         ("{actions: {lost: ' '}}", "the action of 'lost' is empty"),

@@ -127,7 +127,7 @@ def test_errors_name_the_file_and_line_that_a_value_came_from() -> None:
 )
 def test_an_unknown_environment_suggests_the_right_one(name: str, meant: str) -> None:
     said = refusal(name)
-    assert f"variable CLTV_ENVIRONMENT: there is no environment '{name}'; did you mean '{meant}'?" in said
+    assert f"variable CLTV_ENVIRONMENT: there is no such environment; did you mean '{meant}'?" in said
     assert "development, test, production" in said
     Path("cltv.yaml").write_text(f"environment: {name}\n" + BASE)
     with pytest.raises(ConfigError, match=rf"cltv\.yaml, line 1: there is no environment '{name}'"):

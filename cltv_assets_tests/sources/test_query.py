@@ -103,6 +103,8 @@ def test_a_wrong_query_is_refused_with_its_place(
         read_all(source_of(query))
     assert caught.value.problem.startswith("source.query")
     assert remedy in caught.value.remedy
+    # Of the data, not of the query: Dagster is not told.
+    assert "Ann" not in caught.value.recorded
 
 
 def test_no_line_of_its_files_is_lost(source_of: Callable[..., TransactionSource], shop: Path) -> None:

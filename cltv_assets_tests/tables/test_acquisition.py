@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,25 @@ def test_a_month_adds_up_its_lines_by_value_and_in_all(tmp_path):
     assert april.engine.collect(acquisition_costs.make(april)).num_rows == 0
     credit = run_of(tmp_path, "month,channel,spend,new\n2024-03,ads,-5,\n")
     assert not findings(credit, acquisition_costs.make(credit), acquisition_costs)["spend_positive"].passed
+
+
+def test_the_ui_shows_no_figures_of_a_few_customers(tmp_path):
+    run = run_of(tmp_path, "month,channel,spend,new\n2024-03,ads,1.00,\n")
+    rows = payback_rows(
+        [cost(MARCH, "900"), *(cost(MARCH, "5", name) for name in ("ads", "fair", "radio"))],
+        [
+            *course(MARCH, 50, [8.0, 10.0], {}),
+            *course(MARCH, 10, [8.0, 10.0], {}, "ads"),
+            *course(MARCH, 9, [8.0, 10.0], {}, "fair"),
+        ],
+        NOW,
+        (3, 12),
+    )
+    table = run.engine.from_arrow(pa.Table.from_pylist(rows, schema=ACQUISITION_PAYBACK.arrow))
+    highlights = acquisition_payback.TABLE.highlights
+    assert highlights is not None
+    found = highlights(replace(run, inputs={"acquisition_payback": table})).tables["newest_cohorts"]
+    assert {row["of"]: row["customers"] for row in found} == {"all": 50, "ads": 10, "radio": 0}
 
 
 def test_the_checks_find_lost_costs_and_costs_without_customers(tmp_path):

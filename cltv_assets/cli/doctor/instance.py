@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,12 +18,16 @@ from cltv_assets.dagster_defs.instance import dagster_home, open_instance
 from cltv_assets.dagster_defs.instance_state import chosen_in_the_ui
 from cltv_assets.dagster_defs.run_owner import KILLED_RUNS_SENSOR
 from cltv_assets.errors import ConfigError
+from cltv_assets.foreign import without_credentials
 from cltv_assets.settings import Settings
 
 #: Seconds without a sign of life after which a daemon counts as silent; it gives one every 30.
 _SILENT = 330
 #: A variable that Dagster's configuration names and nobody has set.
 _UNSET = re.compile(r"environment variable \"?(\w+)\"? which is not set")
+
+#: A variable that ``dagster.yaml`` takes a value from.
+_VARIABLE = re.compile(r"\benv: *['\"]?(\w+)")
 
 
 def look_at_instance(settings: Settings) -> Iterator[Finding]:
@@ -41,7 +47,7 @@ def look_at_instance(settings: Settings) -> Iterator[Finding]:
         yield failed(
             "database",
             ConfigError(
-                f"The instance at {home} cannot be opened: {_reason(error)}.",
+                f"The instance at {home} cannot be opened: {_reason(error, home)}.",
                 "Look at dagster.yaml there, at the variables that it names, and whether the database answers.",
             ),
         )
@@ -143,16 +149,23 @@ def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Fi
         )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, home: Path) -> str:
     """Return why an instance cannot be opened, in one line and without passwords."""
     if isinstance(error, dg.DagsterInvalidConfigError):
         # The error's own text begins with pages about the right form.
         message = "\n".join(str(getattr(one, "message", one)) for one in error.errors)
         if unset := sorted(set(_UNSET.findall(message))):
             return f"not set: {', '.join(unset)}"
-        return f"dagster.yaml is wrong: {_without_secrets(message)}"
-    return f"{type(error).__name__}: {_without_secrets(str(error))}"
+        return f"dagster.yaml is wrong: {_without_secrets(message, home)}"
+    return f"{type(error).__name__}: {_without_secrets(str(error), home)}"
 
 
-def _without_secrets(text: str) -> str:
-    return " ".join(re.sub(r"://[^@\s]*@", "://…@", text).split())[:400]
+def _without_secrets(text: str, home: Path) -> str:
+    """Leave out users and passwords of addresses, and what the variables hold that ``dagster.yaml`` names."""
+    configured = home / "dagster.yaml"
+    names = _VARIABLE.findall(configured.read_text(encoding="utf-8")) if configured.is_file() else ()
+    named = {name: os.environ.get(name, "") for name in names}
+    for name, value in sorted(named.items(), key=lambda item: len(item[1]), reverse=True):
+        if value:
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", f"(${name})", text)
+    return " ".join(without_credentials(text).split())[:400]

@@ -23,8 +23,9 @@ from cltv_assets.dagster_defs.automation.expectations import Expectation, closes
 from cltv_assets.dagster_defs.automation.landed import months_of_tags, ranges
 from cltv_assets.dagster_defs.automation.told_warnings import Memory, Warned, WarningsWatch, last_place
 from cltv_assets.dagster_defs.automation.webhook import Webhook, escaped
-from cltv_assets.dagster_defs.instance_state import forget_checks_not_run
 from cltv_assets.dagster_defs.naming import Names
+from cltv_assets.dagster_defs.run_owner import is_of_graph
+from cltv_assets.foreign import without_credentials
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 
@@ -155,7 +156,9 @@ class Watchman:
         made = {asset: instance.get_materialized_partitions(self._names.key(asset)) for asset in self._expected}
         overdue = {(asset, month) for asset in self._expected for month in self._late(asset, made[asset], now)}
         told = before.told()
-        warned, memory = self._warnings.look(instance, before.warnings, lambda run: self._is_ours(run, location))
+        warned, memory = self._warnings.look(
+            instance, before.warnings, lambda run: is_of_graph(run, self._job, self._keys, location)
+        )
         arrived = {(asset, month) for asset, month in told - overdue if month.key in made.get(asset, ())}
         lines = [
             *_told_runs(instance, runs),
@@ -181,19 +184,12 @@ class Watchman:
         records = instance.fetch_run_status_changes(wanted, limit=_RUNS, ascending=True).records
         runs = [run for record in records if (run := instance.get_run_by_id(record.run_id)) is not None]
         # A run that Dagster retries by itself has not failed for good.
-        ours = [run for run in runs if self._is_ours(run, location)]
-        for run in ours:
-            # A run whose process was killed could not take them back itself.
-            forget_checks_not_run(instance, run.run_id)
-        ours = [run for run in ours if run.tags.get("dagster/will_retry") != "true"]
+        ours = [
+            run
+            for run in runs
+            if is_of_graph(run, self._job, self._keys, location) and run.tags.get("dagster/will_retry") != "true"
+        ]
         return ours, records[-1].storage_id if records else after
-
-    def _is_ours(self, run: dg.DagsterRun, location: str | None) -> bool:
-        origin = run.remote_job_origin
-        if origin is not None and location is not None and origin.location_name != location:
-            return False
-        assets = set(run.asset_selection or ()) | {check.asset_key for check in run.asset_check_selection or ()}
-        return run.job_name == self._job or bool(assets & self._keys)
 
     def _late(self, asset: str, made: Iterable[str], now: dt.datetime) -> list[Month]:
         settings, there = self._settings, set(made)
@@ -303,7 +299,7 @@ def _told_warning(warned: Warned) -> str:
 
 
 def _where(run_id: str) -> str:
-    ui = os.environ.get(UI_VARIABLE, "").rstrip("/")
+    ui = without_credentials(os.environ.get(UI_VARIABLE, ""), "").rstrip("/")
     return f"{ui}/runs/{run_id}" if ui else f"run {run_id}"
 
 

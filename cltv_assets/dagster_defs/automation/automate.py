@@ -95,7 +95,7 @@ def sensors_of(settings: Settings, automated: Automated, job: Any) -> list[dg.Se
         automated.sensor,
         *([watching] if watching is not None else []),
         alerts_sensor(settings, job, automated.expected),
-        killed_runs_sensor(settings),
+        killed_runs_sensor(settings, job.name, {key for made in automated.assets for key in made.keys}),
     ]
 
 

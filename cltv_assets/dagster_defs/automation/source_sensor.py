@@ -38,6 +38,7 @@ from cltv_assets.dagster_defs.automation.source_changes import (
     losses_of,
     unknown_files,
 )
+from cltv_assets.dagster_defs.failures import nothing_quoted
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.resources.s3 import object_store_for
 from cltv_assets.months import Month
@@ -248,7 +249,8 @@ def source_sensor(settings: Settings, job: Any) -> dg.SensorDefinition | None:
     )
     def watch_source_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = dt.datetime.now(dt.UTC)
-        look = watch.look(context.instance, Cursor.parse(context.cursor), now, context.repository_def)
+        with nothing_quoted():
+            look = watch.look(context.instance, Cursor.parse(context.cursor), now, context.repository_def)
         if look.requests and look.cursor.lost:
             # Otherwise it is why the tick is skipped.
             context.log.warning(look.cursor.lost)

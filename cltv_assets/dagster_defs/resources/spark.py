@@ -27,8 +27,8 @@ except ModuleNotFoundError:
         "engine: spark needs the extra spark.", "Install it (pip install 'cltv-assets[spark]'), or set engine: duckdb."
     ) from None
 
-#: Names of settings whose values Spark itself hides in its pages.
-_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
+#: In names of settings whose values Spark itself hides in its pages; in values, such as a database's URL.
+_SECRET = re.compile(r"secret|password|token|credential|access[.]?key|://[^/@]*@", re.IGNORECASE)
 
 
 class SparkResource(LazyPySparkResource):  # type: ignore[misc] # skipped by mypy, as the embedded installation lacks it
@@ -59,5 +59,6 @@ def spark_resource(settings: Settings) -> SparkResource:
         If ``spark.conf`` has a setting that would change the numbers.
     """
     # A Connect address may end in a token.
-    shown = {k: re.sub(";.*", "", v) for k, v in spark_config(settings).items() if not _SECRET.search(k)}
+    named = {k: re.sub(";.*", "", v) if k == "spark.remote" else v for k, v in spark_config(settings).items()}
+    shown = {k: v for k, v in named.items() if not _SECRET.search(k) and not _SECRET.search(v)}
     return bound(SparkResource, settings=settings)(spark_config=shown)

@@ -21,7 +21,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from cltv_assets.cli.doctor import Finding, State
 from cltv_assets.cli.doctor.examine import findings
-from cltv_assets.cli.doctor.instance import look_at_instance
+from cltv_assets.cli.doctor.instance import _reason, look_at_instance
 from cltv_assets.cli.doctor.versions import look_at_versions
 from cltv_assets.dagster_defs.automation.automate import AUTOMATION_SENSOR
 from cltv_assets.dagster_defs.build import build_definitions
@@ -162,6 +162,18 @@ def test_an_instance_that_cannot_be_opened_says_so_without_its_secrets(settings:
     assert found.state is State.FAILED
     assert found.text.endswith("cannot be opened: not set: NOT_SET_ANYWHERE.")
     assert found.exit_code == 2
+
+
+def test_a_database_that_does_not_answer_is_named_by_its_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(
+        "storage:\n  postgres:\n    postgres_db:\n      hostname: {env: OF_HOST}\n      password: {env: OF_PASSWORD}\n"
+    )
+    monkeypatch.setenv("OF_HOST", "CANARY-1.example")
+    monkeypatch.setenv("OF_PASSWORD", "CANARY-2/@x")
+    told = _reason(OSError("no CANARY-1.example: postgresql://u:CANARY-2/@x@CANARY-1.example/d, CANARY-2/@x"), tmp_path)
+    assert told == "OSError: no ($OF_HOST): postgresql://…@($OF_HOST)/d, ($OF_PASSWORD)"
 
 
 def test_an_instance_of_a_wrong_form_is_told_apart_from_one_that_lacks_variables(

@@ -84,7 +84,7 @@ def test_nothing_is_said_while_nothing_is_wrong(
 def test_a_failed_run_is_told_once_with_its_month_its_reason_and_a_link(
     tmp_path: Path, instance: dg.DagsterInstance, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CLTV_UI_URL", "https://dagster.example/")
+    monkeypatch.setenv("CLTV_UI_URL", "https://reader:s3cr3t@dagster.example/")
     alerted = Alerted(tmp_path, instance, **UNHURRIED)
     # What failed before anybody listened is no news.
     alerted.run("2011-01")

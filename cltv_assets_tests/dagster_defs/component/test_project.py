@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.tables import all_schemas
 from cltv_assets_tests.cli.commands import code_of
 from cltv_assets_tests.dagster_defs.component.conftest import BRANDS, Project
+from cltv_assets_tests.settings.canary import assert_hides
 
 TABLES = [schema.name for schema in all_schemas((3,))]
 
@@ -92,6 +94,52 @@ def test_a_typo_names_file_line_and_the_right_key(
     yaml = project.run("dg", "check", "yaml", str(project.file("acme").parent))
     assert yaml.returncode != 0
     assert "start_monht" in yaml.stdout + yaml.stderr
+
+
+def test_what_a_template_became_is_in_no_error_of_dagster(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_ACME", "CANARY-7391")
+    project.file("acme").write_text(project.file("acme").read_text() + '  currency: "{{ env.SECRET_OF_ACME }}"\n')
+    with pytest.raises(Exception, match=r"building definitions for acme|loading component acme") as refused:
+        project.load(monkeypatch)
+    assert isinstance(refused.value.__cause__, ConfigError)
+    assert "currency" in str(refused.value.__cause__)
+    assert_hides("CANARY-7391", refused.value)
+
+
+def test_commands_render_the_project_s_own_template_variables_as_dagster_does(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project.file("acme").parent
+    (folder / "variables.py").write_text(
+        "import dagster as dg\n\n\n@dg.template_var\ndef base(context):\n    return f'{context.project_root}/own'\n"
+    )
+    (folder / "shop.py").write_text(
+        "import dagster as dg\nfrom cltv_assets import CltvComponent\n\n\n"
+        "class AcmeCltvComponent(CltvComponent):\n    @staticmethod\n    @dg.template_var\n"
+        "    def money() -> str:\n        return 'GBP'\n"
+    )
+    text = project.file("acme").read_text()
+    text = text.replace("../../../../lakes/acme", '"{{ base }}/acme"').replace("cltv_assets.Cltv", ".shop.AcmeCltv")
+    project.file("acme").write_text(text + '  currency: "{{ money }}"\ntemplate_vars_module: .variables\n')
+    # Not installed: the message says so, and no folder of another name is taken.
+    assert code_of("status", "--config", str(project.file("acme"))) == 2
+    said = capsys.readouterr().err
+    assert "lake_uri: {{ base }}/acme cannot be rendered: 'base' is no variable of Dagster's" in said
+    assert f"`pip install -e .` in {project.root}" in said
+
+    defs = project.load(monkeypatch)
+    settings = load_settings(project.file("acme"))
+    assert settings.lake_root == f"{project.root}/own/acme"
+    assert settings.currency == "GBP"
+    assert settings.source_path == f"{project.root}/data/acme.csv"
+    tables = {
+        spec.metadata.get("dagster/table_name", "")
+        for spec in defs.resolve_all_asset_specs()
+        if spec.key.path[0] == "acme"
+    }
+    assert any(f"{project.root}/own/acme" in name for name in tables), tables
+    found = project.run("cltv", "status", "--config", str(project.file("acme")))
+    assert found.returncode == 1, found.stdout + found.stderr
 
 
 def test_importing_the_package_does_not_import_dagster() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from cltv_assets.dagster_defs.presentation import metadata_of
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -21,6 +24,7 @@ from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
 from cltv_assets.tables.customer_attributes import MOST_VALUES, OTHER, UNKNOWN
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_days import PURCHASE_DAYS
+from cltv_assets.tables.segmentation import ALL
 
 MONTH = Month.parse("2024-03")
 COLUMNS = {"customer_id": "who", "transacted_at": "day", "amount": "total"}
@@ -164,3 +168,25 @@ def test_a_day_has_the_attributes_of_its_first_purchase_that_has_any(engine, att
     days = purchase_days.merge_by_day(cleaned, attributes=attributes).order_by("purchase_day")
     found = [row["attributes"] for row in engine.collect(days).to_pylist()]
     assert found == (['{"k": "before 1970"}', '{"k": "y"}'] if attributes else [None, None])
+
+
+def test_values_that_few_customers_have_are_told_as_one(engine):
+    # An address in the wrong column tells who its one customer is.
+    places = [*["web"] * 12, *["shop"] * 10, *["till"] * 9, "1 Canary Road"]
+    run = run_on(engine, [(f"c{at}", "2024-03-01", {"channel": place}) for at, place in enumerate(places)], ["channel"])
+    table = run.engine.cache(customer_attributes.make(run))
+    highlights = customer_attributes.TABLE.highlights
+    assert highlights is not None
+    found = highlights(replace(run, inputs={**run.inputs, "customer_attributes": table})).tables["by_channel"]
+    told = {row["value"]: row["customers"] for row in found}
+    assert told == {"web": 12, "shop": 10, OTHER: 10}
+
+
+def test_a_preview_shows_no_value_of_an_attribute(engine):
+    rows = [{"attribute": "channel", "attribute_value": "1 Canary Road", "customers": 1}] * 5
+    rows.append({"attribute": ALL, "attribute_value": ALL, "customers": 5})
+    table: Any = SimpleNamespace(name="cohort_value", highlights=None)
+    run: Any = SimpleNamespace(engine=engine, notes={})
+    preview = metadata_of(table, engine.from_arrow(pa.Table.from_pylist(rows)), run)["preview"].value
+    assert "Canary" not in preview
+    assert "| all | all | 5 |" in preview
