@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 import weakref
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +33,12 @@ OWNER = "cltv/owner"
 KILLED_RUNS_SENSOR = "cltv_killed_runs"
 
 _INTERVAL = 30
-_MESSAGE = "The process that ran this was killed. Nothing of a month that it had not published is seen by readers."
+#: Failed runs that one tick looks at.
+_RUNS = 100
+_MESSAGE = (
+    "The process that ran this was killed. If nobody did that, memory ran out: lower duckdb_memory_limit, or give the "
+    "machine or the container more. Nothing of a month that it had not published is seen by readers."
+)
 #: The daemon could not try such a run again: it knows no code location of it.
 _NO_RETRIES = {"dagster/max_retries": "0"}
 _UNFINISHED = (
@@ -83,7 +89,7 @@ def owner_tags(instance: dg.DagsterInstance) -> dict[str, str]:
             try:
                 owner = _owners[folder] = _Owner(folder)
             except OSError as error:
-                raise unwritable(folder.parent, error.strerror or str(error)) from None
+                raise unwritable(folder, error.strerror or str(error)) from None
         return {OWNER: owner.tag} | _NO_RETRIES
 
 
@@ -144,8 +150,18 @@ def report_ended(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str)
     forget_checks_not_run(instance, run.run_id)
 
 
-def killed_runs_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Return the sensor that ends killed runs while nobody gives commands."""
+def killed_runs_sensor(settings: Settings, job: str, assets: Collection[dg.AssetKey]) -> dg.SensorDefinition:
+    """Return the sensor that ends killed runs while nobody gives commands.
+
+    Parameters
+    ----------
+    settings : Settings
+        They give the prefix of names.
+    job : str
+        Name of the job that makes a month.
+    assets : collection of AssetKey
+        The graph's.
+    """
 
     @dg.sensor(
         name=Names(settings.asset_prefix).name(KILLED_RUNS_SENSOR),
@@ -155,6 +171,16 @@ def killed_runs_sensor(settings: Settings) -> dg.SensorDefinition:
     )
     def end(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         ended = end_killed_runs(context.instance)
+        seen = int(context.cursor or 0)
+        failed = dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=seen)
+        records = context.instance.fetch_run_status_changes(failed, limit=_RUNS, ascending=True).records
+        for record in records:
+            run = context.instance.get_run_by_id(record.run_id)
+            # The code server marks a run that it launched as failed, whose process could not take its plans back.
+            if run is not None and (run.job_name == job or not set(assets).isdisjoint(run.asset_selection or ())):
+                forget_checks_not_run(context.instance, record.run_id)
+            seen = record.storage_id
+        context.update_cursor(str(seen))
         return dg.SkipReason(f"Marked as failed: {', '.join(ended)}." if ended else "No run lost its process.")
 
     return end

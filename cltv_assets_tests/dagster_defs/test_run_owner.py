@@ -16,6 +16,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.tags import MAX_RETRIES_TAG, WILL_RETRY_TAG
 
 from cltv_assets.dagster_defs.automation.alerts import causes_of
+from cltv_assets.dagster_defs.build import MONTH_JOB
 from cltv_assets.dagster_defs.instance import dagster_home, open_instance
 from cltv_assets.dagster_defs.run_owner import OWNER, end_killed_runs, killed_runs_sensor, owner_tags
 from cltv_assets.settings import Settings
@@ -92,7 +93,7 @@ def test_the_sensor_ends_it_while_nobody_gives_commands() -> None:
     kill_a_run()
     with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:
         (run,) = instance.get_runs()
-        sensor = killed_runs_sensor(settings)
+        sensor = killed_runs_sensor(settings, MONTH_JOB, [])
         said = sensor(dg.build_sensor_context(instance=instance))
         assert isinstance(said, dg.SkipReason)
         assert said.skip_message == f"Marked as failed: {run.run_id}."
@@ -102,6 +103,29 @@ def test_the_sensor_ends_it_while_nobody_gives_commands() -> None:
         assert isinstance(said, dg.SkipReason)
         assert said.skip_message == "No run lost its process."
         assert len(causes_of(instance, run.run_id)) == 1
+
+
+def test_the_sensor_takes_back_what_a_run_that_dagster_ended_never_checked() -> None:
+    settings = Settings()
+    kill_a_run()
+    key = dg.AssetCheckKey(dg.AssetKey("made"), "looked_at")
+    with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:
+        (run,) = instance.get_runs()
+        # As the code server does, which has seen the end of the process.
+        instance.report_run_failed(run)
+
+        def planned() -> bool:
+            return key in instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
+
+        assert planned()
+        # Of another project's runs the plans stay.
+        for job, stays in ((MONTH_JOB, True), (run.job_name, False)):
+            context = dg.build_sensor_context(instance=instance)
+            killed_runs_sensor(settings, job, [])(context)
+            assert planned() is stays
+            # Each failure is looked at once.
+            (record,) = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=2).records
+            assert context.cursor == str(record.storage_id)
 
 
 def test_the_place_of_a_killed_run_in_a_pool_is_free_at_once() -> None:

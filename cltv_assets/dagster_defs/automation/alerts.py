@@ -23,7 +23,6 @@ from cltv_assets.dagster_defs.automation.expectations import Expectation, closes
 from cltv_assets.dagster_defs.automation.landed import months_of_tags, ranges
 from cltv_assets.dagster_defs.automation.told_warnings import Memory, Warned, WarningsWatch, last_place
 from cltv_assets.dagster_defs.automation.webhook import Webhook, escaped
-from cltv_assets.dagster_defs.instance_state import forget_checks_not_run
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -182,9 +181,6 @@ class Watchman:
         runs = [run for record in records if (run := instance.get_run_by_id(record.run_id)) is not None]
         # A run that Dagster retries by itself has not failed for good.
         ours = [run for run in runs if self._is_ours(run, location)]
-        for run in ours:
-            # A run whose process was killed could not take them back itself.
-            forget_checks_not_run(instance, run.run_id)
         ours = [run for run in ours if run.tags.get("dagster/will_retry") != "true"]
         return ours, records[-1].storage_id if records else after
 

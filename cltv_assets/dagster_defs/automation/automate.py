@@ -90,12 +90,12 @@ def sensors_of(settings: Settings, automated: Automated, job: Any) -> list[dg.Se
     job : job definition
         Makes a month of the whole graph.
     """
-    watching = source_sensor(settings, job)
+    watching, names = source_sensor(settings, job), Names(settings.asset_prefix)
     return [
         automated.sensor,
         *([watching] if watching is not None else []),
         alerts_sensor(settings, job, automated.expected),
-        killed_runs_sensor(settings),
+        killed_runs_sensor(settings, job.name, [names.key(asset) for asset in automated.expected]),
     ]
 
 
