@@ -15,6 +15,7 @@ import yaml
 
 from cltv_assets.dagster_defs.instance_state import are_made, calm_sqlite, mend_heads
 from cltv_assets.dagster_defs.run_owner import end_killed_runs, unwritable
+from cltv_assets.errors import CltvError, ConfigError
 from cltv_assets.files.locks import hold
 from cltv_assets.files.scratch import remove_orphans
 from cltv_assets.settings import Settings
@@ -62,7 +63,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     Raises
     ------
     ConfigError
-        If its folder cannot be written, or its databases are broken.
+        If its folder cannot be written, or its database is broken or cannot be reached, now or later.
     EngineError
         If there is no place for temporary files.
     """
@@ -71,9 +72,33 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     remove_orphans()
     # Dagster also reads the variable itself, for example for compute logs.
     os.environ["DAGSTER_HOME"] = str(home)
-    with calm_sqlite(), _opened(home) as instance:
+    with _naming_lost_database(home), calm_sqlite(), _opened(home) as instance:
         end_killed_runs(instance)
         yield instance
+
+
+@contextlib.contextmanager
+def _naming_lost_database(home: Path) -> Iterator[None]:
+    """Say what an operator can do about a database that is full or away, in place of a fault of this package."""
+    try:
+        yield
+    except CltvError:
+        # It has said what is wrong: with a source in a database, for example.
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        # Dagster's storages tell of it in errors of their own.
+        while cause is not None and not isinstance(cause, (sa.exc.OperationalError, sa.exc.InterfaceError)):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        reason = str(cause.orig).partition("\n")[0]
+        if _FULL_OR_READ_ONLY.search(reason):
+            raise unwritable(home, reason) from error
+        raise ConfigError(
+            f"Dagster's database cannot be used: {reason}. Months that were published stay.",
+            f"Look whether it runs and has room ({home}/dagster.yaml says where it is), then give the command again.",
+        ) from error
 
 
 def _opened(home: Path) -> dg.DagsterInstance:
@@ -89,11 +114,8 @@ def _opened(home: Path) -> dg.DagsterInstance:
                 if not are_made(home):
                     return dg.DagsterInstance.from_config(str(home))
         return dg.DagsterInstance.from_config(str(home))
-    except (OSError, sa.exc.OperationalError) as error:
-        reason = str(error.orig) if isinstance(error, sa.exc.OperationalError) else error.strerror or str(error)
-        if isinstance(error, OSError) or _FULL_OR_READ_ONLY.search(reason):
-            raise unwritable(home, reason) from error
-        raise
+    except OSError as error:
+        raise unwritable(home, error.strerror or str(error)) from error
 
 
 def _has_storage(home: Path) -> bool:

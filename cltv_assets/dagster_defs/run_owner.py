@@ -35,7 +35,10 @@ KILLED_RUNS_SENSOR = "cltv_killed_runs"
 _INTERVAL = 30
 #: The most failed runs that a tick looks at; the next one looks at the others.
 _FAILURES = 50
-_MESSAGE = "The process that ran this was killed. Nothing of a month that it had not published is seen by readers."
+_MESSAGE = (
+    "The process that ran this was killed. If nobody did that, memory ran out: lower duckdb_memory_limit, or give the "
+    "machine or the container more. Nothing of a month that it had not published is seen by readers."
+)
 #: The daemon could not try such a run again: it knows no code location of it.
 _NO_RETRIES = {"dagster/max_retries": "0"}
 _UNFINISHED = (
@@ -86,7 +89,7 @@ def owner_tags(instance: dg.DagsterInstance) -> dict[str, str]:
             try:
                 owner = _owners[folder] = _Owner(folder)
             except OSError as error:
-                raise unwritable(folder.parent, error.strerror or str(error)) from None
+                raise unwritable(folder, error.strerror or str(error)) from None
         return {OWNER: owner.tag} | _NO_RETRIES
 
 

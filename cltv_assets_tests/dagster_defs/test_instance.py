@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -140,6 +141,22 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pyt
         open_instance(settings),
     ):
         pass
+
+
+def test_a_database_that_is_full_meanwhile_is_named() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def record() -> None:
+        with open_instance(Settings()) as instance:
+            # Not one more byte of a file.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+            instance.report_runless_asset_event(dg.AssetMaterialization("made", partition=KEYS[0]))
+
+    try:
+        with pytest.raises(ConfigError, match=r"\.dagster cannot be written: .* Make room there"):
+            record()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def revisions(database: Path) -> list[str]:

@@ -16,13 +16,13 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.tags import MAX_RETRIES_TAG, WILL_RETRY_TAG
 
 from cltv_assets.dagster_defs.automation.alerts import causes_of
+from cltv_assets.dagster_defs.build import MONTH_JOB as JOB
 from cltv_assets.dagster_defs.instance import dagster_home, open_instance
 from cltv_assets.dagster_defs.run_owner import OWNER, end_killed_runs, killed_runs_sensor, owner_tags
 from cltv_assets.settings import Settings
 
 KEYS = dg.StaticPartitionsDefinition(["1997-01", "1997-02"])
 
-JOB = "cltv_month"
 #: A process that dies in the middle of a month.
 DYING = """
 import os, signal

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from cltv_assets_tests.test_deploy import composed
+
 ROOT = Path(__file__).parents[2]
 BASE, BUILT = "localhost/cltv-tests-python:bookworm", "localhost/cltv-tests:embedded"
 #: ``apt`` is in the official image of Python, too, and brings libstdc++; pip and venv belong to Python there.
@@ -119,17 +121,31 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
         podman("rmi", "--force", BUILT)
 
 
+def as_the_code_server(volumes: Mapping[str, str] | None = None) -> list[str]:
+    """Return Podman's options for what compose.yaml gives the service ``code``, without any network.
+
+    ``volumes`` names volumes by their places; the others are the container's own.
+    """
+    code = composed()["services"]["code"]
+    options = ["--network=none", "--cap-drop=all", "--security-opt=no-new-privileges", *limits()]
+    # A small /tmp, volumes, and nothing else to write to.
+    options += ["--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:mode=1777,size=1g,noexec"]
+    places = [mount["target"] for mount in code["volumes"] if mount["type"] == "volume"]
+    options += [f"--volume={f'{volumes[place]}:' if volumes else ''}{place}" for place in places]
+    return [*options, f"--hostname={code['hostname']}"]
+
+
 @pytest.fixture(scope="session")
 def run_in(image: Image) -> RunInImage:
     """Return a function that runs a command in the image as compose.yaml runs a service, without any network."""
 
     def run(*command: str, variables: Mapping[str, str] | None = None, files: Mapping[str, Path] | None = None) -> str:
-        options = ["--rm", "--network=none", "--cap-drop=all", "--security-opt=no-new-privileges", *limits()]
-        # A small /tmp, a volume for what is large, and nothing else to write to.
-        options += ["--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:mode=1777,size=1g,noexec"]
-        options.append("--volume=/scratch")
-        options += [f"--env={name}={value}" for name, value in (variables or {}).items()]
-        options += [f"--volume={path}:{place}:ro" for place, path in (files or {}).items()]
-        return podman("run", *options, BUILT, *command)
+        return podman("run", "--rm", *as_the_code_server(), *given(variables, files), BUILT, *command)
 
     return run
+
+
+def given(variables: Mapping[str, str] | None = None, files: Mapping[str, Path] | None = None) -> list[str]:
+    """Return Podman's options for variables, and for files by their places."""
+    options = [f"--env={name}={value}" for name, value in (variables or {}).items()]
+    return options + [f"--volume={path}:{place}:ro" for place, path in (files or {}).items()]

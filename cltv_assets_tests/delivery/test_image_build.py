@@ -27,12 +27,6 @@ def test_the_package_runs_as_a_user_without_rights_on_a_read_only_root(run_in: R
     assert "Read-only file system" in shown
 
 
-def test_a_month_is_made_without_network(run_in: RunInImage):
-    # Every library that computes a month: DuckDB, Arrow, Delta, SciPy, Matplotlib. Nothing may be fetched at run time.
-    variables = {"CLTV_END_MONTH": "1997-01", "CLTV_LAKE_URI": "/scratch/lake", "DAGSTER_HOME": "/scratch"}
-    assert "1 month done" in run_in("cltv", "run", variables=variables | {"TMPDIR": "/scratch"})
-
-
 def test_the_services_of_compose_become_healthy_and_make_a_month(run_in: RunInImage, tmp_path: Path):
     services = {name: service for name, service in composed()["services"].items() if name in SERVICES}
     for service in services.values():

@@ -11,6 +11,8 @@ from typing import Any
 import requests
 from websockets.sync.client import ClientConnection, connect
 
+from cltv_assets.dagster_defs.build import MONTH_JOB
+
 LAUNCH = """
 mutation ($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
@@ -18,6 +20,15 @@ mutation ($params: LaunchBackfillParams!) {
     ... on LaunchBackfillSuccess { backfillId }
     ... on PythonError { message }
     ... on UnauthorizedError { message }
+  }
+}
+"""
+RUN = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
   }
 }
 """
@@ -87,6 +98,19 @@ class Client:
         params = {"assetSelection": [{"path": [name]} for name in assets], "partitionNames": list(months)}
         answer: dict[str, Any] = self.ask(LAUNCH, params=params)["launchPartitionBackfill"]
         return answer
+
+    def run_month(self, assets: Sequence[str], month: str) -> str:
+        """Launch a run of a month of some assets, which waits in the queue for its turn, and return its id."""
+        chosen = [{"path": [name]} for name in assets]
+        selector = {"repositoryName": "__repository__", "repositoryLocationName": "cltv_assets", "jobName": MONTH_JOB}
+        params = {
+            "selector": selector | {"assetSelection": chosen, "assetCheckSelection": None},
+            "runConfigData": {},
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": month}]},
+        }
+        answer = self.ask(RUN, params=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
 
     def websocket(self, **headers: str) -> ClientConnection:
         """Open the websocket of GraphQL's subscriptions."""
