@@ -26,6 +26,8 @@ from cltv_assets.tables.table import Table
 REPORT_URL_VARIABLE = "CLTV_REPORT_URL"
 
 _PREVIEW_ROWS = 5
+#: More columns than this would be wider than a screen.
+_WIDE = 8
 #: The most characters in a cell. Sentences of ours are shorter; a text that was delivered has no bound.
 _CELL = 1000
 #: The command that opens a month's report.
@@ -113,8 +115,13 @@ def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any
         return metadata
     first = written.order_by(list(schema.grain)).limit(_PREVIEW_ROWS)
     preview = run.engine.collect(first).to_pylist()
-    says = f"The first rows by {', '.join(schema.grain)}, each as a column. Columns without a value are left out."
-    return metadata | {"preview": _captioned(run, says, _turned(preview))}
+    says = f"The first rows by {', '.join(schema.grain)}."
+    if len(schema.columns) > _WIDE:
+        preview, says = (
+            _turned(preview),
+            f"{says} Each is a column here; columns of the table without a value are left out.",
+        )
+    return metadata | {"preview": _captioned(run, says, preview)}
 
 
 def which_month(run: MonthRun, schema: TableSchema) -> dict[str, Any]:
@@ -135,7 +142,7 @@ def which_month(run: MonthRun, schema: TableSchema) -> dict[str, Any]:
 
 
 def _turned(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a line for each column that has a value, because tables have more columns than a screen is wide."""
+    """Return a line for each column that has a value."""
     names = [name for name in (rows[0] if rows else ()) if any(row[name] is not None for row in rows)]
     return [{"column": name} | {f"row {place}": row[name] for place, row in enumerate(rows, 1)} for name in names]
 

@@ -95,7 +95,7 @@ def month_highlights(run: MonthRun) -> Highlights:
     currency, by = run.settings.currency, run.settings.acquisition_costs.attribute
     says = (
         f"What was spent in the month to win customers, in {currency}, by {by}, and the new customers that the file "
-        "reports for it."
+        "reports, if it does."
     )
     return Highlights(dict(whole), {"by_value": (shown, says)} if shown else {})
 

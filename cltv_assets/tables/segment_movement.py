@@ -300,8 +300,8 @@ def month_highlights(run: MonthRun) -> Highlights:
     if not moved.rose + moved.fell + moved.stayed + moved.new:
         return Highlights(numbers)
     says = (
-        "Each bar is the customers of a value tier at the month's end; its parts are the tiers that they were in a "
-        "month before."
+        "Each bar is all customers of a value tier at the month's end; its parts say how many were in it a month "
+        "before, rose or fell into it, or are new."
     )
     return Highlights(numbers, {}, {"movement": (lambda: png(movement_figure(moves.into_tiers)), says)})
 

@@ -76,7 +76,7 @@ def test_predictions_tell_their_totals(ran: Ran) -> None:
 def test_the_most_valuable_are_shown_by_rank_and_commands_name_them(
     ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = told(ran.instance, "cltv_predictions")["most_valuable"]
+    shown = from_markdown(told(ran.instance, "cltv_predictions")["most_valuable"])
     best = sorted(((row["cltv_2m"], row["customer_id"]) for row in rows(ran, "cltv_predictions")), reverse=True)
     values = [value for value, _ in best]
     ranks = [place for place in (1, 2, 3, 4, 5, 10, 100, 1000) if place <= len(best)]
@@ -86,11 +86,12 @@ def test_the_most_valuable_are_shown_by_rank_and_commands_name_them(
         assert f"| {place} | {one} | {together} | {sum(values[:place]) / sum(values):.1%} |" in shown
     assert not any(customer in shown for _, customer in best)
 
-    query, export = re.findall(r"cltv (sql \".+?\"|export .+?\.csv)", from_markdown(shown))
+    query, export = re.findall(r"cltv (sql \".+?\"|export .+?\.csv)", shown)
     monkeypatch.setenv("CLTV_CONFIG", str(write_config(tmp_path, lake_uri=str(ran.lake))))
     found = cltv(*shlex.split(query), "--format", "csv", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
-    assert [line.split(",")[0] for line in found.stdout.splitlines()[1:]] == [customer for _, customer in best[:10]]
+    named = csv.DictReader(found.stdout.splitlines())
+    assert [row["customer_id"] for row in named] == [customer for _, customer in best[:10]]
     assert cltv(*shlex.split(export), cwd=tmp_path).returncode == 0
     with (tmp_path / "customers.csv").open(newline="") as file:
         assert {row["customer_id"] for row in csv.DictReader(file)} == {customer for _, customer in best}
@@ -211,7 +212,9 @@ def test_the_ui_plots_the_same_numbers_every_month_and_none_without_a_meaning(ra
     numeric = (dg.IntMetadataValue, dg.FloatMetadataValue)
     for name in (*TABLES, REPORT):
         last, before = (set(told(ran.instance, name, month, kind=numeric)) for month in (MONTH, "2011-03"))
-        assert last == before, name
+        assert before <= last, name
+        # Whether customers buy regularly is known of enough of them only.
+        assert last - before <= {"regularity"}, name
         assert {"table_version", PUBLICATION}.isdisjoint(last)
         assert (name == REPORT) or {"dagster/partition_row_count", "bytes"} < last
     weights = {label: value for label, value in told(ran.instance, "purchase_model").items() if "weight_" in label}
