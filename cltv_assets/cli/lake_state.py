@@ -75,6 +75,6 @@ def _recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> Mapping[Month, 
     for record in events.records:
         made = record.asset_materialization
         number = made.metadata.get(PUBLICATION) if made is not None else None
-        if isinstance(number, dg.IntMetadataValue) and number.value is not None and record.partition_key:
-            found[Month.parse(record.partition_key)] = number.value
+        if number is not None and record.partition_key:
+            found[Month.parse(record.partition_key)] = int(str(number.value))
     return found

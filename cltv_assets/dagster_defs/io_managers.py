@@ -90,8 +90,9 @@ def publish(platform: Platform, staged: StagedMonth, run_id: str) -> dict[str, A
         "dagster/row_count": rows,
         "dagster/uri": published.uri,
         "dagster/partition_row_count": published.rows,
-        "table_version": published.version,
-        PUBLICATION: published.publication,
+        # As text: the UI plots every number along the months.
+        "table_version": str(published.version),
+        PUBLICATION: str(published.publication),
         "bytes": published.bytes,
     }
 

@@ -22,7 +22,13 @@ from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.dagster_defs.io_managers import LakeWindow, publish
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
-from cltv_assets.dagster_defs.presentation import check_result, column_schema, metadata_of, refusal_metadata
+from cltv_assets.dagster_defs.presentation import (
+    check_result,
+    column_schema,
+    in_paragraphs,
+    metadata_of,
+    refusal_metadata,
+)
 from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months, outputs_of_checks, record_checks
 from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
 from cltv_assets.dagster_defs.upstream import upstream_deps
@@ -213,7 +219,7 @@ def asset_out(table: Table, settings: Settings, names: Names) -> dg.AssetOut:
     schema = table.schema_for(settings.horizons_months)
     return dg.AssetOut(
         key=names.key(table.name),
-        description=table.description,
+        description=in_paragraphs(table.description),
         group_name=names.name(table.group),
         owners=[table.owner],
         tags={HALF: table.half},

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.dagster_defs.failures import recordable as recordable_error
+from cltv_assets.figures import wording
 from cltv_assets.files.storage import month_folder
 from cltv_assets.foreign import for_markdown, without_credentials
 from cltv_assets.tables.check import Finding
@@ -29,10 +30,17 @@ REPORT_URL_VARIABLE = "CLTV_REPORT_URL"
 _PREVIEW_ROWS = 5
 #: Column of tables that have rows for each value of an attribute, and for all customers.
 _BY_ATTRIBUTE = "attribute_value"
-#: The most characters in a cell, because one long text makes a whole table hard to read.
-_CELL = 80
+#: More columns than this would be wider than a screen.
+_WIDE = 8
+#: The most characters in a cell. Sentences of ours are shorter; a text that was delivered has no bound.
+_CELL = 1000
 #: The command that opens a month's report.
 _SHOW = "cltv report --month"
+
+
+def in_paragraphs(description: str) -> str:
+    """Return a description with its first sentence apart, which is all that a node of the graph shows."""
+    return description.replace(". ", ".\n\n", 1)
 
 
 def column_schema(table: TableSchema) -> dg.TableSchema:
@@ -64,7 +72,7 @@ def check_result(asset: dg.AssetKey, finding: Finding, more: Mapping[str, Any] |
     """
     metadata = shown(finding.verdict.facts) | dict(more or {})
     if examples := recordable_rows(finding.examples):
-        metadata["examples"] = dg.MetadataValue.md(markdown_table(examples))
+        metadata["examples"] = dg.MetadataValue.md(markdown_table(examples, "Some of the rows that it found."))
     # A month that is refused says by its reasons where lines stand.
     told = finding.verdict.message + ("" if finding.blocks else places(finding.examples))
     return dg.AssetCheckResult(
@@ -86,7 +94,9 @@ def refusal_metadata(reasons: Sequence[Reason], run: MonthRun) -> dict[str, Any]
     found: dict[str, Any] = {"refused_lines": f"{place}/{month_folder(run.month)}"}
     if rows:
         told = [name for name in recordable_rows(rows)[0] if any(row.get(name) for row in rows)]
-        found["reasons"] = dg.MetadataValue.md(markdown_table([{name: row.get(name) for name in told} for row in rows]))
+        shown_rows = [{name: row.get(name) for name in told} for row in rows]
+        says = f"{wording.month_name(run.month)}. Why it is refused, and where some lines of each reason stand."
+        found["reasons"] = dg.MetadataValue.md(markdown_table(shown_rows, says))
     return found
 
 
@@ -102,15 +112,47 @@ def metadata_of(table: Table, written: ir.Table, run: MonthRun) -> dict[str, Any
     run : MonthRun
         The month's run; its inputs include the written tables.
     """
-    metadata = _highlights(table, run) | shown(run.notes)
+    schema = table.schema_for(run.settings.horizons_months)
+    metadata = which_month(run, schema) | _highlights(table, run) | shown(run.notes)
     if recordable(written.columns) != list(written.columns):
         # Its rows are customers or lines: highlights and counts tell of all of them together.
         return metadata
-    if _BY_ATTRIBUTE in written.columns:
+    of_all = _BY_ATTRIBUTE in written.columns
+    if of_all:
         # A value that one customer has may tell who that is.
         written = written.filter(written.attribute == ALL)
-    preview = run.engine.collect(written.limit(_PREVIEW_ROWS)).to_pylist()
-    return metadata | {"preview": dg.MetadataValue.md(markdown_table(preview))}
+    first = written.order_by(list(schema.grain)).limit(_PREVIEW_ROWS)
+    preview = run.engine.collect(first).to_pylist()
+    says = f"The first rows{' of all customers' if of_all else ''} by {', '.join(schema.grain)}."
+    if len(schema.columns) > _WIDE:
+        preview, says = (
+            _turned(preview),
+            f"{says} Each is a column here; columns of the table without a value are left out.",
+        )
+    return metadata | {"preview": _captioned(run, says, preview)}
+
+
+def which_month(run: MonthRun, schema: TableSchema) -> dict[str, Any]:
+    """Return the month of a materialisation, and whether a later one is published.
+
+    The UI calls what was made last the latest materialisation, although it may be an older month that was made again.
+
+    Parameters
+    ----------
+    run : MonthRun
+        The month's run.
+    schema : TableSchema
+        The table whose published months are looked at.
+    """
+    newest = max([run.month, *run.lake.table(schema).months()])
+    later = "" if newest == run.month else f" (not the newest month, which is {newest}: see Partitions)"
+    return {"month": f"{run.month}{later}"}
+
+
+def _turned(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a line for each column that has a value."""
+    names = [name for name in (rows[0] if rows else ()) if any(row[name] is not None for row in rows)]
+    return [{"column": name} | {f"row {place}": row[name] for place, row in enumerate(rows, 1)} for name in names]
 
 
 def _highlights(table: Table, run: MonthRun) -> dict[str, Any]:
@@ -125,13 +167,15 @@ def _highlights(table: Table, run: MonthRun) -> dict[str, Any]:
         return {"highlights": f"could not be made: {told}"}
 
 
-def report_metadata(run: MonthRun, path: str, size: int, essentials: Highlights) -> dict[str, Any]:
+def report_metadata(run: MonthRun, schema: TableSchema, path: str, size: int, essentials: Highlights) -> dict[str, Any]:
     """Return what the report's materialisation shows: where it is, and its main figures.
 
     Parameters
     ----------
     run : MonthRun
         The report's run.
+    schema : TableSchema
+        A table that the report reads.
     path : str
         Where the file is.
     size : int
@@ -146,19 +190,26 @@ def report_metadata(run: MonthRun, path: str, size: int, essentials: Highlights)
         if base
         else {"report": dg.MetadataValue.path(path), "open_with": f"{_SHOW} {run.month}"}
     )
-    return report | highlights_metadata(essentials, run) | {"dagster/uri": path, "bytes": size}
+    shown_of_it = report | highlights_metadata(essentials, run)
+    return which_month(run, schema) | shown_of_it | {"dagster/uri": path, "bytes": size}
 
 
 def highlights_metadata(found: Highlights, run: MonthRun) -> dict[str, Any]:
     """Return numbers, tables and, unless ``run`` leaves them out, pictures as metadata; Dagster plots the numbers."""
     metadata = shown(found.numbers)
-    for name, rows in found.tables.items():
-        metadata[name] = dg.MetadataValue.md(markdown_table(rows))
+    for name, (rows, says) in found.tables.items():
+        metadata[name] = _captioned(run, says, rows)
     if found.pictures and not run.pictures:
         return metadata | {
             "pictures": f"drawn in the month's report by {_SHOW} {run.month}, and here if the month is made by itself"
         }
-    return metadata | {name: picture(draw(), says) for name, (draw, says) in found.pictures.items()}
+    month = wording.month_name(run.month)
+    return metadata | {name: picture(draw(), f"{month}. {says}") for name, (draw, says) in found.pictures.items()}
+
+
+def _captioned(run: MonthRun, says: str, rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Return a table of the month below what it shows."""
+    return dg.MetadataValue.md(markdown_table(rows, f"{wording.month_name(run.month)}. {says}"))
 
 
 def picture(png: bytes, says: str) -> dg.MarkdownMetadataValue:
@@ -188,10 +239,11 @@ def shown(facts: Mapping[str, object]) -> dict[str, Any]:
     return found
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as a Markdown table; what stands in them is shown, and never taken for markup."""
+def markdown_table(rows: Sequence[Mapping[str, Any]], says: str = "") -> str:
+    """Return rows as a Markdown table below its caption; what stands in them is shown, and never taken for markup."""
+    caption = f"{for_markdown(says)}\n\n" if says else ""
     if not rows:
-        return "_no rows_"
+        return f"{caption}_no rows_"
     names = list(rows[0])
 
     def cell(value: object) -> str:
@@ -202,4 +254,4 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
     lines = ["| " + " | ".join(map(for_markdown, names)) + " |", "|" + " --- |" * len(names)]
     lines += ["| " + " | ".join(cell(row[name]) for name in names) + " |" for row in rows]
-    return "\n".join(lines)
+    return caption + "\n".join(lines)

@@ -13,7 +13,7 @@ from cltv_assets.dagster_defs.io_managers import LakeWindow
 from cltv_assets.dagster_defs.lake_asset import HALF
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import metadata_of_input, month_of
-from cltv_assets.dagster_defs.presentation import report_metadata
+from cltv_assets.dagster_defs.presentation import in_paragraphs, report_metadata
 from cltv_assets.dagster_defs.ranges import Event, MonthMade, make_months, outputs_of_checks, record_checks
 from cltv_assets.dagster_defs.resources import LAKE, POOL, Platform
 from cltv_assets.foreign import for_markdown
@@ -44,7 +44,7 @@ def report_asset(
         },
         deps=custom.deps_of([REPORT.name]),
         partitions_def=partitions,
-        description=REPORT.description,
+        description=in_paragraphs(REPORT.description),
         group_name=names.name(REPORT.group),
         owners=[REPORT.owner],
         tags={HALF: REPORT.half},
@@ -108,6 +108,6 @@ def _make(platform: Platform, names: Names, month: Month, upstream: Mapping[str,
     def publish(_value: None) -> Mapping[str, Any]:
         with faults_as_failures():
             path = run.lake.files(REPORT.name).publish(month, REPORT_FILE, html.encode(), fence)
-        return report_metadata(run, path, len(html.encode()), shown)
+        return report_metadata(run, schema, path, len(html.encode()), shown)
 
     return MonthMade([result], refusal, [dg.MaterializeResult(asset_key=key)], publish)

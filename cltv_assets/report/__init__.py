@@ -12,14 +12,14 @@ this package.
 from cltv_assets.report.audit import problems
 from cltv_assets.report.data import INPUTS, ReportData, collect
 from cltv_assets.report.essentials import essentials
-from cltv_assets.report.page import is_drawn, key_plot_png, render
+from cltv_assets.report.page import is_drawn, key_plot, render
 from cltv_assets.tables.table import CUSTOMER_ANALYTICS, EVALUATION, Asset
 
 REPORT_FILE = "report.html"
 REPORT = Asset(
     name="cltv_report",
-    description="The month's report as one self-contained HTML file: what to do, value beside last year's, cohorts, "
-    "channels, payback, segments, how wrong earlier predictions were, models, data quality.",
+    description="The month's report as one HTML file. What to do, value beside last year's, cohorts, channels, "
+    "payback, segments, how wrong earlier predictions were, models, data quality.",
     inputs=lambda _settings: INPUTS,
     group=EVALUATION,
     owner=CUSTOMER_ANALYTICS,
@@ -34,7 +34,7 @@ __all__ = [
     "collect",
     "essentials",
     "is_drawn",
-    "key_plot_png",
+    "key_plot",
     "problems",
     "render",
 ]

@@ -7,7 +7,7 @@ from typing import Any, cast
 from cltv_assets.figures import wording
 from cltv_assets.figures.svg import png
 from cltv_assets.report.data import ReportData
-from cltv_assets.report.page import key_plot_png
+from cltv_assets.report.page import key_plot
 from cltv_assets.report.sections import todo
 from cltv_assets.report.sections.tracking import cumulative_figure
 from cltv_assets.tables.highlights import Highlights
@@ -19,17 +19,26 @@ def essentials(data: ReportData) -> Highlights:
     head = todo.section(data).content
     tiles = cast("list[todo.Tile]", head["tiles"])
     found = Highlights()
-    found.tables["summary"] = [
-        {"figure": tile.label, "value": tile.value, "against last month": tile.note} for tile in tiles
-    ]
-    found.tables["what_changed"] = [{"since last month": text} for text in cast("list[str]", head["changes"])]
+    found.tables["summary"] = (
+        [{"figure": tile.label, "value": tile.value, "against last month": tile.note} for tile in tiles],
+        "The report's main figures, as of the month's end.",
+    )
+    found.tables["what_changed"] = (
+        [{"since last month": text} for text in cast("list[str]", head["changes"])],
+        "What is other than a month before.",
+    )
     if data.holdout:
-        found.tables["how_wrong_earlier_predictions_were"] = [_case(case) for case in data.holdout]
-    found.pictures["picture"] = (lambda: key_plot_png(data), "The month's key picture.")
+        found.tables["how_wrong_earlier_predictions_were"] = (
+            [_case(case) for case in data.holdout],
+            "Predictions of earlier months whose time is over, for all customers together, beside what then happened. "
+            f"Revenue in {data.settings.currency}. A bias of +10% is a prediction that was a tenth too high.",
+        )
+    found.pictures["picture"] = key_plot(data)
     if (tracking := data.tracking) is not None:
         found.pictures["tracking"] = (
             lambda: png(cumulative_figure(tracking)),
-            "Cumulative repeat purchases of all customers by week: what happened, and what the models expect.",
+            "Repeat purchases of all customers since the first month, added up by week: what happened, and what the "
+            "models expect. Lines that stay together mean that the models describe it well.",
         )
     numbers = {
         "customers": data.now.customers,

@@ -94,17 +94,29 @@ def page_title(data: ReportData) -> str:
     return f"Customer lifetime value, {data.month.key}"
 
 
-def key_plot_png(data: ReportData) -> bytes:
-    """Return one small picture of the month, as PNG: the concentration of predicted value.
+def key_plot(data: ReportData) -> tuple[Callable[[], bytes], str]:
+    """Return what draws one small picture of the month as PNG, the concentration of predicted value, and its caption.
 
     Without predictions it shows P(alive); without a purchase model, how often
     customers came back.
     """
     if data.value is not None and (curve := data.value.predicted.concentration) is not None:
-        return png(concentration_figure(curve.customers, curve.value, curve.marked))
-    if data.matrices is not None:
-        return png(matrices.p_alive_figure(data.matrices, data.settings.time_unit))
-    return png(histogram_figure(data.histogram.actual, data.histogram.expected))
+        return (
+            lambda: png(concentration_figure(curve.customers, curve.value, curve.marked)),
+            f"Customers in order of the value predicted for the next {wording.months(data.horizon)}, the most valuable "
+            "first, and the share of all value that they hold. On the dashed line all would be worth the same: the "
+            "further above it, the more depends on few.",
+        )
+    if (found := data.matrices) is not None:
+        return (
+            lambda: png(matrices.p_alive_figure(found, data.settings.time_unit)),
+            "Probability that a customer still buys, 0 to 1, by repeat purchases and by the time from the first to the "
+            "last one.",
+        )
+    return (
+        lambda: png(histogram_figure(data.histogram.actual, data.histogram.expected)),
+        "Customers by their number of repeat purchases up to the month's end.",
+    )
 
 
 @cache

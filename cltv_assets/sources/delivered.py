@@ -73,8 +73,8 @@ SOURCE_TEXT = Column(
 
 RAW_TRANSACTIONS = TableSchema(
     "raw_transactions",
-    "The month as delivered, one row for each source line: columns renamed, values untouched, "
-    "nothing dropped. A refund in a column beside the sale is a second row. A line whose date cannot be read stands "
+    "The month's lines as delivered, nothing dropped. One row for each source line: columns renamed, values "
+    "untouched. A refund in a column beside the sale is a second row. A line whose date cannot be read stands "
     "in the month of its file.",
     GRAIN_OF_LINES,
     (*DELIVERED, *LINE, SOURCE_TEXT, NOT_COUNTED, ATTRIBUTES, OTHER_COLUMNS),

@@ -23,7 +23,7 @@ from cltv_assets.tables.table import DATA_PLATFORM, INGESTION, Input, Table
 
 ACQUISITION_COSTS = TableSchema(
     "acquisition_costs",
-    "What was spent in the month to win new customers: in all, and for each value of acquisition_costs.attribute. "
+    "What was spent in the month to win customers. In all, and for each value of acquisition_costs.attribute. "
     "Empty without acquisition_costs.path, and for a month of which the file has no line.",
     ("attribute", "attribute_value"),
     (
@@ -92,7 +92,12 @@ def month_highlights(run: MonthRun) -> Highlights:
     rows = run.engine.collect(table.order_by("attribute", "attribute_value")).to_pylist()
     whole = {f"spend_{run.settings.currency}": float(row["spend"]) for row in rows if row["attribute"] == ALL}
     shown = [{**row, "spend": float(row["spend"])} for row in rows if row["attribute"] != ALL]
-    return Highlights(dict(whole), {"by_value": shown} if shown else {})
+    currency, by = run.settings.currency, run.settings.acquisition_costs.attribute
+    says = (
+        f"What was spent in the month to win customers, in {currency}, by {by}, and the new customers that the file "
+        "reports, if it does."
+    )
+    return Highlights(dict(whole), {"by_value": (shown, says)} if shown else {})
 
 
 TABLE = Table(

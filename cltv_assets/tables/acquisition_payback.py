@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from cltv_assets.columns import MONEY, Column, TableSchema
+from cltv_assets.figures import wording
 from cltv_assets.tables.acquisition_costs import ACQUISITION_COSTS
 from cltv_assets.tables.check import Values, Verdict, check
 from cltv_assets.tables.cohort_value.columns import COHORT_VALUE, PREDICTED, REALISED
@@ -36,8 +37,8 @@ _EACH = "currency a customer"
 
 ACQUISITION_PAYBACK = TableSchema(
     "acquisition_payback",
-    "Each cohort for which acquisition_costs has a cost, at each horizon: what a customer cost, what one has brought "
-    "and is expected to bring, and when the cost has come back. Value is margin, not discounted.",
+    "What customers cost, and when it comes back. Each cohort for which acquisition_costs has a cost, at each "
+    "horizon: cost and value a customer, so far and expected. Value is margin, not discounted.",
     ("attribute", "attribute_value", "cohort", "horizon_months"),
     (
         Column("attribute", "string", "'all' for all customers, else the attribute of acquisition_costs."),
@@ -281,7 +282,10 @@ def costs_have_customers(values: Values, run: MonthRun) -> Verdict:
 
 
 def month_highlights(run: MonthRun) -> Highlights:
-    """Return the newest cohorts at the longest horizon, without values that only a few customers have."""
+    """Return the newest cohorts at the longest horizon, and cost and value of a customer of the month's own.
+
+    Values of attributes that only a few customers have are left out.
+    """
     table = run.inputs[ACQUISITION_PAYBACK.name]
     told = (table.attribute == ALL) | (table.customers == 0) | (table.customers >= FEW)
     longest = table.filter(told & (table.horizon_months == run.settings.horizons_months[-1]))
@@ -306,7 +310,20 @@ def month_highlights(run: MonthRun) -> Highlights:
         }
         for row in rows[:_SHOWN]
     ]
-    return Highlights({}, {"newest_cohorts": shown} if shown else {})
+    currency, horizon = run.settings.currency, run.settings.horizons_months[-1]
+    says = (
+        f"The newest cohorts by the month of their first purchase, as of the month's end. In {currency} a customer: "
+        f"cac, what one cost; so_far, the margin one has brought; ltv, that with what the next "
+        f"{wording.months(horizon)} are expected to bring. payback_age is the age in months at which the cost "
+        "has come back."
+    )
+    of_month = [row for row in rows if row["cohort"] == run.month.first_day and row["attribute"] == ALL]
+    numbers: dict[str, object] = {
+        name: written(row[column])
+        for row in of_month
+        for name, column in ((f"cac_{currency}", "cac"), (f"ltv_{horizon}m_{currency}", "ltv"))
+    }
+    return Highlights(numbers, {"newest_cohorts": (shown, says)} if shown else {})
 
 
 TABLE = Table(

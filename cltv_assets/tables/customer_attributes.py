@@ -40,8 +40,9 @@ _DAY = len("2024-01-31")
 
 CUSTOMER_ATTRIBUTES = TableSchema(
     "customer_attributes",
-    "One row for each customer and column of source.columns.attributes, as of the month's end, or of "
-    "customers.attributes, as the file was when the month was made. Empty where the settings name none.",
+    "Country, channel or the like of each customer. One row for each column of source.columns.attributes, as "
+    "of the month's end, and of customers.attributes, as the file was when the month was made. Empty where the "
+    "settings name none.",
     ("customer_id", "attribute"),
     (
         CUSTOMER,
@@ -297,9 +298,11 @@ def month_highlights(run: MonthRun) -> Highlights:
     order = ibis.window(group_by="attribute", order_by=[ibis.desc("customers"), "value"])
     ranked = counts.mutate(place=ibis.row_number().over(order))
     rows = run.engine.collect(ranked.filter(ranked.place < _SHOWN).order_by("attribute", "place")).to_pylist()
-    tables: dict[str, list[dict[str, object]]] = {}
+    tables: dict[str, tuple[list[dict[str, object]], str]] = {}
     for row in rows:
-        tables.setdefault(f"by_{row['attribute']}", []).append({k: row[k] for k in ("value", "customers")})
+        says = f"Customers by {row['attribute']} at the month's end: the {_SHOWN} values that most of them have."
+        shown, _ = tables.setdefault(f"by_{row['attribute']}", ([], says))
+        shown.append({k: row[k] for k in ("value", "customers")})
     return Highlights({}, tables)
 
 

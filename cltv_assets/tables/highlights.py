@@ -19,13 +19,14 @@ class Highlights:
     numbers : dict
         Numbers by name; the name includes the unit.
     tables : dict
-        A few rows for each name.
+        For each name a few rows, and a caption: what is shown, in which unit, how to read it. The month comes
+        before it.
     pictures : dict
-        For each name, what draws it as PNG, and what it shows.
+        For each name, what draws it as PNG, and such a caption.
     """
 
     numbers: dict[str, object] = field(default_factory=dict)
-    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    tables: dict[str, tuple[list[dict[str, Any]], str]] = field(default_factory=dict)
     pictures: dict[str, tuple[Callable[[], bytes], str]] = field(default_factory=dict)
 
 

@@ -16,8 +16,8 @@ from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, 
 
 PURCHASE_DAYS = TableSchema(
     "purchase_days",
-    "One row for each customer and calendar day: orders of a day merge, because the models' unit "
-    "is the customer-day. A day with refunds only, and one whose orders were all cancelled, has order_count 0.",
+    "Orders and spend of each customer and day. Orders of a day merge, because the models' unit is the "
+    "customer-day. A day with refunds only, and one whose orders were all cancelled, has order_count 0.",
     ("customer_id", "purchase_day"),
     (
         CUSTOMER,

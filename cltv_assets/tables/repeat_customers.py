@@ -15,8 +15,8 @@ from cltv_assets.tables.table import DATA_PLATFORM, ENGINE, PREPARATION, Input, 
 
 REPEAT_CUSTOMERS = TableSchema(
     "repeat_customers",
-    "Customers with two or more purchase days in the trailing window: the cleaned repeat-customer "
-    "data, reusable by other models.",
+    "Customers who bought on two or more days. Within the trailing window: the cleaned repeat-customer data, "
+    "reusable by other models.",
     ("customer_id",),
     (
         CUSTOMER,

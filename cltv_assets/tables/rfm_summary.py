@@ -25,8 +25,8 @@ from cltv_assets.tables.table import ALL_HISTORY, CUSTOMER_ANALYTICS, ENGINE, PR
 
 RFM_SUMMARY = TableSchema(
     "rfm_summary",
-    "Recency, frequency and monetary value of every customer ever seen, as of the month's last day. "
-    "Semantics of lifetimes' summary_data_from_transaction_data.",
+    "Recency, frequency and value of every customer. Everyone ever seen, as of the month's last day. Semantics "
+    "of lifetimes' summary_data_from_transaction_data.",
     ("customer_id",),
     (
         CUSTOMER,

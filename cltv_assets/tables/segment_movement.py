@@ -22,7 +22,8 @@ from cltv_assets.tables.table import CUSTOMER_ANALYTICS, ENGINE, PREDICTION, Inp
 
 SEGMENT_MOVEMENT = TableSchema(
     "segment_movement",
-    "Customers by the segment they were in a month before and are in now: who rose, who fell, who is new.",
+    "Who rose and fell between segments, who is new. Customers by the segment they were in a month before and "
+    "are in now.",
     ("scheme", "from_segment", "to_segment"),
     (
         Column("scheme", "string", "'value' for value tiers, 'rfm' for RFM segments."),
@@ -298,7 +299,10 @@ def month_highlights(run: MonthRun) -> Highlights:
     numbers: dict[str, object] = dict(vars(moved))
     if not moved.rose + moved.fell + moved.stayed + moved.new:
         return Highlights(numbers)
-    says = "Customers of each value tier by the tier that they were in a month before."
+    says = (
+        "Each bar is all customers of a value tier at the month's end; its parts say how many were in it a month "
+        "before, rose or fell into it, or are new."
+    )
     return Highlights(numbers, {}, {"movement": (lambda: png(movement_figure(moves.into_tiers)), says)})
 
 

@@ -63,7 +63,8 @@ def _expected_total(what: str, meaning: str, unit: str) -> tuple[Column, ...]:
 
 SEGMENT_SUMMARY = TableSchema(
     "segment_summary",
-    "The base and each of its segments in total: how many customers, and what they are expected to buy and be worth.",
+    "Each segment in total, now and as expected. All customers, the value tiers and the RFM segments: how many "
+    "they are, and what they are expected to buy and be worth, with intervals.",
     ("scheme", "segment", "horizon_months"),
     (
         Column("scheme", "string", "'all' for the whole base, 'value' for value tiers, 'rfm' for RFM segments."),
@@ -264,7 +265,14 @@ def month_highlights(run: MonthRun) -> Highlights:
             line[f"value, {currency}"] = wording.amount(row["expected_value"])
             line["80% interval of value"] = " to ".join(map(wording.amount, ends["value"]))
         shown.append(line)
-    return Highlights(numbers, {"totals": shown} if shown else {})
+    says = (
+        "All customers together: the purchases they are expected to make in the months to come, and what these are "
+        f"expected to be worth, discounted margin in {currency}. Four of five outcomes lie within an 80% interval."
+        if any(row["expected_value"] is not None for row in rows)
+        else "All customers together: the purchases they are expected to make in the months to come. Four of five "
+        "outcomes lie within the 80% interval."
+    )
+    return Highlights(numbers, {"totals": (shown, says)} if shown else {})
 
 
 TABLE = Table(

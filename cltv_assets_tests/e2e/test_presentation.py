@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import csv
 import datetime as dt
 import io
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,12 +20,15 @@ from deltalake import DeltaTable
 
 from cltv_assets.cli.runner import run_months
 from cltv_assets.dagster_defs.graph import all_assets
-from cltv_assets.dagster_defs.io_managers import lake_io_manager
-from cltv_assets.dagster_defs.presentation import REPORT_URL_VARIABLE, markdown_table
+from cltv_assets.dagster_defs.io_managers import PUBLICATION, lake_io_manager
+from cltv_assets.dagster_defs.presentation import REPORT_URL_VARIABLE, markdown_table, which_month
 from cltv_assets.figures import wording
+from cltv_assets.foreign import from_markdown
 from cltv_assets.settings import Settings
+from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets_tests.e2e.ran import Ran
-from cltv_assets_tests.e2e.running import settings_in
+from cltv_assets_tests.e2e.reading import REPORT, TABLES
+from cltv_assets_tests.e2e.running import cltv, settings_in, write_config
 from cltv_assets_tests.e2e.shop import DIRT, deliver, lines_of_shop, months_of
 
 MONTH = "2011-04"
@@ -32,14 +37,19 @@ _IMAGE = re.compile(r"data:image/png;base64,([^)]+)\)")
 _MOST_BYTES = 60_000
 
 
-def told(instance: dg.DagsterInstance, asset: str, month: str = MONTH) -> Mapping[str, Any]:
-    """Return the metadata of a month's newest materialisation."""
+def told(
+    instance: dg.DagsterInstance,
+    asset: str,
+    month: str = MONTH,
+    kind: type[dg.MetadataValue[Any]] | tuple[type[dg.MetadataValue[Any]], ...] = dg.MetadataValue,
+) -> Mapping[str, Any]:
+    """Return the metadata of a month's newest materialisation, or those of a kind."""
     found = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[month]), limit=1
     ).records
     made = found[0].asset_materialization
     assert made is not None
-    return {name: value.value for name, value in made.metadata.items()}
+    return {name: value.value for name, value in made.metadata.items() if isinstance(value, kind)}
 
 
 def rows(ran: Ran, table: str) -> list[dict[str, Any]]:
@@ -61,9 +71,30 @@ def test_predictions_tell_their_totals(ran: Ran) -> None:
     top = sum(row["cltv_2m"] for row in table if row["value_segment"] == "top")
     assert f"| top | {sum(row['value_segment'] == 'top' for row in table)} |" in shown["segments"]
     assert f"{top:,.2f}" in shown["segments"]
-    best = sorted((row["cltv_2m"] for row in table), reverse=True)
-    assert f"| 1 | {wording.money(best[0], 'GBP')} |" in shown["most_valuable"]
-    assert f"| 5 | {wording.money(best[4], 'GBP')} |" in shown["most_valuable"]
+
+
+def test_the_most_valuable_are_shown_by_rank_and_commands_name_them(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = from_markdown(told(ran.instance, "cltv_predictions")["most_valuable"])
+    best = sorted(((row["cltv_2m"], row["customer_id"]) for row in rows(ran, "cltv_predictions")), reverse=True)
+    values = [value for value, _ in best]
+    ranks = [place for place in (1, 2, 3, 4, 5, 10, 100, 1000) if place <= len(best)]
+    assert re.findall(r"\| ([\d,]+) \|", shown) == [str(place) for place in ranks]
+    for place in ranks:
+        one, together = wording.money(values[place - 1], "GBP"), wording.money(sum(values[:place]), "GBP")
+        assert f"| {place} | {one} | {together} | {sum(values[:place]) / sum(values):.1%} |" in shown
+    assert not any(customer in shown for _, customer in best)
+
+    query, export = re.findall(r"cltv (sql \".+?\"|export .+?\.csv)", shown)
+    monkeypatch.setenv("CLTV_CONFIG", str(write_config(tmp_path, lake_uri=str(ran.lake))))
+    found = cltv(*shlex.split(query), "--format", "csv", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    named = csv.DictReader(found.stdout.splitlines())
+    assert [row["customer_id"] for row in named] == [customer for _, customer in best[:10]]
+    assert cltv(*shlex.split(export), cwd=tmp_path).returncode == 0
+    with (tmp_path / "customers.csv").open(newline="") as file:
+        assert {row["customer_id"] for row in csv.DictReader(file)} == {customer for _, customer in best}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +194,51 @@ def test_a_month_that_is_made_by_itself_is_drawn(tmp_path: Path, tags: dict[str,
     resource.teardown_after_execution(context)
 
 
+def test_tables_and_pictures_say_what_they_show_and_of_which_month_and_no_sentence_is_cut(ran: Ran) -> None:
+    captions = {}
+    for name in (*TABLES, REPORT):
+        for label, value in told(ran.instance, name, kind=dg.MarkdownMetadataValue).items():
+            assert "…" not in value, (name, label)
+            text = _IMAGE.sub(")", value)
+            # A picture has its caption below itself, a table above.
+            captions[name, label] = text.split("\n\n")[-1 if _IMAGE.search(value) else 0]
+    assert len(captions) > 20
+    for where, caption in captions.items():
+        assert re.fullmatch(r"April\s2011\. [A-Z].{20,}(\.|csv)", caption), where
+    assert "April" not in told(ran.instance, "cltv_report", "2011-03")["summary"]
+
+
+def test_the_ui_plots_the_same_numbers_every_month_and_none_without_a_meaning(ran: Ran) -> None:
+    numeric = (dg.IntMetadataValue, dg.FloatMetadataValue)
+    for name in (*TABLES, REPORT):
+        last, before = (set(told(ran.instance, name, month, kind=numeric)) for month in (MONTH, "2011-03"))
+        assert before <= last, name
+        # Whether customers buy regularly is known of enough of them only.
+        assert last - before <= {"regularity"}, name
+        assert {"table_version", PUBLICATION}.isdisjoint(last)
+        assert (name == REPORT) or {"dagster/partition_row_count", "bytes"} < last
+    weights = {label: value for label, value in told(ran.instance, "purchase_model").items() if "weight_" in label}
+    assert sum(weights.values()) == pytest.approx(1, abs=0.005)
+
+
+def test_a_month_says_which_it_is_and_whether_it_is_the_newest(ran: Ran) -> None:
+    context: Any = SimpleNamespace(run=SimpleNamespace(tags={}))
+    resource = lake_io_manager(ran.settings)
+    resource.setup_for_execution(context)
+    said = {
+        month.key: which_month(resource.platform.month_run(month, {}), RFM_SUMMARY)["month"]
+        for month in (ran.months[0], ran.months[-1], ran.months[-1].shift(1))
+    }
+    resource.teardown_after_execution(context)
+    assert said == {
+        "2011-01": "2011-01 (not the newest month, which is 2011-04: see Partitions)",
+        "2011-04": "2011-04",
+        "2011-05": "2011-05",
+    }
+    for name in (*TABLES, REPORT):
+        assert next(iter(told(ran.instance, name).items())) == ("month", MONTH), "the first that is seen"
+
+
 def test_the_report_leads_to_itself(ran: Ran) -> None:
     shown = told(ran.instance, "cltv_report")
     assert Path(shown["report"]).is_file()
@@ -210,8 +286,8 @@ def test_kinds_name_what_is_in_use(
 
 
 def test_a_long_text_does_not_blow_up_a_table() -> None:
-    table = markdown_table([{"reason": "x" * 500, "a|b": "c|d\ne"}])
-    assert max(map(len, table.splitlines())) < 120
+    table = markdown_table([{"reason": "x" * 5000, "a|b": "c|d\ne"}])
+    assert max(map(len, table.splitlines())) < 1100
     assert "c\\|d\\\\ne" in table
 
 

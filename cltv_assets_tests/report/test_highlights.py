@@ -71,7 +71,7 @@ def test_totals_with_their_intervals(engine: DuckDBEngine, lake: Path, shop: Sho
         assert found.numbers[f"expected_value_{h}m_EUR"] == pytest.approx(value, abs=0.01)
         assert found.numbers[f"expected_value_{h}m_low_EUR"] == pytest.approx(0.9 * value, abs=0.01)
         assert found.numbers[f"expected_value_{h}m_high_EUR"] == pytest.approx(1.1 * value, abs=0.01)
-    assert len(found.tables["totals"]) == len(HORIZONS)
+    assert len(found.tables["totals"][0]) == len(HORIZONS)
 
 
 def test_movement(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
@@ -82,15 +82,15 @@ def test_movement(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
 def test_cohorts(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
     found = made("cohort_value", shop, engine, lake)
     cohorts = sorted({one.cohort for one in shop.customers})
-    assert [row["first purchase"] for row in found.tables["cohorts"]] == ["Jan 1997", "Feb 1997", "Mar 1997"]
-    for row, cohort in zip(found.tables["cohorts"], cohorts, strict=True):
+    assert [row["first purchase"] for row in found.tables["cohorts"][0]] == ["Jan 1997", "Feb 1997", "Mar 1997"]
+    for row, cohort in zip(found.tables["cohorts"][0], cohorts, strict=True):
         inside = [one for one in shop.customers if one.cohort == cohort]
         assert row["customers"] == str(len(inside))
         spent = sum(one.spend * len(one.days) for one in inside) / len(inside)
         assert row["margin, EUR, a customer so far"] == f"{spent:,.2f}"
     poor = made("cohort_value", shop.without_money(), engine, lake)
     # What came so far is known without a spend model, what will come is not.
-    assert poor.tables["cohorts"][0]["with the next 3\N{NO-BREAK SPACE}months"] == "\N{EN DASH}"
+    assert poor.tables["cohorts"][0][0]["with the next 3\N{NO-BREAK SPACE}months"] == "\N{EN DASH}"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_month_without_money_shows_purchases(engine: DuckDBEngine, lake: Path,
     assert not [name for name in found.numbers if "value" in name]
     assert found.pictures.keys() == {"value_by_segment"}
     assert found.pictures["value_by_segment"][0]().startswith(b"\x89PNG")
-    assert found.tables["segments"][0].keys() == {
+    assert found.tables["segments"][0][0].keys() == {
         "segment", "customers", "mean P(alive)", "expected purchases, 3\N{NO-BREAK SPACE}months"
     }  # fmt: skip
     assert not [name for name in made("segment_summary", poor, engine, lake).numbers if "value" in name]

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.figures.svg import svg
-from cltv_assets.report import ReportData, collect, key_plot_png, problems, render
+from cltv_assets.report import ReportData, collect, key_plot, problems, render
 from cltv_assets.report.essentials import essentials
 from cltv_assets.report.page import SECTIONS
 from cltv_assets.report.sections import changes
@@ -156,7 +156,7 @@ def test_a_month_without_money_shows_purchases_and_says_why(engine: DuckDBEngine
     assert facts.matrices is not None
     found = essentials(facts)
     assert "expected_value_3m_EUR" not in found.numbers
-    assert key_plot_png(facts).startswith(b"\x89PNG")
+    assert key_plot(facts)[0]().startswith(b"\x89PNG")
 
 
 def test_a_month_without_anything(engine: DuckDBEngine, lake: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_month_without_anything(engine: DuckDBEngine, lake: Path) -> None:
     page = render(facts)
     assert problems(page, facts) == []
     assert "Nothing was delivered" in Page(page).text("quality")
-    assert key_plot_png(facts).startswith(b"\x89PNG")
+    assert key_plot(facts)[0]().startswith(b"\x89PNG")
 
 
 def test_a_boundary_is_said_first(engine: DuckDBEngine, lake: Path, shop: Shop) -> None:
@@ -304,9 +304,9 @@ def test_the_key_plot_is_small(data: ReportData, engine: DuckDBEngine, lake: Pat
     from dataclasses import replace
 
     pictures = {
-        key_plot_png(data),
-        key_plot_png(replace(data, value=None)),
-        key_plot_png(replace(data, value=None, matrices=None)),
+        key_plot(data)[0](),
+        key_plot(replace(data, value=None))[0](),
+        key_plot(replace(data, value=None, matrices=None))[0](),
     }
     assert len(pictures) == 3
     for picture in pictures:

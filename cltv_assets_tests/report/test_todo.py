@@ -166,7 +166,7 @@ def test_who_changed_state_is_counted(engine: DuckDBEngine, lake: Path, shop: Sh
     assert (
         "2 customers lapsed, 1 fell to at risk and 2 came back to a better state; 2 are active now, 3 at risk."
     ) in told
-    changes = [row["since last month"] for row in essentials(facts).tables["what_changed"]]
+    changes = [row["since last month"] for row in essentials(facts).tables["what_changed"][0]]
     assert any("2\N{NO-BREAK SPACE}customers lapsed" in change for change in changes)
 
 

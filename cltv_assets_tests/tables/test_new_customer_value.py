@@ -407,7 +407,7 @@ def test_what_the_ui_shows(known):
     found = month_highlights(run)
     assert found.numbers["value_of_a_new_customer_12m_USD"] == round(rows[-1]["expected_value"], 2)
     assert found.numbers["first_orders_of"] == rows[0]["customers"]
-    lines = found.tables["new_customer"]
+    lines, _ = found.tables["new_customer"]
     assert len({tuple(line) for line in lines}) == 1
     assert lines[0]["came"] == wording.amount(rows[0]["holdout_actual_value"])
     assert lines[-1]["came"] == wording.NOTHING

@@ -11,8 +11,8 @@ CUSTOMER = Column("customer_id", "string", "The retailer's identifier of the cus
 
 CLEANED_TRANSACTIONS = TableSchema(
     "cleaned_transactions",
-    "Parsed, typed and valid purchase lines, and refund lines where refunds are netted. "
-    "Outliers are treated as configured.",
+    "The month's valid purchases, parsed and typed. Refund lines too, where refunds are netted. Outliers are "
+    "treated as configured.",
     GRAIN_OF_LINES,
     (
         Column("transaction_id", "string", "Order or invoice number; file and line where the source has none."),
@@ -46,8 +46,8 @@ CLEANED_TRANSACTIONS = TableSchema(
 
 REJECTED_TRANSACTIONS = TableSchema(
     "rejected_transactions",
-    "Every line that did not make it, with the reason and its original text. "
-    "raw_transactions = cleaned_transactions + rejected_transactions, exactly, every month.",
+    "Lines that are not counted, each with its reason. With their original text. raw_transactions = "
+    "cleaned_transactions + rejected_transactions, exactly, every month.",
     GRAIN_OF_LINES,
     (
         Column("reason", "string", "The first rule that the line broke; see docs/data_in.md for the list."),

@@ -60,4 +60,5 @@ def rejected_highlights(run: MonthRun) -> Highlights:
     counts = line_counts(run)
     share = counts.rejected_lines / counts.lines_in if counts.lines_in else 0.0
     rows = [{"reason": reason, "lines": lines} for reason, lines in counts.rejected]
-    return Highlights({"share_of_delivered_lines": round(share, 6)}, {"lines_by_reason": rows})
+    says = "Rejected lines by reason, the most frequent first. The table holds each with its text and the reason."
+    return Highlights({"share_of_delivered_lines": round(share, 6)}, {"lines_by_reason": (rows, says)})

@@ -77,7 +77,8 @@ def predictions_schema(horizons_months: Sequence[int]) -> TableSchema:
         ]
     return TableSchema(
         "cltv_predictions",
-        "What every customer is expected to buy and to be worth after the month's end.",
+        "What each customer is expected to buy and bring. One row for each customer: P(alive), segments, and for "
+        "each horizon after the month's end expected purchases and value, with intervals.",
         ("customer_id",),
         (
             CUSTOMER,

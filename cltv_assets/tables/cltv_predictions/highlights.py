@@ -11,8 +11,8 @@ from cltv_assets.tables.cltv_predictions.totals import predicted_totals
 from cltv_assets.tables.highlights import Highlights
 from cltv_assets.tables.month_run import MonthRun
 
-#: Customers whose value is shown by rank.
-_RANKS = 5
+#: Ranks of customers whose value is shown.
+_RANKS = (1, 2, 3, 4, 5, 10, 100, 1000)
 
 
 def month_highlights(run: MonthRun) -> Highlights:
@@ -42,28 +42,55 @@ def month_highlights(run: MonthRun) -> Highlights:
     ]
     what, expected = ("predicted value", "value") if found.money else ("expected purchases", "purchases")
     shares = [(one.name, one.customers, one.purchases if one.value is None else one.value) for one in found.segments]
-    says = f"Each value segment's share of customers and of the {expected} expected in {ahead}."
+    says = (
+        f"Each value segment's share of the customers, and beside it its share of the {expected} expected in the next "
+        f"{ahead}."
+    )
     pictures = {"value_by_segment": (lambda: png(segments_figure(shares, what)), says)}
     curve = found.concentration
     if curve is not None:
-        says = f"Share of the value expected in {ahead} by share of customers, the most valuable first."
+        says = (
+            f"Share of the value expected in the next {ahead} that the most valuable customers hold. The steeper the "
+            "curve begins, the fewer customers it depends on; on the dashed line all would be worth the same."
+        )
         pictures["concentration"] = (
             lambda: png(concentration_figure(curve.customers, curve.value, curve.marked)),
             says,
         )
-    tables = {"segments": shown}
+    bring = f"value (discounted margin in {currency})" if found.money else "purchases"
+    says = (
+        "Customers by value tier: how many they are, the mean probability that one still buys (0 to 1), and the "
+        f"{bring} that all of a tier together are expected to bring in the next {ahead}."
+    )
+    tables = {"segments": (shown, says)}
     if found.money:
-        tables["most_valuable"] = _most_valuable(run)
+        tables["most_valuable"] = _most_valuable(run, found.totals[-1].value or 0.0)
     return Highlights(numbers, tables, pictures)
 
 
-def _most_valuable(run: MonthRun) -> list[dict[str, str]]:
+def _most_valuable(run: MonthRun, total: float) -> tuple[list[dict[str, str]], str]:
     """Return what the most valuable customers are worth, by rank: who they are is not recorded."""
-    longest, table = run.settings.horizons_months[-1], run.inputs["cltv_predictions"]
-    value = table[f"cltv_{longest}m"]
-    best = run.engine.collect(table.order_by(ibis.desc(value)).limit(_RANKS).select(value=value)).to_pylist()
-    name = f"expected value, {wording.months(longest)}"
-    return [
-        {"rank": str(rank), name: wording.money(row["value"], run.settings.currency)}
-        for rank, row in enumerate(best, 1)
-    ]
+    longest, table, currency = run.settings.horizons_months[-1], run.inputs["cltv_predictions"], run.settings.currency
+    column = f"cltv_{longest}m"
+    best = table.order_by(ibis.desc(table[column])).limit(_RANKS[-1]).select(value=table[column])
+    values = run.engine.collect(best).column("value").to_pylist()
+    rows = []
+    for rank in _RANKS:
+        if rank > len(values):
+            break
+        together = sum(values[:rank])
+        rows.append(
+            {
+                "rank": f"{rank:,}",
+                "expected value": wording.money(values[rank - 1], currency),
+                "all down to this rank": wording.money(together, currency),
+                "share of all customers' value": wording.percent(together / total) if total else wording.NOTHING,
+            }
+        )
+    query = f"SELECT customer_id, {column} FROM cltv_predictions WHERE month = '{run.month}-01' ORDER BY {column} DESC"  # noqa: S608 - shown, not run
+    says = (
+        f"The most valuable customers by rank: the value (discounted margin) expected of them in the next "
+        f"{wording.months(longest)}. Who they are is not recorded here. Their ids: "
+        f'cltv sql "{query} LIMIT 10", and with all columns: cltv export --month {run.month} --to customers.csv'
+    )
+    return rows, says

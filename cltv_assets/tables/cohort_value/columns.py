@@ -28,8 +28,8 @@ def _ends(name: str, unit: str, signed: bool = True) -> tuple[Column, ...]:
 
 COHORT_VALUE = TableSchema(
     "cohort_value",
-    "Customers by the month of their first purchase: what they have brought by age, and what is expected of them, "
-    "of all customers and of each value of their attributes.",
+    "What customers bring by age, cohort by cohort. Customers by the month of their first purchase: what they "
+    "have brought, and what is expected of them, of all customers and of each value of their attributes.",
     ("attribute", "attribute_value", "cohort", "age_months"),
     (
         Column("attribute", "string", "'all' for all customers, else the name of an attribute."),

@@ -39,21 +39,29 @@ def month_highlights(run: MonthRun) -> Highlights:
     if facts.refunded:
         numbers[f"refunded_without_purchase_{currency}"] = round(facts.refunded, 2)
     axis = f"Margin of a customer, {currency}" if facts.money else "Purchases of a customer"
-    return Highlights(numbers, {"cohorts": shown}, _pictures(facts, axis))
+    says = (
+        f"The newest {len(shown)} cohorts by the month of their first purchase: how many customers, which share of "
+        f"them ordered in the third month after it, and {what}, of one customer up to the month's end and, as "
+        f"expected, {ahead} later."
+    )
+    return Highlights(numbers, {"cohorts": (shown, says)}, _pictures(facts, axis, currency))
 
 
-def _pictures(facts: Cohorts, axis: str) -> dict[str, tuple[Callable[[], bytes], str]]:
+def _pictures(facts: Cohorts, axis: str, currency: str) -> dict[str, tuple[Callable[[], bytes], str]]:
     if not facts.oldest:
         return {}
+    brought = f"margin in {currency}" if facts.money else "purchases"
     rows = [(one.name, one.retention) for one in facts.groups]
     curves = [(one.name, one.realised, one.ahead) for one in facts.curves]
     return {
         "retention": (
             lambda: png(retention_figure(rows)),
-            "Share of each cohort's customers who ordered, by months since their first purchase.",
+            "Each line is a cohort, the customers of one month of first purchase; each square a later month of theirs. "
+            "Its colour is the share of them who ordered in it, by the scale on the right.",
         ),
         "value_by_age": (
             lambda: png(curves_figure(curves, axis)),
-            "What a customer of some cohorts brought by age; dashed what is expected, with its 80 % interval.",
+            f"What one customer brought since the first purchase, {brought}, for some cohorts by age in months. Dashed "
+            "what is expected from here on; four of five outcomes lie within the shaded 80% interval.",
         ),
     }

@@ -28,8 +28,8 @@ def scores_schema(horizons_months: Sequence[int]) -> TableSchema:
     longest = horizons_months[-1]
     return TableSchema(
         "customer_scores",
-        "One row for each customer with a prediction, as tools for campaigns use it: value, next order, churn state, "
-        "segments and what to do.",
+        "What campaigns need to know of each customer. One row for each customer with a prediction: value, next "
+        "order, churn state, segments and what to do.",
         ("customer_id",),
         (
             CUSTOMER,

@@ -6,7 +6,8 @@ from cltv_assets.columns import Column, TableSchema
 
 HOLDOUT_EVALUATION = TableSchema(
     "holdout_evaluation",
-    "Predictions made some months ago against what then happened, beside naive baselines. One row a metric.",
+    "How wrong earlier predictions were. Predictions made some months ago against what then happened, beside "
+    "naive baselines. One row for each metric.",
     ("origin_month", "horizon_months", "target", "model_name", "metric"),
     (
         Column("origin_month", "date", "First day of the month at whose end the prediction was made."),

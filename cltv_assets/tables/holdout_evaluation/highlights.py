@@ -25,13 +25,17 @@ def month_highlights(run: MonthRun) -> Highlights:
     labels = {label for found in contenders for label in found}
     totals = {label: [found[label].predicted if label in found else 0.0 for found in contenders] for label in labels}
     horizons, actual = [case.horizon for case in drawn], [case.actual for case in drawn]
-    says = f"Purchases in the months up to {wording.day(run.month)}: what happened, and what was predicted before."
+    says = (
+        f"Purchases of all customers in the months up to {wording.day(run.month)}: the first bar of a group is what "
+        "happened, the others what the models and naive rules had predicted so many months before. The nearer to the "
+        "first, the better."
+    )
     pictures = {"predicted_and_actual": (lambda: png(totals_by_contender_figure(horizons, actual, totals)), says)}
     tenths = drawn[-1].deciles
     if tenths:
         says = (
-            f"Customers in tenths by the purchases predicted {wording.months(drawn[-1].horizon)} ago: what was "
-            "predicted and what they made."
+            f"Customers in tenths by the purchases predicted for them {wording.months(drawn[-1].horizon)} ago: mean "
+            "purchases of a customer, as predicted and as they then made them. Equal heights mean right predictions."
         )
         means = [one.predicted for one in tenths], [one.actual for one in tenths]
         pictures["calibration"] = (lambda: png(deciles_figure(*means, "Purchases a customer")), says)

@@ -33,9 +33,9 @@ _ORDERS, _NO_HOLDOUT = "purchase days a customer", "Null without a model or cust
 
 NEW_CUSTOMER_VALUE = TableSchema(
     "new_customer_value",
-    "What a new customer is expected to buy and to be worth, from the first order on: all, and by attribute where "
-    "enough are known of a value; beside it what was said so of earlier ones, and what they brought. No rows where no "
-    "purchase model is fitted, and where the data hold repeat customers only.",
+    "What a customer who comes now is worth. From the first order on, of all and by attribute; beside it what "
+    "was said of earlier ones, and what they brought. Empty without a purchase model, or where the data hold "
+    "repeat customers only.",
     ("attribute", "attribute_value", "horizon_months"),
     (
         Column("attribute", "string", "'all' for all customers, else an attribute, such as a channel."),

@@ -40,4 +40,11 @@ def month_highlights(run: MonthRun) -> Highlights:
             ends = [row[column] for column in columns]
             line[name] = " to ".join(wording.NOTHING if end is None else wording.amount(end) for end in ends)
         shown.append(line)
-    return Highlights(numbers, {"new_customer": shown})
+    says = (
+        "What one customer who comes now is expected to order in the months to come, the first order included, and "
+        f"what that is worth: margin in {currency}, then discounted. "
+        "Said before and came: the same of earlier new customers, and what they then brought."
+        if rows[0]["expected_value"] is not None
+        else "What one customer who comes now is expected to order in the months to come, the first order included."
+    )
+    return Highlights(numbers, {"new_customer": (shown, says)})

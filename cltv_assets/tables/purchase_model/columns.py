@@ -7,8 +7,8 @@ from cltv_assets.tables.fitted_models import COVARIANCE, FIT_EVIDENCE, FIT_STATU
 
 PURCHASE_MODEL = TableSchema(
     "purchase_model",
-    "How often customers buy and when they stop: one row for each model fitted on all customers, "
-    "those that predict, with their weights, and those they were compared with.",
+    "How often customers buy and when they stop. One row for each model fitted on all customers: those that "
+    "predict, with their weights, and those they were compared with.",
     ("model_name", "seasonality"),
     (
         *FIT_STATUS,

@@ -24,20 +24,37 @@ def month_highlights(run: MonthRun) -> Highlights:
     if chosen.choice_reason:
         numbers["why_this_model"] = in_words(chosen.choice_reason)
     numbers |= {name: chosen.row[name] for name in ("customers", "repeat_customers")}
+    # Of every candidate each month, because the parameters jump where another model predicts.
+    numbers |= {f"weight_{name}": round(weight, 3) for name, weight in _weights(candidates).items()}
     if (regularity := chosen.figure("regularity")) is not None:
         numbers["regularity"] = round(regularity, 3)
     view = model_view(candidates, run.settings)
     counted = histogram(run, view, customer_counts(run))
-    says = "Customers by repeat purchases so far" + (": counted, and as the fitted model has it." if view else ".")
+    says = "Customers by their number of repeat purchases up to the month's end" + (
+        ": as counted, and as many as the fitted model expects. Bars of equal height mean that it describes them well."
+        if view
+        else "."
+    )
     pictures = {"repeat_purchases": (lambda: png(histogram_figure(counted.actual, counted.expected)), says)}
     compared = comparison(candidates)
     if compared is not None:
         rows, what, how_to_read = compared
         pictures["candidates"] = (lambda: png(candidates_figure(rows, what)), how_to_read)
     if (season := chosen.seasonal_index) is not None:
-        says = "Purchase intensity by calendar month; a year's mean is 1."
+        says = (
+            "How much more or less customers buy in a calendar month than in the mean of the year, which is 1: at 1.2 "
+            "a fifth more."
+        )
         pictures["seasonality"] = (lambda: png(seasonality_figure(season)), says)
     return Highlights(numbers, {}, pictures)
+
+
+def _weights(candidates: Sequence[FittedModel]) -> dict[str, float]:
+    """Return by name the share that each candidate has in the predictions, with seasons and without together."""
+    found: dict[str, float] = {}
+    for one in candidates:
+        found[one.name] = found.get(one.name, 0.0) + one.weight
+    return found
 
 
 def comparison(

@@ -14,7 +14,7 @@ from cltv_assets.tables.fitted_models import (
 
 SPEND_MODEL = TableSchema(
     "spend_model",
-    "How much a purchase is worth: the Gamma-Gamma model, fitted on repeat customers.",
+    "How much a purchase is worth. The Gamma-Gamma model, fitted on repeat customers.",
     ("model_name",),
     (
         *FIT_STATUS,

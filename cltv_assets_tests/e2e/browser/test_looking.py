@@ -17,6 +17,8 @@ MONTH = READY[1]
 
 
 def test_the_graph_reads_from_left_to_right(ui: Screens) -> None:
+    # A usual screen; on a much narrower one Dagster draws the groups without their states.
+    ui.page.set_viewport_size({"width": 1920, "height": 1080})
     ui.lineage(expanded=False)
     graph = ui.page.locator("svg foreignObject")
     places = []
@@ -28,6 +30,9 @@ def test_the_graph_reads_from_left_to_right(ui: Screens) -> None:
         places.append(found["x"])
     assert places == sorted(places)
     assert len(set(places)) == len(GROUPS)
+    expect(graph.get_by_text("fetching statuses")).to_have_count(0, timeout=SHOWN)
+    states = [graph.filter(has_text=re.compile(rf"^{group}")).first.text_content() or "" for group in GROUPS]
+    assert sum(int(found) for text in states for found in re.findall(r"\d+", text)) == len(TABLES) + 1, states
     ui.shoot("graph-groups")
 
 
@@ -43,7 +48,9 @@ def test_the_graph_shows_every_asset(ui: Screens) -> None:
 
 def test_an_asset_says_what_it_is_whose_and_made_by_what(ui: Screens) -> None:
     ui.asset("purchase_model")
-    ui.see(PURCHASE_MODEL.description)
+    first, rest = PURCHASE_MODEL.description.split(". ", 1)
+    ui.see(f"{first}.")
+    ui.see(rest)
     for text in (
         "Latest check results",
         "customer-analytics",
@@ -53,6 +60,9 @@ def test_an_asset_says_what_it_is_whose_and_made_by_what(ui: Screens) -> None:
         "Rate of the gamma distribution",
     ):
         ui.see(re.compile(text))
+    # An older month that was made last would say so in its first line.
+    first_line = ui.page.get_by_role("row").filter(has_text=re.compile(rf"^month.*{MONTH}$", re.DOTALL))
+    expect(first_line.first).to_be_visible(timeout=SHOWN)
     ui.shoot("asset")
     ui.asset("rfm_summary")
     ui.see("DuckDB")
