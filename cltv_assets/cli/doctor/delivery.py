@@ -36,7 +36,7 @@ from cltv_assets.tables.cleaned_and_rejected.split import (
     treat_outliers,
 )
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.raw_transactions import CONTINUED
+from cltv_assets.tables.raw_transactions import CONTINUED, EMPTY_FILES
 
 _REFUSED = "Mend it first: until then months are refused."
 _WARNED = "Mend it before the first run; a check warns in each month until then."
@@ -121,7 +121,7 @@ def _audited(
     with ScratchFolder("empty") as empty, closing(DuckDBEngine(settings.duckdb_memory_limit)) as engine:
         run = MonthRun(month, settings, engine, Lake(str(empty)), source)
         tables = _sample_tables(engine, report, span, settings)
-        run = replace(run, inputs=tables, notes={CONTINUED: report.continued})
+        run = replace(run, inputs=tables, notes={CONTINUED: report.continued, EMPTY_FILES: report.empty})
         for table in TABLES:
             checks = [check for check in table.checks if check.of_sample and (warnings or check.blocking)]
             for found in audit(tables[table.name], checks, run) if checks else ():
