@@ -24,8 +24,10 @@ from cltv_assets.lake import Lake
 from cltv_assets.months import Span
 from cltv_assets.settings import Settings
 from cltv_assets.settings.source import TABLE_KINDS
-from cltv_assets.sources import SourceReport, TransactionSource
+from cltv_assets.sources import SourceReport, TransactionSource, storage_of
+from cltv_assets.sources.customer_file import read_customers
 from cltv_assets.tables import TABLES
+from cltv_assets.tables.acquisition_costs import lines_now
 from cltv_assets.tables.check import Finding as Audited
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.cleaned_and_rejected.split import (
@@ -57,6 +59,24 @@ def look_at_source(settings: Settings) -> Iterator[Finding]:
                 yield failed(name, SourceError(text, _REFUSED)) if found.blocks else warning(name, text, _WARNED)
     except CltvError as error:
         yield failed("source", error)
+
+
+def look_beside_source(settings: Settings) -> Iterator[Finding]:
+    """Yield what is found of the customers' file and of the acquisition costs, where the settings name them."""
+    objects = object_store_for(settings)
+    customers, costs = settings.customers, settings.acquisition_costs
+    if customers.path is not None:
+        try:
+            storage, path = storage_of(settings.absolute(customers.path), objects)
+            lines = read_customers(storage, path, customers, settings.source).num_rows
+            yield ok("customers", f"{lines:,} lines at {customers.path}")
+        except CltvError as error:
+            yield failed("customers", error)
+    if costs.path is not None:
+        try:
+            yield ok("acquisition_costs", f"{len(lines_now(settings, objects)):,} lines at {costs.path}")
+        except CltvError as error:
+            yield failed("acquisition_costs", error)
 
 
 def require_source(settings: Settings) -> None:
