@@ -22,7 +22,7 @@ FILES = {
     "customers": {"path": "customers.csv", "id": "customer", "attributes": ["country"]},
     "acquisition_costs": {"path": "costs.csv"},
 }
-CUSTOMERS = ["customer,country", *(f"C{n:03d},{'UK' if n % 2 else 'FR'}" for n in range(40))]
+CUSTOMERS = ["customer,country", *(f"C{n:03d},{'UK' if n % 2 else 'FR'}" for n in range(50))]
 COSTS = ["month,spend", "2011-01,1000.00", "2011-02,1200.00", "2011-02,100.00"]
 Status = Callable[[], tuple[int, str]]
 
@@ -65,14 +65,9 @@ def write(path: Path, lines: list[str]) -> None:
 
 
 def test_files_that_say_the_same_are_no_change(home: Path, status: Status) -> None:
-    assert status() == (0, status()[1])
-    buyers = {row["customer_id"] for row in rows_of(home / "lake", "customer_attributes", "2011-02")}
-    assert len(buyers) < 40
-    nobody = next(f"C{n:03d}" for n in range(40) if f"C{n:03d}" not in buyers)
-    # Another order, other times, who never bought, and a month that is yet to come.
-    write(
-        home / "customers.csv", [CUSTOMERS[0], "new,DE", *(one for one in reversed(CUSTOMERS[1:]) if nobody not in one)]
-    )
+    assert status()[0] == 0
+    # Another order, other times, others who never bought, and a month that is yet to come.
+    write(home / "customers.csv", [CUSTOMERS[0], "new,DE", *reversed(CUSTOMERS[1:45])])
     write(home / "costs.csv", [COSTS[0], COSTS[3], COSTS[2], "2011-01-07,400", "2011-01-31,600.0", "2011-03,77"])
     for name in ("customers.csv", "costs.csv"):
         os.utime(home / name, ns=(1, 1))

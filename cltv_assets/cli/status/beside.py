@@ -95,15 +95,15 @@ def _costs(reader: LakeReader, source: TransactionSource, months: Sequence[Month
     for month in sorted(reader.lake.table(ACQUISITION_COSTS).published(months)):
         now = rows_of(lines, month, settings.acquisition_costs.attribute)
         before = reader.engine.collect(reader.month(ACQUISITION_COSTS, month)).to_pylist()
-        if sorted(map(_line, before)) != sorted(map(_line, now)):
+        if _by_value(before) != _by_value(now):
             changed[ACQUISITION_COSTS.name, month] = (
                 f"{settings.acquisition_costs.path} has {_spent(now)} for this month, {_spent(before)} was read"
             )
     return changed
 
 
-def _line(row: Mapping[str, object]) -> str:
-    return repr([row[name] for name in ACQUISITION_COSTS.column_names])
+def _by_value(rows: Sequence[Mapping[str, object]]) -> dict[object, object]:
+    return {(row["attribute"], row["attribute_value"]): (row["spend"], row["new_customers_reported"]) for row in rows}
 
 
 def _spent(rows: Sequence[Mapping[str, object]]) -> str:

@@ -10,7 +10,14 @@ import dagster as dg
 
 from cltv_assets.cli.reading import configured_source
 from cltv_assets.dagster_defs.automation.landed import LandedMonths
-from cltv_assets.dagster_defs.automation.source_changes import Content, Landed, contents_now, is_landed, unknown_files
+from cltv_assets.dagster_defs.automation.source_changes import (
+    Content,
+    Landed,
+    contents_now,
+    is_landed,
+    losses_of,
+    unknown_files,
+)
 from cltv_assets.dagster_defs.build import MONTH_JOB
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.errors import CltvError
@@ -100,6 +107,7 @@ def _compared(
     files = source.list_files()
     read = source.contents(unknown_files(files, state.landed) if state.landed else [])
     now = contents_now(files, read, state, source.by_month)
+    losses = losses_of(files, read, state, now, settings.checks.max_lost_share, source.has_files)
     held = lake.table(RAW_TRANSACTIONS).row_counts(months)
     changed: dict[Month, str] = {}
     delivered: dict[Month, int] = {}
@@ -114,6 +122,11 @@ def _compared(
             counted.append(month)
         else:
             changed[month] = _in_words(content, there, {file.name for file in files})
+            if month in losses:
+                changed[month] += (
+                    ". Bring it back: a run refuses the month, unless the lines are in other files or it is given "
+                    f"--accept-loss {month}"
+                )
     unrecorded = [month for month in held if month not in state.landed or state.landed[month].files is None]
     for month, lines in (source.line_counts(unrecorded) if unrecorded else {}).items():
         if lines != held[month]:
@@ -136,8 +149,8 @@ def _in_words(content: Content | None, there: Landed, listed: Set[str]) -> str:
         if was is None and now is not None:
             said.append(f"{name} is new, with {now.lines:,} lines")
         elif now is None and was is not None:
-            state = "has no line of it left" if name in listed else "is gone"
-            said.append(f"{name} {state}, {was.lines:,} were landed")
+            left = f"has none of its {was.lines:,} lines any more"
+            said.append(f"{name} {left}" if name in listed else f"{name} is gone, with {was.lines:,} lines")
         elif was is not None and now is not None and was.lines == now.lines:
             said.append(f"{name} has other content, in {now.lines:,} lines as before")
         elif was is not None and now is not None:
