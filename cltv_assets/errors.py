@@ -51,6 +51,10 @@ class SourceError(CltvError):
     exit_code = 3
 
 
+class EmptyFileError(SourceError):
+    """A delivered file holds nothing, not even a header: it has lost its lines, or never had any."""
+
+
 class LakeError(CltvError):
     """The lake cannot be read or written."""
 

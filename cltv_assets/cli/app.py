@@ -36,6 +36,15 @@ Select = Annotated[
     str | None,
     typer.Option("--select", help="Assets to run, comma-separated; '+' adds what is downstream, as rfm_summary+."),
 ]
+AcceptLoss = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-loss",
+        metavar="YYYY-MM",
+        help="Publish this month although lines of it that are published are not delivered any more, or are worth far "
+        "less; repeatable.",
+    ),
+]
 
 
 def _show_version(wanted: bool) -> None:
@@ -79,14 +88,7 @@ def run(
     first: First = None,
     last: Last = None,
     select: Select = None,
-    accept_loss: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--accept-loss",
-            metavar="YYYY-MM",
-            help="Publish this month although lines of it that are published are not delivered any more; repeatable.",
-        ),
-    ] = None,
+    accept_loss: AcceptLoss = None,
 ) -> None:
     """Materialise months, oldest first."""
     from cltv_assets.cli.running import run_and_report
@@ -107,6 +109,7 @@ def preprocess(
     config: Config = None,
     first: First = None,
     last: Last = None,
+    accept_loss: AcceptLoss = None,
     launched: PipesContext = None,
     _messages: PipesMessages = None,
 ) -> None:
@@ -117,7 +120,7 @@ def preprocess(
         return run_launched(first, last)
     from cltv_assets.cli.running import run_half
 
-    return run_half("preprocess", config, first, last)
+    return run_half("preprocess", config, first, last, accept_loss or ())
 
 
 @app.command()

@@ -51,10 +51,11 @@ def run_and_report(
     _run(settings, months, assets, accepted)
 
 
-def run_half(half: Half, config: Path | None, first: str | None, last: str | None) -> None:
-    """Run the assets of ``'preprocess'`` or ``'model'``."""
-    settings = settings_to_run(config)
-    _run(settings, months_between(settings, first, last), assets_of_half(half))
+def run_half(
+    half: Half, config: Path | None, first: str | None, last: str | None, accept_loss: Sequence[str] = ()
+) -> None:
+    """Run the assets of ``'preprocess'`` or ``'model'``, as `run_and_report` does."""
+    run_and_report(config, first, last, assets_of_half(half), accept_loss)
 
 
 def run_demo(lake: Path | None, last: str | None = None) -> None:

@@ -21,8 +21,8 @@ CONFIG: Mapping[str, Any] = {
     ACCEPT_LOSS: dg.Field(
         bool,
         default_value=False,
-        description="Whether it is meant that published lines of the run's months are not delivered any more: the "
-        "check nothing_lost then warns only.",
+        description="Whether it is meant that published lines of the run's months are not delivered any more, or are "
+        "worth far less: the check nothing_lost then warns only.",
     )
 }
 

@@ -173,8 +173,9 @@ class CheckThresholds(Section):
         0.1,
         ge=0,
         le=1,
-        description="Block when a larger share of a month's published lines is not delivered any more, or a file of "
-        "them is gone, empty or less than half. 1 publishes whatever is there.",
+        description="Block when a larger share of a month's published lines is not delivered any more, or is "
+        "delivered again and worth less than half, or a file of them is gone, empty or less than half. 1 publishes "
+        "whatever is there.",
     )
     reject_share: float = Field(0.5, gt=0, le=1, description="Block when more than this share of lines is rejected.")
     reject_share_change: float = Field(0.1, gt=0, le=1, description="Warn when that share changes by more.")

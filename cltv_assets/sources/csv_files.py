@@ -15,8 +15,8 @@ from operator import itemgetter
 import numpy as np
 import pyarrow as pa
 
-from cltv_assets.errors import SourceError
-from cltv_assets.files.storage import Storage
+from cltv_assets.errors import EmptyFileError, SourceError
+from cltv_assets.files.storage import PACKED, Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.csv_blocks import Blocks, Dialect, lines_are_whole, regular_columns
 from cltv_assets.sources.files import SourceFile
@@ -27,6 +27,9 @@ from cltv_assets.sources.text_files import TextReader, endings
 #: Longest field, in characters. A longer one is the rest of a file after an unclosed
 #: quote, and must be refused before it fills the memory.
 _FIELD_LIMIT = 16 << 20
+
+#: Most bytes of a packed file in which nothing was packed; it may name what that was.
+_NOTHING_PACKED = 512
 
 #: The first line by which Excel is told the delimiter.
 _SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
@@ -124,7 +127,9 @@ class CsvReader(TextReader):
             if row:
                 blocks.return_lines(records.lines())
         elif row is None:
-            raise SourceError(
+            # What is cut off from a packed file may unpack to nothing.
+            cut = file.path.lower().endswith(tuple(PACKED)) and file.size > _NOTHING_PACKED
+            raise (SourceError if cut else EmptyFileError)(
                 f"{file.address} is empty: it has not even a header.",
                 "Deliver it with its header line, or remove it; a header without lines is a period without sales.",
             )

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from cltv_assets.errors import SourceError
+from cltv_assets.errors import EmptyFileError, SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.sources.files import SourceFile
@@ -34,6 +34,8 @@ class ExcelReader:
 
     def members(self, file: SourceFile) -> Members:
         """Return the sheets that are read: those of ``source.sheet``, or all visible ones with one of the columns."""
+        if file.size == 0:
+            return Members(None)
         if file not in self._listed:
             with self._open(file) as workbook:
                 known = _calamine()
@@ -72,7 +74,7 @@ class ExcelReader:
         number, row = next(((n, row) for n, row in rows if n > self._source.skip_rows), (0, []))
         where, given = f"{file.address}, row {number}", values_in_path(file)
         if not number:
-            raise SourceError(
+            raise EmptyFileError(
                 f"{file.address} is empty: it has not even a header.",
                 "Fill the sheet, or name those to read in source.sheet.",
             )
@@ -96,6 +98,8 @@ class ExcelReader:
     def _open(self, file: SourceFile) -> Iterator[Any]:
         calamine = _calamine()
         with reading(self._storage, file.path):
+            if file.size == 0:
+                raise EmptyFileError(f"{file.path} is empty (0 bytes).", "Deliver it again, or remove it.")
             try:
                 yield calamine.CalamineWorkbook.from_filelike(io.BytesIO(self._storage.read(file.path)))
             except calamine.PasswordError:

@@ -20,7 +20,7 @@ from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.landing import month_at
 from cltv_assets.sources.meaning import Meaning
 from cltv_assets.sources.proposing import Unreadable, quoted, too_many, unreadable_times
-from cltv_assets.sources.reading import CuttingReader, Reader, Survey, SurveyingReader
+from cltv_assets.sources.reading import CuttingReader, Reader, Survey, SurveyingReader, columns_of
 from cltv_assets.sources.spreading import RANGE_BYTES
 
 #: A source of up to so many bytes is read whole; of a larger one, lines at the beginning, the middle and the end.
@@ -60,6 +60,8 @@ class SourceReport:
         Closed months of the configured range without a delivery.
     skipped : tuple of str
         What lies in the source's folders, archives and workbooks and is not read.
+    empty : tuple of str
+        Files that hold nothing, not even a header.
     """
 
     path: str
@@ -80,6 +82,7 @@ class SourceReport:
     deliveries: tuple[Month, ...]
     missing_deliveries: tuple[Month, ...]
     skipped: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 def inspect_files(
@@ -93,7 +96,9 @@ def inspect_files(
         If a header is wrong, no sampled line can be split into fields, or none has
         a readable time: landing would reject them all.
     """
-    columns = [reader.columns(file) for file in files]
+    columns = columns_of(reader, files)
+    empty = tuple(file.name for file in files if file not in columns)
+    files = list(columns)
     whole = sum(file.size for file in files) <= WHOLE_BYTES
     sampled = files if whole else list(dict.fromkeys((files[0], files[len(files) // 2], files[-1])))
     samples = []
@@ -122,9 +127,9 @@ def inspect_files(
     expected = settings.first_month.until(settings.last_month(day)) if deliveries else ()
     return SourceReport(
         path=path,
-        files=len(files),
+        files=len(files) + len(empty),
         bytes=sum({file.path: file.size for file in files}.values()),
-        columns=columns[0],
+        columns=columns[files[0]],
         continued=continued,
         sample=pa.concat_tables([RAW_TRANSACTIONS.arrow.empty_table(), *samples]),
         whole=whole,
@@ -138,6 +143,7 @@ def inspect_files(
         after_last=sum(count for at, count in months.items() if month_at(at) > settings.last_month(day)),
         deliveries=deliveries,
         missing_deliveries=tuple(month for month in expected if month not in deliveries),
+        empty=empty,
     )
 
 

@@ -20,7 +20,7 @@ from cltv_assets.settings.source_fields import Condition
 from cltv_assets.sources.contents import characters
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.sources.files import SourceFile
-from cltv_assets.sources.reading import Lines, Reader
+from cltv_assets.sources.reading import Lines, Reader, lines_of
 
 #: Value of ``booked_as`` for money that goes back.
 REFUND = "refund"
@@ -198,7 +198,7 @@ def _escaped(texts: pa.Array) -> pa.Array:
 
 def read_transactions(source: Source, reader: Reader, file: SourceFile) -> Iterator[pa.RecordBatch]:
     """Yield all lines of a file in their order, in the schema of ``raw_transactions``."""
-    return Meaning(source, file.name).transactions(reader.read(file))
+    return Meaning(source, file.name).transactions(lines_of(reader, file))
 
 
 def folded(ids: pa.Array, folding: Sequence[str]) -> pa.Array:

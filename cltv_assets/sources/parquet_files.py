@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from cltv_assets.errors import SourceError
+from cltv_assets.errors import EmptyFileError, SourceError
 from cltv_assets.files.storage import Storage
 from cltv_assets.settings import Source
 from cltv_assets.settings.source import LOOKED_AT
@@ -48,6 +48,8 @@ class ParquetReader:
 
     def stretches(self, file: SourceFile, block: int, surveys: Sequence[Survey]) -> list[Stretch | None]:  # noqa: ARG002
         """Cut the file by its footer into whole blocks of rows, so that no row group is read by more than two."""
+        if file.size == 0:
+            return [None]
         with self._open(file) as parquet:
             self._places(file, parquet.schema_arrow)
             found: list[Stretch | None] = []
@@ -91,7 +93,7 @@ class ParquetReader:
     def _open(self, file: SourceFile) -> Iterator[Any]:
         with reading(self._storage, file.path):
             if file.size == 0:
-                raise SourceError(f"{file.path} is empty (0 bytes).", "Deliver it again, or remove it.")
+                raise EmptyFileError(f"{file.path} is empty (0 bytes).", "Deliver it again, or remove it.")
             try:
                 with self._storage.open(file.path) as stream, pq.ParquetFile(stream) as parquet:
                     yield parquet

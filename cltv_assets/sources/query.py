@@ -28,7 +28,7 @@ from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.header import find_columns, other_places
 from cltv_assets.sources.parquet_files import as_text, can_be_text
 from cltv_assets.sources.parts import ROW_GROUP
-from cltv_assets.sources.reading import CuttingReader, Lines, Reader
+from cltv_assets.sources.reading import CuttingReader, Lines, Reader, columns_of
 from cltv_assets.sources.spreading import Work
 
 #: What messages call the query, and the ``source_file`` of its rows.
@@ -144,10 +144,11 @@ class QueryReader:
         tables = {}
         for name, delivery in self._deliveries.items():
             files = delivery.list_files()
-            header = delivery.reader_for(self._source.wanting(())).columns
-            columns = header(files[0])
-            for file in files[1:]:
-                if odd := sorted(set(header(file)) ^ set(columns)):
+            headers = columns_of(delivery.reader_for(self._source.wanting(())), files)
+            files = list(headers)
+            columns = headers[files[0]]
+            for file, own in headers.items():
+                if odd := sorted(set(own) ^ set(columns)):
                     raise SourceError(
                         f"{file.address}: its columns differ from those of the other files of source.paths.{name}: "
                         f"{', '.join(odd)}.",

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cltv_assets.errors import SourceError
+from cltv_assets.errors import EmptyFileError, SourceError
 from cltv_assets.files.storage import PACKED, Storage
 from cltv_assets.months import Month
 from cltv_assets.sources.files import SourceFile
@@ -359,6 +359,37 @@ def in_batches(fields: Sequence[str], records: Iterable[tuple[int, Sequence[str 
             rows, lines, texts = [], [], {}
     if rows:
         yield batch()
+
+
+def columns_of(reader: Reader, files: Sequence[SourceFile]) -> dict[SourceFile, tuple[str, ...]]:
+    """Return the columns of each file that has any; those that hold nothing are left out.
+
+    Raises
+    ------
+    SourceError
+        If a header is wrong, or no file holds anything: then of the first.
+    """
+    found: dict[SourceFile, tuple[str, ...]] = {}
+    empty = None
+    for file in files:
+        try:
+            found[file] = reader.columns(file)
+        except EmptyFileError as error:
+            empty = empty or error
+    if empty is not None and not found:
+        raise empty
+    return found
+
+
+def lines_of(reader: Reader, file: SourceFile, stretch: Stretch | None = None) -> Iterator[Lines]:
+    """Yield the lines of a file or a stretch; none of a file that holds nothing at all.
+
+    Such a file is like one that is gone: a month that had lines of it is refused, and no other.
+    """
+    try:
+        yield from reader.read(file) if stretch is None else cast("CuttingReader", reader).read(file, stretch)
+    except EmptyFileError:
+        return
 
 
 def values_in_path(file: SourceFile) -> dict[str, str | None]:

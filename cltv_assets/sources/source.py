@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cltv_assets.errors import SourceError
+from cltv_assets.errors import EmptyFileError, SourceError
 from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.files.storage import Storage
 from cltv_assets.months import Month
@@ -29,7 +29,7 @@ from cltv_assets.sources.files import SourceFile, has_months, list_files, list_o
 from cltv_assets.sources.inspection import SourceReport, first_lines, inspect_files
 from cltv_assets.sources.landing import LandingCache, Part, month_at, month_index
 from cltv_assets.sources.meaning import read_transactions
-from cltv_assets.sources.reading import ListingReader, OpeningReader, Reader, SingleReader
+from cltv_assets.sources.reading import ListingReader, OpeningReader, Reader, SingleReader, columns_of
 from cltv_assets.sources.spreading import Workers
 from cltv_assets.sources.unused import unused_columns
 
@@ -68,6 +68,8 @@ class Landing:
         Lines of the files that hold lines of the month, and lie inside quoted fields of others.
     records : mapping of str to FileRecord
         What was landed of each file that holds lines of the month, and of the month's own delivery.
+    empty : tuple of str
+        Files that hold nothing, not even a header.
     """
 
     month: Month
@@ -84,6 +86,7 @@ class Landing:
     out_of_reach: int
     continued: int = 0
     records: Mapping[str, FileRecord] = field(default_factory=dict)
+    empty: tuple[str, ...] = ()
 
 
 @dataclass
@@ -132,6 +135,9 @@ class TransactionSource:
             else:
                 own = files
             cache = self._parsed(files)
+            if self.by_month and all(map(self._is_empty, own)):
+                # Raises what is wrong with it: a month without its delivery is no month without sales.
+                self.reader.columns(own[0])
             into.mkdir(parents=True, exist_ok=True)
             landed, parts = cache.land(month, files, into)
             at = month_index(month)
@@ -158,6 +164,7 @@ class TransactionSource:
                 out_of_reach=beyond,
                 continued=sum(cache.tally(file).continued for file in files if file.name in records),
                 records=records,
+                empty=tuple(file.name for file in files if self._is_empty(file)),
             )
 
     def line_counts(self, months: Iterable[Month] | None = None) -> dict[Month, int]:
@@ -228,7 +235,8 @@ class TransactionSource:
 
     def unused_columns(self) -> list[str]:
         """Return what columns that no setting uses would change, of the oldest, a middle and the newest file."""
-        files = self.list_files()
+        # One without a byte has none.
+        files = [file for file in self.list_files() if file.size] if self.has_files else self.list_files()
         if not files:
             return []
         files.sort(key=lambda file: (file.mtime_ns, file.name))
@@ -236,9 +244,12 @@ class TransactionSource:
         if newest not in self._unused:
             settings = self.settings.source
             used = {name.strip() for name in (*settings.wanted, *settings.not_needed)}
+            try:
+                headers = columns_of(self.reader, list(dict.fromkeys((files[0], files[len(files) // 2], newest))))
+            except EmptyFileError:
+                return []
             names = {
-                file: [name for name, count in Counter(self.reader.columns(file)).items() if count == 1]
-                for file in dict.fromkeys((files[0], files[len(files) // 2], newest))
+                file: [name for name, count in Counter(own).items() if count == 1] for file, own in headers.items()
             }
             there = set(chain.from_iterable(names.values()))
             said = []
@@ -341,6 +352,17 @@ class TransactionSource:
                 total = self._lines_of_months(file)
                 records[file.name] = FileRecord(file.size, file.mtime_ns, content.lines, content.digest, total)
         return records
+
+    def _is_empty(self, file: SourceFile) -> bool:
+        """Return whether a parsed file holds nothing, not even a header."""
+        assert self._cache is not None
+        if not self.has_files or self._cache.tally(file).lines:
+            return False
+        try:
+            self.reader.columns(file)
+        except EmptyFileError:
+            return True
+        return False
 
     def _lines_of_months(self, file: SourceFile) -> int:
         """Count a file's lines that belong to a present or future partition which searches the file."""

@@ -30,7 +30,7 @@ from cltv_assets.sources.dating import Dater
 from cltv_assets.sources.files import SourceFile
 from cltv_assets.sources.meaning import Meaning
 from cltv_assets.sources.parts import ROW_GROUP, MonthParts, Slot, part_of, weight
-from cltv_assets.sources.reading import CuttingReader, Lines, Reader, Stretch, Survey, SurveyingReader
+from cltv_assets.sources.reading import CuttingReader, Reader, Stretch, Survey, SurveyingReader, lines_of
 
 if TYPE_CHECKING:
     from cltv_assets.engines.engine import RunQuery, RunTasks
@@ -103,7 +103,7 @@ class Parsing:
         count = 0
         for file, stretch in works:
             meaning = Meaning(self.settings.source, file.name)
-            for batch in meaning.transactions(self._read(file, stretch)):
+            for batch in meaning.transactions(lines_of(self.reader, file, stretch)):
                 waiting.append(batch)
                 count += weight(batch)
                 if count >= ROW_GROUP:
@@ -112,12 +112,6 @@ class Parsing:
             continued[file.name] += meaning.continued
         if waiting:
             yield pa.Table.from_batches(waiting)
-
-    def _read(self, file: SourceFile, stretch: Stretch | None) -> Iterator[Lines]:
-        if stretch is None:
-            return self.reader.read(file)
-        assert isinstance(self.reader, CuttingReader)
-        return self.reader.read(file, stretch)
 
 
 @dataclass

@@ -84,7 +84,7 @@ class TextReader(ABC):
 
     def members(self, file: SourceFile) -> Members:
         """Return which files of an archive count, and which do not."""
-        if not file.path.lower().endswith(_ARCHIVE):
+        if not file.path.lower().endswith(_ARCHIVE) or file.size == 0:
             return Members(None)
         if file not in self._listed:
             with reading(self._storage, file.path), open_archive(self._storage, file.path) as archive:

@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from cltv_assets.columns import MONEY, Column, TableSchema
 from cltv_assets.errors import SourceError
+from cltv_assets.files.object_store import ObjectStore
 from cltv_assets.months import Month
+from cltv_assets.settings import Settings
 from cltv_assets.sources import storage_of
 from cltv_assets.sources.cost_file import CostLine, read_costs
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
@@ -43,15 +45,27 @@ ACQUISITION_COSTS = TableSchema(
 
 def make(run: MonthRun) -> ir.Table:
     """Return what the file has for the month."""
-    costs = run.settings.acquisition_costs
     rows: list[dict[str, Any]] = []
-    if costs.path is not None:
-        storage, path = storage_of(run.settings.absolute(costs.path), run.source.objects)
-        lines = read_costs(storage, path, costs)
-        rows = rows_of(lines, run.month, costs.attribute)
+    if run.settings.acquisition_costs.path is not None:
+        lines = lines_now(run.settings, run.source.objects)
+        rows = rows_of(lines, run.month, run.settings.acquisition_costs.attribute)
         run.notes["lines"] = len(lines)
         run.notes["lines_before_first_month"] = sum(line.month < run.settings.first_month for line in lines)
     return run.engine.from_arrow(pa.Table.from_pylist(rows, schema=ACQUISITION_COSTS.arrow))
+
+
+def lines_now(settings: Settings, objects: ObjectStore | None) -> list[CostLine]:
+    """Return the lines of the file that the settings name.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read.
+    """
+    costs = settings.acquisition_costs
+    assert costs.path is not None
+    storage, path = storage_of(settings.absolute(costs.path), objects)
+    return read_costs(storage, path, costs)
 
 
 def rows_of(lines: Sequence[CostLine], month: Month, attribute: str | None) -> list[dict[str, Any]]:

@@ -79,13 +79,37 @@ def make(run: MonthRun) -> ir.Table:
     if source.attributes:
         parts.append(values_of_customers(days, source.attributes, source.latest_attributes))
     if customers.path is not None:
-        storage, path = storage_of(run.settings.absolute(customers.path), run.source.objects)
-        read = read_customers(storage, path, customers, source)
-        known = run.engine.cache(_buyers(run).left_join(_last_lines(run, read), "customer_id"))
-        parts.append(values_of_file(known, customers.attributes))
+        parts.append(_told_by_file(run, _buyers(run)))
     if not parts:
         return run.engine.from_arrow(CUSTOMER_ATTRIBUTES.arrow.empty_table())
-    found = run.engine.cache(ibis.union(*parts) if len(parts) > 1 else parts[0])
+    return _with_few_values(run, ibis.union(*parts) if len(parts) > 1 else parts[0])
+
+
+def told_otherwise(run: MonthRun, published: ir.Table) -> int:
+    """Count values of a published month that the customers' file now says otherwise, of the customers of that month.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read.
+    """
+    own = published.filter(published.attribute.isin(run.settings.customers.attributes))
+    now = _with_few_values(run, _told_by_file(run, own.select("customer_id").distinct()))
+    other = now.anti_join(own, CUSTOMER_ATTRIBUTES.column_names)
+    return int(run.engine.measure(other, {"values": other.count()})["values"])
+
+
+def _told_by_file(run: MonthRun, buyers: ir.Table) -> ir.Table:
+    customers = run.settings.customers
+    assert customers.path is not None
+    storage, path = storage_of(run.settings.absolute(customers.path), run.source.objects)
+    read = read_customers(storage, path, customers, run.settings.source)
+    known = run.engine.cache(buyers.left_join(_last_lines(run, read), "customer_id"))
+    return values_of_file(known, customers.attributes)
+
+
+def _with_few_values(run: MonthRun, values: ir.Table) -> ir.Table:
+    found = run.engine.cache(values)
     common = run.engine.collect(most_common(found)).to_pylist()
     by_attribute: dict[str, list[str]] = {}
     for row in common:

@@ -15,18 +15,18 @@ import pyarrow.parquet as pq
 from cltv_assets.files.scratch import process_folder
 from cltv_assets.sources import Landing
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
-from cltv_assets.sources.losses import WHOLE, Loss
 from cltv_assets.tables.check import Values, Verdict, check
-from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
 from cltv_assets.tables.common_checks import usual_volume
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.refused_lines import reasons_kept
+from cltv_assets.tables.nothing_lost import nothing_lost
 from cltv_assets.tables.table import DATA_PLATFORM, INGESTION, SOURCE, Table
 
 #: Name of a month's note that records what was landed of each file. The source file sensor compares with it.
 SOURCE_FILES = "source_files"
 #: Name of a month's note of how many lines lie inside quoted fields of others.
 CONTINUED = "lines_inside_fields"
+#: Name of a month's note of files that hold nothing.
+EMPTY_FILES = "empty_files"
 
 
 def make(run: MonthRun) -> list[Path] | ir.Table:
@@ -43,6 +43,8 @@ def make(run: MonthRun) -> list[Path] | ir.Table:
     landing = run.source.land(run.month, folder)
     run.notes.update({name: getattr(landing, name) for name in ("lines", "late", "malformed", "undatable", "future")})
     run.notes[CONTINUED] = landing.continued
+    if landing.empty:
+        run.notes[EMPTY_FILES] = list(landing.empty)
     run.notes["files_searched"] = landing.source_files
     # The sensor for source files compares with this record of what was landed.
     run.notes[SOURCE_FILES] = {name: record.as_json() for name, record in landing.records.items()}
@@ -73,84 +75,6 @@ def month_has_lines(values: Values, run: MonthRun) -> Verdict:
         return Verdict(True, f"{rows:,} lines delivered for {run.month}.", {"rows": rows})
     message = f"No line at all is dated in {run.month}: see whether the delivery is complete."
     return Verdict(False, message, {"rows": 0})
-
-
-#: What a line says, however its file is called: it may come under another name, or in a file of several.
-_SAYS = ("transaction_id", "customer_id", "transacted_at", "quantity", "unit_price", "amount", "source_text")
-
-
-@check("No published line is lost: no file is gone, empty or far smaller than it was.")
-def nothing_lost(_values: Values, run: MonthRun) -> Verdict:
-    """Refuse a month whose delivery lacks lines that are published, unless that is accepted."""
-    table = run.lake.table(RAW_TRANSACTIONS)
-    damaged = bool(table.verify([run.month]).damage)
-    published = None if damaged else _published(run)
-    if published is None and not damaged:
-        return Verdict(True, f"{run.month} was not published before.")
-    written, share = run.inputs[RAW_TRANSACTIONS.name], run.settings.checks.max_lost_share
-    by_file = run.source.has_files and not damaged
-    if not by_file:
-        # A table has no files of its own; how its rows lie in units is not the user's.
-        whole = ibis.literal(WHOLE)
-        written = written.mutate(source_file=whole)
-        published = None if published is None else published.mutate(source_file=whole)
-    # Of a damaged month the log still knows how many lines it had.
-    had = {WHOLE: table.row_counts([run.month])[run.month]} if published is None else _lines_by_file(published, run)
-    has = _lines_by_file(written, run)
-    smaller = {name for name, lines in had.items() if has.get(name, 0) < lines}
-    # A table is there, whatever it holds.
-    left = has | run.source.file_lines(smaller) if by_file else dict.fromkeys(had, 0) | has
-    loss = Loss.of(had, has, left, share)
-    if loss is not None and by_file and published is not None:
-        # Renamed, delivered again in another file, or delivered twice before: counted by what the lines say.
-        missing = _missing_by_file(published.filter(published.source_file.isin(sorted(smaller))), written, run)
-        found = {name: max(has.get(name, 0), had[name] - missing[name]) for name in smaller}
-        loss = Loss.of(had, {**has, **found}, left, share)
-    if loss is None:
-        text = f"{sum(has.values()):,} lines; {sum(had.values()):,} were published before"
-        return Verdict(True, f"{text}, and no more than {share:.0%} of them are gone.")
-    message = (
-        f"{loss.lost:,} of {loss.had:,} published lines of {run.month} are not delivered any more: {loss.sentence()}."
-    )
-    facts = {"lines_before": loss.had, "lines_lost": loss.lost, "files": {f.name: f.lost for f in loss.files}}
-    if run.accept_loss:
-        return Verdict(False, f"{message} The loss is accepted.", facts | {"accepted": True}, accepted=True)
-    remedy = (
-        "Bring them back, or look whether source.path and the other settings of the source still read all. If the "
-        f"loss is meant: cltv run --from {run.month} --accept-loss {run.month}, or accept_loss: true in the run's "
-        "configuration of this step."
-    )
-    return Verdict(False, f"{message} {remedy}", facts)
-
-
-def _published(run: MonthRun) -> ir.Table | None:
-    """Return the month's lines as they are published; None if none are."""
-    published = run.earlier(RAW_TRANSACTIONS, 0)
-    split = (CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS)
-    refused = {reason.table for reason in reasons_kept(run.lake, run.month)}
-    if published is None or refused.isdisjoint(schema.name for schema in split):
-        return published
-    # Somebody mends this delivery, which was landed and then refused. Nothing was made of more than these lines.
-    made = [run.earlier(schema, 0) for schema in split]
-    places = [table.select("source_file", "source_line") for table in made if table is not None]
-    if len(places) < len(split):
-        return None
-    return published.semi_join(ibis.union(*places), ["source_file", "source_line"])
-
-
-def _lines_by_file(lines: ir.Table, run: MonthRun) -> dict[str, int]:
-    counted = lines.group_by("source_file").aggregate(lines=lines.count())
-    return {row["source_file"]: row["lines"] for row in run.engine.collect(counted).to_pylist()}
-
-
-def _missing_by_file(published: ir.Table, written: ir.Table, run: MonthRun) -> dict[str, int]:
-    """Count the published lines of each file whose like is not among those that were written."""
-    before = published.group_by([*_SAYS, "source_file"]).aggregate(before=ibis._.count())
-    now = written.group_by(list(_SAYS)).aggregate(now=ibis._.count())
-    both = before.left_join(now, [before[name].identical_to(now[name]) for name in _SAYS])
-    missing = ibis.greatest(both["before"] - both["now"].fill_null(0), 0)
-    counted = both.group_by("source_file").aggregate(missing=missing.sum())
-    return {row["source_file"]: row["missing"] for row in run.engine.collect(counted).to_pylist()}
 
 
 @check("Earlier months hold every line that the source now has for them.", blocking=False)
@@ -308,7 +232,12 @@ def read_whole(values: Values, run: MonthRun) -> Verdict:
             "with it: if they are no notes or addresses of several lines, a quote opens nothing there; set "
             "source.quoting: none, or source.escape."
         )
-    facts = {CONTINUED: continued, "files_not_read": len(skipped)}
+    noted = run.notes.get(EMPTY_FILES)
+    empty = noted if isinstance(noted, list | tuple) else ()
+    if empty:
+        shown = ", ".join(empty[:3]) + (f" and {len(empty) - 3:,} more" if len(empty) > 3 else "")
+        said.append(f"Empty, without even a header: {shown}. Deliver them again with their lines, or remove them.")
+    facts = {CONTINUED: continued, "files_not_read": len(skipped), EMPTY_FILES: len(empty)}
     return Verdict(not said, " ".join(said) or "Every file is read.", facts)
 
 

@@ -6,6 +6,7 @@ that is new costs nothing, and no hash has to mean the same on two engines or in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 
 import ibis
@@ -48,15 +49,15 @@ def has_same_rows(run: MonthRun, staged: StagedMonth) -> bool:
 
 def _digest(run: MonthRun, schema: TableSchema, files: list[str]) -> object:
     rows = run.engine.read_files(schema, files)
-    return run.engine.measure(rows, {"digest": (_hash(rows, schema) % _MODULUS).sum()})["digest"]
-
-
-def _hash(rows: ir.Table, schema: TableSchema) -> ir.IntegerValue:
-    """Return a hash of each whole row."""
-    values: dict[str, ir.Value] = {name: rows[name] for name in schema.column_names}
     nullable = [column.name for column in schema.columns if column.nullable]
+    return run.engine.measure(rows, {"digest": digest_of(rows, schema.column_names, nullable)})["digest"]
+
+
+def digest_of(rows: ir.Table, columns: Sequence[str], nullable: Sequence[str]) -> ir.IntegerScalar:
+    """Return a digest of rows in any order, which one engine compares with another one of its own."""
+    values: dict[str, ir.Value] = {name: rows[name] for name in columns}
     if nullable:
         # Spark passes over nulls, so it must be said where they are.
         there = [rows[name].isnull().cast("int64") * 2 ** (at % 62) for at, name in enumerate(nullable)]
         values["nulls"] = reduce(lambda left, right: left + right, there)
-    return ibis.struct(values).hash()
+    return (ibis.struct(values).hash() % _MODULUS).sum()

@@ -142,7 +142,11 @@ def test_new_and_vanished_files_are_named(home: Path, status: Status) -> None:
     (home / "shop/2011-02.csv").unlink()
     code, said = status("--month", "2011-02")
     assert code == 1
-    assert re.search(r"^2011-02 source changed: 2011-02.csv is gone, with \d+ lines$", said, re.MULTILINE)
+    assert re.search(
+        r"^2011-02 source changed: 2011-02.csv is gone, with \d+ lines\. Bring it back: .*--accept-loss 2011-02$",
+        said,
+        re.MULTILINE,
+    )
 
 
 def test_files_that_are_not_read_are_named(home: Path, status: Status) -> None:

@@ -77,13 +77,53 @@ def test_a_file_that_is_gone_keeps_its_month_until_the_loss_is_accepted(
     assert differences(before, contents(lake)) == []
 
 
+def test_amounts_that_are_gone_keep_their_month_until_the_loss_is_accepted(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A delivery with as many lines as before, of which the half that makes it readable is accepted by `preprocess`."""
+    file, before = shop / "shop/2011-02.csv", contents(shop / "lake")
+    whole = file.read_text(encoding="utf-8")
+    header, *lines = whole.splitlines()
+    file.write_text("\n".join([header, *(f"{line.rpartition(',')[0]},0.01" for line in lines), ""]), encoding="utf-8")
+    assert run() == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "raw_transactions.nothing_lost: Published lines of 2011-02 were delivered again with far less value" in said
+    assert re.search(
+        rf"2011-02\.csv \(of {len(lines)} lines \d+ changed, worth [\d,.]+ before and [\d.]+ now without", said
+    )
+    assert differences(before, contents(shop / "lake")) == []
+
+    months = ("--from", "2011-02", "--to", "2011-02")
+    assert code_of("preprocess", *months, "--accept-loss", "2011-03") == 2
+    assert "--accept-loss names 2011-03" in capsys.readouterr().err
+    assert code_of("preprocess", *months) == 1
+    assert code_of("preprocess", *months, "--accept-loss", "2011-02") == 0
+    assert "The loss is accepted." in " ".join(capsys.readouterr().out.split())
+    assert {row["unit_price"] for row in rows_of(shop / "lake", "raw_transactions", "2011-02")} == {"0.01", None}
+
+    # More value is no loss.
+    file.write_text(whole, encoding="utf-8")
+    assert run() == 0
+    assert differences(before, contents(shop / "lake")) == []
+
+
+def test_a_correction_of_a_few_lines_and_refunds_booked_later_need_nobody(shop: Path) -> None:
+    file, before = shop / "shop/2011-02.csv", contents(shop / "lake")
+    header, *lines = file.read_text(encoding="utf-8").splitlines()
+    invoice, customer, time, *_ = lines[0].split(",")
+    lines[0] = ",".join((invoice, customer, time, "1", "0.01"))
+    back = [",".join((f"R{line}", "-1", price)) for line, _, price in (one.rsplit(",", 2) for one in lines[1:20])]
+    file.write_text("\n".join([header, *lines, *back, ""]), encoding="utf-8")
+    assert run() == 0
+    assert differences(before, contents(shop / "lake")) != []
+
+
 @pytest.mark.parametrize(
     ("share", "code", "said"),
     [
         pytest.param(0.5, 1, "raw_transactions.nothing_lost", id="half of it"),
         pytest.param(0.0, 1, "2011-02.csv has no line left", id="its header alone"),
-        # No run of any month begins.
-        pytest.param(None, 3, "it has not even a header", id="no byte of it"),
+        pytest.param(None, 1, "2011-02.csv has no line left", id="no byte of it"),
         pytest.param(0.95, 0, "2 months done", id="nearly all of it"),
     ],
 )
@@ -96,8 +136,29 @@ def test_a_file_that_is_cut_short(
     file.write_text("".join(left), encoding="utf-8")
     assert run() == code
     found = capsys.readouterr()
-    assert said in found.out + found.err
+    assert said in " ".join((found.out + found.err).split())
+    # No other month stops for it.
+    assert "2011-03 done" in found.out
     assert bool(differences(before, contents(shop / "lake"))) is (code == 0)
+
+
+def test_an_empty_file_that_had_no_lines_is_named_and_stops_nothing(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(shop / "lake")
+    (shop / "shop/new.csv").write_bytes(b"")
+    named = "empty, without even a header: new.csv"
+    for command, code in (("run", 0), ("status", 1), ("doctor", 0)):
+        assert (run() if command == "run" else code_of(command)) == code
+        assert named in " ".join(capsys.readouterr().out.split()).replace("Empty", "empty")
+    assert differences(before, contents(shop / "lake")) == []
+    # What had lines is told apart from what is gone.
+    (shop / "shop/2011-02.csv").write_bytes(b"")
+    (shop / "shop/2011-03.csv").unlink()
+    assert code_of("status") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"2011-02 source changed: 2011-02\.csv has none of its \d+ lines any more\. Bring it back", said)
+    assert re.search(r"2011-03 source changed: 2011-03\.csv is gone, with \d+ lines", said)
 
 
 def test_what_may_be_lost_is_named_exactly(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

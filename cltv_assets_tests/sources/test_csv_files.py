@@ -123,8 +123,6 @@ def broken(name: str, content: bytes, *expected: str, **options: str) -> object:
         broken("delimiter", b"id;customer;when;value\n", "line 1", 'Set source.delimiter: ";"'),
         broken("tab", b"id\tcustomer\twhen\tvalue\n", r'Set source.delimiter: "\t"'),
         broken("duplicate", b"id,customer,when,value,value\n", "line 1", "'value'", "2 times"),
-        broken("no bytes", b"", "is empty"),
-        broken("blank lines only", b"\n\n\n", "is empty"),
         broken("encoding", b"id,customer,when,value\n1,a,,\n2,\xe9,,\n", "line 3", "source.encoding", "cp1252"),
         broken(
             "late encoding", HEADER.encode() + b"\n1,a,,\n" * 9_000 + b"2,\xe9,,\n", "line 18001", "source.encoding"

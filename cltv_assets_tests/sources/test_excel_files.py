@@ -78,7 +78,6 @@ def test_a_sheet_without_header(tmp_path: Path, open_at: Opener) -> None:
         ({"A": {1: ["x"]}}, {}, ["book.xlsx/A, row 1: no columns"]),
         ({"A": {1: ["Report"], 4: NAMES, 5: ROW}}, {}, ["book.xlsx/A, row 1", "line 4", "source.skip_rows: 3"]),
         ({"A": {1: NAMES}}, {"sheet": "B"}, ["no sheet 'B'", "Its sheets are A", "source.sheet"]),
-        ({"A": {1: NAMES}, "B": {}}, {"sheet": "B"}, ["book.xlsx/B is empty"]),
     ],
 )
 def test_a_sheet_that_cannot_be_read(

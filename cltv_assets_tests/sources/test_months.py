@@ -199,9 +199,9 @@ def test_a_file_that_fails_leaves_the_cache_as_it_was(tmp_path: Path, open_at: O
     write(tmp_path / "in/a.csv", "2024-02-01")
     source = open_at("in")
     landed(source, "2024-02", tmp_path)
-    (tmp_path / "in/b.csv").write_text("")
+    (tmp_path / "in/b.csv").write_text("nothing\n")
     write(tmp_path / "in/a.csv", "2024-02-01", "2024-02-02")
-    with pytest.raises(SourceError, match=r"b\.csv is empty"):
+    with pytest.raises(SourceError, match=r"b\.csv, line 1: no columns"):
         source.land(Month.parse("2024-02"), tmp_path / "x")
     (tmp_path / "in/b.csv").unlink()
     assert ids(landed(source, "2024-02", tmp_path)) == ["2024-02-01", "2024-02-02"]

@@ -166,10 +166,10 @@ def test_a_missing_column(tmp_path: Path, open_at: Opener) -> None:
         read_all(open_at("a.parquet", "parquet"))
 
 
-@pytest.mark.parametrize("content", [b"", b"id,customer,when,value\n1,c,2024-01-01,1\n", b"PAR1" + b"x" * 99 + b"PAR1"])
+@pytest.mark.parametrize("content", [b"id,customer,when,value\n1,c,2024-01-01,1\n", b"PAR1" + b"x" * 99 + b"PAR1"])
 def test_what_is_no_parquet(tmp_path: Path, open_at: Opener, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
-    with pytest.raises(SourceError, match=r"a\.parquet is (empty|not a readable Parquet file)"):
+    with pytest.raises(SourceError, match=r"a\.parquet is not a readable Parquet file"):
         read_all(open_at("a.parquet", "parquet"))
 
 

@@ -24,8 +24,10 @@ from cltv_assets.lake import Lake
 from cltv_assets.months import Span
 from cltv_assets.settings import Settings
 from cltv_assets.settings.source import TABLE_KINDS
-from cltv_assets.sources import SourceReport, TransactionSource
+from cltv_assets.sources import SourceReport, TransactionSource, storage_of
+from cltv_assets.sources.customer_file import read_customers
 from cltv_assets.tables import TABLES
+from cltv_assets.tables.acquisition_costs import lines_now
 from cltv_assets.tables.check import Finding as Audited
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.cleaned_and_rejected.split import (
@@ -36,7 +38,7 @@ from cltv_assets.tables.cleaned_and_rejected.split import (
     treat_outliers,
 )
 from cltv_assets.tables.month_run import MonthRun
-from cltv_assets.tables.raw_transactions import CONTINUED
+from cltv_assets.tables.raw_transactions import CONTINUED, EMPTY_FILES
 
 _REFUSED = "Mend it first: until then months are refused."
 _WARNED = "Mend it before the first run; a check warns in each month until then."
@@ -57,6 +59,24 @@ def look_at_source(settings: Settings) -> Iterator[Finding]:
                 yield failed(name, SourceError(text, _REFUSED)) if found.blocks else warning(name, text, _WARNED)
     except CltvError as error:
         yield failed("source", error)
+
+
+def look_beside_source(settings: Settings) -> Iterator[Finding]:
+    """Yield what is found of the customers' file and of the acquisition costs, where the settings name them."""
+    objects = object_store_for(settings)
+    customers, costs = settings.customers, settings.acquisition_costs
+    if customers.path is not None:
+        try:
+            storage, path = storage_of(settings.absolute(customers.path), objects)
+            lines = read_customers(storage, path, customers, settings.source).num_rows
+            yield ok("customers", f"{lines:,} lines at {customers.path}")
+        except CltvError as error:
+            yield failed("customers", error)
+    if costs.path is not None:
+        try:
+            yield ok("acquisition_costs", f"{len(lines_now(settings, objects)):,} lines at {costs.path}")
+        except CltvError as error:
+            yield failed("acquisition_costs", error)
 
 
 def require_source(settings: Settings) -> None:
@@ -121,7 +141,7 @@ def _audited(
     with ScratchFolder("empty") as empty, closing(DuckDBEngine(settings.duckdb_memory_limit)) as engine:
         run = MonthRun(month, settings, engine, Lake(str(empty)), source)
         tables = _sample_tables(engine, report, span, settings)
-        run = replace(run, inputs=tables, notes={CONTINUED: report.continued})
+        run = replace(run, inputs=tables, notes={CONTINUED: report.continued, EMPTY_FILES: report.empty})
         for table in TABLES:
             checks = [check for check in table.checks if check.of_sample and (warnings or check.blocking)]
             for found in audit(tables[table.name], checks, run) if checks else ():

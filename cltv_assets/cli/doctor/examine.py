@@ -15,7 +15,7 @@ from cltv_assets.cli.configuration import settings_to_read
 from cltv_assets.cli.doctor import Finding, State, failed, ok, warning
 from cltv_assets.cli.doctor.bucket import look_at_store
 from cltv_assets.cli.doctor.damage import look_for_damage
-from cltv_assets.cli.doctor.delivery import look_at_source
+from cltv_assets.cli.doctor.delivery import look_at_source, look_beside_source
 from cltv_assets.cli.doctor.instance import look_at_instance
 from cltv_assets.cli.doctor.versions import look_at_versions
 from cltv_assets.cli.reading import check_lake
@@ -84,6 +84,7 @@ def findings(config: Path | None) -> Iterator[Finding]:
         if issubclass(one.category, CltvDeprecation):
             yield warning("deprecated", str(one.message), "Use the new name.")
     yield from look_at_source(settings)
+    yield from look_beside_source(settings)
     yield _finding("lake", _lake, settings)
     yield from look_for_damage(settings)
     yield from _store(settings)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from cltv_assets.cli.reading import open_lake
+from cltv_assets.cli.status.beside import look_beside
 from cltv_assets.cli.status.source import SourceNow, look_at_source
 from cltv_assets.cli.status.staleness import Graph
 from cltv_assets.dagster_defs.automation.alerts import causes_of
@@ -43,6 +44,8 @@ class MonthStatus:
         How the source's lines differ from those that were landed, in words.
     late : int
         Lines that the source has and the lake lacks; negative if the source has fewer.
+    beside : list of str
+        How the customers' file and the acquisition costs differ from what was read of them, in words.
     why : list of str
         Why assets were refused, and what readers have of the month meanwhile.
     says : dict of str to str
@@ -57,6 +60,7 @@ class MonthStatus:
     waiting: list[str] = field(default_factory=list)
     changed: str = ""
     late: int = 0
+    beside: list[str] = field(default_factory=list)
     why: list[str] = field(default_factory=list)
     says: dict[str, str] = field(default_factory=dict)
 
@@ -119,11 +123,14 @@ def look(settings: Settings) -> Found:
         source = look_at_source(settings, instance, lake, months)
         for month, state in found.items():
             state.changed, state.late = source.changed.get(month, ""), source.late.get(month, 0)
-        _add_stale(found, settings, instance, graph)
+        beside = look_beside(settings, months)
+        for (table, month), text in beside.changed.items():
+            found[month].beside.append(f"{table} changed: {text}")
+        _add_stale(found, settings, instance, graph, set(beside.changed))
         _add_refused(found, settings, lake, graph, instance)
     made = {(table, month) for table, keys in graph.made.items() for month in months if month.key in keys}
     unrecorded = [month for month in months if any(month in held[t] and (t, month) not in made for t in graph.needs)]
-    return Found(found, source, _without_history(settings, unrecorded), graph)
+    return Found(found, source, [*beside.unknown, *_without_history(settings, unrecorded)], graph)
 
 
 def _without_history(settings: Settings, months: Sequence[Month]) -> list[str]:
@@ -138,12 +145,19 @@ def _without_history(settings: Settings, months: Sequence[Month]) -> list[str]:
 
 
 def _add_stale(
-    found: Mapping[Month, MonthStatus], settings: Settings, instance: dg.DagsterInstance, graph: Graph
+    found: Mapping[Month, MonthStatus],
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    graph: Graph,
+    again: set[tuple[str, Month]],
 ) -> None:
-    """Mark assets that are older than what they were made from, and months that wait for their source."""
+    """Mark assets that are older than what they were made from, and months that wait for their source.
+
+    ``again`` are those whose file beside the transactions has changed.
+    """
     upstream = read_upstream(instance, settings, list(found))
     reach = settings.last_month().shift(-settings.automation.late_data_months)
-    raw, again = RAW_TRANSACTIONS.name, set()
+    raw = RAW_TRANSACTIONS.name
     for month, state in found.items():
         at = graph.made[raw].get(month.key)
         if at is None:

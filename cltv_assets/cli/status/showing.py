@@ -95,6 +95,7 @@ def _explanations(state: MonthStatus, warnings: bool) -> list[str]:
     lines = [f"waits for its source: {lack}" for lack in state.waiting] + state.why
     if state.changed:
         lines.append(f"source changed: {state.changed}")
+    lines += state.beside
     if warnings:
         lines += [f"{name}: {state.says[name]}" for name in state.warned]
     return lines

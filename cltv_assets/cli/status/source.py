@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -10,7 +10,14 @@ import dagster as dg
 
 from cltv_assets.cli.reading import configured_source
 from cltv_assets.dagster_defs.automation.landed import LandedMonths
-from cltv_assets.dagster_defs.automation.source_changes import Content, Landed, contents_now, is_landed, unknown_files
+from cltv_assets.dagster_defs.automation.source_changes import (
+    Content,
+    Landed,
+    contents_now,
+    is_landed,
+    losses_of,
+    unknown_files,
+)
 from cltv_assets.dagster_defs.build import MONTH_JOB
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.errors import CltvError
@@ -40,6 +47,8 @@ class SourceNow:
         What lies there and is not read.
     counted : tuple of Month
         The months of which only the number of lines was compared.
+    empty : tuple of str
+        Files that hold nothing, not even a header.
     """
 
     unknown: str = ""
@@ -47,6 +56,7 @@ class SourceNow:
     late: Mapping[Month, int] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     counted: tuple[Month, ...] = ()
+    empty: tuple[str, ...] = ()
 
     @property
     def words(self) -> list[str]:
@@ -54,6 +64,8 @@ class SourceNow:
         if self.unknown:
             return [f"source: unknown, because {self.unknown}"]
         said = [f"source: not read, because of ending or place: {_listed(self.skipped)}"] if self.skipped else []
+        if self.empty:
+            said.append(f"source: empty, without even a header: {_listed(self.empty)}")
         if self.counted:
             said.append(
                 f"source: of {_listed([month.key for month in self.counted])} only the number of lines was compared, "
@@ -95,6 +107,7 @@ def _compared(
     files = source.list_files()
     read = source.contents(unknown_files(files, state.landed) if state.landed else [])
     now = contents_now(files, read, state, source.by_month)
+    losses = losses_of(files, read, state, now, settings.checks.max_lost_share, source.has_files)
     held = lake.table(RAW_TRANSACTIONS).row_counts(months)
     changed: dict[Month, str] = {}
     delivered: dict[Month, int] = {}
@@ -108,18 +121,23 @@ def _compared(
             # A customer was erased here and at the source: the record is of the lines of before.
             counted.append(month)
         else:
-            changed[month] = _in_words(content, there)
+            changed[month] = _in_words(content, there, {file.name for file in files})
+            if month in losses:
+                changed[month] += (
+                    ". Bring it back: a run refuses the month, unless the lines are in other files or it is given "
+                    f"--accept-loss {month}"
+                )
     unrecorded = [month for month in held if month not in state.landed or state.landed[month].files is None]
     for month, lines in (source.line_counts(unrecorded) if unrecorded else {}).items():
         if lines != held[month]:
             delivered[month] = lines
             changed[month] = f"it has {lines:,} lines, {held[month]:,} were landed"
     late = {month: delivered[month] - held[month] for month in changed}
-    return SourceNow(changed=changed, late=late, skipped=report.skipped, counted=tuple(counted))
+    return SourceNow(changed=changed, late=late, skipped=report.skipped, counted=tuple(counted), empty=report.empty)
 
 
-def _in_words(content: Content | None, there: Landed) -> str:
-    """Say how a month's files differ from what was landed."""
+def _in_words(content: Content | None, there: Landed, listed: Set[str]) -> str:
+    """Say how a month's files differ from what was landed; ``listed`` names those that are there."""
     before = {name: record.content for name, record in (there.files or {}).items()}
     if content is None:
         return f"its delivery is gone: {_listed(sorted(before))}"
@@ -131,7 +149,8 @@ def _in_words(content: Content | None, there: Landed) -> str:
         if was is None and now is not None:
             said.append(f"{name} is new, with {now.lines:,} lines")
         elif now is None and was is not None:
-            said.append(f"{name} is gone, with {was.lines:,} lines")
+            left = f"has none of its {was.lines:,} lines any more"
+            said.append(f"{name} {left}" if name in listed else f"{name} is gone, with {was.lines:,} lines")
         elif was is not None and now is not None and was.lines == now.lines:
             said.append(f"{name} has other content, in {now.lines:,} lines as before")
         elif was is not None and now is not None:

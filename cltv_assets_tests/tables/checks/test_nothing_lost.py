@@ -11,6 +11,7 @@ from cltv_assets.lake import Lake
 from cltv_assets.tables import raw_transactions
 from cltv_assets.tables.check import Finding, audit
 from cltv_assets.tables.month_run import MonthRun
+from cltv_assets_tests.conftest import SHOP_COLUMNS
 from cltv_assets_tests.tables.checks.good_month import MONTH, RAW, TABLES, NoSource, arrow, publish
 
 Rows = list[dict[str, Any]]
@@ -39,14 +40,21 @@ def judge(engine, shop_settings, tmp_path) -> Judge:
     """Judge a month that was published with some rows and is written with others."""
 
     def judged(
-        before: Rows | None, now: Rows, left: dict[str, int] | None = None, table: bool = False, accept: bool = False
+        before: Rows | None,
+        now: Rows,
+        left: dict[str, int] | None = None,
+        table: bool = False,
+        accept: bool = False,
+        **changes: Any,
     ) -> Finding:
         lake, schema = Lake(str(tmp_path / "lake")), TABLES["raw_transactions"]
         if before is not None:
             publish(engine, lake, schema, before)
         written = engine.from_arrow(arrow(schema, now))
         source = Delivered(None if table else left or {})
-        run = MonthRun(MONTH, shop_settings(), engine, lake, source, {schema.name: written}, accept_loss=accept)
+        run = MonthRun(
+            MONTH, shop_settings(**changes), engine, lake, source, {schema.name: written}, accept_loss=accept
+        )
         return audit(written, [raw_transactions.nothing_lost], run)[0]
 
     return judged
@@ -115,3 +123,85 @@ def test_of_a_table_only_the_month_counts(judge: Judge) -> None:
     found = judge(before, lines("orders/2011-03", 1, 37), table=True)
     assert found.verdict.message.startswith("5 of 42 published lines of 2011-03 are not delivered any more: the source")
     assert "the source has no line left (had 42 lines)" in judge(before, [], table=True).verdict.message
+
+
+def worth(*values: str, file: str = "a.csv") -> Rows:
+    """Return a line of a file for each price, of orders numbered from 1."""
+    return [
+        one | {"quantity": "1", "unit_price": price, "transacted_at": "2011-03-05 10:00:00"}
+        for n, price in enumerate(values, 1)
+        for one in lines(file, n, n)
+    ]
+
+
+HUNDRED = ["10.00"] * 100
+
+
+@pytest.mark.parametrize(
+    ("now", "value"),
+    [
+        pytest.param(["0.00"] * 100, 0, id="all are zero"),
+        pytest.param([""] * 100, 0, id="all are gone"),
+        pytest.param(["n/a"] * 100, 0, id="none can be read"),
+        pytest.param(["0.10"] * 100, 10, id="a hundredth, as in another currency's units"),
+        pytest.param([*HUNDRED[:70], *["0.00"] * 30], 0, id="a third of them is zero"),
+        pytest.param([*["0.00"] * 100, *HUNDRED], None, id="other lines bring as much"),
+        pytest.param([*HUNDRED[:92], *["0.00"] * 8], None, id="a few of them are zero"),
+        pytest.param(["8.40"] * 100, None, id="without the tax"),
+        pytest.param([*HUNDRED, *["-10.00"] * 60], None, id="refunds booked later"),
+    ],
+)
+def test_as_many_lines_that_are_worth_far_less_are_a_loss(judge: Judge, now: list[str], value: int | None) -> None:
+    verdict = judge(worth(*HUNDRED), worth(*now)).verdict
+    assert verdict.passed is (value is None)
+    if value is not None:
+        changed = sum(one != "10.00" for one in now)
+        assert verdict.message.startswith(
+            "Published lines of 2011-03 were delivered again with far less value: a.csv (of 100 lines "
+            f"{changed} changed, worth {10 * changed:,}.00 before and {value}.00 now). Bring them back"
+        )
+        assert verdict.facts == {
+            "lines_before": 100,
+            "lines_changed": changed,
+            "value_before": 10.0 * changed,
+            "value_now": float(value),
+            "files": {"a.csv": changed},
+        }
+
+
+def test_a_single_amount_may_change_however_large_it_was(judge: Judge) -> None:
+    # A typing error was nearly all of the month.
+    assert judge(worth("1000000.00", *HUNDRED), worth("10.00", *HUNDRED)).verdict.passed
+    assert judge(worth("1000000.00", *HUNDRED), worth("10.00", *["9.90"] * 100)).verdict.passed
+    # Nor does one hide what the others lost.
+    found = judge(worth("10.00", *HUNDRED), worth("1000000.00", *["0.01"] * 100)).verdict
+    assert "worth 1,010.00 before and 101.00 now without the excess of single large lines)" in found.message
+
+
+def test_a_file_is_judged_by_itself_unless_it_is_small(judge: Judge) -> None:
+    large = worth(*HUNDRED * 5, file="large.csv")
+    gone, few = (worth(*["0.00"] * count, file="day.csv") for count in (20, 19))
+    found = judge(large + worth(*["5.00"] * 20, file="day.csv"), large + gone).verdict
+    assert "value: day.csv (of 20 lines 20 changed, worth 100.00 before and 0.00 now)." in found.message
+    assert judge(large + worth(*["5.00"] * 19, file="day.csv"), large + few).verdict.passed
+
+
+def test_value_that_is_gone_may_be_accepted_and_of_a_table_the_month_counts(judge: Judge) -> None:
+    found = judge(worth(*HUNDRED), worth(*["0.00"] * 100), accept=True)
+    assert (found.verdict.passed, found.blocks, found.is_error) == (False, False, False)
+    assert found.verdict.message.endswith("The loss is accepted.")
+    units = worth(*HUNDRED[:50], file="orders/2011-03") + worth(*HUNDRED[:50], file="orders/undated")
+    none = [one | {"unit_price": "0"} for one in units]
+    assert "value: the source (of 100 lines 100 changed" in judge(units, none, table=True).verdict.message
+    assert judge(units, units, table=True).verdict.passed
+
+
+def test_a_change_of_settings_takes_no_value_away(judge: Judge) -> None:
+    """Both versions are valued by the settings of now, by which the whole month may be worth nothing."""
+    other = [one | {"currency": "USD"} for one in worth(*HUNDRED)]
+    again = [one | {"transaction_id": f"N{at}"} for at, one in enumerate(other)]
+    columns = {**SHOP_COLUMNS, "currency": "currency"}
+    assert judge(other, again, source={"columns": columns}).verdict.passed
+    # What the settings leave out is there all the same.
+    left_out = [one | {"not_counted": "voided"} for one in worth(*["9.99"] * 100)]
+    assert judge(worth(*HUNDRED), left_out).verdict.passed
