@@ -162,7 +162,7 @@ def test_the_ui_shows_no_figures_of_a_few_customers(tmp_path):
     table = run.engine.from_arrow(pa.Table.from_pylist(rows, schema=ACQUISITION_PAYBACK.arrow))
     highlights = acquisition_payback.TABLE.highlights
     assert highlights is not None
-    found = highlights(replace(run, inputs={"acquisition_payback": table})).tables["newest_cohorts"]
+    found, _ = highlights(replace(run, inputs={"acquisition_payback": table})).tables["newest_cohorts"]
     assert {row["of"]: row["customers"] for row in found} == {"all": 50, "ads": 10, "radio": 0}
 
 
