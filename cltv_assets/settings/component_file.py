@@ -23,7 +23,7 @@ COMPONENT_FILES = ("defs.yaml", "defs.yml")
 #: The component's name in ``type``, after its module; the name of a subclass ends so.
 COMPONENT = "CltvComponent"
 #: Attributes that are no settings: they change what Dagster shows and how it runs, and Dagster resolves them.
-FOR_DAGSTER = ("translation", "op")
+FOR_DAGSTER = ("translation", "op", "executor")
 _ATTRIBUTES = "attributes"
 
 #: Takes the project's root folder and returns a function that renders one template.
