@@ -96,7 +96,7 @@ def _build(settings: Settings, custom: Custom, overrides: Mapping[str, Any]) -> 
         jobs=[month, on_time],
         resources={names.name(key): value for key, value in resources.items()},
         # One process, because a process for each step would spend most of its time on imports.
-        executor=cltv_executor,
+        executor=cltv_executor if custom.own_executor else None,
     )
 
 

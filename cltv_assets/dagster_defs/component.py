@@ -6,7 +6,7 @@ attributes:
   source: {kind: csv, path: "{{ context.project_root }}/data/acme/*.csv", columns: {…}}
   start_month: 2024-01
   lake_uri: "{{ context.project_root }}/lakes/acme"
-  translation: {group_name: "acme_{{ spec.group_name }}", tags: {domain: customers}}
+  translation: {group_name: "crm_{{ table.group }}", tags: {domain: customers}}
   op: {pool: warehouse, tags: {cost: crm}}
 ```
 """
@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 import dagster as dg
 from dagster.components.resolved.core_models import OpSpec
@@ -104,16 +104,29 @@ class ForDagster(dg.Resolvable):
         (``table.name``, ``table.half``).
     op : OpSpec, optional
         Tags, pool and backfill policy of the steps.
+    executor : {"in_process", "project"}
+        What runs the steps: the graph's own executor, or that of the project's ``Definitions``.
     """
 
     translation: Annotated[
         TranslationFn[Asset] | None, TranslationFnResolver[Asset](lambda asset: {"table": asset})
     ] = None
     op: OpSpec | None = None
+    executor: Literal["in_process", "project"] = "in_process"
 
 
+_DESCRIPTIONS = {
+    "translation": "What Dagster shows of each asset and when it makes it: group, owners, tags, kinds, description, "
+    "metadata, deps, automation condition. Templates may use `spec` and `table` (`table.name`, `table.half`).",
+    "op": "Tags, pool and backfill policy of every step.",
+    "executor": "What runs the steps: `in_process`, all steps of a run in its process, which becomes the executor of "
+    "the whole project; or `project`, the executor that a `Definitions` of the project names.",
+}
 #: What ``attributes`` may hold, for editors and ``dg check yaml``.
-_FIELDS: dict[str, Any] = {name: (info.annotation, info) for name, info in ForDagster.model().model_fields.items()}
+_FIELDS: dict[str, Any] = {
+    name: (info.annotation, Field(info.default, description=_DESCRIPTIONS[name]))
+    for name, info in ForDagster.model().model_fields.items()
+}
 _Attributes = create_model("CltvAttributes", __base__=CltvAttributes, **_FIELDS)
 
 
@@ -121,9 +134,9 @@ _Attributes = create_model("CltvAttributes", __base__=CltvAttributes, **_FIELDS)
 class CltvComponent(dg.Component):
     """Customer lifetime value of one brand, every month: the assets, their checks, a job and sensors.
 
-    Attributes are the keys of ``cltv.yaml``, and `ForDagster`'s. Relative paths start from the folder of
-    ``defs.yaml``; ``asset_prefix`` is that folder's name unless it is given. The name of a subclass should end with
-    ``CltvComponent``, so that ``cltv --config`` knows its file.
+    Attributes are the keys of ``cltv.yaml``, and ``translation``, ``op`` and ``executor``. Relative paths start from
+    the folder of ``defs.yaml``; ``asset_prefix`` is that folder's name unless it is given. The name of a subclass
+    should end with ``CltvComponent``, so that ``cltv --config`` knows its file.
 
     Parameters
     ----------
@@ -211,6 +224,7 @@ class CltvComponent(dg.Component):
             op_tags=op.tags or {},
             pool=op.pool or "",
             backfills=op.backfill_policy,
+            own_executor=self.for_dagster.executor == "in_process",
         )
 
 

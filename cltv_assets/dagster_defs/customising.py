@@ -39,7 +39,9 @@ class Custom:
     pool : str
         Pool of every step in place of the graph's own; empty for the latter.
     backfills : BackfillPolicy or None
-        In place of one run for all months.
+        In place of one run for all months, or of a run for each month without ``own_executor``.
+    own_executor : bool
+        Whether the definitions bring an executor. A project has one, so two that bring different ones do not load.
     deps : mapping of str to sequence of AssetDep
         What tables depend on beyond what they are made from; `with_deps` finds it.
     """
@@ -49,6 +51,7 @@ class Custom:
     op_tags: Mapping[str, Any] = field(default_factory=dict)
     pool: str = ""
     backfills: dg.BackfillPolicy | None = None
+    own_executor: bool = True
     deps: Mapping[str, Sequence[dg.AssetDep]] = field(default_factory=dict)
 
     def steps(self, context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:

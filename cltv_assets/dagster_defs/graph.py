@@ -36,8 +36,11 @@ def all_assets(settings: Settings, custom: Custom | None = None) -> list[dg.Asse
     partitions = monthly_partitions(settings)
     remote = bool(settings.pipes.kind)
     assets = [remote_preparation(settings, partitions, names, custom)] if remote else []
-    # A remote job makes one month, and all assets of a Dagster job share one backfill policy.
-    backfills = dg.BackfillPolicy.multi_run(1) if remote else custom.backfills or dg.BackfillPolicy.single_run()
+    # All assets of a Dagster job share one backfill policy. A remote job makes one month, and so does a run whose
+    # steps may be in several processes, see `make_months`.
+    one_each = dg.BackfillPolicy.multi_run(1)
+    usual = dg.BackfillPolicy.single_run() if custom.own_executor else one_each
+    backfills = one_each if remote else custom.backfills or usual
     assets += [
         lake_asset(settings, tables, partitions, names, backfills, custom)
         for tables in steps()

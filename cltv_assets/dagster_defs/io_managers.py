@@ -8,7 +8,8 @@ gaps in the history would silently give wrong results.
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of resources that need others.
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -19,7 +20,7 @@ from pydantic import Field, PrivateAttr
 from cltv_assets.columns import TableSchema
 from cltv_assets.dagster_defs.failures import faults_as_failures
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.dagster_defs.partitions import input_of
+from cltv_assets.dagster_defs.partitions import input_of, month_of
 from cltv_assets.dagster_defs.resources import Platform, bound
 from cltv_assets.files.object_store import ObjectStore, uses_s3
 from cltv_assets.lake import StagedMonth
@@ -134,10 +135,24 @@ class LakeIOManager(dg.ConfigurableIOManager):
         """Publish a staged month."""
         context.add_output_metadata(publish(self.platform, obj, context.run_id or ""))
 
-    def load_input(self, context: dg.InputContext) -> LakeWindow:
-        """Return a reader of the upstream months; nothing is read yet."""
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Return a reader of the upstream months, or their rows to an asset of the project's own that asks for them.
+
+        It asks by the annotation ``pandas.DataFrame``.
+        """
         table = Names.table(context.asset_key)
+        # Not imported here, which would take half a second: who asks for a frame has it.
+        pandas = sys.modules.get("pandas")
+        if pandas is not None and context.dagster_type.typing_type is pandas.DataFrame:
+            return self._rows(self.schemas[table], [month_of(key) for key in context.asset_partition_keys])
         return LakeWindow(self.platform, self.schemas[table], input_of(table, context.definition_metadata))
+
+    def _rows(self, schema: TableSchema, months: Sequence[Month]) -> Any:
+        with self.platform.step():
+            table = self.platform.lake.table(schema)
+            table.require(months)
+            engine = self.platform.engine
+            return engine.collect(engine.read_lake(schema, table.files(months))).to_pandas()
 
     def _objects(self) -> Callable[[], ObjectStore] | None:
         return None

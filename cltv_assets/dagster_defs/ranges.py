@@ -25,6 +25,9 @@ from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.partitions import month_of
 from cltv_assets.months import Month
 
+#: Dagster's names of executors that run all steps of a run in its process.
+_ONE_PROCESS = ("in_process", "execute_in_process_executor")
+
 Event = dg.AssetMaterialization | dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.Output[None]
 
 
@@ -84,8 +87,9 @@ def make_months(
     Raises
     ------
     dagster.Failure
-        If months failed and no later step of the run will say so.
+        If months failed and no later step of the run will say so, or if the run's steps may be in several processes.
     """
+    _require_one_process(context, tables)
     months = [month_of(key) for key in context.partition_keys]
     above, passes_on = _neighbours(context, tables, names)
     for at, month in enumerate(sorted(months), start=1):
@@ -139,6 +143,19 @@ def _make_one(
         made.published()
     finally:
         made.discard()
+
+
+def _require_one_process(context: dg.AssetExecutionContext, tables: Sequence[str]) -> None:
+    """Refuse a run of several steps in several processes: a step would not know which months failed before it."""
+    executor = context.job_def.executor_def.name
+    made = set(context.job_def.asset_layer.executable_asset_keys)
+    if len(made) > len(tables) and executor not in _ONE_PROCESS:
+        raise dg.Failure(
+            description=f"Several months are made in one run only by the executor in_process, and this is {executor}: "
+            "in another process a step does not know which months failed before it. Launch a run for each month: "
+            "op: {backfill_policy: {type: multi_run, max_partitions_per_run: 1}}, or a single --partition.",
+            allow_retries=False,
+        )
 
 
 def _evaluation(result: dg.AssetCheckResult, month: Month) -> Any:

@@ -24,7 +24,7 @@ COMPONENT_FILES = ("defs.yaml", "defs.yml")
 #: The component's name in ``type``, after its module; the name of a subclass ends so.
 COMPONENT = "CltvComponent"
 #: Attributes that are no settings: they change what Dagster shows and how it runs, and Dagster resolves them.
-FOR_DAGSTER = ("translation", "op")
+FOR_DAGSTER = ("translation", "op", "executor")
 _ATTRIBUTES = "attributes"
 
 #: What Jinja takes for a template: ``{{ … }}`` and ``{% … %}``.

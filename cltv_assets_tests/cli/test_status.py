@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from cltv_assets.cli.runner import run_months
 from cltv_assets.cli.status.months import _cause
+from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.failures import FailedMonths
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.settings import Settings
@@ -162,6 +164,22 @@ def test_a_month_alone_says_all_its_warnings(status: Status) -> None:
     warnings = re.findall(r"^2011-02 \w+\.\w+: \w.*$", said, re.MULTILINE)
     assert code == 0
     assert len(warnings) == int(row[3]) > 0
+
+
+def test_a_run_of_dagster_s_own_that_also_looks_at_on_time_refuses_no_month(home: Path, status: Status) -> None:
+    write_config(home, end_month="2011-03")
+    settings = settings_in(home, end_month="2011-03")
+    job = build_definitions(settings).resolve_implicit_global_asset_job_def()
+    with open_instance(settings) as instance:
+        asked = job.execute_in_process(
+            instance=instance, partition_key="2011-01", asset_selection=[dg.AssetKey("segment_movement")]
+        )
+    (on_time,) = (found for found in asked.get_asset_check_evaluations() if found.check_name == "on_time")
+    assert not on_time.passed
+    code, said = status()
+    assert code == 1
+    assert len(re.findall(r"^ *2011-0[12] +complete ", said, re.MULTILINE)) == 2
+    assert "1 of 3 months need a run: cltv run --from 2011-03 --to 2011-03" in said
 
 
 def test_another_instance_knows_nothing_of_the_months(home: Path, status: Status, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -176,7 +176,7 @@ def _add_refused(
     """Add the newest result of each check, what the last tries broke off with, and what readers have meanwhile."""
     names = Names(settings.asset_prefix)
     schemas = {schema.name: schema for schema in all_schemas(settings.horizons_months)}
-    evaluated = _evaluations(instance, names, found)
+    evaluated = _evaluations(instance, names, found, graph.checks)
     attempts = read_history(instance, names, graph.needs).attempts
     runs: dict[str, list[str]] = {}
     for month, state in found.items():
@@ -208,9 +208,9 @@ def _add_refused(
 
 
 def _evaluations(
-    instance: dg.DagsterInstance, names: Names, months: Iterable[Month]
+    instance: dg.DagsterInstance, names: Names, months: Iterable[Month], checks: Container[str]
 ) -> dict[str, dict[str, tuple[str, dg.AssetCheckEvaluation]]]:
-    """Return the newest result of each check on each month, and the run that it comes from."""
+    """Return the newest result of each of ``checks`` on each month, and the run that it comes from."""
     last: dict[str, dict[str, tuple[str, dg.AssetCheckEvaluation]]] = {month.key: {} for month in months}
     for record in instance.get_run_records(order_by="create_timestamp", ascending=True):
         run = record.dagster_run
@@ -219,9 +219,11 @@ def _evaluations(
             table = Names.table(evaluated.asset_key)
             # A backfill makes many months in one run; each result names its own.
             partition = evaluated.partition or run.tags.get("dagster/partition", "")
-            # Other graphs may run on the same instance.
-            if evaluated.asset_key == names.key(table) and partition in last:
-                last[partition][f"{table}.{evaluated.check_name}"] = run.run_id, evaluated
+            name = f"{table}.{evaluated.check_name}"
+            # Other graphs may run on the same instance. A run of a month that the UI or `dg launch` starts evaluates
+            # `on_time` and a project's own checks too.
+            if evaluated.asset_key == names.key(table) and partition in last and name in checks:
+                last[partition][name] = run.run_id, evaluated
     return last
 
 

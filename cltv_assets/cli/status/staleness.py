@@ -50,6 +50,12 @@ class Graph:
         }
         #: The tables of each step, by the name that Dagster gives it.
         self.steps = {definition.op.name: [Names.table(key) for key in definition.keys] for definition in assets}
+        #: The checks that decide on a month, ``asset.check``; not `on_time`, which is about all months.
+        self.checks = {
+            f"{Names.table(check.key.asset_key)}.{check.name}"
+            for definition in assets
+            for check in definition.check_specs
+        }
         #: Each month's last materialisation, as its place in the order of all events.
         self.made = {table: latest(instance, names.key(table)) for table in self.needs}
         self._changes: dict[tuple[str, Month], list[int]] = {}

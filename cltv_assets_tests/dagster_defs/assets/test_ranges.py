@@ -11,6 +11,7 @@ import pytest
 
 from cltv_assets.cli.runner import QUIET, errors_of
 from cltv_assets.dagster_defs.build import MONTH_JOB, build_definitions
+from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets_tests.e2e.ran import Ran
@@ -155,3 +156,26 @@ def test_a_month_published_before_is_kept_when_it_fails_again(settings: Settings
     # Only what was delivered is new; what failed, and what is made from it, stays. Later reports tell of it.
     changed = [name for name in differences(before, contents(settings.lake_root)) if not name.startswith("cltv_report")]
     assert changed == ["raw_transactions 2011-02"]
+
+
+@dg.executor(name="of_the_project", config_schema=dg.in_process_executor.config_schema)  # type: ignore[call-overload,untyped-decorator]
+def of_the_project(context: dg.InitExecutorContext) -> dg.Executor:
+    """Dagster's own, by a name that does not say that it is one process."""
+    create = dg.in_process_executor.executor_creation_fn
+    assert create is not None
+    return create(context)
+
+
+def month_job(home: str) -> dg.JobDefinition:
+    """Return the job of a shop's graph in a project with an executor of its own."""
+    ours = build_definitions(settings_in(Path(home), end_month="2011-03"), custom=Custom(own_executor=False))
+    return dg.Definitions.merge(ours, dg.Definitions(executor=of_the_project)).resolve_job_def(MONTH_JOB)
+
+
+def test_months_in_one_run_need_one_process(tmp_path: Path) -> None:
+    job = dg.build_reconstructable_job(__name__, "month_job", (str(tmp_path),))
+    tags = {"dagster/asset_partition_range_start": "2011-01", "dagster/asset_partition_range_end": "2011-03"}
+    with dg.DagsterInstance.local_temp() as instance, dg.execute_job(job, instance, tags=tags) as done:
+        (failed,) = done.get_step_failure_events()
+        assert "of_the_project: in another process a step does not know" in str(failed.step_failure_data.error)
+        assert "max_partitions_per_run: 1" in str(failed.step_failure_data.user_failure_data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cltv_assets import CltvComponent
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.customising import Custom
 from cltv_assets.dagster_defs.graph import all_assets
@@ -20,7 +22,7 @@ from cltv_assets.dagster_defs.templates import load_settings
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 from cltv_assets.tables import cltv_predictions
-from cltv_assets_tests.dagster_defs.component.conftest import Project
+from cltv_assets_tests.dagster_defs.component.conftest import BRANDS, Project
 from cltv_assets_tests.dagster_defs.remote.test_remote import SERVERLESS
 
 _TRANSLATION = """\
@@ -63,6 +65,15 @@ class AcmeCltvComponent(CltvComponent):
                 event = event._replace(metadata={**(event.metadata or {}), "cost": 3})
             yield event
 """
+_EXECUTOR = """\
+import dagster as dg
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return dg.Definitions(executor=dg.multiprocess_executor, resources={"lake": 1, "io_manager": dg.mem_io_manager})
+"""
+DOCUMENT = Path(__file__).parents[3] / "docs" / "project.md"
 ORDERS = dg.AssetKey(["warehouse", "orders"])
 
 
@@ -84,10 +95,12 @@ def changed(project: Project, text: str, old: str = "", new: str = "") -> None:
     file.write_text(file.read_text().replace(old, new) + text)
 
 
-def materialise(defs: dg.Definitions, home: Path) -> tuple[dg.ExecuteInProcessResult, list[dg.AssetMaterialization]]:
+def materialise(
+    defs: dg.Definitions, home: Path, name: str = "acme__cltv_month"
+) -> tuple[dg.ExecuteInProcessResult, list[dg.AssetMaterialization]]:
     """Make the month of acme."""
     with calm_sqlite(), dg.DagsterInstance.local_temp(str(home)) as instance:
-        job = defs.resolve_job_def("acme__cltv_month")
+        job = defs.resolve_job_def(name)
         done = job.execute_in_process(instance=instance, partition_key="2024-01")
         return done, [event.materialization for event in done.get_asset_materialization_events()]  # type: ignore[attr-defined]
 
@@ -165,10 +178,16 @@ def test_a_subclass_changes_specs_and_surrounds_the_steps(project: Project, monk
     assert load_settings(project.file("acme")).asset_prefix == "acme"
 
 
+def _behind(project: Project, code: str) -> dict[str, Any]:
+    file = project.root / "behind.py"
+    file.write_text(code)
+    return runpy.run_path(str(file))
+
+
 def test_what_the_document_shows_loads(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    document = (Path(__file__).parents[3] / "docs" / "project.md").read_text()
+    document = DOCUMENT.read_text()
     demo, attributes, after = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
-    (code,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    code, behind = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
     (project.root / "src" / "shops" / "components.py").write_text(code)
     changed(project, attributes.removeprefix("attributes:\n  # ...\n") + after)
     project.add("shown")
@@ -181,6 +200,40 @@ def test_what_the_document_shows_loads(project: Project, monkeypatch: pytest.Mon
     assert definition(defs, "cltv_report").op.tags["cost"] == "crm"
     shown = defs.resolve_asset_graph().get(dg.AssetKey(["shown", "cltv_report"]))
     assert shown.tags["half"] == "model"
+    # Equal partitions, so that one run makes both.
+    ours = _behind(project, behind)["leaving"]
+    assert ours.partitions_def == shown.partitions_def
+
+
+def test_an_asset_behind_the_scores_gets_its_month_as_a_frame_in_the_same_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, behind = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    code = behind.replace("1997-01", "2024-01").replace("1997-04", "2024-02").replace('== "at risk"', '!= ""')
+    job = 'both = dg.define_asset_job("both", dg.AssetSelection.assets(["acme", "customer_scores"], "leaving"))\n'
+    (project.root / "src" / "shops" / "defs" / "campaigns.py").write_text(code + job)
+    defs = project.load(monkeypatch)
+    done, _ = materialise(defs, project.home)
+    assert done.success
+    done, made = materialise(defs, project.home, "both")
+    assert done.success
+    (ours,) = (event for event in made if event.asset_key == dg.AssetKey("leaving"))
+    # As many as the fixture has customers.
+    assert ours.metadata["customers"].value == 20
+
+
+def test_a_project_keeps_its_executor(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.root / "src" / "shops" / "defs" / "shared.py").write_text(_EXECUTOR)
+    with pytest.raises(Exception, match="building definitions") as refused:
+        project.load(monkeypatch)
+    # As docs/project.md quotes it.
+    assert "both have an executor" in str(refused.value.__cause__)
+    for brand in BRANDS:
+        project.file(brand).write_text(project.file(brand).read_text() + "  executor: project\n")
+    defs = project.load(monkeypatch)
+    assert defs.resolve_job_def("acme__cltv_month").executor_def.name == "multiprocess"
+    # A step in another process would not know which months failed before it.
+    assert definition(defs, "cltv_report").backfill_policy == dg.BackfillPolicy.multi_run(1)
 
 
 @pytest.mark.parametrize(
@@ -228,13 +281,27 @@ def test_more_dependencies_leave_what_tables_are_made_from(pipes: dict[str, Any]
     assert inputs == ({"warehouse_orders": True} if pipes else {"purchase_days": False, "warehouse_orders": True})
 
 
+def test_every_attribute_is_described() -> None:
+    """As `dg utils inspect-component` and the UI's page of the component show them."""
+    schema = CltvComponent.get_model_cls().model_json_schema()
+    of_class = {f"#/$defs/{name}": "description" in there for name, there in schema["$defs"].items()}
+    lacking = [
+        name
+        for name, there in schema["properties"].items()
+        if "description" not in there and not of_class.get(there.get("$ref", ""))
+    ]
+    assert lacking == []
+    assert {"translation", "op", "executor", "source"} < set(schema["properties"])
+
+
 def test_dg_knows_the_attributes_that_are_no_settings(project: Project) -> None:
-    changed(project, "  translation: {group_name: all, owner: me}\n  op: {pools: x}\n")
+    changed(project, "  translation: {group_name: all, owner: me}\n  op: {pools: x}\n  executor: k8s\n")
     checked = project.run("dg", "check", "yaml", str(project.file("acme").parent))
     assert checked.returncode != 0
     said = checked.stdout + checked.stderr
     assert "owner" in said
     assert "pools" in said
+    assert "k8s" in said
     assert "'translation' was unexpected" not in said
 
 
