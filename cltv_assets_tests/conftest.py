@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 from cltv_assets.engines import Engine
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.settings import Settings
+from cltv_assets_tests.cluster.spark_programs import JAVA_OPTIONS
 
 #: Servers and a shop for the tests that want them; without the option --cluster no server is started.
 pytest_plugins = (
@@ -160,8 +161,7 @@ def spark_settings() -> Settings:
     """Return the settings of the one Spark session of the tests."""
     # Few partitions: the tests' tables have few rows, and a task costs more than they do.
     conf = {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "2g"}
-    # Nor are they worth the better of Java's two compilers, which would take half of the tests' time.
-    conf["spark.driver.extraJavaOptions"] = "-XX:TieredStopAtLevel=1"
+    conf["spark.driver.extraJavaOptions"] = JAVA_OPTIONS
     return Settings.model_validate({"engine": "spark", "spark": {"master": "local[2]", "conf": conf}})
 
 
