@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +90,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "local: on a local folder only, not on S3")
     config.addinivalue_line("markers", "embedded: on DuckDB only; other tests of the module show that engines agree")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    # Imports make objects that stay, and Python's garbage collector would look through them again and again.
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    # By default 700: a full collection after every few tests would take a tenth of their time.
+    gc.set_threshold(20_000)
+    gc.enable()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # What is set aside would not be taken down at the end, and some extensions say so.
+    gc.unfreeze()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
