@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from cltv_assets.cli.app import app
+from cltv_assets.dagster_defs.collection import rare_collection
 from cltv_assets.errors import CltvError, ConfigError
 from cltv_assets.foreign import visible_lines
 from cltv_assets.settings import deprecations
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = [argument for argument in given if argument != "--debug"]
     try:
         given, environment = _without_environment(given)
-        with _variable(ENVIRONMENT_VARIABLE, environment), _deprecations_on_stderr():
+        # What a command imports stays, so looking through it for garbage only takes time.
+        with rare_collection(), _variable(ENVIRONMENT_VARIABLE, environment), _deprecations_on_stderr():
             app(args=_with_new_command(given), prog_name="cltv")
     except CltvError as error:
         _stop(str(error), error.exit_code, debug)
