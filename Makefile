@@ -87,7 +87,7 @@ test-newest-dagster: $(VENV)/.installed-dev ## Test component, assets and what i
 test-spark: $(VENV)/.installed-all ## Test transformations and checks on Spark in this process
 	@$(BIN)/python -m pytest --engines=spark --durations=10 $(addprefix cltv_assets_tests/,engines tables/expressions tables/checks)
 
-CLUSTER_TESTS ?= $(addprefix cltv_assets_tests/,cluster lake)
+CLUSTER_TESTS ?= $(addprefix cltv_assets_tests/,cluster lake engines/test_on_servers.py)
 test-cluster: $(VENV)/.installed-all $(SPARK_JARS)/.fetched ## Test on a real S3 server and real Spark servers, which it installs
 	@.ci/install-servers
 	@$(BIN)/python -m pytest --cluster --engines=spark --durations=25 $(CLUSTER_TESTS)

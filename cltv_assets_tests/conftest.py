@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from cltv_assets.engines import Engine
 from cltv_assets.engines.duckdb_engine import DuckDBEngine
 from cltv_assets.settings import Settings
+from cltv_assets_tests.cluster.spark_programs import JAVA_OPTIONS
 
 #: Servers and a shop for the tests that want them; without the option --cluster no server is started.
 pytest_plugins = (
@@ -90,6 +92,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "embedded: on DuckDB only; other tests of the module show that engines agree")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    # Imports make objects that stay, and Python's garbage collector would look through them again and again.
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    # By default 700: a full collection after every few tests would take a tenth of their time.
+    gc.set_threshold(20_000)
+    gc.enable()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # What is set aside would not be taken down at the end, and some extensions say so.
+    gc.unfreeze()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     # Not collected, rather than skipped: these tests need programs that the package does not.
     where = (collection_path, *collection_path.parents)
@@ -160,8 +180,7 @@ def spark_settings() -> Settings:
     """Return the settings of the one Spark session of the tests."""
     # Few partitions: the tests' tables have few rows, and a task costs more than they do.
     conf = {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "2g"}
-    # Nor are they worth the better of Java's two compilers, which would take half of the tests' time.
-    conf["spark.driver.extraJavaOptions"] = "-XX:TieredStopAtLevel=1"
+    conf["spark.driver.extraJavaOptions"] = JAVA_OPTIONS
     return Settings.model_validate({"engine": "spark", "spark": {"master": "local[2]", "conf": conf}})
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from ibis.backends.sql.datatypes import DuckDBType
 from pyarrow import fs
 
 from cltv_assets.columns import MONTH, TableSchema
 from cltv_assets.files.object_store import S3
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 #: Up to so many months are a query each, with the month as a constant. DuckDB then knows how many rows a month has, and
 #: builds hash tables of the smaller side of a join. With more months, planning would take longer than that saves.
@@ -75,6 +78,9 @@ def dataset_over(files: Sequence[str], filesystem: fs.FileSystem, schema: pa.Sch
     Arrow opens them, so DuckDB needs neither a right to read files nor the extension for S3 that it
     downloads at first use, and pushes projections and filters down to Arrow. Columns that a file lacks are null.
     """
+    # Where it is needed: it brings pandas, for which every command would wait.
+    import pyarrow.dataset as ds
+
     form = ds.ParquetFileFormat()
     fragments = []
     for file in files:

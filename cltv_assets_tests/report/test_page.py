@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -312,14 +310,6 @@ def test_the_key_plot_is_small(data: ReportData, engine: DuckDBEngine, lake: Pat
     for picture in pictures:
         assert picture.startswith(b"\x89PNG")
         assert len(picture) < 40_000
-
-
-def test_loading_the_definitions_draws_nothing_and_fits_nothing() -> None:
-    """Webserver, daemon and every command wait for these imports; SciPy comes with the models that checks name."""
-    heavy = ("matplotlib", "jinja2", "lifetimes", "pyspark", "dagster_aws")
-    program = f"import sys, cltv_assets.definitions; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_a_loss_that_grows_is_a_fall() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -256,6 +256,34 @@ GOOD: dict[str, list[dict[str, Any]]] = {
 LINES_OF_DAYS = [
     {**LINE, "amount": Decimal(4)}, {**LINE, "source_line": 3, "amount": Decimal(6)},
 ]  # fmt: skip
+
+
+class Given(Mapping[str, ir.Table]):
+    """Tables that the engine gets when somebody first asks for them: a check reads few, and each costs Spark a view.
+
+    Parameters
+    ----------
+    engine : Engine
+    tables : mapping of str to pyarrow.Table or list of dict
+        Lists are rows of the tables of ``TABLES``.
+    """
+
+    def __init__(self, engine: Engine, tables: Mapping[str, pa.Table | list[dict[str, Any]]]) -> None:
+        self._engine, self._tables = engine, tables
+        self._handed: dict[str, ir.Table] = {}
+
+    def __getitem__(self, name: str) -> ir.Table:
+        if name not in self._handed:
+            given = self._tables[name]
+            whole = given if isinstance(given, pa.Table) else arrow(TABLES[name], given)
+            self._handed[name] = self._engine.from_arrow(whole)
+        return self._handed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from cltv_assets_tests.tables.checks.good_month import (
     SPEND,
     TABLES,
     Audited,
+    Given,
     NoSource,
     ahead,
-    arrow,
     audited,
     bought,
     changed_new,
@@ -60,7 +60,7 @@ def findings(engine, shop_settings, tmp_path):
         start_month: str = "2010-12",
         month: Month = MONTH,
     ) -> Audited:
-        rows = {
+        rows: dict[str, Any] = {
             **GOOD,
             **({"cleaned_transactions": LINES_OF_DAYS} if name == "purchase_days" else {}),
             **(changed or {}),
@@ -68,9 +68,9 @@ def findings(engine, shop_settings, tmp_path):
         lake = Lake(str(tmp_path / "lake"))
         if before := rows.pop(PUBLISHED, None):
             publish(engine, lake, TABLES[name], before)
-        inputs = {table: engine.from_arrow(arrow(TABLES[table], rows[table])) for table in rows}
         if name.startswith(("segment_", "customer_scores")):
-            inputs["cltv_predictions"] = engine.from_arrow(two_months(rows["cltv_predictions"]))
+            rows["cltv_predictions"] = two_months(rows["cltv_predictions"])
+        inputs = Given(engine, rows)
         settings = shop_settings(start_month=start_month)
         run = MonthRun(month, settings, engine, lake, NoSource(), inputs)
         return audited(name, inputs, run)

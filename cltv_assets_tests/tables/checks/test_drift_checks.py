@@ -25,6 +25,7 @@ from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets.tables.purchase_model.older_customers import populations_json
 from cltv_assets.tables.rfm_summary import RFM_SUMMARY
 from cltv_assets.tables.spend_model.columns import SPEND_MODEL
+from cltv_assets_tests.tables.checks.good_month import Given
 
 MONTH = Month.parse("2012-06")
 BEFORE = MONTH.shift(-1)
@@ -89,10 +90,8 @@ def verdict(engine, shop_settings, tmp_path: Path):
             made = pa.Table.from_pylist(rows, schema=SCHEMAS[name].arrow)
             engine.write(engine.from_arrow(made), SCHEMAS[name], staging.new_file())
             published.publish(staging.seal())
-        inputs = {
-            name: engine.from_arrow(pa.Table.from_pylist(now.get(name, []), schema=schema.arrow))
-            for name, schema in SCHEMAS.items()
-        }
+        given = {n: pa.Table.from_pylist(now.get(n, []), schema=schema.arrow) for n, schema in SCHEMAS.items()}
+        inputs = Given(engine, given)
         settings = shop_settings(start_month=start, end_month="2012-06", horizons_months=(3, 6))
         run = MonthRun(month, settings, engine, lake, None, inputs)
         wanted = [one for one in checks_of([3, 6])[table] if one.name == check]

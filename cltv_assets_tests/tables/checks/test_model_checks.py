@@ -16,7 +16,7 @@ from cltv_assets.tables.fitted_models import SEASON_COLUMNS
 from cltv_assets.tables.month_run import MonthRun
 from cltv_assets.tables.purchase_model.columns import PURCHASE_MODEL
 from cltv_assets_tests.models.shops import CHRISTMAS
-from cltv_assets_tests.tables.checks.good_month import GOOD, PURCHASE, SPEND, TABLES, Audited, NoSource, arrow, audited
+from cltv_assets_tests.tables.checks.good_month import GOOD, PURCHASE, SPEND, TABLES, Audited, Given, NoSource, audited
 
 MONTH = Month.parse("2011-03")
 SEASON = {"seasonality": "monthly", **dict(zip(SEASON_COLUMNS, normalised(CHRISTMAS).tolist(), strict=True))}
@@ -49,7 +49,7 @@ def findings(engine, shop_settings, tmp_path) -> Look:
                     staging.new_file(),
                 )
                 lake.table(TABLES[table]).publish(staging.seal())
-        inputs = {name: engine.from_arrow(arrow(TABLES[name], given)) for name, given in {**GOOD, table: rows}.items()}
+        inputs = Given(engine, {**GOOD, table: rows})
         run = MonthRun(MONTH, shop_settings(start_month="2010-12"), engine, lake, NoSource(), inputs)
         return audited(table, inputs, run)
 
