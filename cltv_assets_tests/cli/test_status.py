@@ -129,7 +129,7 @@ def test_a_corrected_file_with_as_many_lines_is_a_change(home: Path, status: Sta
     assert re.search(r"^2011-01 source changed: 2011-01.csv has other content, in \d+ lines as before$", said, re.M)
     # February is made from January: the command makes it again too, and is typed as this one was.
     config = home / "cltv.yaml"
-    assert f"1 of 2 months need a run: cltv run --from 2011-01 --to 2011-02 --config {config}\n" in said
+    assert f"1 of 2 months needs a run: cltv run --from 2011-01 --to 2011-02 --config {config}\n" in said
 
 
 def test_new_and_vanished_files_are_named(home: Path, status: Status) -> None:
@@ -142,7 +142,22 @@ def test_new_and_vanished_files_are_named(home: Path, status: Status) -> None:
     (home / "shop/2011-02.csv").unlink()
     code, said = status("--month", "2011-02")
     assert code == 1
-    assert re.search(r"^2011-02 source changed: 2011-02.csv is gone, with \d+ lines$", said, re.MULTILINE)
+    # A run would be refused, so none is proposed.
+    found = re.search(r"^2011-02 source changed: 2011-02.csv is gone, with \d+ lines. (.*)$", said, re.MULTILINE)
+    assert found is not None
+    again = f"cltv run --from 2011-02 --accept-loss 2011-02 --config {home / 'cltv.yaml'}"
+    assert found[1] == f"A run would refuse that. Bring the lines back; if the loss is meant: {again}"
+    assert "need" not in said
+
+
+def test_a_file_that_cannot_be_read_hides_none_that_is_gone(home: Path, status: Status) -> None:
+    _with_another_column(home)
+    (home / "shop/2011-02.csv").unlink()
+    code, said = status()
+    assert code == 3
+    (line,) = [line for line in said.splitlines() if line.startswith("source: unknown, because ")]
+    assert "'price'" in line
+    assert "Besides, files whose lines are published are gone: 2011-02.csv." in line
 
 
 def test_files_that_are_not_read_are_named(home: Path, status: Status) -> None:

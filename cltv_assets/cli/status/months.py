@@ -41,6 +41,8 @@ class MonthStatus:
         What the month waits for of the user's own assets, in words.
     changed : str
         How the source's lines differ from those that were landed, in words.
+    lost : bool
+        Whether that is a loss which a run would refuse.
     late : int
         Lines that the source has and the lake lacks; negative if the source has fewer.
     why : list of str
@@ -56,6 +58,7 @@ class MonthStatus:
     warned: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     changed: str = ""
+    lost: bool = False
     late: int = 0
     why: list[str] = field(default_factory=list)
     says: dict[str, str] = field(default_factory=dict)
@@ -68,7 +71,8 @@ class MonthStatus:
     @property
     def to_make(self) -> set[str]:
         """The assets that a run must make."""
-        return {*self.missing, *self.stale, *self.refused, *([RAW_TRANSACTIONS.name] if self.changed else [])}
+        again = [RAW_TRANSACTIONS.name] if self.changed and not self.lost else []
+        return {*self.missing, *self.stale, *self.refused, *again}
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ def look(settings: Settings) -> Found:
         source = look_at_source(settings, instance, lake, months)
         for month, state in found.items():
             state.changed, state.late = source.changed.get(month, ""), source.late.get(month, 0)
+            state.lost = month in source.lost
         _add_stale(found, settings, instance, graph)
         _add_refused(found, settings, lake, graph, instance)
     made = {(table, month) for table, keys in graph.made.items() for month in months if month.key in keys}

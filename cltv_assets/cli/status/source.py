@@ -10,10 +10,18 @@ import dagster as dg
 
 from cltv_assets.cli.reading import configured_source
 from cltv_assets.dagster_defs.automation.landed import LandedMonths
-from cltv_assets.dagster_defs.automation.source_changes import Content, Landed, contents_now, is_landed, unknown_files
+from cltv_assets.dagster_defs.automation.source_changes import (
+    Content,
+    Landed,
+    also_gone,
+    contents_now,
+    is_landed,
+    losses_of,
+    unknown_files,
+)
 from cltv_assets.dagster_defs.build import MONTH_JOB
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.errors import CltvError
+from cltv_assets.errors import CltvError, SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -36,6 +44,8 @@ class SourceNow:
         The months whose lines are others than those that were landed, in words.
     late : mapping of Month to int
         How many lines more the source has of these; negative for fewer.
+    lost : frozenset of Month
+        Those of the changed months that a run would refuse, because too many of their lines are gone.
     skipped : tuple of str
         What lies there and is not read.
     counted : tuple of Month
@@ -45,6 +55,7 @@ class SourceNow:
     unknown: str = ""
     changed: Mapping[Month, str] = field(default_factory=dict)
     late: Mapping[Month, int] = field(default_factory=dict)
+    lost: frozenset[Month] = frozenset()
     skipped: tuple[str, ...] = ()
     counted: tuple[Month, ...] = ()
 
@@ -89,12 +100,19 @@ def look_at_source(settings: Settings, instance: dg.DagsterInstance, lake: Lake,
 def _compared(
     settings: Settings, source: TransactionSource, instance: dg.DagsterInstance, lake: Lake, months: Sequence[Month]
 ) -> SourceNow:
-    # Settings or headers may have changed where no line has.
-    report, names = source.inspect(), Names(settings.asset_prefix)
+    names = Names(settings.asset_prefix)
     state = LandedMonths(names, names.name(MONTH_JOB)).state(instance, months)
     files = source.list_files()
+    try:
+        # Settings or headers may have changed where no line has.
+        report = source.inspect()
+    except SourceError as error:
+        # One file that cannot be read must not hide that another is gone.
+        problem = f"{error.problem}{also_gone(files, state.landed)}"
+        raise SourceError(problem, error.remedy, quoted=error.quoted) from error
     read = source.contents(unknown_files(files, state.landed) if state.landed else [])
     now = contents_now(files, read, state, source.by_month)
+    lost = losses_of(files, read, state, now, settings.checks.max_lost_share, source.has_files)
     held = lake.table(RAW_TRANSACTIONS).row_counts(months)
     changed: dict[Month, str] = {}
     delivered: dict[Month, int] = {}
@@ -115,7 +133,8 @@ def _compared(
             delivered[month] = lines
             changed[month] = f"it has {lines:,} lines, {held[month]:,} were landed"
     late = {month: delivered[month] - held[month] for month in changed}
-    return SourceNow(changed=changed, late=late, skipped=report.skipped, counted=tuple(counted))
+    refused = frozenset(changed.keys() & lost.keys())
+    return SourceNow(changed=changed, late=late, lost=refused, skipped=report.skipped, counted=tuple(counted))
 
 
 def _in_words(content: Content | None, there: Landed) -> str:
