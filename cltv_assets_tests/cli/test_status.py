@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cltv_assets.cli.runner import run_months
-from cltv_assets.cli.status.months import _cause
+from cltv_assets.cli.status.months import MonthStatus, _cause
 from cltv_assets.dagster_defs.failures import FailedMonths
 from cltv_assets.dagster_defs.instance import open_instance
 from cltv_assets.settings import Settings
@@ -158,6 +158,14 @@ def test_a_file_that_cannot_be_read_hides_none_that_is_gone(home: Path, status: 
     (line,) = [line for line in said.splitlines() if line.startswith("source: unknown, because ")]
     assert "'price'" in line
     assert "Besides, files whose lines are published are gone: 2011-02.csv." in line
+
+
+def test_what_a_run_would_refuse_again_is_not_to_be_run() -> None:
+    raw = "raw_transactions"
+    assert MonthStatus(changed="gone", refused=[raw]).to_make == {raw}
+    lost = MonthStatus(changed="gone", lost=True, refused=[raw], stale=["rfm_summary"])
+    assert lost.to_make == {"rfm_summary"}
+    assert not lost.in_order
 
 
 def test_files_that_are_not_read_are_named(home: Path, status: Status) -> None:

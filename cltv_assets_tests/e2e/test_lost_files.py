@@ -62,7 +62,9 @@ def test_a_file_that_is_gone_keeps_its_month_until_the_loss_is_accepted(
     # March was made again, from the February that is still there.
     assert differences(before, contents(lake)) == []
     assert code_of("status", "--month", "2011-02") == 1
-    assert expected in " ".join(capsys.readouterr().out.split())
+    found = " ".join(capsys.readouterr().out.split())
+    assert expected in found
+    assert "A run would refuse that." in found
 
     command = "cltv run --from 2011-02 --accept-loss 2011-02"
     assert command in said

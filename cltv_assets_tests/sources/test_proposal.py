@@ -137,6 +137,17 @@ def test_an_export_of_a_german_shop_is_proposed_whole(tmp_path: Path) -> None:
     assert "customer_id: Kundennummer  # 2 of 3" in text
 
 
+def test_a_tab_and_a_line_break_inside_a_field_are_no_other_form(tmp_path: Path) -> None:
+    file = tmp_path / "sales.csv"
+    file.write_text(
+        'order_id,email,date,amount,note\n1,a@x,2024-01-02,5.00,"two\tlines\nof it"\n2,b@x,2024-01-03,6.00,\n'
+    )
+    columns, source = columns_of(file)
+    assert "quoting" not in source
+    assert "ragged" not in source
+    assert columns["amount"] == "amount"
+
+
 @pytest.mark.parametrize("place", ["Customer country", "customer_city", "Buyer group", "Kundengruppe", "Kundenland"])
 def test_where_customers_are_is_not_who_they_are(tmp_path: Path, place: str) -> None:
     file = tmp_path / "sales.csv"

@@ -71,8 +71,9 @@ class MonthStatus:
     @property
     def to_make(self) -> set[str]:
         """The assets that a run must make."""
-        again = [RAW_TRANSACTIONS.name] if self.changed and not self.lost else []
-        return {*self.missing, *self.stale, *self.refused, *again}
+        found = {*self.missing, *self.stale, *self.refused, *([RAW_TRANSACTIONS.name] if self.changed else [])}
+        # Until the lines are back, or their loss is accepted, a run is refused, again.
+        return found - {RAW_TRANSACTIONS.name} if self.lost else found
 
 
 @dataclass(frozen=True)
