@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from typing import Any
@@ -13,12 +14,14 @@ from rich.table import Column, Table
 
 from cltv_assets.cli.reading import LakeReader, named_or_newest, open_reader
 from cltv_assets.cli.terminal import open_console
+from cltv_assets.dagster_defs.instance import dagster_home
 from cltv_assets.foreign import visible
 from cltv_assets.models.gamma_gamma import NAME as GAMMA_GAMMA
 from cltv_assets.models.purchase.registry import model_named
 from cltv_assets.months import Month
 from cltv_assets.report import REPORT, REPORT_FILE
 from cltv_assets.settings import Settings
+from cltv_assets.settings.component_file import COMPONENT_FILES
 from cltv_assets.sources.delivered import RAW_TRANSACTIONS
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS, REJECTED_TRANSACTIONS
 from cltv_assets.tables.cltv_predictions.columns import predictions_schema
@@ -204,17 +207,29 @@ def _top_customers(console: Console, reader: LakeReader, month: Month) -> None:
     console.print(shown)
 
 
+def _opens_ui(settings: Settings) -> str:
+    """Return what opens the UI on these settings: `make dev` is of a checkout, and shows the demo's lake."""
+    if any((settings.home / name).is_file() for name in COMPONENT_FILES):
+        return "dg dev"
+    home, folder = (shlex.quote(str(path)) for path in (dagster_home(settings), settings.home))
+    return f"cd {folder} && DAGSTER_HOME={home} dagster dev -m cltv_assets.definitions"
+
+
 def _where(console: Console, reader: LakeReader, month: Month) -> None:
     console.rule("Next", align="left")
     root = reader.lake.root
     # The command as the reader can type it: `make demo` activates no environment.
     command = "cltv" if shutil.which("cltv") else os.path.relpath(sys.argv[0])
     report = reader.lake.files(REPORT.name).path(month, REPORT_FILE)
-    for what, text in (
+    demo = reader.settings.source.kind == "cdnow"
+    hints = [
         ("Tables", f"{root}/<name>, one Delta table each"),
         ("Report", report),
-        ("See the graph, checks and history", "make dev"),
+        ("See the graph, checks and history", "make dev" if demo else _opens_ui(reader.settings)),
         ("Export", f"{command} export --month {month} --to predictions.csv"),
-        ("Your own data", f"write cltv.yaml (README.md, 'Your own data'), then {command} doctor and {command} run"),
-    ):
+    ]
+    if demo:
+        own = f"write cltv.yaml (README.md, 'Your own data'), then {command} doctor and {command} run"
+        hints.append(("Your own data", own))
+    for what, text in hints:
         console.print(f"{what}: {text}", soft_wrap=True)

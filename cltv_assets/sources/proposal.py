@@ -17,17 +17,19 @@ from cltv_assets.months import Month
 from cltv_assets.settings.source import TABLE_KINDS
 from cltv_assets.sources.placeholders import PLACEHOLDERS
 from cltv_assets.sources.proposing import formats_together, time_read
-from cltv_assets.sources.proposing_attributes import in_flow, lines_of_others
+from cltv_assets.sources.proposing_attributes import TELLING, in_flow, lines_of_others
 from cltv_assets.sources.sampling import Sample, files_at, sample_of, sampled
 from cltv_assets.sources.tables import MonthsOfTable
-from cltv_assets.sources.unused import GIVEN_BACK, without_accents
+from cltv_assets.sources.unused import REFUND, without_accents
 
 #: Names by preference, without blanks and punctuation: English, German, French, Spanish and Portuguese.
 _NAMES = {
     "transaction_id": "ordernumber orderid amazonorderid transactionid invoiceid invoiceno invoice usersession "
-    "rechnung rechnungsnr belegnr bestellnr commande pedido numeropedido receiptnumber incrementid name id",
+    "rechnung rechnungsnr rechnungsnummer belegnr belegnummer bestellnr bestellnummer auftragsnummer commande pedido "
+    "numeropedido receiptnumber incrementid name id",
     "customer_id": "email billingemail buyeremail customerid customeremail customer userid visitorid clientid "
-    "customercode fromemailaddress kundennr kunde kundenid client idclient cliente idcliente",
+    "customercode customernumber fromemailaddress kundennr kundennummer kunde kundenid client idclient cliente "
+    "idcliente",
     "transacted_at": "createdat createddateutc purchasedate orderedat orderdate eventtime timestamp ts "
     "datetime belegdatum bestelldatum datum fecha data date",
     "quantity": "lineitemquantity quantity qty quantityordered qtyordered menge anzahl quantité quantite cantidad "
@@ -51,6 +53,11 @@ _WORDS = {
     "refund_amount": r"refund|reembols|rembours|erstatt",
     "currency": r"currency|wahrung|devise|moneda|moeda|\bwkz",
 }
+#: Words of columns that say where a customer is or of which kind, and not who it is.
+_OF_CUSTOMERS = (
+    rf"{TELLING.pattern}|city|stadt|\bort\b|\bville\b|ciudad|cidade|zip|post(al|code)|\bplz|street|stra(ss|ß)e|address$|"
+    r"adresse|phone|telefon|type|\btyp$|group|gruppe|segment|status|language|sprache|currency|note"
+)
 #: Words of amounts that are not what was paid for goods.
 _OTHER_MONEY = (
     r"refund|reembols|rembours|erstatt|tax|ship|tip|fee|discount|frete|livraison|versand|envio|rate|quantity|qty|"
@@ -107,7 +114,10 @@ def propose(path: str) -> str:
     endings = {file.suffix for file in files}
     if Path(path).is_dir() and first.kind == "csv" and len(endings) == 1 and not endings & {".csv", ".gz", ".zip"}:
         path = f"{path.rstrip('/')}/*{endings.pop()}"
-    place = [("kind", first.kind, "by the ending of the name"), ("path", path, f"{len(files):,} files")]
+    place = [
+        ("kind", first.kind, "by the ending of the name"),
+        ("path", path, "1 file" if len(files) == 1 else f"{len(files):,} files"),
+    ]
     return _written(place, first)
 
 
@@ -210,6 +220,12 @@ def _by_words(sample: Sample, canonical: str, words: str, taken: set[str]) -> st
         numbers = all(re.search(r"\d", text) and not re.search(r"[^\W\d]{4}", text) for text in texts if text != "-")
         if canonical in ("amount", "refund_amount") and not numbers:
             continue
+        if (
+            canonical == "customer_id"
+            and re.search(_OF_CUSTOMERS, spelled, re.I)
+            and not re.search("e-?mail", spelled, re.I)
+        ):
+            continue
         if canonical == "refund_amount" and not any(re.search("[1-9]", text) for text in texts):
             continue
         if canonical == "amount" and re.search(_OTHER_MONEY, re.sub(r"\(.*\)", "", spelled), re.I):
@@ -275,7 +291,7 @@ def _written(place: Sequence[tuple[str, str, str]], sample: Sample) -> str:
     _put_lines_that_count(put, sample, chosen)
     lines.append("")
     if not codes:
-        signs = "".join(sample.values(chosen.get("amount", ""))[:50])
+        signs = "".join(sample.values(chosen.get("amount") or chosen.get("unit_price", ""))[:50])
         codes.update({code for sign, code in _SIGNS.items() if sign in signs})
         codes.update({code for code in _CODES if code in signs or code in re.findall(r"\w+", chosen.get("amount", ""))})
     if len(codes) == 1:
@@ -359,7 +375,7 @@ def _put_lines_that_count(put: Put, sample: Sample, chosen: dict[str, str]) -> N
         put("refund_level", "order", "orders have several lines")
     if status := chosen.get("status"):
         counts = collections.Counter(sample.values(status))
-        counted = [text for text in counts if text.casefold() in _COUNTED or GIVEN_BACK.search(without_accents(text))]
+        counted = [text for text in counts if text.casefold() in _COUNTED or REFUND.search(without_accents(text))]
         if counted:
             put("count_status", counted, f"? which of {_counts(counts)}")
             if several and len(sample.values(status)) < len(sample.rows) and sample.kind not in TABLE_KINDS:

@@ -15,8 +15,8 @@ from cltv_assets.sources.sampling import Sample
 from cltv_assets.sources.unused import without_accents
 
 #: Words of names that say where customers are, how they came, or who they are.
-_TELLING = re.compile(
-    r"countr|\bland\b|lieferland|\bpays\b|\bpais\b|paese|nation|region|province|bundesland|provinc|channel|kanal|\bcanal|"
+TELLING = re.compile(
+    r"countr|land\b|\bpays\b|\bpais\b|paese|nation|region|province|bundesland|provinc|channel|kanal|\bcanal|"
     r"\bsource\b|medium|campaign|kampagne|referr|affiliate|gender|geschlecht|\bsexe?\b|genero|\bstores?\b|\bshop\b|"
     r"filiale|branch|tienda|\bloja|negozio|market|device|platform",
     re.I,
@@ -70,7 +70,7 @@ def _telling(sample: Sample, names: Sequence[str], customer: str) -> Iterator[tu
         if all(re.search(r"\d", text) for text in values) or formats_together(sorted(values)):
             continue
         spelled = without_accents(re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name))
-        if _TELLING.search(spelled) or _is_constant(sample, customer, name):
+        if TELLING.search(spelled) or _is_constant(sample, customer, name):
             yield name, len(values)
 
 

@@ -195,8 +195,9 @@ def _of_csv(text: str, encoding: str) -> Sample:
     head = text[:_HEAD].splitlines()[:50]
     escape = "\\" if '\\"' in text else None
 
-    # A record ends with its line where quotes are ordinary characters: some line has one that is never closed.
-    plain = "\t" in text and any(line.count('"') % 2 for line in text.splitlines())
+    # A record ends with its line where quotes are ordinary characters: some line has one that is never closed. Only
+    # in lists between tabs: elsewhere a note of several lines is usual, and a tab may stand in it.
+    plain = "\t" in "".join(head[:1]) and any(line.count('"') % 2 for line in text.splitlines())
     quoting: Literal[0, 3] = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
 
     def widths(delimiter: str) -> list[int]:

@@ -37,7 +37,7 @@ _BACK = re.compile(rf"{GIVEN_BACK.pattern}|chargeback|reversal|credit[ _]?(note|
 _NO_GOODS = re.compile(
     r"shipping|versand|gift.?(card|certificate)|\bfees?\b|\btips?\b|\btax(es)?\b|transfer|withdraw", re.I
 )
-_REFUND = re.compile(rf"{GIVEN_BACK.pattern}|credit[ _]?(note|memo)|gutschrift", re.I)
+REFUND = re.compile(rf"{GIVEN_BACK.pattern}|credit[ _]?(note|memo)|gutschrift", re.I)
 _CURRENCY = re.compile(r"currency|w(ä|ae?)hrung|devise|moneda|moeda", re.I)
 _CANCELLED_AT = re.compile(r"(cancel|void|storn).*(at|on|date|time|datum)$", re.I)
 #: Names of amounts that go out.
@@ -81,7 +81,7 @@ def unused_columns(
     """
     said = []
     without = [] if amount is None else [not (text and text.strip()) for text in amount.to_pylist()]
-    refunds = refunds or any(map(_REFUND.search, map(without_accents, columns)))
+    refunds = refunds or any(map(REFUND.search, map(without_accents, columns)))
     for name, texts in columns.items():
         fields = [text.strip() if text else "" for text in texts.to_pylist()]
         values = Counter(text for text in fields if text and text not in _DASHES)
@@ -132,7 +132,7 @@ def _sentence(name: str, values: Counter[str], lines: int, currency: str, refund
                 "name the column in source.not_needed."
             )
         return None
-    if (beside or _REFUND.search(bare)) and all(map(_NUMBER.match, values)):
+    if (beside or REFUND.search(bare)) and all(map(_NUMBER.match, values)):
         filled = sum(count for value, count in values.items() if _POSITIVE.search(value))
         if filled:
             return (

@@ -6,6 +6,7 @@ import functools
 import operator
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import ibis
@@ -91,10 +92,24 @@ def late_lines(_values: Values, run: MonthRun) -> Verdict:
     waiting = {m.key: delivered.get(m, 0) - rows for m, rows in held.items() if delivered.get(m, 0) != rows}
     if not waiting:
         return Verdict(True, f"The {len(held)} earlier months looked at hold every delivered line.")
-    shown = ", ".join(f"{month} {count:+,}" for month, count in waiting.items())
-    commands = f"cltv run --from {min(waiting)} --to {run.month}"
-    message = f"Since earlier months were run their lines have changed: {shown}. To take them: {commands}"
-    return Verdict(False, message, {"late_lines": waiting})
+    came = {month: count for month, count in waiting.items() if count > 0}
+    gone = {month: count for month, count in waiting.items() if count < 0}
+    said = []
+    if came:
+        commands = f"cltv run --from {min(came)} --to {run.month}"
+        said.append(
+            f"Since earlier months were run lines have come for them: {_signed(came)}. To take them: {commands}"
+        )
+    if gone:
+        said.append(
+            f"The source has fewer lines of earlier months than are published: {_signed(gone)}. If that is not meant, "
+            "bring them back; cltv status names the files"
+        )
+    return Verdict(False, ". ".join(said), {"late_lines": waiting})
+
+
+def _signed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{month} {count:+,}" for month, count in counts.items())
 
 
 #: Share of orders in two files from which exports overlap; an order's later refund may be in a later file.

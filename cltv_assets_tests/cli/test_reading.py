@@ -139,6 +139,9 @@ def test_summary_of_a_month(ran: Ran, config: Path, capsys: pytest.CaptureFixtur
     assert " ".join(reasons[0].split()) in " ".join(said.split())
     assert "nan" not in said.lower().split()
     assert os.linesep.join(said.splitlines()[-5:]).count("Report") == 1
+    # `make dev` is for the demo's lake, in a checkout.
+    assert "dagster dev -m cltv_assets.definitions" in said
+    assert "make dev" not in said
 
 
 def test_scenarios_of_a_month(ran: Ran, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

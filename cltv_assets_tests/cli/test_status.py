@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from cltv_assets.cli.runner import run_months
-from cltv_assets.cli.status.months import _cause
+from cltv_assets.cli.status.months import MonthStatus, _cause
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.failures import FailedMonths
 from cltv_assets.dagster_defs.instance import open_instance
@@ -131,7 +131,7 @@ def test_a_corrected_file_with_as_many_lines_is_a_change(home: Path, status: Sta
     assert re.search(r"^2011-01 source changed: 2011-01.csv has other content, in \d+ lines as before$", said, re.M)
     # February is made from January: the command makes it again too, and is typed as this one was.
     config = home / "cltv.yaml"
-    assert f"1 of 2 months need a run: cltv run --from 2011-01 --to 2011-02 --config {config}\n" in said
+    assert f"1 of 2 months needs a run: cltv run --from 2011-01 --to 2011-02 --config {config}\n" in said
 
 
 def test_new_and_vanished_files_are_named(home: Path, status: Status) -> None:
@@ -144,11 +144,30 @@ def test_new_and_vanished_files_are_named(home: Path, status: Status) -> None:
     (home / "shop/2011-02.csv").unlink()
     code, said = status("--month", "2011-02")
     assert code == 1
-    assert re.search(
-        r"^2011-02 source changed: 2011-02.csv is gone, with \d+ lines\. Bring it back: .*--accept-loss 2011-02$",
-        said,
-        re.MULTILINE,
-    )
+    # A run would be refused, so none is proposed.
+    found = re.search(r"^2011-02 source changed: 2011-02.csv is gone, with \d+ lines. (.*)$", said, re.MULTILINE)
+    assert found is not None
+    again = f"cltv run --from 2011-02 --accept-loss 2011-02 --config {home / 'cltv.yaml'}"
+    assert found[1] == f"A run would refuse that. Bring the lines back; if the loss is meant: {again}"
+    assert "need" not in said
+
+
+def test_a_file_that_cannot_be_read_hides_none_that_is_gone(home: Path, status: Status) -> None:
+    _with_another_column(home)
+    (home / "shop/2011-02.csv").unlink()
+    code, said = status()
+    assert code == 3
+    (line,) = [line for line in said.splitlines() if line.startswith("source: unknown, because ")]
+    assert "'price'" in line
+    assert "Besides, files whose lines are published are gone: 2011-02.csv." in line
+
+
+def test_what_a_run_would_refuse_again_is_not_to_be_run() -> None:
+    raw = "raw_transactions"
+    assert MonthStatus(changed="gone", refused=[raw]).to_make == {raw}
+    lost = MonthStatus(changed="gone", lost=True, refused=[raw], stale=["rfm_summary"])
+    assert lost.to_make == {"rfm_summary"}
+    assert not lost.in_order
 
 
 def test_files_that_are_not_read_are_named(home: Path, status: Status) -> None:

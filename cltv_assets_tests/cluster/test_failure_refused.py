@@ -54,7 +54,7 @@ def test_a_bucket_that_is_read_only(case_on: Callable[..., Case], s3_server: Rad
     with Run(case.home, "status", keys=reader, name="status") as status:
         # The lake was made elsewhere, so nobody knows here whether something of it is stale.
         assert status.ended() == 3, status.said[-3000:]
-        assert "1 of 1 months need a run" in status.said, "reading needs no right to write"
+        assert "1 of 1 month needs a run" in status.said, "reading needs no right to write"
     assert s3_server.keys(bucket) == before
     assert case.seen() == case.old
     assert secrets_found(case.home, [s3_server.owner, reader]) == []

@@ -56,10 +56,15 @@ def test_a_file_that_is_gone_keeps_its_month_until_the_loss_is_accepted(
     assert re.search(
         rf"2011-02 is not published; readers keep what they had: 2011-02 as of .*? stays\. {re.escape(expected)}", said
     )
+    # Not as lines that have come and that a run would take.
+    assert f"The source has fewer lines of earlier months than are published: 2011-02 -{had}." in said
+    assert "To take them" not in said
     # March was made again, from the February that is still there.
     assert differences(before, contents(lake)) == []
     assert code_of("status", "--month", "2011-02") == 1
-    assert expected in " ".join(capsys.readouterr().out.split())
+    found = " ".join(capsys.readouterr().out.split())
+    assert expected in found
+    assert "A run would refuse that." in found
 
     command = "cltv run --from 2011-02 --accept-loss 2011-02"
     assert command in said

@@ -55,6 +55,8 @@ def test_every_horizon_stands_beside_the_year_before(engine: DuckDBEngine, lake:
         assert row[6] == f"{value / 12.5:,.0f} {low:,.0f} to {high:,.0f}"
         assert row[7] == f"{value:,.2f} {value * 0.9:,.2f} to {value * 1.1:,.2f}"
         assert row[8] == f"{value / len(customers):,.2f}"
+    # Otherwise a base that has grown reads as customers who buy more.
+    assert "the change also holds how many more customers there are now" in Page(page).text("value")
 
 
 def test_data_that_begin_within_the_year_have_none_before(page: str) -> None:

@@ -110,6 +110,51 @@ def test_names_that_no_table_knows_are_told_by_their_words_and_values(tmp_path: 
     assert "amount: Valor Total  # ? by its name" in propose(str(file))
 
 
+def test_an_export_of_a_german_shop_is_proposed_whole(tmp_path: Path) -> None:
+    file = tmp_path / "Bestellungen.csv"
+    rows = [
+        "Bestellnummer;Bestelldatum;Kundennummer;Kundenland;Menge;Einzelpreis;Status",
+        "B1;02.08.2025 07:49;K1;Österreich;1;59,25 €;bezahlt",
+        "B2;13.08.2025 14:36;;Schweiz;2;1.007,40 €;bezahlt",
+        "B1;14.08.2025 10:00;K1;Österreich;-1;59,25 €;Gutschrift",
+    ]
+    file.write_text("\n".join(rows), encoding="cp1252")
+    columns, source = columns_of(file)
+    assert columns == {
+        "transaction_id": "Bestellnummer",
+        "customer_id": "Kundennummer",
+        "transacted_at": "Bestelldatum",
+        "quantity": "Menge",
+        "unit_price": "Einzelpreis",
+        "status": "Status",
+    }
+    # Without the credits every refund would be left out.
+    assert source["count_status"] == ["bezahlt", "Gutschrift"]
+    text = propose(str(file))
+    assert "\ncurrency: EUR" in text
+    assert "attributes: [Kundenland]" in text
+    # No word of ours is a question where the table knows the name.
+    assert "customer_id: Kundennummer  # 2 of 3" in text
+
+
+def test_a_tab_and_a_line_break_inside_a_field_are_no_other_form(tmp_path: Path) -> None:
+    file = tmp_path / "sales.csv"
+    file.write_text(
+        'order_id,email,date,amount,note\n1,a@x,2024-01-02,5.00,"two\tlines\nof it"\n2,b@x,2024-01-03,6.00,\n'
+    )
+    columns, source = columns_of(file)
+    assert "quoting" not in source
+    assert "ragged" not in source
+    assert columns["amount"] == "amount"
+
+
+@pytest.mark.parametrize("place", ["Customer country", "customer_city", "Buyer group", "Kundengruppe", "Kundenland"])
+def test_where_customers_are_is_not_who_they_are(tmp_path: Path, place: str) -> None:
+    file = tmp_path / "sales.csv"
+    file.write_text(f"order_id,{place},Customer ref,date,amount\n1,x,a,2024-01-02,5.00\n2,y,,2024-01-03,6.00\n")
+    assert columns_of(file)[0]["customer_id"] == "Customer ref"
+
+
 @pytest.mark.parametrize(("amount", "refund"), [("-5.00", "5.00"), ("5.00", "0.00")])
 def test_a_refund_that_is_a_line_already_or_nothing_is_not_proposed_again(
     tmp_path: Path, amount: str, refund: str

@@ -17,6 +17,8 @@ from cltv_assets.constraints import pins
 _TESTED = ((3, 11), (3, 13))
 #: How many differences are named.
 _SHOWN = 5
+#: What only builds packages: each Python brings versions of its own.
+_BUILDERS = ("setuptools", "flit-core", "pip", "wheel")
 
 
 def look_at_versions() -> Iterator[Finding]:
@@ -43,7 +45,7 @@ def _packages() -> Finding:
     """Compare the installed packages with the tested versions."""
     different, compared = [], 0
     for pin in pins():
-        if pin["marker"] and not Marker(pin["marker"]).evaluate():
+        if pin["name"] in _BUILDERS or (pin["marker"] and not Marker(pin["marker"]).evaluate()):
             continue
         try:
             found = metadata.version(pin["name"])

@@ -42,6 +42,8 @@ class MonthStatus:
         What the month waits for of the user's own assets, in words.
     changed : str
         How the source's lines differ from those that were landed, in words.
+    lost : bool
+        Whether that is a loss which a run would refuse.
     late : int
         Lines that the source has and the lake lacks; negative if the source has fewer.
     beside : list of str
@@ -59,6 +61,7 @@ class MonthStatus:
     warned: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     changed: str = ""
+    lost: bool = False
     late: int = 0
     beside: list[str] = field(default_factory=list)
     why: list[str] = field(default_factory=list)
@@ -72,7 +75,9 @@ class MonthStatus:
     @property
     def to_make(self) -> set[str]:
         """The assets that a run must make."""
-        return {*self.missing, *self.stale, *self.refused, *([RAW_TRANSACTIONS.name] if self.changed else [])}
+        found = {*self.missing, *self.stale, *self.refused, *([RAW_TRANSACTIONS.name] if self.changed else [])}
+        # Until the lines are back, or their loss is accepted, a run is refused, again.
+        return found - {RAW_TRANSACTIONS.name} if self.lost else found
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ def look(settings: Settings) -> Found:
         source = look_at_source(settings, instance, lake, months)
         for month, state in found.items():
             state.changed, state.late = source.changed.get(month, ""), source.late.get(month, 0)
+            state.lost = month in source.lost
         beside = look_beside(settings, months)
         for (table, month), text in beside.changed.items():
             found[month].beside.append(f"{table} changed: {text}")

@@ -59,22 +59,26 @@ def show_status(config: Path | None, only: str | None = None) -> None:
             f"{state.late:+,}" if state.late else "-",
         )
     console.print(table)
-    lines = [f"{month} {line}" for month, state in shown.items() for line in _explanations(state, only is not None)]
+    lines = [
+        f"{month} {line}"
+        for month, state in shown.items()
+        for line in _explanations(month, state, only is not None, _given(config))
+    ]
     with open_instance(settings) as instance:
         damage = damage_lines(settings, open_lake(settings), instance, None if only is None else shown, _given(config))
     for line in [*lines, *damage, *found.unknown, *found.source.words]:
         _say(console, line)
     wrong = [month for month, state in shown.items() if not state.in_order]
     unknown = bool(found.source.unknown or found.unknown)
-    count = f"{len(wrong)} of {len(shown)} months" if wrong else f"All {len(shown)} months"
-    if wrong:
-        _say(console, f"{count} need a run: {_command(found, wrong, config)}")
+    if to_run := [month for month in wrong if shown[month].to_make]:
+        need = "month needs" if len(shown) == 1 else "months needs" if len(to_run) == 1 else "months need"
+        _say(console, f"{len(to_run)} of {len(shown)} {need} a run: {_command(found, to_run, config)}")
     if unknown:
         _say(console, f"{'Besides, it' if wrong or damage else 'It'} cannot be known whether all is well: see above.")
         raise typer.Exit(UNKNOWN)
     if wrong or damage:
         raise typer.Exit(TO_DO)
-    _say(console, f"{count} are in order.")
+    _say(console, f"All {len(shown)} months are in order." if len(shown) > 1 else f"{next(iter(shown))} is in order.")
 
 
 def states(state: MonthStatus) -> list[str]:
@@ -91,10 +95,14 @@ def _names(assets: Sequence[str]) -> str:
     return ", ".join(assets) if len(assets) <= 3 else f"{len(assets)} assets from {assets[0]} on"
 
 
-def _explanations(state: MonthStatus, warnings: bool) -> list[str]:
+def _explanations(month: Month, state: MonthStatus, warnings: bool, given: str) -> list[str]:
     lines = [f"waits for its source: {lack}" for lack in state.waiting] + state.why
     if state.changed:
-        lines.append(f"source changed: {state.changed}")
+        refused = (
+            ". A run would refuse that. Bring the lines back; if the loss is meant: "
+            f"cltv run --from {month} --accept-loss {month}{given}"
+        )
+        lines.append(f"source changed: {state.changed}{refused if state.lost else ''}")
     lines += state.beside
     if warnings:
         lines += [f"{name}: {state.says[name]}" for name in state.warned]

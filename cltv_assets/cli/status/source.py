@@ -13,6 +13,7 @@ from cltv_assets.dagster_defs.automation.landed import LandedMonths
 from cltv_assets.dagster_defs.automation.source_changes import (
     Content,
     Landed,
+    also_gone,
     contents_now,
     is_landed,
     losses_of,
@@ -20,7 +21,7 @@ from cltv_assets.dagster_defs.automation.source_changes import (
 )
 from cltv_assets.dagster_defs.build import MONTH_JOB
 from cltv_assets.dagster_defs.naming import Names
-from cltv_assets.errors import CltvError
+from cltv_assets.errors import CltvError, SourceError
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
@@ -43,6 +44,8 @@ class SourceNow:
         The months whose lines are others than those that were landed, in words.
     late : mapping of Month to int
         How many lines more the source has of these; negative for fewer.
+    lost : frozenset of Month
+        Those of the changed months that a run would refuse, because too many of their lines are gone.
     skipped : tuple of str
         What lies there and is not read.
     counted : tuple of Month
@@ -54,6 +57,7 @@ class SourceNow:
     unknown: str = ""
     changed: Mapping[Month, str] = field(default_factory=dict)
     late: Mapping[Month, int] = field(default_factory=dict)
+    lost: frozenset[Month] = frozenset()
     skipped: tuple[str, ...] = ()
     counted: tuple[Month, ...] = ()
     empty: tuple[str, ...] = ()
@@ -101,13 +105,19 @@ def look_at_source(settings: Settings, instance: dg.DagsterInstance, lake: Lake,
 def _compared(
     settings: Settings, source: TransactionSource, instance: dg.DagsterInstance, lake: Lake, months: Sequence[Month]
 ) -> SourceNow:
-    # Settings or headers may have changed where no line has.
-    report, names = source.inspect(), Names(settings.asset_prefix)
+    names = Names(settings.asset_prefix)
     state = LandedMonths(names, names.name(MONTH_JOB)).state(instance, months)
     files = source.list_files()
+    try:
+        # Settings or headers may have changed where no line has.
+        report = source.inspect()
+    except SourceError as error:
+        # One file that cannot be read must not hide that another is gone.
+        problem = f"{error.problem}{also_gone(files, state.landed)}"
+        raise SourceError(problem, error.remedy, quoted=error.quoted) from error
     read = source.contents(unknown_files(files, state.landed) if state.landed else [])
     now = contents_now(files, read, state, source.by_month)
-    losses = losses_of(files, read, state, now, settings.checks.max_lost_share, source.has_files)
+    lost = losses_of(files, read, state, now, settings.checks.max_lost_share, source.has_files)
     held = lake.table(RAW_TRANSACTIONS).row_counts(months)
     changed: dict[Month, str] = {}
     delivered: dict[Month, int] = {}
@@ -122,18 +132,16 @@ def _compared(
             counted.append(month)
         else:
             changed[month] = _in_words(content, there, {file.name for file in files})
-            if month in losses:
-                changed[month] += (
-                    ". Bring it back: a run refuses the month, unless the lines are in other files or it is given "
-                    f"--accept-loss {month}"
-                )
     unrecorded = [month for month in held if month not in state.landed or state.landed[month].files is None]
     for month, lines in (source.line_counts(unrecorded) if unrecorded else {}).items():
         if lines != held[month]:
             delivered[month] = lines
             changed[month] = f"it has {lines:,} lines, {held[month]:,} were landed"
     late = {month: delivered[month] - held[month] for month in changed}
-    return SourceNow(changed=changed, late=late, skipped=report.skipped, counted=tuple(counted), empty=report.empty)
+    refused = frozenset(changed.keys() & lost.keys())
+    return SourceNow(
+        changed=changed, late=late, lost=refused, skipped=report.skipped, counted=tuple(counted), empty=report.empty
+    )
 
 
 def _in_words(content: Content | None, there: Landed, listed: Set[str]) -> str:

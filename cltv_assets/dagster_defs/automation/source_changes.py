@@ -39,6 +39,8 @@ from cltv_assets.sources.losses import WHOLE, Loss
 
 #: Stands for tried content that is known to differ from the current one.
 _UNKNOWN = "?"
+#: Files that a sentence names.
+_NAMED = 3
 
 #: What each file holds of a month.
 Content = Mapping[str, MonthContent]
@@ -160,6 +162,14 @@ def contents_now(
         return dict(content)
     delivered = {file.delivery for file in files}
     return {month: found for month, found in content.items() if month in delivered}
+
+
+def also_gone(files: Sequence[SourceFile], landed: Mapping[Month, Landed]) -> str:
+    """Return a sentence for the end of another message: which files of landed months are not there any more."""
+    there = {file.name for file in files}
+    names = sorted({name for month in landed.values() for name in month.files or {} if name not in there})
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f" Besides, files whose lines are published are gone: {', '.join(names[:_NAMED])}{more}." if names else ""
 
 
 def losses_of(

@@ -33,6 +33,7 @@ from cltv_assets.dagster_defs.automation.source_changes import (
     Decision,
     Landed,
     State,
+    also_gone,
     contents_now,
     decide,
     losses_of,
@@ -41,6 +42,7 @@ from cltv_assets.dagster_defs.automation.source_changes import (
 from cltv_assets.dagster_defs.failures import nothing_quoted
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.dagster_defs.resources.s3 import object_store_for
+from cltv_assets.errors import SourceError
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
 from cltv_assets.sources import TransactionSource, new_source
@@ -183,7 +185,11 @@ class SourceWatch:
         # If no month is landed, failed or ours, nothing is requested and no file need be read.
         if state.landed or state.failed or ours:
             unknown = [file for file in unknown_files(files, state.landed) if file not in restless]
-        read = self._reader.read(unknown, day, self._reading)
+        try:
+            read = self._reader.read(unknown, day, self._reading)
+        except SourceError as error:
+            # What else is wrong must not wait until this is mended; what a delivery says is not for Dagster's records.
+            raise SourceError(f"{error.problem}{also_gone(files, state.landed)}", error.remedy) from None
         if len(read) < len(unknown):
             left = len(unknown) - len(read)
             return Look(seen, reason=f"Reading changed files: {left:,} of {len(unknown):,} are left.")

@@ -123,7 +123,11 @@ def _headline(data: ReportData, longest: Ahead) -> str:
     if longest.before is None:
         return text
     known = much(data, longest.before.known)
-    return f"{text}; those who were customers a year ago have brought {known} since" if data.horizon == _YEAR else text
+    return (
+        f"{text}; those of them who were customers a year ago have brought {known} since"
+        if data.horizon == _YEAR
+        else text
+    )
 
 
 def _comparison(data: ReportData, longest: Ahead) -> str:
@@ -134,7 +138,7 @@ def _comparison(data: ReportData, longest: Ahead) -> str:
     return (
         "Beside the forecast stands what the same customers brought in the same months of the year before: those who "
         "were customers when it began compare with it; those who came in it do not, as who is yet to come is not in "
-        "the forecast."
+        "the forecast. So the change also holds how many more customers there are now than a year ago."
     )
 
 

@@ -42,7 +42,7 @@ UNREADABLE = {
     "missing_date": "source.columns.transacted_at",
     "invalid_date": "source.timestamp_format",
     "invalid_quantity": "source.columns.quantity and source.decimal_separator",
-    "invalid_unit_price": "source.columns.unit_price and source.decimal_separator",
+    "invalid_unit_price": "source.decimal_separator, currency and source.columns.unit_price",
     "invalid_amount": "source.decimal_separator, currency and source.columns.amount",
 }
 #: The column that each of them is about; a malformed line has none.

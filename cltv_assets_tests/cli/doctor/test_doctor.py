@@ -200,10 +200,13 @@ def test_packages_are_compared_with_the_tested_ones(monkeypatch: pytest.MonkeyPa
         pinned("duckdb", "0.0.1", "python_version >= '3.8'"),
         pinned("pyarrow", "0.0.1", "python_version < '3.8'"),
         pinned("not-installed-anywhere", "1.0"),
+        # It builds packages only, and comes with Python.
+        pinned("pip", "0.0.1"),
     )
     assert found.state is State.WARNING
     assert "duckdb" in found.text
     assert "pyarrow" not in found.text
+    assert "pip " not in found.text
     assert "dagster " not in found.text
     assert packages(right) == Finding("packages", State.OK, "1 packages are the tested ones")
 

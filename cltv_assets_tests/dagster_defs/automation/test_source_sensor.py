@@ -358,8 +358,21 @@ def test_a_source_that_cannot_be_read_fails_the_tick_with_what_to_do(landed: Wat
     # Every time, until it is mended.
     with pytest.raises(SourceError):
         landed.tick()
+    # What else is wrong need not wait until then.
+    (landed.folder / "2011-02.csv").unlink()
+    with pytest.raises(SourceError, match=r"broken\.csv.* published are gone: 2011-02\.csv\. .*source\.columns"):
+        landed.requested()
     (landed.folder / "broken.csv").unlink()
     assert landed.requested() == []
+
+
+def test_what_stands_in_a_file_that_cannot_be_read_is_not_recorded(landed: WatchedShop) -> None:
+    landed.deliver("2011-02.csv", [(f"B{n}", "A", f"Secret {n}", "1", "5.00") for n in range(30)])
+    with pytest.raises(SourceError) as told:
+        landed.requested()
+    assert "2011-02.csv" in str(told.value)
+    assert "Secret" not in str(told.value)
+    assert told.value.__suppress_context__
 
 
 def test_a_source_that_is_gone_requests_nothing(landed: WatchedShop) -> None:

@@ -61,7 +61,7 @@ def test_each_brand_s_month_stays_with_the_brand(
         assert len(customers(project.lake(brand) / "cltv_predictions")) == 20
         capsys.readouterr()
         assert code_of("status", "--config", str(project.file(brand))) == 0
-        assert "All 1 months are in order" in capsys.readouterr().out
+        assert "2024-01 is in order." in capsys.readouterr().out
     assert not (project.file("bolt").parent / "elsewhere").exists()
 
 
