@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Up to so many months are a query each, with the month as a constant. DuckDB then knows how many rows a month has, and
 #: builds hash tables of the smaller side of a join. With more months, planning would take longer than that saves.
-_APART = 12
+_APART = 6
 #: Inside a table a month's folder has no other one in it; above the table there may be folders of any name.
 _MONTH_FOLDER = re.compile(rf".*/{MONTH}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 

@@ -162,7 +162,10 @@ def test_an_empty_file_that_had_no_lines_is_named_and_stops_nothing(
     (shop / "shop/2011-03.csv").unlink()
     assert code_of("status") == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"2011-02 source changed: 2011-02\.csv has none of its \d+ lines any more\. Bring it back", said)
+    assert re.search(
+        r"2011-02 source changed: 2011-02\.csv has none of its \d+ lines any more\. A run would refuse that\.",
+        said,
+    )
     assert re.search(r"2011-03 source changed: 2011-03\.csv is gone, with \d+ lines", said)
 
 

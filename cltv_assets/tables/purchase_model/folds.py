@@ -92,13 +92,23 @@ def customers_by_fold(days: ir.Table, month: Month, folds: Sequence[Window], *, 
     if attributes:
         dated = day.cast("string") + history.attributes.fill_null("")
         columns[FIRST_ATTRIBUTES] = dated.min().substr(_DAY)
-    for k, fold in enumerate(folds):
-        known = day <= fold.origin.last_day
+    # Holdouts begin and end in the same months, so that there are fewer counts than twice the folds.
+    for end in {end: None for fold in folds for end in (fold.origin, fold.last)}:
         # Not a sum of ones: counting takes half the time.
-        columns[f"days_{k}"] = history.count(where=known)
-        columns[f"last_{k}"] = day.max(where=known)
-        columns[f"bought_{k}"] = history.count(where=~known & (day <= fold.last.last_day))
-    return history.group_by("customer_id").aggregate(**columns).drop("customer_id")
+        columns[f"until_{end.key}"] = history.count(where=day <= end.last_day)
+    for k, fold in enumerate(folds):
+        columns[f"last_{k}"] = day.max(where=day <= fold.origin.last_day)
+    each = history.group_by("customer_id").aggregate(**columns)
+    # Narrow, because all customers are held.
+    found: dict[str, ir.Value] = {name: each[name] for name in ("first_purchase", FIRST_ATTRIBUTES) if name in columns}
+    for k, fold in enumerate(folds):
+        known, later = each[f"until_{fold.origin.key}"], each[f"until_{fold.last.key}"]
+        found |= {
+            f"days_{k}": known.cast("int32"),
+            f"last_{k}": each[f"last_{k}"],
+            f"bought_{k}": (later - known).cast("int32"),
+        }
+    return each.select(**found)
 
 
 def fold_groups(customers: ir.Table, folds: int, by: Sequence[str] = ()) -> ir.Table:
