@@ -198,7 +198,7 @@ def test_a_run_of_dagster_s_own_that_also_looks_at_on_time_refuses_no_month(home
     code, said = status()
     assert code == 1
     assert len(re.findall(r"^ *2011-0[12] +complete ", said, re.MULTILINE)) == 2
-    assert "1 of 3 months need a run: cltv run --from 2011-03 --to 2011-03" in said
+    assert "1 of 3 months needs a run: cltv run --from 2011-03 --to 2011-03" in said
 
 
 def test_another_instance_knows_nothing_of_the_months(home: Path, status: Status, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_customers_who_moved_make_the_newest_month_stale(home: Path, status: Sta
     code, said = status()
     assert code == 1
     assert "2011-02 customer_attributes changed: customers.csv has 1 other value of this month's customers" in said
-    assert f"1 of 2 months need a run: cltv run --from 2011-02 --to 2011-02 --config {home}/cltv.yaml" in said
+    assert f"1 of 2 months needs a run: cltv run --from 2011-02 --to 2011-02 --config {home}/cltv.yaml" in said
     config = ("--config", str(home / "cltv.yaml"))
     assert code_of("run", "--from", "2011-02", "--to", "2011-02", *config) == 0
     assert status()[0] == 0
