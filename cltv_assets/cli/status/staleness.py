@@ -6,20 +6,14 @@ Content counts, not time: an input that was made again with the rows it had make
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import dagster as dg
 
-from cltv_assets.dagster_defs.automation.landed import landed_of
+from cltv_assets.dagster_defs.automation.changes import Changes
 from cltv_assets.dagster_defs.automation.state import latest, needs_of
 from cltv_assets.dagster_defs.naming import Names
 from cltv_assets.months import Month
-from cltv_assets.sources.delivered import RAW_TRANSACTIONS
-from cltv_assets.tables.same_rows import AS_BEFORE, CONTENT
 from cltv_assets.tables.table import Input
-
-#: The most materialisations of one month that are looked at; older ones count as changes.
-_LOOKED_AT = 100
 
 
 class Graph:
@@ -58,7 +52,7 @@ class Graph:
         }
         #: Each month's last materialisation, as its place in the order of all events.
         self.made = {table: latest(instance, names.key(table)) for table in self.needs}
-        self._changes: dict[tuple[str, Month], list[int]] = {}
+        self._changes = Changes(instance, names, set(self.made))
 
     def stale(self, months: Iterable[Month], again: set[tuple[str, Month]]) -> set[tuple[str, Month]]:
         """Return what is older than what it was made from; ``again`` is what must be made again in any case."""
@@ -88,32 +82,4 @@ class Graph:
         return ((need.table, up) for need in self.needs[table] for up in need.months(month, self._first))
 
     def _changed_since(self, table: str, month: Month, at: int) -> bool:
-        """Return whether a month was made later than an event, with other rows."""
-        if self.made[table].get(month.key, 0) <= at:
-            return False
-        if (table, month) not in self._changes:
-            self._changes[table, month] = self._find_changes(table, month)
-        return any(number > at for number in self._changes[table, month])
-
-    def _find_changes(self, table: str, month: Month) -> list[int]:
-        """Return the places of the materialisations with other rows than the one before."""
-        wanted = dg.AssetRecordsFilter(self._names.key(table), asset_partitions=[month.key])
-        records = self._instance.fetch_materializations(wanted, limit=_LOOKED_AT).records
-        found, before = [], None
-        for record in reversed(records):
-            assert record.asset_materialization is not None
-            metadata = record.asset_materialization.metadata
-            if table == RAW_TRANSACTIONS.name:
-                files = landed_of(record.storage_id, metadata).files
-                lines = None if files is None else {name: one.content for name, one in files.items()}
-                same, before = lines is not None and lines == before, lines
-            else:
-                same = _says(metadata, CONTENT) == AS_BEFORE
-            if not same:
-                found.append(record.storage_id)
-        return found
-
-
-def _says(metadata: Mapping[str, dg.MetadataValue[Any]], name: str) -> object:
-    value = metadata.get(name)
-    return None if value is None else value.value
+        return self.made[table].get(month.key, 0) > at and self._changes.since(table, month, at)

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from cltv_assets.dagster_defs.automation.changes import Changes
 from cltv_assets.dagster_defs.automation.expectations import closes
 from cltv_assets.dagster_defs.automation.planning import Calendar, Plan, Step, Verdict, plan
 from cltv_assets.dagster_defs.automation.state import read_history, read_upstream
@@ -52,7 +53,13 @@ class Planner:
             history = read_history(view.instance, self.names, tables)
             calendar = self.calendar(view.effective_dt)
             upstream = read_upstream(view.instance, self.settings, calendar.months())
-            history = replace(history, made={**history.made, **upstream.made}, claimed=self._claimed(view))
+            changes = Changes(view.instance, self.names, set(tables))
+            history = replace(
+                history,
+                made={**history.made, **upstream.made},
+                claimed=self._claimed(view),
+                changed=changes.since,
+            )
             self._plans[view] = plan(self.steps, history, calendar)
         return self._plans[view]
 

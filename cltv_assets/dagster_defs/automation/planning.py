@@ -5,7 +5,8 @@ was missed or a cursor was reset, and a second look requests nothing twice.
 
 A month of a step is made if all of this holds:
 
-- It is due, and it is missing or, for the newest months, older than one of its inputs.
+- It is due, and it is missing or, for the newest months, older than one of its inputs. An input that was made again
+  with the rows it had is not newer.
 - Nobody is making it.
 - It has not failed with the same inputs.
 - Its inputs are there and not about to change.
@@ -91,16 +92,24 @@ class History:
         Months that a running backfill will make.
     run_of : callable
         Takes a table and the place of a materialisation, and returns the id of its run.
+    changed : callable
+        Takes a table, a month and a place, and returns whether a later materialisation of the month has other rows.
     """
 
     made: Mapping[str, Mapping[Month, int]]
     attempts: Mapping[str, Mapping[Month, Attempt]] = field(default_factory=dict)
     claimed: frozenset[tuple[str, Month]] = frozenset()
     run_of: Callable[[str, int], str] = lambda _table, _number: ""
+    changed: Callable[[str, Month, int], bool] = lambda _table, _month, _number: True
 
     def at(self, table: str, month: Month) -> int | None:
         """Return the place of a month's last materialisation."""
         return self.made.get(table, {}).get(month)
+
+    def is_newer(self, table: str, month: Month, than: int) -> bool:
+        """Return whether a month was made with other rows after a place in the order of all events."""
+        number = self.at(table, month)
+        return number is not None and number > than and self.changed(table, month, than)
 
 
 @dataclass(frozen=True)
@@ -171,7 +180,9 @@ def _verdict(step: Step, month: Month, history: History, calendar: Calendar, rea
     inputs = [(name, number) for name, at in sources if (number := history.at(name, at)) is not None]
     # If an input will be made again, this month is made again with it.
     about_to_change = any(verdicts[need.table, at] in _UNDER_WAY for need, at in needed)
-    if oldest is not None and (month < reach or not (about_to_change or any(number > oldest for _, number in inputs))):
+    if oldest is not None and (
+        month < reach or not (about_to_change or any(history.is_newer(name, at, oldest) for name, at in sources))
+    ):
         return Verdict.SETTLED
     if calendar.now < calendar.closes(month) + step.due:
         return Verdict.NOT_DUE

@@ -16,6 +16,7 @@ from cltv_assets.dagster_defs.automation.state import parents_of
 from cltv_assets.dagster_defs.build import build_definitions
 from cltv_assets.dagster_defs.graph import all_assets
 from cltv_assets.errors import ConfigError
+from cltv_assets.months import Month
 from cltv_assets_tests.dagster_defs.automation.daemon import Daemon
 from cltv_assets_tests.e2e.running import instance_below, settings_in
 from cltv_assets_tests.e2e.shop import deliver, lines_of_shop, months_of
@@ -120,11 +121,13 @@ def test_a_failed_check_stops_what_is_made_from_it_and_mending_finishes_the_rest
 
 # Cut off by the months that lines may be late, and by the month itself.
 @pytest.mark.parametrize(("late", "again"), [(1, "2011-02"), (3, "2011-03")])
-def test_a_repeated_month_brings_later_months_up_to_date(
+def test_a_month_with_other_rows_brings_later_months_up_to_date(
     tmp_path: Path, copied: dg.DagsterInstance, late: int, again: str
 ) -> None:
     daemon = daemon_of(tmp_path, copied, automation={"late_data_months": late})
-    assert daemon.evaluate() == {}
+    deliver(
+        tmp_path / "shop", {Month.parse(again): [("L1", "C00001", f"{again}-05 10:00:00", "1", "5.00")]}, "late.csv"
+    )
 
     daemon.materialize([again], sorted(PREPARED))
     daemon.settle()
@@ -133,6 +136,15 @@ def test_a_repeated_month_brings_later_months_up_to_date(
     assert {("rfm_summary", "2011-04"), ("cltv_report", "2011-04")} <= set(daemon.requests)
     assert not {table for table, _ in daemon.requests} & PREPARED
     assert set(daemon.requests.values()) == {1}
+
+
+def test_a_month_with_the_rows_it_had_asks_for_nothing(tmp_path: Path, copied: dg.DagsterInstance) -> None:
+    daemon = daemon_of(tmp_path, copied)
+    assert daemon.evaluate() == {}
+
+    daemon.materialize(["2011-03"], sorted(PREPARED))
+
+    assert daemon.evaluate() == {}
 
 
 def test_nothing_is_asked_again_when_the_cursor_is_lost(tmp_path: Path, copied: dg.DagsterInstance) -> None:

@@ -188,6 +188,21 @@ def test_a_repeated_month_brings_the_newest_months_up_to_date(late: int) -> None
     assert set(world.requests.values()) == {1}
 
 
+def test_a_month_with_the_rows_it_had_makes_nothing_older() -> None:
+    world = World()
+    world.settle("2024-08")
+    before = world.number
+    world.make({("raw", month("2024-07"))})
+
+    def changed(table: str, at: Month, number: int) -> bool:
+        assert (table, at, number <= before) == ("raw", month("2024-07"), True)
+        return False
+
+    verdicts = plan(STEPS, History(world.made, world.attempts, changed=changed), calendar("2024-08"))
+
+    assert set(verdicts.values()) == {Verdict.SETTLED}
+
+
 def test_a_month_being_made_is_left_alone_and_what_is_made_from_it_waits() -> None:
     world = World()
     world.settle("2024-03")
