@@ -63,7 +63,8 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     Raises
     ------
     ConfigError
-        If its folder cannot be written, or its database is broken or cannot be reached, now or later.
+        If its folder cannot be written, or its database is broken; `LostDatabaseError` if that cannot be reached, now
+        or later.
     EngineError
         If there is no place for temporary files.
     """
@@ -75,6 +76,10 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     with _naming_lost_database(home), calm_sqlite(), _opened(home) as instance:
         end_killed_runs(instance)
         yield instance
+
+
+class LostDatabaseError(ConfigError):
+    """Dagster's database is away, or does not do what it is asked."""
 
 
 @contextlib.contextmanager
@@ -95,7 +100,7 @@ def _naming_lost_database(home: Path) -> Iterator[None]:
         reason = str(cause.orig).partition("\n")[0]
         if _FULL_OR_READ_ONLY.search(reason):
             raise unwritable(home, reason) from error
-        raise ConfigError(
+        raise LostDatabaseError(
             f"Dagster's database cannot be used: {reason}. Months that were published stay.",
             f"Look whether it runs and has room ({home}/dagster.yaml says where it is), then give the command again.",
         ) from error

@@ -14,7 +14,7 @@ import dagster as dg
 from cltv_assets.cli.doctor import Finding, failed, ok, warning
 from cltv_assets.cli.doctor.damage import look_at_records
 from cltv_assets.dagster_defs.build import build_definitions
-from cltv_assets.dagster_defs.instance import dagster_home, open_instance
+from cltv_assets.dagster_defs.instance import LostDatabaseError, dagster_home, open_instance
 from cltv_assets.dagster_defs.instance_state import chosen_in_the_ui
 from cltv_assets.dagster_defs.run_owner import KILLED_RUNS_SENSOR
 from cltv_assets.errors import ConfigError
@@ -40,17 +40,19 @@ def look_at_instance(settings: Settings) -> Iterator[Finding]:
             yield from look_at_records(settings, instance)
             yield _daemon(instance, settings)
             yield from _automation(instance, settings)
+    except LostDatabaseError as error:
+        yield _cannot_be_opened(error.__cause__ or error, home)
     except ConfigError as error:
         yield failed("dagster", error)
     except Exception as error:
         # Drivers, Dagster's configuration and its storages each have errors of their own.
-        yield failed(
-            "database",
-            ConfigError(
-                f"The instance at {home} cannot be opened: {_reason(error, home)}.",
-                "Look at dagster.yaml there, at the variables that it names, and whether the database answers.",
-            ),
-        )
+        yield _cannot_be_opened(error, home)
+
+
+def _cannot_be_opened(error: BaseException, home: Path) -> Finding:
+    problem = f"The instance at {home} cannot be opened: {_reason(error, home)}."
+    remedy = "Look at dagster.yaml there, at the variables that it names, and whether the database answers."
+    return failed("database", ConfigError(problem, remedy))
 
 
 def _database(instance: dg.DagsterInstance, settings: Settings) -> Finding:
@@ -149,7 +151,7 @@ def _automation(instance: dg.DagsterInstance, settings: Settings) -> Iterator[Fi
         )
 
 
-def _reason(error: Exception, home: Path) -> str:
+def _reason(error: BaseException, home: Path) -> str:
     """Return why an instance cannot be opened, in one line and without passwords."""
     if isinstance(error, dg.DagsterInvalidConfigError):
         # The error's own text begins with pages about the right form.
