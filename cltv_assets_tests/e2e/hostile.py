@@ -61,6 +61,8 @@ def deliver_hostile(folder: Path, url: str) -> None:
         for n, text in enumerate(attacks(url))
         for day in (3, 9, 15, 21)
     ]
+    # The UI shows values that ten customers or more have.
+    odd += [(f"T{n}", f"T{n}", "2011-01-07 10:00:00", "1", "5.00", attacks(url)[0], "paid") for n in range(10)]
     # A check tells of a column whose words look as if such lines did not count.
     odd += [
         (f"S{n}", "C001", "2011-01-11 10:00:00", "1", "5", "x", f"cancelled {text}")

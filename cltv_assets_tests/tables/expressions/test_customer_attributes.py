@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from cltv_assets.dagster_defs.presentation import metadata_of
 from cltv_assets.lake import Lake
 from cltv_assets.months import Month
 from cltv_assets.settings import Settings
-from cltv_assets.tables import customer_attributes, purchase_days
+from cltv_assets.tables import cohort_value, customer_attributes, purchase_days
 from cltv_assets.tables.check import audit
 from cltv_assets.tables.cleaned_and_rejected.columns import CLEANED_TRANSACTIONS
 from cltv_assets.tables.customer_attributes import MOST_VALUES, OTHER, UNKNOWN
@@ -177,16 +176,19 @@ def test_values_that_few_customers_have_are_told_as_one(engine):
     table = run.engine.cache(customer_attributes.make(run))
     highlights = customer_attributes.TABLE.highlights
     assert highlights is not None
-    found = highlights(replace(run, inputs={**run.inputs, "customer_attributes": table})).tables["by_channel"]
+    found, _ = highlights(replace(run, inputs={**run.inputs, "customer_attributes": table})).tables["by_channel"]
     told = {row["value"]: row["customers"] for row in found}
     assert told == {"web": 12, "shop": 10, OTHER: 10}
 
 
 def test_a_preview_shows_no_value_of_an_attribute(engine):
-    rows = [{"attribute": "channel", "attribute_value": "1 Canary Road", "customers": 1}] * 5
-    rows.append({"attribute": ALL, "attribute_value": ALL, "customers": 5})
-    table: Any = SimpleNamespace(name="cohort_value", highlights=None)
-    run: Any = SimpleNamespace(engine=engine, notes={})
+    rows = [
+        {"attribute": of, "attribute_value": value, "cohort": dt.date(2024, 3, 1), "age_months": 0, "customers": 5}
+        for of, value in [("channel", "1 Canary Road"), (ALL, ALL)]
+    ]
+    table = replace(cohort_value.TABLE, highlights=None)
+    run = run_on(engine, [], ["channel"])
     preview = metadata_of(table, engine.from_arrow(pa.Table.from_pylist(rows)), run)["preview"].value
     assert "Canary" not in preview
-    assert "| all | all | 5 |" in preview
+    assert "The first rows of all customers by attribute" in preview
+    assert "| customers | 5 |" in preview

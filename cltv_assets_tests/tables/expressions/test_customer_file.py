@@ -124,10 +124,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         ({"attributes": ["country"]}, "customers.attributes needs customers.path"),
         ({"path": "c.csv"}, "customers.path needs customers.attributes"),
         ({"path": "c.xlsx", "attributes": ["country"]}, "neither a CSV file"),
-        ({"path": "c.csv", "attributes": ["country", "country"]}, "names the column country twice"),
-        ({"path": "c.csv", "attributes": ["customer_id"]}, "names the column customer_id twice"),
+        ({"path": "c.csv", "attributes": ["country", "country"]}, "names the column 'country' twice"),
+        ({"path": "c.csv", "attributes": ["customer_id"]}, "names the column 'customer_id' twice"),
         ({"path": "c.csv", "attributes": ["all"]}, "stands for all customers"),
-        ({"path": "c.csv", "attributes": ["channel"]}, "channel, which source.columns.attributes has too"),
+        ({"path": "c.csv", "attributes": ["channel"]}, "'channel', which source.columns.attributes has too"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(customers, told):
