@@ -214,5 +214,5 @@ def test_a_column_that_is_mapped_needs_no_keeping(tmp_path: Path) -> None:
         "start_month: 2024-01\nsource: {kind: csv, path: a.csv, keep_other_columns: [day], "
         "columns: {customer_id: who, transacted_at: day, amount: total}}\n"
     )
-    with pytest.raises(ConfigError, match="keep_other_columns names day, which columns keeps already"):
+    with pytest.raises(ConfigError, match="keep_other_columns names 'day', which columns keeps already"):
         load_settings(tmp_path / "cltv.yaml")
