@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from cltv_assets.cli.app import app
-from cltv_assets.dagster_defs.collection import rare_collection
 from cltv_assets.errors import CltvError, ConfigError
 from cltv_assets.foreign import visible_lines, without_credentials
 from cltv_assets.settings import deprecations
@@ -35,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = [argument for argument in given if argument != "--debug"]
     try:
         given, environment = _without_environment(given)
-        # What a command imports stays, so looking through it for garbage only takes time.
         with (
-            rare_collection(),
             _variable(ENVIRONMENT_VARIABLE, environment),
             _variable(DEBUG_VARIABLE, "1" if debug else None),
             _deprecations_on_stderr(),

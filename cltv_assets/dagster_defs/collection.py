@@ -1,4 +1,4 @@
-"""Python's garbage collection while months run, and while a command imports what it needs.
+"""Python's garbage collection while months run.
 
 Definitions, Ibis and Dagster hold a million objects that live as long as the process. Each full
 collection visits all of them and frees none, which takes a seventh of a backfill's time. So

@@ -55,7 +55,9 @@ def object_store_for(settings: Settings) -> ObjectStore | None:
     if not uses_s3(settings):
         return None
     try:
-        found: ObjectStore = s3_resource(settings).process_config_and_initialize().object_store()
+        # Without the context an instance of Dagster would be left for the process's end to find.
+        with s3_resource(settings).process_config_and_initialize_cm() as resource:
+            found: ObjectStore = resource.object_store()
     except dg.DagsterInvalidConfigError as error:
         raise ConfigError(f"s3: {' '.join(str(error).split())}", "Set the variables that cltv.yaml names.") from None
     return found
