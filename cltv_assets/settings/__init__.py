@@ -4,7 +4,8 @@ From ``cltv_assets`` this package imports only `months` and `errors`. It does no
 """
 
 from cltv_assets.settings.file import load_settings
-from cltv_assets.settings.model import S3, EnvironmentName, Outliers, Settings
+from cltv_assets.settings.model import EnvironmentName, Outliers, Settings
+from cltv_assets.settings.s3 import S3
 from cltv_assets.settings.source import Source
 from cltv_assets.settings.source_fields import CanonicalName
 

@@ -1,4 +1,4 @@
-"""Every setting, in one pydantic model; ``file`` reads them from ``cltv.yaml`` and variables.
+"""Every setting, in one pydantic model of sections; ``file`` reads them from ``cltv.yaml`` and variables.
 
 The descriptions are the text of docs/settings.md, which ``reference`` generates.
 """
@@ -8,26 +8,28 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    field_validator,
     model_validator,
 )
 
 from cltv_assets.months import Month
+from cltv_assets.settings.automation import Automation
+from cltv_assets.settings.checks import CheckThresholds
 from cltv_assets.settings.costs import AcquisitionCosts
 from cltv_assets.settings.customers import Customers
 from cltv_assets.settings.pipes import Pipes
+from cltv_assets.settings.s3 import S3
 from cltv_assets.settings.scores import Scores
 from cltv_assets.settings.section import Section, refuse_credentials, require_zone
 from cltv_assets.settings.source import Source, zone_of_source
+from cltv_assets.settings.spark import Spark
 
 #: Where the platform runs. ``cltv.<environment>.yaml`` beside ``cltv.yaml`` holds an environment's changes.
 EnvironmentName = Literal["development", "test", "production"]
@@ -83,190 +85,9 @@ class Segments(Section):
         return self
 
 
-class Spark(Section):
-    """How ``engine: spark`` reaches Spark."""
-
-    master: str | None = Field(
-        None,
-        description="`local[*]`, `spark://host:7077`, `yarn` or `k8s://…`. `local[*]` if neither this nor `remote` is "
-        "given.",
-    )
-    remote: str | None = Field(
-        None,
-        pattern=r"^sc://",
-        description="A Spark Connect server, `sc://host:15002`, instead of `master`. It reaches S3 with jars and "
-        "credentials of its own.",
-    )
-    conf: dict[str, str] = Field(
-        default_factory=dict, description="Any setting of Spark. One that would change the numbers is refused."
-    )
-    jars: str | None = Field(
-        None,
-        description="Folder with the jars for S3, made by `cltv jars --into`. Without it Spark fetches them when it "
-        "starts.",
-    )
-
-    @field_validator("conf", mode="before")
-    @classmethod
-    def _as_text(cls, values: Any) -> Any:
-        # YAML reads true as a Boolean and 4 as a number; Spark takes text.
-        if not isinstance(values, Mapping):
-            return values
-        return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values.items()}
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.master and self.remote:
-            raise ValueError("spark names both master and remote: keep one of them")
-        return self
-
-
-class S3(Section):
-    """How ``s3://`` addresses are reached.
-
-    Credentials come as AWS's libraries find them (variables, profile, instance role), or from
-    variables named here; their values are never in a file.
-    """
-
-    endpoint_url: str | None = Field(
-        None,
-        pattern=r"^https?://[^/]+/?$",
-        description="Address of a store other than Amazon's, `https://host:9000`. By default `AWS_ENDPOINT_URL_S3` or "
-        "`AWS_ENDPOINT_URL`.",
-    )
-    region: str | None = Field(None, description="The region; by default as AWS's libraries find it.")
-    profile: str | None = Field(
-        None, description="A profile of the AWS configuration files; by default as AWS's libraries find it."
-    )
-    access_key_id_variable: str | None = Field(
-        None, description="Environment variable that holds the key's id, if it is not AWS's own."
-    )
-    secret_access_key_variable: str | None = Field(None, description="Environment variable that holds the secret.")
-    session_token_variable: str | None = Field(None, description="Environment variable that holds a session token.")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.access_key_id_variable is None) != (self.secret_access_key_variable is None):
-            raise ValueError("s3 needs access_key_id_variable and secret_access_key_variable together")
-        if self.profile and self.access_key_id_variable:
-            raise ValueError("s3 names both a profile and variables for the key: keep one of them")
-        for name in ("access_key_id_variable", "secret_access_key_variable", "session_token_variable"):
-            variable = getattr(self, name)
-            # The value is in no message, because it may be the key itself.
-            if variable is not None and not re.fullmatch(r"[A-Za-z_]\w*", variable):
-                raise ValueError(f"{name} takes the name of an environment variable; put the key there, not here")
-        return self
-
-
 #: What `purchase_model` may name beside ``auto``: the keys of `models.purchase.registry.PURCHASE_MODELS`, and of
 #: `models.choosing.candidates.REGULAR`.
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_cnbd_k", "mbg_cnbd_k", "nbd"]
-
-
-class CheckThresholds(Section):
-    """When a check warns or blocks. A certain error blocks, whatever these settings are."""
-
-    volume_change: float = Field(
-        0.5, gt=0, description="Warn when a month's rows differ from the recent mean by a larger share."
-    )
-    max_lost_share: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="Block when a larger share of a month's published lines is not delivered any more, or is "
-        "delivered again and worth less than half, or a file of them is gone, empty or less than half. 1 publishes "
-        "whatever is there.",
-    )
-    reject_share: float = Field(0.5, gt=0, le=1, description="Block when more than this share of lines is rejected.")
-    reject_share_change: float = Field(0.1, gt=0, le=1, description="Warn when that share changes by more.")
-    unreadable_share: float = Field(
-        0.01, gt=0, le=1, description="Warn when lines that cannot be read are a larger share, of lines or of value."
-    )
-    missing_customer_share: float = Field(
-        0.3, gt=0, le=1, description="Warn when lines without a customer are a larger share, of lines or of value."
-    )
-    customer_share: float = Field(
-        0.3, gt=0, le=1, description="Warn when one customer has a larger share of the value."
-    )
-    silent_days: int = Field(
-        10,
-        ge=1,
-        description="Warn when a month begins or ends with more days without any purchase, and chance does not explain "
-        "them.",
-    )
-    frequency_value_correlation: float = Field(
-        0.3, gt=0, le=1, description="Warn above this absolute correlation of frequency and order value."
-    )
-    parameter_drift_se: float = Field(
-        4.0, gt=0, description="Warn when a parameter changes by more standard errors in a month."
-    )
-    distribution_drift: float = Field(
-        0.25, gt=0, description="Warn when a distribution's population stability index against last month is larger."
-    )
-    month_ahead_error: float = Field(
-        0.3,
-        gt=0,
-        description="Warn when last month's model misses this month's purchases by a larger share, and by more than "
-        "chance.",
-    )
-    prediction_drift: float = Field(
-        0.5, gt=0, description="Warn when the mean prediction changes by a larger share in a month."
-    )
-    churn_state_change: float = Field(
-        0.2, gt=0, le=1, description="Warn when the churn state of a larger share of customers is not last month's."
-    )
-    holdout_bias: float = Field(0.5, gt=0, description="Warn above this absolute relative bias of a predicted total.")
-
-
-#: Units of a duration such as ``36h``.
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def _duration(value: object) -> object:
-    """Read ``36h``, ``2d`` or ``90s``; leave anything else to pydantic."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
-    return dt.timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else value
-
-
-def _not_negative(value: dt.timedelta) -> dt.timedelta:
-    if value < dt.timedelta(0):
-        raise ValueError("a duration cannot be negative")
-    return value
-
-
-Duration = Annotated[dt.timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
-
-
-class Automation(Section):
-    """When months are made without anybody starting them. Durations have the units `s`, `m`, `h`, `d` and `w`."""
-
-    trigger: Literal["due", "cron"] = Field(
-        "due",
-        description="`due`: each month when it is due or its delivery has arrived, and again what later changes "
-        "affect. `cron`: the monthly schedule.",
-    )
-    due: dict[str, Duration] = Field(
-        default_factory=dict,
-        description="Asset to how long after the month closes it is due: `{raw_transactions: 36h, cltv_report: 5d}`; "
-        "by default one day. An asset is never due before what it is made from.",
-    )
-    overdue_after: Duration = Field(
-        dt.timedelta(days=1), description="How long after it was due a missing month is overdue."
-    )
-    late_data_months: int = Field(
-        3, ge=0, le=120, description="How many months before the newest are brought up to date without a command."
-    )
-    webhook_variable: str = Field(
-        "CLTV_WEBHOOK_URL",
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="Environment variable that holds the address of a Slack-compatible webhook.",
-    )
-    webhook_warnings: tuple[str, ...] = Field(
-        (),
-        description="Checks whose warnings the webhook is told, each once for its month, named as in the UI: "
-        "`[bias_within_bounds, no_outlier_carries]`, or `asset.check`: `[cltv_predictions.prediction_drift]`. Failures "
-        "are always told.",
-    )
 
 
 class Settings(Section):
